@@ -1,4 +1,4 @@
-"""app-health: every instance answers, healthy, in time, as the version that is to be replaced."""
+"""app-health: every instance answers, healthy, in time, in the version that is to be replaced, or that replaced it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.finding import Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
@@ -46,6 +46,18 @@ class _Instance:
 
     application: Application
     endpoint: Endpoint
+    expect: Expect | None = None
+    """See `Check.expect`."""
+
+    @property
+    def version(self) -> str:
+        """The one that must answer."""
+        return self.application.to if self.expect is Expect.AFTER else self.application.from_
+
+    @property
+    def asks_version(self) -> bool:
+        """Whether the plan says where the answer has it."""
+        return bool(self.endpoint.version) or self.application.from_ in self.endpoint.json.values()
 
     @property
     def server(self) -> tuple[str, int]:
@@ -61,6 +73,7 @@ class _Instance:
             "app": self.application.id,
             "owner": self.application.owner or "application's owner",
             "old": self.application.from_,
+            "version": self.version,
             "host": host,
             "port": port,
             "name": self.endpoint.server_name or host,
@@ -82,11 +95,13 @@ class AppHealth(Check):
     health counts, of the whole and of each part at any depth, asked or not; a part that may be down is named with its
     value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
     The certificate and those above it, up to the root, must outlive the window and its rollback. What answers wrongly
-    fails; what cannot be reached from here is UNKNOWN, and so is an application that a cache answers for.
+    fails; what cannot be reached from here is UNKNOWN, and so is an application that a cache answers for. Once the work
+    is done, `preflight verify` asks for `to` instead, and an endpoint whose version nobody asks for is UNKNOWN.
     """
 
     id = "app-health"
-    title = "the application answers, healthy, as the version to be replaced"
+    title = "the application answers, healthy, in the version expected"
+    verifies = ANY_STATE
     sections = ("applications",)
     needs = "GETs of each health URL from where preflight runs; no login"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
@@ -101,7 +116,7 @@ class AppHealth(Check):
                 name = f"{application.id} {endpoint.url}"
                 seen[name] += 1
                 again = f" ({seen[name]})" if seen[name] > 1 else ""
-                subjects.append(Subject(name + again, _Instance(application, endpoint), application.owner))
+                subjects.append(Subject(name + again, _Instance(application, endpoint, self.expect), application.owner))
         return subjects
 
     def probes(self, subject: Subject) -> Probes:
@@ -139,6 +154,8 @@ class AppHealth(Check):
         if right:
             points.append(_latency(instance, right))
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
+        if instance.expect and not instance.asks_version:
+            points.append(_unasked(instance))
         return Judgement.of(dict.fromkeys(points))
 
     def _no_answer(self, instance: _Instance, lost: NoReply, answers: Sequence[HttpAnswer] = ()) -> Judgement:
@@ -175,7 +192,9 @@ class AppHealth(Check):
 
     @property
     def _need(self) -> TimeOfNeed:
-        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
+        """Whoever only looks at what the work left needs it now, and no longer."""
+        is_now = self.expect is not None
+        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before, to_start=is_now)
 
 
 def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
@@ -229,6 +248,15 @@ def _told(instance: _Instance, answer: HttpAnswer) -> str:
         return f"{answer.status} version {version if isinstance(version, str) else shown(version)}"
     except BodyError:
         return f"{answer.status} without a version"
+
+
+def _unasked(instance: _Instance) -> Judgement:
+    return unknown(
+        f"nobody asks the answer for its version, so whether it is {instance.version} is not seen",
+        expected=f"version {instance.version}",
+        actual="no `version` at the endpoint",
+        remedy=instance.fill('name where the answer of {app} has it: version = "PATH" of the endpoint'),
+    )
 
 
 def _each_once(
@@ -348,15 +376,19 @@ def _has_words(body: str, words: str) -> bool:
 
 
 def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
-    application, endpoint = instance.application, instance.endpoint
+    endpoint = instance.endpoint
     if endpoint.version:
-        yield _value(instance, body, endpoint.version, application.from_, is_version=True)
+        yield _value(instance, body, endpoint.version, instance.version, is_version=True)
     for path, wanted in endpoint.identity.items():
         yield _identity(instance, body, path, wanted)
     for path, wanted in endpoint.json.items():
-        if path == endpoint.version and wanted == application.from_:
+        if path == endpoint.version and wanted == instance.application.from_:
             continue  # the very same comparison
-        yield _value(instance, body, path, wanted, is_version=str(wanted) == application.from_)
+        if instance.expect and wanted == instance.application.from_ and not endpoint.version:
+            yield _value(instance, body, path, instance.version, is_version=True)
+        else:
+            is_version = not instance.expect and str(wanted) == instance.application.from_
+            yield _value(instance, body, path, wanted, is_version=is_version)
 
 
 def _identity(instance: _Instance, body: JsonValue, path: str, wanted: str | float | bool) -> Judgement:
@@ -389,7 +421,10 @@ def _value(
     remedy = "have {app} on {host} looked at before the window; correct `json` in the plan if it is well so"
     if is_version:
         actual = f"version {shown(seen)}"
-    if is_version and equals(seen, instance.application.to):
+    if is_version and instance.expect is not None:
+        summary = f"runs version {shown(seen)}, not {instance.version}"
+        remedy = "have the {owner} bring {app} on {host} to {version}, or tell why it is not there"
+    elif is_version and equals(seen, instance.application.to):
         summary = f"runs {instance.application.to} already, the version the window is to bring"
         remedy = "stop and ask the {owner} who deployed {app} on {host}; the way back to {old} is not what was planned"
     elif is_version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from preflight.check import Check, Expect, Probes, Subject
+from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database
 from preflight.questions.migrations import TOOLS, History, HistoryProbe, HistoryTable, HistoryTablesProbe
@@ -44,6 +44,7 @@ class MigrationHistory(Check):
 
     id = "migration-history"
     title = "the migration tool's history is in order"
+    verifies = ANY_STATE
     sections = ("databases",)
     needs = "USAGE on the schema and SELECT on the migration tool's table, for the database's user"
     cure = "mend what the failed migration left, then have the tool's own command take the mark away"

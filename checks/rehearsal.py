@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
-from preflight.plan import Scripts
+from preflight.plan import Content, Scripts
 from preflight.plan.command_lines import psql_argv
+from preflight.plan.values import ExpectedChange
 from preflight.plan.work import Section, ServerWork, server_work
 from preflight.questions.files import LocalText, Texts, read_manifest
-from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry, Run
+from preflight.questions.rehearsed import (
+    Drill,
+    Rehearsal,
+    RehearsalProbe,
+    Rehearsed,
+    RehearsedDatabase,
+    RehearsedEntry,
+)
+from preflight.units import format_size
 from preflight.wording import counted, named
+
+_BY_RESTORE = "; or, where their step is taken back by a restore, take `way_back` out of [scripts.{}]"
+_NEVER = "the scripts were never rehearsed"
 
 
 class RehearsalCheck(Check):
@@ -20,10 +34,15 @@ class RehearsalCheck(Check):
 
     Logins, folders and hashes tell nothing of the work itself: a script with `SELEC 1` in it, or one whose column is
     there already, is green in every one of them and fails at 01:00. `preflight rehearse PLAN` runs the declared line on
-    the sealed files, in a copy of the real database's schema or in a restore of its newest backup, and records beside
-    the plan what PostgreSQL said. FAIL where a script failed, with psql's own line; and where a sealed file or the line
-    is another one than was rehearsed. UNKNOWN without a record; `[release] without = { rehearsal = "..." }` leaves the
-    rehearsal out for a reason, as a warning that every report prints.
+    the sealed files, in a copy of the real database's schema or in a restore of its newest backup, then the ways back,
+    then each script with a broken statement put first in it; it records beside the plan what PostgreSQL said. FAIL
+    where a sealed file or the line is another one than was rehearsed; where a script or a way back failed, with psql's
+    own line; where a transaction was rolled back without an error or left open; where the ways back leave a difference
+    or lose rows; where the line did not stop at a broken statement, or kept what `single_transaction` promises to
+    take back; and where nothing was changed on a restore, unless `changes = "nothing"` says so. UNKNOWN without a
+    record, on another major version, without an extension of the real server, and where nothing was changed on the
+    schema alone. `[release] without = { rehearsal = "..." }` leaves it out for a reason, as a warning that every report
+    prints.
     """
 
     id = "rehearsal"
@@ -37,13 +56,13 @@ class RehearsalCheck(Check):
         return [
             Subject(work.id, work, work.owner)
             for work in server_work(self.plan)
-            if work.section is Section.SCRIPTS and work.connects
+            if work.section is Section.SCRIPTS and (work.connects or self.plan.scripts[work.id].rehearse_command)
         ]
 
     def probes(self, subject: Subject) -> Probes:
         if self.plan.release.without.rehearsal:
             return {}
-        manifest, texts = sealing_probes(self.plan, self._entry(subject))
+        manifest, texts = sealing_probes(self.plan, self.plan.scripts[subject.id])
         return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest, "texts": texts}
 
     def judge(
@@ -59,27 +78,30 @@ class RehearsalCheck(Check):
             return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
         record = rehearsed.record
         tried = record.scripts.get(subject.id) if record else None
-        if record is None or tried is None:
+        database = record.databases.get(tried.database) if record and tried else None
+        if record is None or tried is None or database is None:
             return unknown(
-                "the scripts were never rehearsed",
+                _NEVER,
                 expected=f"a record of their rehearsal in {self.plan.rehearsal_record.name}",
                 actual=rehearsed.problem or "the record does not have them",
                 remedy=f"run: {self.plan.rehearse_command}; "
                 'or say why not in [release]: without = { rehearsal = "" }',
             )
         changed = list(self._changed(subject.item, tried, manifest, texts))
-        points = changed or [self._judge_run(run) for run in tried.runs if run.exit_code] or [_succeeded(record, tried)]
-        return Judgement.of(points)
+        if changed:
+            return Judgement.of(changed)
+        entry = self.plan.scripts[subject.id]
+        points = [*self._judge_runs(entry, tried, database), *self._judge_place(database)]
+        points += self._judge_drills(entry, tried) if tried.runs else ()
+        return Judgement.of(points or [_succeeded(record, tried, database)])
 
     def _changed(
         self, work: ServerWork, tried: RehearsedEntry, manifest: LocalText, texts: Texts
     ) -> Iterator[Judgement]:
         """What is another thing than was rehearsed, by name."""
         entry = self.plan.scripts[work.id]
-        sealed, problem = read_manifest(manifest)
-        files = sorted(
-            name for name in {*sealed, *tried.files} if sealed.get(name) != tried.files.get(name)
-        )  # what is not sealed at all differs in every file
+        sealed, problem = read_manifest(manifest)  # what is not sealed at all differs in every file
+        files = sorted(name for name in {*sealed, *tried.files} if sealed.get(name) != tried.files.get(name))
         again = f"have the change reviewed, then run: {self.plan.rehearse_command}"
         if files:
             yield failed(
@@ -88,29 +110,152 @@ class RehearsalCheck(Check):
                 actual=problem or f"{counted(len(files), 'sealed file')} with another SHA-256, added or taken out",
                 remedy=again,
             )
-        line = psql_argv(entry, work, sealed_scripts(entry, sealed, problem, texts).order.forward)
+        line = entry.rehearse_command
+        if not files and not line:
+            line = psql_argv(entry, work, sealed_scripts(entry, sealed, problem, texts).order.forward)
         if not files and line != tried.line:
             yield failed(
                 "the line that runs the scripts is another one than was rehearsed",
-                expected=named(tried.line),
-                actual=named(line),
+                expected=shlex.join(tried.line),
+                actual=shlex.join(line),
                 remedy=again,
             )
 
-    def _judge_run(self, run: Run) -> Judgement:
-        """A script that failed."""
-        return failed(
-            f"{named([run.script])} failed in the rehearsal: {run.said or f'exit status {run.exit_code}'}",
-            expected="exit status 0",
-            actual=f"exit status {run.exit_code}",
-            remedy=f"correct the script, have that approved, then run: {self.plan.seal_command} && "
-            f"{self.plan.rehearse_command}",
+    def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
+        """What the scratch server did not have of the real one."""
+        programs = "name another one in [rehearsal], `programs`, and rehearse again"
+        if database.major != database.server_major:
+            yield unknown(
+                f"rehearsed on PostgreSQL {database.major}, and the real server is {database.server_major}",
+                expected="the same major version",
+                actual=f"{database.major} for {database.server_major}",
+                remedy=f"have PostgreSQL {database.server_major} installed where preflight rehearses, or {programs}",
+            )
+        if database.missing_extensions:
+            names = named(database.missing_extensions)
+            yield unknown(
+                f"rehearsed without what the real database has: extension {names}",
+                expected="every extension of the real database",
+                actual=f"without {names}",
+                remedy=f"have the package of {names} installed where preflight rehearses, or {programs}",
+            )
+
+    def _judge_runs(self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase) -> Iterator[Judgement]:
+        if not tried.runs:
+            yield unknown(
+                _NEVER,
+                expected="a rehearsal of all scripts of the database",
+                actual="one that ran before them failed",
+                remedy=f"cure the line that names it, then run: {self.plan.rehearse_command}",
+            )
+            return
+        for run in tried.runs:
+            if run.exit_code:
+                yield self._fails(
+                    f"{named([run.script])} failed in the rehearsal: {run.said or f'exit status {run.exit_code}'}",
+                    "exit status 0",
+                    f"exit status {run.exit_code}",
+                )
+            elif run.rolled_back:
+                what = counted(run.rolled_back, "transaction")
+                yield self._fails(
+                    f"{named([run.script])} ends with status 0, and {what} of it was rolled back or left open",
+                    "every transaction committed",
+                    f"{what} rolled back: a BEGIN without COMMIT, a ROLLBACK that was left in, AUTOCOMMIT off",
+                )
+        if not any(run.exit_code for run in tried.runs):
+            yield from self._judge_outcome(entry, tried, database)
+
+    def _judge_outcome(self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase) -> Iterator[Judgement]:
+        """Of scripts that all ran: whether they did anything, and whether their ways back take it back."""
+        with_rows = database.content is Content.RESTORE
+        does_nothing = not tried.changes and not any(run.touched for run in tried.forward)
+        if does_nothing and entry.changes is not ExpectedChange.NOTHING:
+            yield self._did_nothing(with_rows=with_rows)
+        if tried.left:
+            lines = tried.left.splitlines()
+            yield failed(
+                f"the ways back leave a difference: {named(lines[:3])}",
+                expected="the schema as it was before the scripts",
+                actual=counted(len(lines), "line") + " of difference",
+                remedy=self._correct + _BY_RESTORE.format(entry.id),
+                details=tried.left,
+            )
+        lost = [each for run in tried.back for each in run.rows_lost]
+        if lost:
+            yield failed(
+                f"after the ways back rows are gone that were there before: {named(lost)}",
+                expected="all rows that were there before the scripts",
+                actual=named(lost),
+                remedy=self._correct + _BY_RESTORE.format(entry.id),
+            )
+
+    def _did_nothing(self, *, with_rows: bool) -> Judgement:
+        says = 'or, where they are meant to, write in their entry: changes = "nothing"'
+        if with_rows:
+            return failed(
+                "the scripts changed nothing in the rehearsal",
+                expected="an object or a row that they change",
+                actual="no difference of the schema, no row inserted, updated or deleted",
+                remedy=f"correct the scripts, {says}",
+            )
+        return unknown(
+            "whether the scripts change anything is not known: they changed nothing in a database without rows",
+            expected="an object or a row that they change",
+            actual="no difference of the schema; there was no row to change",
+            remedy=f'rehearse them on rows, in [rehearsal]: content = "restore"; {says}',
         )
 
-    def _entry(self, subject: Subject) -> Scripts:
-        return self.plan.scripts[subject.id]
+    def _judge_drills(self, entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
+        """What the same line did at a broken statement."""
+        if any(run.exit_code for run in tried.runs):
+            return
+        if not tried.drills:
+            yield unknown(
+                "whether it stops at the first error is not known: there was no script to break",
+                expected="a sealed script with a broken statement put first in it",
+                actual="no script among the sealed files",
+                remedy="seal the scripts that the command runs with it, then rehearse again",
+            )
+        for drill in tried.drills:
+            fault = _fault_of(entry, drill)
+            if fault:
+                yield self._fails(f"with a broken statement put first in {named([drill.script])}, {fault}", *_STOPS)
+
+    def _fails(self, summary: str, expected: str, actual: str) -> Judgement:
+        return failed(summary, expected=expected, actual=actual, remedy=self._correct)
+
+    @property
+    def _correct(self) -> str:
+        return (
+            "correct the script or the line, have that approved, then run: "
+            f"{self.plan.seal_command} && {self.plan.rehearse_command}"
+        )
 
 
-def _succeeded(record: Rehearsal, tried: RehearsedEntry) -> Judgement:
+_STOPS = ("it stops there and ends with another status than 0", "it did not")
+
+
+def _fault_of(entry: Scripts, drill: Drill) -> str:
+    """Why the line does not stop as it should; empty where it does."""
+    if not drill.exit_code:
+        return "the line ended with status 0"
+    if drill.went_on:
+        return f"the line went on with: {drill.went_on}"
+    if entry.single_transaction and drill.kept:
+        return f"the line kept what its one transaction was to take back: {named(drill.kept.splitlines()[:3])}"
+    return ""
+
+
+def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedDatabase) -> Judgement:
     scripts = counted(len(tried.forward), "script")
-    return passed(f"{scripts} rehearsed {record.at:%Y-%m-%d} on {record.where}", actual=f"by {record.by}")
+    on, offered = "without rows", ""
+    if database.content is Content.RESTORE:
+        on = f"{tried.minutes:.0f} min on a restore of {format_size(database.size_bytes)}"
+        minutes = f"minutes = {math.ceil(tried.minutes)}"
+        offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
+    stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
+    return passed(
+        f"{scripts} rehearsed {record.at:%Y-%m-%d} on {record.where}, {on}; {stopped}",
+        actual=f"by {record.by}{offered}",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.data_directory import data_directory, not_measured, not_shown
+from preflight.plan import Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, Section, ServerWork, planned_backups, server_work
@@ -30,9 +32,10 @@ from preflight.questions.sizes import (
 )
 from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_duration, format_need, format_size
-from preflight.wording import listed
+from preflight.wording import counted, listed
 
 _MOST_NAMED = 5
+_OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class ScriptEffect(Check):
     it is now. A rewritten table needs its own size again where the data lies, and as much WAL where that lies, beside
     the backup that is written before. Minutes and WAL of a rehearsal on a restore grow with the database since; one on
     the schema alone tells neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more
-    than the step has. What is dropped is listed for whoever reviews the scripts.
+    than the step has. What is dropped, opened to everybody or given to another owner is listed for whoever reviews the
+    scripts.
     """
 
     id = "script-effect"
@@ -148,7 +152,13 @@ class ScriptEffect(Check):
         assert rehearsed.record is not None  # noqa: S101 - it holds the entry
         of = rehearsed.record.databases[work.database.id]
         effect = _Effect(tried, of, facts["live"], facts.get("tables", {}))
-        return Judgement.of([*self._room(work, effect, facts), *self._time(work, effect), *_dropped(tried)])
+        return Judgement.of(
+            [
+                *self._room(work, effect, facts),
+                *self._time(work, effect),
+                *_for_reviewer(self.plan.scripts[work.id], tried),
+            ]
+        )
 
     def _room(self, work: ServerWork, effect: _Effect, facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Where the data and the WAL lie, for the script that writes most; for all where they are one transaction."""
@@ -240,14 +250,30 @@ def _tried(rehearsed: Rehearsed, work: ServerWork) -> RehearsedEntry | None:
     return rehearsed.record.scripts.get(work.id) if rehearsed.record else None
 
 
-def _dropped(tried: RehearsedEntry) -> Iterator[Judgement]:
-    """For whoever reviews the scripts."""
+def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
+    """What a script drops, opens to everybody or gives to another owner."""
     for run in tried.forward:
-        gone = [f"{each.kind} {each.name}" for each in run.touched if each.dropped and not each.created]
-        if gone:
+        gone = (f"drops {each.kind} {each.name}" for each in run.touched if each.dropped and not each.created)
+        told = [*gone, *_rights_changed(run)]
+        if told:
             yield warned(
-                f"{run.script} drops {listed(gone, _MOST_NAMED)}",
+                f"{run.script} {listed(told, _MOST_NAMED)}",
                 expected="that its reviewer knows it",
-                actual=f"{len(gone)} dropped in the rehearsal",
-                remedy=f"have the reviewer of {run.script} confirm that nothing uses it any more",
+                actual=f"{counted(len(told), 'such change')} in the rehearsal",
+                remedy=f"have {entry.reviewer or 'the reviewer'} confirm that it is meant",
             )
+
+
+def _rights_changed(run: Run) -> Iterator[str]:
+    """Rights that everybody gets, other owners of what was there, and other default privileges; by the schema before
+    and after the script."""
+    name = ""
+    for line in run.changes.splitlines():
+        if not line[1:].startswith(" "):
+            name = line
+        elif (
+            _OPENS.match(line)
+            or (name.startswith(" ") and line.startswith("+  owner "))
+            or name[1:].startswith("default privileges ")
+        ):
+            yield f"changes {name[1:]}: {line[0]} {line[3:]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated
 
-from preflight.check import Check, Expect, Probes, Subject
+from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.cures import could_not_look
 from preflight.plan import EntryId, Name, RoleRef
@@ -83,6 +83,7 @@ class SqlCheck(Check):
 
     id = "sql"
     title = "the plan's own query gives what it must"
+    verifies = ANY_STATE
     sections = ("checks",)
     needs = "USAGE on the schemas and SELECT on the tables that the query names, for the database's user"
     cure = "what the plan's `remedy` says"

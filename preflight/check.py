@@ -25,6 +25,9 @@ class Expect(StrEnum):
     AFTER = "after"
 
 
+ANY_STATE = frozenset(Expect)
+
+
 @dataclass(frozen=True, slots=True)
 class NoSettings:
     """For checks that have nothing to set."""
@@ -69,6 +72,8 @@ class Check(ABC):
     """The act that mostly cures a failure; each finding names its own."""
     Settings: ClassVar[type] = NoSettings
     """Frozen dataclass of what `[checks.ID]` may set; each field has a default and a docstring."""
+    verifies: ClassVar[frozenset[Expect]] = frozenset()
+    """The states for which `preflight verify` asks it, too; `self.expect` is then one of them."""
     judges_no_reply: ClassVar[frozenset[str]] = frozenset()
     """Facts, or first words of their names, that `judge` wants to see even when they are a `NoReply`: only the check
     that confirms access turns a refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before

@@ -266,7 +266,8 @@ class Reason(Enum):
     PROTOCOL = "protocol error", Side.FAR_END, _SERVER_LOG
     STATEMENT_TIMEOUT = "statement timeout", Side.FAR_END, _SLOW, Status.UNKNOWN
     LOCK_TIMEOUT = ("lock timeout", Side.FAR_END,
-        "see who holds the lock: SELECT * FROM pg_locks WHERE NOT granted", Status.UNKNOWN)
+        "see who holds it: SELECT pid, relation::regclass FROM pg_locks WHERE mode = 'AccessExclusiveLock'",
+        Status.UNKNOWN)
     SERVER_TROUBLE = "the server could not answer", Side.FAR_END, _ENDED, Status.UNKNOWN
 
     # TLS.

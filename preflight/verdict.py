@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from preflight.check import Expect
 from preflight.errors import ExitCode
 from preflight.finding import Age, Event, Finding, Status
 from preflight.judging.end_states import EndState
@@ -20,9 +21,19 @@ REPORT_SCHEMA = 2
 
 
 class Decision(StrEnum):
+    """The answer of `run` and `gate`, and below that the one of `verify`."""
+
     GO = "GO"
     NO_GO = "NO-GO"
     HOLD = "HOLD"
+    VALID = "VALID"
+    NOT_VALID = "NOT VALID"
+    NOT_KNOWN = "NOT KNOWN"
+
+
+READINESS = (Decision.GO, Decision.NO_GO, Decision.HOLD)
+VERIFIED = (Decision.VALID, Decision.NOT_VALID, Decision.NOT_KNOWN)
+_EXIT_CODES = dict(zip((*READINESS, *VERIFIED), 2 * (ExitCode.GO, ExitCode.NO_GO, ExitCode.HOLD), strict=True))
 
 
 class WaiverState(StrEnum):
@@ -62,6 +73,8 @@ class Verdict:
     evidence_digest: str
     collected_at: datetime
     moment: datetime
+    expect: Expect | None = None
+    """What `preflight verify` wanted to find; None where readiness was judged."""
     unconfirmed: Sequence[str] = ()
     """What the plan itself leaves unconfirmed."""
     vantage: str = ""
@@ -88,7 +101,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitCode:
-        return ExitCode[self.decision.name]
+        return _EXIT_CODES[self.decision]
 
     @property
     def waived(self) -> int:
@@ -96,7 +109,6 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """`GO`, `GO with 2 waivers`, `NO-GO` or `HOLD`."""
-        if self.decision is not Decision.GO:
-            return self.decision.value
-        return f"GO with {counted(self.waived, 'waiver')}" if self.waived else "GO"
+        """`GO`, `GO with 2 waivers`, `NO-GO`, `HOLD`; `VALID`, `NOT VALID`, `NOT KNOWN`."""
+        is_waived = self.exit_code is ExitCode.GO and self.waived
+        return f"{self.decision} with {counted(self.waived, 'waiver')}" if is_waived else self.decision.value

@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+MASK = "[secret]"
+"""Stands for the value of a secret in everything that is written."""
 MOST_NAMED = 8
 """Of one kind; more are counted."""
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")

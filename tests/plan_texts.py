@@ -187,6 +187,17 @@ stops_on_error = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 way_back = "undo/{stem}.down.sql"
 step = "scripts-app1"
 
+[scripts.by-wrapper]
+database = "orders"
+approved = "sql/wrapped"
+manifest = "sql/wrapped.SHA256SUMS"
+staged = "/srv/release/wrapped"
+command = ["./deploy.sh", "prod"]
+rehearse_command = ["./deploy.sh", "scratch"]
+changes = "nothing"
+way_back = "undo/{stem}.down.sql"
+step = "scripts-app1"
+
 [applications.app1]
 network_zone = "west"
 from = "4.1"
@@ -215,6 +226,10 @@ from = "2.7"
 to = "3.0"
 owner = "dba"
 health = [{ url = "https://app2.example.net/health", version = "version", identity = { name = "app2" } }]
+
+[rehearsal]
+content = "restore"
+programs = "pg/bin"
 
 [rollback]
 rehearsed = 2026-10-10
@@ -310,7 +325,7 @@ VALUES = (
 def with_reasons(text: str) -> str:
     """A plan that says, below all else, why it has nothing of each kind that it has nothing of."""
     try:
-        missing = {*SECTIONS, "rehearsal"} - tomllib.loads(text).keys()
+        missing = {*(SECTIONS.keys() - tomllib.loads(text).keys()), "rehearsal"}
     except tomllib.TOMLDecodeError:
         return text
     return "\n".join([text, "[release.without]", *(f'{section} = "a toy"' for section in sorted(missing)), ""])

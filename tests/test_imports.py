@@ -27,8 +27,9 @@ KNOWS: dict[str, set[str]] = {
     "runs": {"plan", "engine", "report"},
     "reference": {"plan", "questions", "engine", "report"},
     "seal": {"plan", "questions", "judging", "sessions"},
-    "demo": {"questions"},
-    "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "demo"},
+    "rehearsal": {"plan", "questions", "judging", "sessions"},
+    "demo": {"questions", "rehearsal"},
+    "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "rehearsal", "demo"},
 }
 """Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand
 before it, so that no two know each other."""
@@ -48,6 +49,7 @@ MAY_TOUCH = {
     "runs": {"os"},
     "seal": {"os"},
     "sessions": OUTSIDE - {"click", "time"},
+    "rehearsal": OUTSIDE - {"click", "time"},
     "demo": OUTSIDE - {"click", "time", "psycopg"},
     "cli": OUTSIDE - {"time", "paramiko", "psycopg"},
 }

@@ -159,4 +159,8 @@ def _cure(planned: PlannedBackup, directory: Directory) -> str:
     lacking = directory.lacking()
     if not directory.as_account and lacking is not None and lacking is not directory.chain[0]:
         return acl_cure(planned.host, who, "x", lacking.path)
-    return f"on {host}: chown {who} {path}, or name the account that may write there: `account` of {planned.table}"
+    writable = f"chmod u+rwx {path}"
+    if directory.place.owner == who:
+        return f"on {host}, as root: {writable}"
+    owned = f"on {host}, as root: chown {who} {path} && {writable}"
+    return f"{owned}; or name the account that may write there: `account` of {planned.table}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.finding import Judgement, passed, warned
 from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
@@ -62,6 +62,7 @@ class DatabaseLogin(Check):
 
     id = "database-login"
     title = "the role gets into the right database"
+    verifies = ANY_STATE
     sections = ("databases",)
     needs = "CONNECT on the database; nothing more"
     cure = "have the role, its password, its expiry or pg_hba.conf corrected; give the right server in the plan"
@@ -109,7 +110,8 @@ class DatabaseLogin(Check):
             raise ValueError("roles and slots belong to every login")
         shown = [*judge_login(login, identity, system, roles, self._need)]
         shown += judge_replay(login, replay, self.settings.replica_lag) if replay else ()
-        return Judgement.of([*shown, *self._connections(login, slots, roles)])
+        shown += self._connections(login, slots, roles) if self.expect is None else ()
+        return Judgement.of(shown)
 
     @cached_property
     def _by_server(self) -> Mapping[Machine, list[Database]]:
@@ -117,7 +119,9 @@ class DatabaseLogin(Check):
 
     @property
     def _need(self) -> TimeOfNeed:
-        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
+        """Whoever only looks at what the work left needs it now, and no longer."""
+        is_now = self.expect is not None
+        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before, to_start=is_now)
 
     def _no_login(self, login: PlannedLogin, lost: NoReply) -> Judgement:
         database = login.database

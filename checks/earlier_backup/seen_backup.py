@@ -13,7 +13,7 @@ from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.command_lines import backup_path
-from preflight.plan.work import PlannedBackup, behind_become, no_shell
+from preflight.plan.work import PlannedBackup, acl_cure, behind_become, no_shell
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import ArchiveRead, Recorded, TextRead, Verified
 from preflight.questions.backups import BackupFile, BackupKind, Listing
@@ -93,9 +93,9 @@ class SeenBackup:
         """By the account that takes the backups, which would restore it, too."""
         by = f"may not be read by {self.who}"
         account, path = self.planned.account, shlex.quote(self.file.path)
-        remedy = f"let the login read {path} on {self.host}"
+        remedy = acl_cure(self.planned.host, self.planned.host.user, "r", self.file.path)
         if account:
-            remedy = f"on {self.host}, as root: chown {shlex.quote(account)} {path}"
+            remedy = f"on {self.host}, as root: chown -R {shlex.quote(account)} {path} && chmod -R u+rX {path}"
         return self.broken(f"the newest backup {by}", by, remedy=remedy)
 
     def not_read(self, actual: str, remedy: str = "", behind: str = "") -> Judgement:
@@ -136,12 +136,12 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
             actual=f"{what} {hidden}, and sudo gives no shell of {who}",
         )
     if listing.folder == "unreadable":
+        folder = glob_word(posixpath.dirname(backup.previous))
         return failed(
             f"{who} may not list the folder of the earlier backups, so none of them can be restored",
             expected=expected,
             actual=f"{backup.previous} lies in a folder that {who} cannot read",
-            remedy=f"let {who} on {host} read the folder of {backup.previous}, or correct `previous` of "
-            f"[backups.{backup.id}]",
+            remedy=f"on {host}, as root: setfacl -m u:{who}:rx {folder}; or correct `previous` of {planned.table}",
         )
     actual = "0 matches in a readable folder"
     if listing.dangling:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Host, Rollback, RollbackFile, Scripts
@@ -27,16 +27,20 @@ class RollbackReady(Check):
 
     The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback file
     must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and the way
-    back must have been rehearsed. The backup that a restore would take is judged by `earlier-backup`.
+    back must have been rehearsed. The backup that a restore would take is judged by `earlier-backup`. `preflight
+    verify` looks at the rollback files alone.
     """
 
     id = "rollback-ready"
     title = "the way back is there and whole"
+    verifies = ANY_STATE
     sections = ("scripts", "rollback")
     needs = "read the rollback files"
     cure = "stage what is missing; rehearse"
 
     def subjects(self) -> Sequence[Subject]:
+        if self.expect is not None:
+            return [*self._files()]
         plan, rollback = self.plan, self.plan.rollback
         ways = [each for each in plan.scripts.values() if each.way_back]
         scripts = [Subject(f"{each.id} way back", each, plan.owner_of(each)) for each in ways]

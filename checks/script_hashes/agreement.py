@@ -164,14 +164,19 @@ def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
     """The staged folder as a whole."""
     staged, where, tree = seen.scripts.staged, seen.host.id, seen.staged_tree
     if tree.problem:
-        if "ermission denied" in tree.problem and not seen.is_refused:
+        closed = "ermission denied" in tree.problem
+        if closed and not seen.is_refused:
             yield _hidden(seen, f"the staged folder cannot be read by {tree.account}", visible(tree.problem))
             return
+        remedy = f"copy the scripts to {staged} on {where}, readable for {seen.account}"
+        if closed:
+            opened = seen.command("chmod -R a+rX", ["."], ["root"])
+            remedy = f"{opened}; or let {seen.account} enter the folders above it"
         yield failed(
             f"the staged folder cannot be read by {tree.account}: {visible(tree.problem)}",
             expected=f"the sealed scripts in {staged} on {where}",
             actual=visible(tree.problem),
-            remedy=f"copy the scripts to {staged} on {where}, readable for {seen.account}",
+            remedy=remedy,
         )
         return
     complaint, part = visible(tree.complaint.partition("\n")[0]), "a part of the staged folder cannot be listed by"

@@ -8,16 +8,13 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
 from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, sealed_scripts
 from preflight.plan import Plan, Scripts
-from preflight.plan.agreements import steps_by_begin
-from preflight.plan.release_plan import grouped, server_of
 from preflight.plan.said import answered_for
-from preflight.plan.work import ServerWork
+from preflight.plan.work import ServerWork, scripts_beside
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.wording import in_toml, named, visible
 
@@ -57,8 +54,9 @@ class OrderedScripts:
         entry, manifest_read = plan.scripts[work.id], read_manifest(manifest)
         sealed = {
             each.id: sealed_scripts(each, *manifest_read, texts)
-            for each in plan.once(_by_database)[_database_of(plan, entry)]
-            if entry.manifest == each.manifest or posixpath.normpath(entry.staged) == posixpath.normpath(each.staged)
+            for each in scripts_beside(plan, entry)
+            if not each.command
+            and (entry.manifest == each.manifest or posixpath.normpath(entry.staged) == posixpath.normpath(each.staged))
         }
         runs = {name: _Run.of(entry, plan.scripts[name], found) for name, found in sealed.items()}
         return cls(plan, work, sealed[entry.id], runs)
@@ -273,18 +271,6 @@ def _place(name: str, found: Place) -> str:
 
 def _deviation(name: str, found: Place) -> str:
     return f"{_place(name, found)} {found.reason}"
-
-
-def _by_database(plan: Plan) -> Mapping[tuple[object, ...], Sequence[Scripts]]:
-    """The entries that psql runs in one database, in the order of their steps."""
-    place = {step.id: number for number, step in enumerate(steps_by_begin(plan.steps))}
-    entries = sorted(plan.scripts.values(), key=lambda each: place.get(each.step, len(place)))
-    return grouped((each for each in entries if not each.command), partial(_database_of, plan))
-
-
-def _database_of(plan: Plan, entry: Scripts) -> tuple[object, ...]:
-    database = plan.databases[entry.database]
-    return (*server_of(plan, database), database.dbname)
 
 
 def judge_command(plan: Plan, moment: datetime, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:

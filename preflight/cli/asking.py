@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from preflight.check import Expect
 from preflight.cli.console import (
     OutputError,
     ask_hidden,
@@ -62,13 +63,7 @@ def ask(
     zone: str = "",
 ) -> Asked:
     """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
-    secrets = Secrets.of(inspection.plan, ask_hidden if has_terminal() else None)
-    redact_with(secrets.redact)
-    if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
-        for ref, purpose in inspection.plan.secrets(zone):
-            if ref.scheme == "prompt":
-                with suppress(SecretError):  # reported when the login needs it
-                    secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
+    secrets = secrets_of(inspection.plan, zone)
     progress, started = _Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
@@ -88,6 +83,18 @@ def ask(
     return Asked(answered, secrets.redact, monotonic() - started)
 
 
+def secrets_of(plan: Plan, zone: str = "") -> Secrets:
+    """The plan's, masked from here on in everything that is printed."""
+    secrets = Secrets.of(plan, ask_hidden if has_terminal() else None)
+    redact_with(secrets.redact)
+    if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
+        for ref, purpose in plan.secrets(zone):
+            if ref.scheme == "prompt":
+                with suppress(SecretError):  # reported when the login needs it
+                    secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
+    return secrets
+
+
 def deliver(
     asked: Asked,
     verdict: Verdict,
@@ -98,8 +105,9 @@ def deliver(
 ) -> int:
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
-    run."""
-    problems = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
+    run. What `verify` saw is not kept: no gate may start from it."""
+    is_run = asked.took_seconds is not None and verdict.expect is None
+    problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = View(
         verbose=report.verbose,
         short=report.short,
@@ -122,13 +130,17 @@ def deliver(
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
 
 
-def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime]) -> Inspection:
-    """What is to be judged, at the moment that --at names, else at `default`."""
+def planned(
+    plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime], expect: Expect | None = None
+) -> Inspection:
+    """What is to be judged, at the moment that --at names, else at `default`. `expect`: what `verify` wants to find."""
     plan, registry = load(plan_path)
+    if expect is not None:
+        registry = registry.verifying(expect)
     moment = default(plan)
     asked_at = min(moment, now())
     named = report.moment(plan, asked_at=asked_at)
-    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at)
+    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at, expect=expect)
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:

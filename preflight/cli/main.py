@@ -24,11 +24,13 @@ _COMMANDS = {
         "preflight.cli.run",
         "At the start of the call: ask again, judge, say what changed since the newest run.",
     ),
+    "verify": ("preflight.cli.run", "Once the work is done or taken back: are the systems in that state?"),
     "history": ("preflight.cli.run", "List the saved runs of a release, each judged again."),
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.offline", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.offline", "Print every question that would be sent, word for word."),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
+    "rehearse": ("preflight.cli.rehearse", "Run the sealed scripts for real, on a scratch server of this machine."),
     "checks": ("preflight.cli.offline", "List the checks: id, severity, question."),
     "explain": ("preflight.cli.offline", "Tell all about one check: why, how, settings, privileges."),
     "schema": ("preflight.cli.offline", "Print the JSON Schema of the plan or of the JSON report."),
@@ -39,7 +41,7 @@ _COMMANDS = {
 _EPILOG = """
 \b
 Exit codes, the same in every format:
-  0 GO    1 NO-GO    2 wrong call or invalid plan    3 HOLD
+  0 GO, VALID    1 NO-GO, NOT VALID    2 wrong call or invalid plan    3 HOLD, NOT KNOWN
   4 the tool itself failed    130 interrupted
 """
 
@@ -84,7 +86,7 @@ def cli(context: click.Context) -> None:
     """May the deployment window open, and if not, who must do what by when?
 
     preflight asks the real hosts, databases and applications of a release plan, the day before and at the start of
-    the call, and answers GO, NO-GO or HOLD. It only reads.
+    the call, and answers GO, NO-GO or HOLD. It only reads; `rehearse` alone writes, on this machine.
     """
     from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline  # not for --help
 

@@ -1,6 +1,6 @@
-"""Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, the two
-halves of a run for several network zones, `collect` and `judge`, and `demo` with a site of this machine's own; and
-`history` and `diff`, earlier runs listed and compared."""
+"""Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, `verify`
+once the work is done, the two halves of a run for several network zones, `collect` and `judge`, and `demo` with a site
+of this machine's own; and `history` and `diff`, earlier runs listed and compared."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from preflight.check import Expect
 from preflight.cli.asking import Asked, ask, deliver, planned, vantage_of_this_run
 from preflight.cli.console import CallError, OutputError, complain, no_such, wants_color, write_stdout
 from preflight.cli.options import COLOR, PLAN, ReportOptions, format_option, load, report_options
@@ -161,6 +162,32 @@ def gate(context: click.Context, plan_path: Path, timeout: float, no_ask: bool, 
     version of preflight changed since then, nothing of it is.
     """
     context.exit(hold_gate(plan_path, timeout, report, no_ask=no_ask))
+
+
+@click.command()
+@PLAN
+@click.option(
+    "--expect",
+    type=click.Choice([each.value for each in Expect]),
+    required=True,
+    help="`after`: the work is done. `before`: it was taken back, or never begun.",
+)
+@_timeout_option
+@report_options
+@click.pass_context
+def verify(context: click.Context, plan_path: Path, expect: str, timeout: float, report: ReportOptions) -> None:
+    """Ask whether the systems are in the state that the work was to leave: VALID, NOT VALID or NOT KNOWN.
+
+    Once the work is done, or was taken back: every health endpoint answers with `to` (or `from`), the schema of each
+    database is the sealed one with just what the rehearsal changed (or without it), migration histories end where they
+    must, the plan's own queries give what they must, no database is left in a bad state, and the files of the way back
+    are still there. Whether the window is over makes no difference. Exit code 0, 1 or 3.
+
+    It is no run: nothing is kept beside the plan, and no gate starts from it. Keep the report: --output html=FILE.
+    """
+    inspection = planned(plan_path, report, lambda _: now(), Expect(expect))
+    asked = ask(inspection, timeout, read_inputs(inspection.plan))
+    context.exit(deliver(asked, judge_evidence(asked.answered, vantage=vantage_of_this_run()), report))
 
 
 def inspect_and_report(

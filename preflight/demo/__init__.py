@@ -5,13 +5,7 @@ from __future__ import annotations
 import threading
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
-from preflight.errors import PreflightError
-
 _POLL_SECONDS = 0.05
-
-
-class DemoError(PreflightError):
-    """The demo's site cannot be started; the text says what is missing and what to install."""
 
 
 class LoopbackServer(ThreadingTCPServer):

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from preflight.demo.account import Account
 from preflight.demo.ssh_server import Login, SshServer
+from preflight.rehearsal.account import Account
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _ID = """\

@@ -23,13 +23,14 @@ from typing import Self
 import paramiko
 
 from preflight import clock
-from preflight.demo.account import new_folder, new_memory_folder, site_account
 from preflight.demo.health_app import ROOT_CERTIFICATE, HealthApp
 from preflight.demo.host import DemoHost
-from preflight.demo.postgres import Postgres, find_programs
+from preflight.demo.postgres import Postgres
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.questions.schema_sql import SCHEMA_SQL
+from preflight.rehearsal.account import new_folder, new_memory_folder, site_account
+from preflight.rehearsal.server import find_programs
 
 _ZONE = "America/New_York"
 _WINDOW_HOURS = 6
@@ -84,7 +85,7 @@ class DemoSite:
         return self.folder / "plan" / "demo.toml"
 
     def __enter__(self) -> Self:
-        """Starts everything. Raises DemoError when this machine cannot, with nothing left behind."""
+        """Starts everything. Raises ScratchError when this machine cannot, with nothing left behind."""
         steps = (
             self._make_folders,
             self._start_postgres,

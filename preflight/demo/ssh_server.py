@@ -22,7 +22,7 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
 
 from preflight.demo import LoopbackServer
-from preflight.demo.account import Account
+from preflight.rehearsal.account import Account
 
 _BLOCK_BYTES = 32 * 1024
 _LOG = "preflight.demo.ssh"

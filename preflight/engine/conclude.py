@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from preflight.check import Expect
 from preflight.clock import clock_changes, zone
 from preflight.engine.waivers import apply_waivers, end_of
 from preflight.finding import Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule_at
 from preflight.plan import Plan
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import READINESS, VERIFIED, Decision, Verdict
 
 _OVER = "the window is over at the moment judged: correct start and end in [window]"
 _GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
@@ -51,17 +52,19 @@ def conclude(
     collected_at: datetime,
     moment: datetime,
     partial: bool = False,
+    expect: Expect | None = None,
 ) -> Verdict:
     """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
-    findings, uses = apply_waivers(plan, findings, moment)
-    findings = priced(plan, findings, moment)
+    waiving = plan if expect is None else _with_waivers_of(plan, findings)
+    findings, uses = apply_waivers(waiving, findings, moment)
     counts = Counter(finding.status for finding in findings)
     if planned != counts.total():
         raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
-    decision, reason = decide(findings, partial=partial, over=moment >= plan.window.end)
-    return Verdict(
+    over = expect is None and moment >= plan.window.end
+    decision, reason = decide(findings, partial=partial, over=over)
+    verdict = Verdict(
         plan=plan,
-        decision=decision,
+        decision=VERIFIED[READINESS.index(decision)] if expect else decision,
         reason=reason,
         findings=tuple(findings),
         counts=dict(counts),
@@ -69,7 +72,30 @@ def conclude(
         evidence_digest=evidence_digest,
         collected_at=collected_at,
         moment=moment,
+        expect=expect,
         waivers=uses,
+    )
+    return _without_requests(verdict) if expect else _with_window(verdict)
+
+
+def _with_waivers_of(plan: Plan, findings: Sequence[Finding]) -> Plan:
+    """The plan with those waivers alone that are for something verified: of all others there is nothing to tell."""
+    looked_at = {(finding.check, finding.subject) for finding in findings}
+    return replace(plan, waivers=tuple(each for each in plan.waivers if (each.check, each.subject) in looked_at))
+
+
+def _without_requests(verdict: Verdict) -> Verdict:
+    """What is amiss is cured at once: no request of the day before comes in time."""
+    return replace(verdict, findings=[replace(each, cure_by=None) for each in verdict.findings])
+
+
+def _with_window(verdict: Verdict) -> Verdict:
+    """With all that the work ahead makes of the findings."""
+    plan, moment = verdict.plan, verdict.moment
+    findings = priced(plan, verdict.findings, moment)
+    return replace(
+        verdict,
+        findings=tuple(findings),
         planned_schedule=schedule_at(plan, moment),
         found_schedule=as_found(plan, findings, moment),
         events=events_inside(plan, findings),

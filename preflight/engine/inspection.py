@@ -82,6 +82,8 @@ class Inspection:
     moment: datetime
     items: Sequence[PlannedCheck]
     partial: bool
+    expect: Expect | None
+    """What `preflight verify` wants to find; None where readiness is judged."""
     planner: ProbePlanner = field(repr=False, compare=False)
     """For the probes of the second round."""
 
@@ -110,7 +112,7 @@ def inspect(
     for source in registry.broken:
         title, plug_in = "the check can be loaded", Subject("plug-in", None)
         items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
-    return Inspection(plan, moment, items, not all(map(selected, registry.ids)), planner)
+    return Inspection(plan, moment, items, not all(map(selected, registry.ids)), expect, planner)
 
 
 def _items(

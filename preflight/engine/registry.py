@@ -12,13 +12,13 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from preflight.check import Check
+from preflight.check import Check, Expect
 from preflight.engine.cut_off import code_of_checks
 from preflight.errors import CRASHES, PreflightError
 from preflight.finding import Severity
@@ -59,6 +59,10 @@ class Registry:
     def ids(self) -> list[str]:
         """Of all checks that work, loaded or not."""
         return sorted([*(check.id for check in self.checks), *self.unused])
+
+    def verifying(self, expect: Expect) -> Registry:
+        """Just the checks that tell whether the systems are in that state."""
+        return replace(self, checks=tuple(check for check in self.checks if expect in check.verifies))
 
     def settings(self) -> dict[str, type | None]:
         """Check id -> its settings; None for a check that is not loaded."""

@@ -68,6 +68,7 @@ def collect(
 def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -> Verdict:
     """The verdict that the answers support at the inspection's moment. Pure."""
     inspection, evidence, plan = answered.inspection, answered.evidence, answered.inspection.plan
+    is_readiness = inspection.expect is None
     verdict = conclude(
         plan,
         answered.findings(),
@@ -76,14 +77,14 @@ def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -
         collected_at=evidence.collected_at,
         moment=inspection.moment,
         partial=inspection.partial,
+        expect=inspection.expect,
     )
-    commands, ages = command_sheet(plan, evidence), answered.ages()
     return replace(
         verdict,
-        unconfirmed=unconfirmed(plan),
+        unconfirmed=unconfirmed(plan) if is_readiness else (),
         vantage=vantage,
-        commands=commands,
-        ages=ages,
+        commands=command_sheet(plan, evidence) if is_readiness else (),
+        ages=answered.ages(),
         hosts_reached=answered.hosts_reached(),
         basis=tuple(basis),
     )

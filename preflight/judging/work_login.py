@@ -319,7 +319,7 @@ class ScriptRole:
             if not limit:
                 continue
             seen = f"{name} of {self.name} is {format_duration(limit) if limit.seconds else f'{raw} ms'}"
-            remedy = f"SET {name} = 0; at the head of the scripts, or: {self.undo(name)}"
+            remedy = self.undo(name)
             if name in _LIMITS and limit < longest:
                 summary = f"{seen}, shorter than the step of {format_duration(longest)} it may end"
                 yield self.failed(summary, f"{name} = 0", f"{raw} ms", remedy)

@@ -15,6 +15,7 @@ from preflight.plan.targets import (
     Database,
     Endpoint,
     Host,
+    Rehearsing,
     Restore,
     Rollback,
     RollbackFile,
@@ -26,6 +27,7 @@ from preflight.plan.values import (
     BackupMethod,
     Bytes,
     Connect,
+    Content,
     DecisionKind,
     EntryId,
     HostRef,
@@ -44,9 +46,9 @@ from preflight.plan.values import (
 )
 
 __all__ = [
-    "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Database",
-    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "LoginUse", "Name", "Nothing",
-    "Plan", "Ref", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said",
-    "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested",
-    "Undo", "UndoKind", "Waiver", "Window", "Without",
+    "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Content",
+    "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "LoginUse", "Name",
+    "Nothing", "Plan", "Ref", "Rehearsing", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback",
+    "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256",
+    "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

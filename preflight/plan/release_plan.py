@@ -14,7 +14,7 @@ from preflight.faults import Keys
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside
-from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
+from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, LoginUse, Name, SecretRef, Text
 from preflight.probe import Question, Via
 from preflight.record import fields_of
@@ -139,6 +139,7 @@ class Plan:
     backups: Mapping[str, Backup] = field(default_factory=dict)
     scripts: Mapping[str, Scripts] = field(default_factory=dict)
     applications: Mapping[str, Application] = field(default_factory=dict)
+    rehearsal: Rehearsing = field(default_factory=Rehearsing)
     rollback: Rollback | None = None
     steps: tuple[Step, ...] = ()
     tested: tuple[Tested, ...] = ()

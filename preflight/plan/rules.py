@@ -145,7 +145,7 @@ def _left_out(plan: Plan) -> Iterator[Broken]:
     """Of what is there, nobody says why it is not."""
     without = plan.release.without if plan.release else None
     for section in without.reasons if without else ():
-        if getattr(plan, section, None):
+        if section != "rehearsal" and getattr(plan, section):
             yield Broken(("release", "without", section), f"the plan has [{section}]: take out one of the two")
 
 
@@ -210,9 +210,14 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
         yield from _without(raw, ("touches", "privileges"), "is of a database, and none is named")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
+        yield from _command(scripts.rehearse_command, raw, "rehearse_command")
         yield from _command(scripts.command, raw)  # started in `staged`: a path into that folder is well
     elif "stops_on_error" in raw:
         yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
+    if "rehearse_command" in raw and not ("command" in raw and "database" in raw):
+        yield Broken(("rehearse_command",), "stands for a `command` of a database; psql's line is rehearsed as it is")
+    elif "rehearse_command" in raw and scripts.rehearse_command == scripts.command:
+        yield Broken(("rehearse_command",), "is the `command` itself, which would find the real database")
     if scripts.program and not _is_called(scripts.program, "psql"):
         yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
     for at, file in _repeated(enumerate(scripts.files or ())):

@@ -21,8 +21,10 @@ from preflight.plan.values import (
     BackupMethod,
     Bytes,
     Connect,
+    Content,
     DatabaseRef,
     EntryId,
+    ExpectedChange,
     Factor,
     FileBelow,
     HostRef,
@@ -365,6 +367,13 @@ class Scripts:
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Said | None = None
     """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
+    rehearse_command: tuple[Argument, ...] = ()
+    """What `preflight rehearse` runs in place of the `command`, with arguments of its own: its environment is PGHOST,
+    PGPORT, PGDATABASE and PGUSER of the scratch server, and no network is in reach where the machine offers that. The
+    `command` itself is never started there."""
+    changes: ExpectedChange | None = None
+    """`nothing` where the scripts are meant to change nothing: else a rehearsal on a restore that changed nothing
+    fails."""
     line_endings: LineEndings = LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""
@@ -458,6 +467,18 @@ class RollbackFile:
     """The file."""
     sha256: Sha256
     """What its bytes must hash to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsing:
+    """`[rehearsal]`: what `preflight rehearse` runs the scripts on."""
+
+    content: Content = Content.SCHEMA
+    """`schema` of the real database; or `restore` of the newest `previous` of its backup, which proves that it can be
+    put back, and has the rows with which minutes and changed rows count."""
+    programs: Path | None = None
+    """Folder with PostgreSQL's server programs on the machine where it is called. Left out: those of the real server's
+    major version that this machine or the `demo` extra has, else the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,6 +191,21 @@ class TestResult(StrEnum):
     FAILED = "failed"
 
 
+class Content(StrEnum):
+    """What a scratch database holds before the scripts are rehearsed there."""
+
+    SCHEMA = "schema"
+    """The real database's schema: no rows, so that minutes and rows tell nothing."""
+    RESTORE = "restore"
+    """The newest previous backup, put back."""
+
+
+class ExpectedChange(StrEnum):
+    """What scripts are said to change."""
+
+    NOTHING = "nothing"
+
+
 class DecisionKind(StrEnum):
     """The decisions that a window may need."""
 

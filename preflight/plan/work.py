@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from preflight.finding import Judgement, failed, unknown
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
+from preflight.plan.agreements import steps_by_begin
 from preflight.plan.limits import split_server
+from preflight.plan.release_plan import grouped, server_of
 
 Connection = tuple[tuple[str, str], ...]
 """`host`, `port`, `user`, `dbname`, as far as they are named; the rest is the client program's default."""
@@ -280,6 +283,23 @@ def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
 def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
     """The work with one database."""
     return plan.once(_placed).get(("database", database_id), ())
+
+
+def scripts_by_database(plan: Plan) -> Mapping[Hashable, Sequence[Scripts]]:
+    """The entries of `[scripts]` that run in one database, whichever entry names it, in the order of their steps."""
+    place = {step.id: number for number, step in enumerate(steps_by_begin(plan.steps))}
+    entries = sorted(plan.scripts.values(), key=lambda each: place.get(each.step, len(place)))
+    return grouped((each for each in entries if each.database), partial(_database_of, plan))
+
+
+def scripts_beside(plan: Plan, entry: Scripts) -> Sequence[Scripts]:
+    """Those that run in its database, itself among them."""
+    return plan.once(scripts_by_database)[_database_of(plan, entry)]
+
+
+def _database_of(plan: Plan, entry: Scripts) -> Hashable:
+    database = plan.databases[entry.database]
+    return (*server_of(plan, database), database.dbname)
 
 
 def work_of(plan: Plan, host_id: str, account: str) -> Sequence[ServerWork]:

@@ -8,10 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
-from preflight.plan import Plan
+from preflight.plan import Content, Plan
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
 from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
@@ -19,15 +18,6 @@ from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 
 _FORMAT = 1
-
-
-class Content(StrEnum):
-    """What the scratch database held before the work."""
-
-    SCHEMA = "schema"
-    """The real database's schema: no rows, so that minutes and rows tell nothing."""
-    RESTORE = "restore"
-    """The newest previous backup, put back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +37,7 @@ class Touched:
     lock: str = ""
     """The strongest that the script held on it, as pg_locks calls it; empty where none was seen."""
     inserted: int = 0
-    """Rows."""
+    """Rows, those that were rolled back again with them; updated and deleted likewise."""
     updated: int = 0
     deleted: int = 0
     size_bytes: int = 0

@@ -20,7 +20,7 @@ from preflight.questions.fields import read_row
 from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.questions.sql import SqlProbe, as_regular_expression
-from preflight.wording import beside
+from preflight.wording import MASK, beside
 
 _NAME = re.compile(r'(?:[a-z-]+ )*?([^ ]*[.("].*|[^ ]+)')
 """What follows the words of an object's kind."""
@@ -77,9 +77,16 @@ def difference(before: Schema, after: Schema, allowed: Sequence[str] = ()) -> Ma
     """For each object that is not the same, in order: its lines that are gone (`-`) and those that are new (`+`), below
     its name. Objects that `allowed` matches are left out."""
     names = before.objects.keys() | after.objects.keys()
-    changed = sorted(name for name in names if before.objects.get(name) != after.objects.get(name))
+    changed = sorted(name for name in names if not _is_same(before.objects.get(name), after.objects.get(name)))
     left_out = set(matching(changed, allowed))
     return {name: "\n".join(_lines(name, before, after)) for name in changed if name not in left_out}
+
+
+def _is_same(before: str | None, after: str | None) -> bool:
+    """A secret that stands in a definition is masked where the text was kept, and not where it was just read."""
+    if before == after or before is None or after is None or MASK not in before:
+        return before == after
+    return re.fullmatch(".*".join(map(re.escape, before.split(MASK))), after, re.DOTALL) is not None
 
 
 def _lines(name: str, before: Schema, after: Schema) -> Iterator[str]:

@@ -162,8 +162,9 @@ columns AS (
 ),
 constraints AS (
   SELECT home, 5, conname, 'constraint ' || quote_ident(conname) || ' ' || pg_get_constraintdef(c.oid)
-  FROM pg_constraint c JOIN object o ON o.class = 'pg_class'::regclass AND o.oid = conrelid
-    OR o.class = 'pg_type'::regclass AND o.oid = contypid
+  FROM (SELECT home, oid, 0 FROM relation UNION ALL SELECT home, 0, oid FROM object WHERE class = 'pg_type'::regclass
+    ) AS own (home, relid, typeid)
+    JOIN pg_constraint c ON conrelid = relid AND contypid = typeid
   WHERE contype <> 't' AND NOT EXISTS ( -- what a foreign key needs for each partition of its target
     SELECT FROM pg_constraint whole WHERE whole.oid = c.conparentid AND whole.conrelid = c.conrelid)
 ),
@@ -209,13 +210,14 @@ sequences AS (
 
 _DEFINITIONS = """\
 definition (class, oid, place, line) AS (
-  SELECT 'pg_proc'::regclass, oid, '', rtrim(pg_get_functiondef(oid), E'\\n') FROM pg_proc WHERE prokind <> 'a'
+  SELECT 'pg_proc'::regclass, oid, '', rtrim(pg_get_functiondef(oid), E'\\n') -- not of PostgreSQL's own: 3,000 more
+  FROM pg_proc WHERE prokind <> 'a' AND oid >= 16384
   UNION ALL
   SELECT 'pg_proc'::regclass, a.aggfnoid, '', concat('returns ', format_type(prorettype, NULL), ' parallel ',
     proparallel, ' transition type ', format_type(aggtranstype, NULL),
     ' moving ' || format_type(nullif(aggmtranstype, 0), NULL), ' sort operator ' || nullif(aggsortop, 0)::regoperator,
     ' ', to_jsonb(a) - '{aggfnoid, aggtranstype, aggmtranstype, aggsortop}'::text[])
-  FROM pg_aggregate a JOIN pg_proc p ON p.oid = aggfnoid
+  FROM pg_aggregate a JOIN pg_proc p ON p.oid = aggfnoid WHERE p.oid >= 16384
   UNION ALL
   SELECT 'pg_type'::regclass, t.oid, '', CASE typtype
     WHEN 'e' THEN (SELECT 'enum ' || string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
@@ -232,7 +234,7 @@ definition (class, oid, place, line) AS (
       FROM pg_range r WHERE rngtypid = t.oid)
     ELSE (to_jsonb(t) - '{oid, typname, typnamespace, typowner, typacl, typrelid, typelem, typarray, typbasetype,
       typcollation, typdefaultbin}'::text[])::text END
-  FROM pg_type t WHERE typtype IN ('e', 'd', 'r', 'b')
+  FROM pg_type t WHERE typtype IN ('e', 'd', 'r', 'b') AND t.oid >= 16384
   UNION ALL
   SELECT 'pg_statistic_ext'::regclass, oid, '', concat(pg_get_statisticsobjdef(oid), ' owner ',
     quote_ident(pg_get_userbyid(stxowner)), ' target ' || nullif(to_jsonb(s) ->> 'stxstattarget', '-1'))
@@ -241,21 +243,21 @@ definition (class, oid, place, line) AS (
   SELECT 'pg_operator'::regclass, o.oid, '', concat('returns ', format_type(oprresult, NULL),
     ' commutator ' || nullif(oprcom, 0)::regoperator, ' negator ' || nullif(oprnegate, 0)::regoperator, ' ', to_jsonb(o)
     - '{oid, oprname, oprnamespace, oprowner, oprleft, oprright, oprresult, oprcom, oprnegate}'::text[])
-  FROM pg_operator o
+  FROM pg_operator o WHERE o.oid >= 16384
   UNION ALL
   SELECT 'pg_opclass'::regclass, o.oid, '', concat(CASE WHEN opcdefault THEN 'default ' END, 'for type ',
     format_type(opcintype, NULL), ' storage ' || format_type(nullif(opckeytype, 0), NULL), ' family ', identity)
   FROM pg_opclass o, pg_identify_object('pg_opfamily'::regclass, opcfamily, 0)
   UNION ALL
   SELECT 'pg_opfamily'::regclass, amopfamily, '', concat('operator ', amopstrategy, ' ', amopopr::regoperator)
-  FROM pg_amop
+  FROM pg_amop WHERE amopfamily >= 16384
   UNION ALL
   SELECT 'pg_opfamily'::regclass, amprocfamily, '', concat('function ', amprocnum, ' ', amproc::regprocedure)
-  FROM pg_amproc
+  FROM pg_amproc WHERE amprocfamily >= 16384
   UNION ALL
   SELECT 'pg_collation'::regclass, oid, '',
     (to_jsonb(c) - '{oid, collname, collnamespace, collowner, collversion}'::text[])::text
-  FROM pg_collation c
+  FROM pg_collation c WHERE oid >= 16384
   UNION ALL
   SELECT 'pg_conversion'::regclass, oid, '', (to_jsonb(c) - '{oid, conname, connamespace, conowner}'::text[])::text
   FROM pg_conversion c
@@ -320,7 +322,7 @@ definition (class, oid, place, line) AS (
   SELECT 'pg_cast'::regclass, oid, '', concat(CASE castcontext WHEN 'e' THEN 'explicit' WHEN 'a' THEN 'in assignment'
     ELSE 'implicit' END, CASE castmethod WHEN 'f' THEN ' by ' || castfunc::regprocedure WHEN 'i' THEN ' by text'
     ELSE ' binary' END)
-  FROM pg_cast
+  FROM pg_cast WHERE oid >= 16384
   UNION ALL
   SELECT 'pg_transform'::regclass, oid, '', (to_jsonb(t) - '{oid, trftype, trflang}'::text[])::text FROM pg_transform t
   UNION ALL SELECT 'pg_am'::regclass, oid, '', (to_jsonb(a) - '{oid, amname}'::text[])::text FROM pg_am a

@@ -26,7 +26,8 @@ SECTIONS: Mapping[str, type] = {
     "[hosts.NAME]": plan.Host,
     "[databases.NAME]": plan.Database, "[backups.NAME]": plan.Backup, "[backups.NAME.restore]": plan.Restore,
     "[scripts.NAME]": plan.Scripts, "[applications.NAME]": plan.Application,
-    "[[applications.NAME.health]]": plan.Endpoint, "[rollback]": plan.Rollback, "[[rollback.files]]": plan.RollbackFile,
+    "[[applications.NAME.health]]": plan.Endpoint, "[rehearsal]": plan.Rehearsing, "[rollback]": plan.Rollback,
+    "[[rollback.files]]": plan.RollbackFile,
     "[[steps]]": plan.Step, "undo = { ... } of a step": plan.Undo, "[[tested]]": plan.Tested, "[[rules]]": plan.Rule,
     "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver, "[freshness]": plan.Freshness,
 }  # fmt: skip

@@ -131,7 +131,7 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
 
 def _question(number: int, question: Question, wanted: Iterable[str]) -> Iterator[str]:
     limits = f"at most {question.timeout_seconds:g} s"
-    if question.own_channel:
+    if question.own_channel and question.via is Via.SSH:
         limits += ", in a channel of its own"
     if question.stdin_secret:
         limits += f"; the value of {question.stdin_secret} is written to its standard input, one line, for sudo"

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+from preflight.check import Expect
 from preflight.clock import format_moment
 from preflight.errors import PreflightError
 from preflight.evidence import load_saved, require_schema
@@ -197,6 +198,8 @@ class Report:
     verdict: Decision
     headline: str
     """The verdict in words: `GO with 1 waiver`."""
+    expect: Expect | None = None
+    """Of `verify`: the state that the systems must be in."""
     exit_code: int
     reason: str
     """Why it is not GO when no finding says so; else empty."""
@@ -254,6 +257,6 @@ def read_report(text: str) -> Report:
         worst = line.telling[0].status
         if line.status is Status.PASS and worst is not Status.PASS:
             raise ReportError(f"a line says pass, and one of its points {worst}: it was changed")
-    if report.headline.partition(" ")[0].rstrip(";") != report.verdict:
+    if not f"{report.headline} ".replace(";", " ").startswith(f"{report.verdict} "):
         raise ReportError(f"its headline and its verdict, {report.verdict}, do not agree")
     return report

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from preflight.clock import Deadline
 from preflight.plan import Plan
 from preflight.probe import Via
 from preflight.sessions import Session
@@ -40,6 +41,12 @@ class Pools:
             if opener is None:
                 opener = self._open[via] = self._opener(via)
         return opener(target)
+
+    def stream(
+        self, host_id: str, script: str, secret: str, take: Callable[[bytes], object], deadline: Deadline
+    ) -> tuple[int, str]:
+        """See `preflight.sessions.ssh.stream`. Raises SessionFailed."""
+        return self._ssh_pool().stream(host_id, script, secret, take, deadline)
 
     def close(self) -> None:
         """Closes databases before the tunnels they may run through."""

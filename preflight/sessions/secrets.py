@@ -28,8 +28,8 @@ from preflight.errors import PreflightError
 from preflight.plan import Database, Host, Plan, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Once
+from preflight.wording import MASK
 
-MASK = "[secret]"
 _SHORTEST = 6
 """Characters; a shorter value stands by chance in numbers, names and hashes, where its mask gives it away."""
 _COMMAND_TIMEOUT_SECONDS = 20.0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from preflight_checks.app_health import AppHealth
 
-from preflight.check import Subject
+from preflight.check import Expect, Subject
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
@@ -46,9 +46,9 @@ def endpoint(app: HttpsApp, path: str = "/health", **more: Any) -> Endpoint:
     return Endpoint(**{"url": app.url(path), "ca": app.ca, "version": "version", "samples": 1, **more})
 
 
-def findings(plan: Plan) -> list[Finding]:
+def findings(plan: Plan, expect: Expect | None = None) -> list[Finding]:
     """What the engine concludes about the check alone, over the real session."""
-    inspection = inspect(plan, Registry((AppHealth,)), NOW)
+    inspection = inspect(plan, Registry((AppHealth,)), NOW, expect=expect)
     answered = Answered(inspection, Evidence(plan.digest, NOW))
     answered.begin()
     for item in inspection.items:
@@ -57,8 +57,8 @@ def findings(plan: Plan) -> list[Finding]:
     return answered.findings()
 
 
-def finding(plan: Plan) -> Finding:
-    [only] = findings(plan)
+def finding(plan: Plan, expect: Expect | None = None) -> Finding:
+    [only] = findings(plan, expect)
     return only
 
 
@@ -82,6 +82,35 @@ def test_a_healthy_application_at_the_planned_version_passes(https_app: HttpsApp
     assert found.vantage == "from here"
     for part in ("status 200", "version 4.1", 'status "UP"', "answers in", "the certificate ends"):
         assert part in found.judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("expect", "version", "status", "said"),
+    [
+        (Expect.AFTER, "4.2", Status.PASS, "version 4.2"),
+        (Expect.AFTER, "4.1", Status.FAIL, 'runs version "4.1", not 4.2'),
+        (Expect.BEFORE, "4.1", Status.PASS, "version 4.1"),
+        (Expect.BEFORE, "4.2", Status.FAIL, 'runs version "4.2", not 4.1'),
+    ],
+)
+@pytest.mark.parametrize("asked", [{}, {"version": "", "json": {"version": "4.1", "status": "UP"}}])
+def test_what_the_work_left_is_verified_by_its_version(
+    https_app: HttpsApp, asked: dict[str, Any], expect: Expect, version: str, status: Status, said: str
+) -> None:
+    https_app.answer_json({**UP, "version": version})
+    found = finding(plan_of(endpoint(https_app, **asked)), expect)
+    assert found.status is status, found.judgement
+    assert said in found.judgement.summary
+    assert found.judgement.remedy == "" or "bring app1 on" in found.judgement.remedy
+
+
+def test_a_version_that_nobody_asks_for_is_not_verified(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP)
+    plan = plan_of(endpoint(https_app, version="", json={"status": "UP"}))
+    assert finding(plan).status is Status.PASS
+    found = finding(plan, Expect.AFTER)
+    assert found.status is Status.UNKNOWN, found.judgement
+    assert 'version = "PATH"' in found.judgement.telling_points()[0].remedy
 
 
 def test_each_instance_is_listed_separately_and_judged_alone(https_app: HttpsApp) -> None:

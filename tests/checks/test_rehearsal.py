@@ -12,11 +12,11 @@ import pytest
 from preflight_checks.rehearsal import RehearsalCheck
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
+from preflight.plan import Account, Content, Database, Plan, RemotePath, Scripts, Without
 from preflight.plan.manifest import format_manifest
+from preflight.plan.values import ExpectedChange
 from preflight.probe import Answer, Question
 from preflight.questions.rehearsed import (
-    Content,
     Drill,
     Rehearsal,
     RehearsalProbe,
@@ -117,6 +117,15 @@ def with_entry(**fields: Any) -> Rehearsal:
     return replace(RECORD, scripts={"orders": replace(TRIED, **fields)})
 
 
+def with_database(record: Rehearsal = RECORD, **fields: Any) -> Rehearsal:
+    return replace(record, databases={"orders": replace(RECORD.databases["orders"], **fields)})
+
+
+IDLE = with_entry(runs=tuple(replace(run, touched=()) for run in TRIED.runs), changes="")
+IDLE_WITHOUT_ROWS = with_database(IDLE, content=Content.SCHEMA, backup="")
+MEANT = replace(plan_with(), scripts={"orders": replace(ENTRY, changes=ExpectedChange.NOTHING)})
+
+
 def test_a_record_is_read_as_it_was_written() -> None:
     assert parse_rehearsal(format_rehearsal(RECORD)) == RECORD
 
@@ -124,7 +133,11 @@ def test_a_record_is_read_as_it_was_written() -> None:
 def test_scripts_that_ran_as_they_are_sealed_pass() -> None:
     found = judged()
     assert (found.status, found.summary) == (
-        Status.PASS, "2 scripts rehearsed 2026-10-16 on PostgreSQL 15.18 of this machine"
+        Status.PASS,
+        (
+            "2 scripts rehearsed 2026-10-16 on PostgreSQL 15.18 of this machine, 0 min on a restore of 9 B; "
+            "2 broken scripts stopped it"
+        ),
     )  # fmt: skip
 
 
@@ -173,3 +186,57 @@ def test_a_script_that_failed_is_told_in_psqls_own_words() -> None:
     said = 'psql:010.sql:1: ERROR:  syntax error at or near "SELEC"'
     found = judged(with_entry(runs=(Run(script="010.sql", seconds=0.1, exit_code=3, said=said),)))
     assert (found.status, said in found.summary) == (Status.FAIL, True)
+
+
+RUN, BACK = TRIED.runs[0], TRIED.runs[3]
+DRILL = TRIED.drills[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"runs": (replace(RUN, rolled_back=1), *TRIED.runs[1:])}, "1 transaction of it was rolled back or left open"),
+        (
+            {"runs": (*TRIED.runs[:3], replace(BACK, exit_code=3, said="ERROR: no"))},
+            "010.down.sql failed in the rehears",
+        ),
+        ({"runs": (*TRIED.runs[:3], replace(BACK, rows_lost=("public.a: 3 rows of 10",)))}, "public.a: 3 rows of 10"),
+        ({"left": "-table public.a"}, "the ways back leave a difference: -table public.a"),
+        ({"runs": IDLE.scripts["orders"].runs, "changes": ""}, "the scripts changed nothing"),
+        ({"drills": (replace(DRILL, exit_code=0),)}, "put first in 010.sql, the line ended with status 0"),
+        ({"drills": (replace(DRILL, went_on="DELETE FROM a"),)}, "the line went on with: DELETE FROM a"),
+    ],
+    ids=["rolled back", "way back fails", "rows lost", "difference left", "nothing", "goes on to 0", "goes on"],
+)
+def test_what_a_rehearsal_shows_to_be_wrong_fails(entry: dict[str, Any], said: str) -> None:
+    found = judged(with_entry(**entry))
+    assert (found.status, said in found.summary) == (Status.FAIL, True), found
+
+
+def test_one_transaction_must_take_everything_back() -> None:
+    line = (*LINE[:5], "--single-transaction", *LINE[5:])
+    plan = plan_with()
+    plan = replace(plan, scripts={"orders": replace(ENTRY, single_transaction=True)})
+    kept = with_entry(line=line)
+    found = judged(kept, plan=plan)
+    assert (found.status, "what its one transaction was to take back" in found.summary) == (Status.FAIL, True), found
+    nothing = replace(TRIED.drills[1], kept="")
+    assert judged(with_entry(line=line, drills=(DRILL, nothing)), plan=plan).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("database", "said", "cure"),
+    [
+        ({"version_num": 180004}, "rehearsed on PostgreSQL 18, and the real server is 15", "[rehearsal]"),
+        ({"missing_extensions": ("postgis",)}, "extension postgis", "[rehearsal]"),
+    ],
+)
+def test_what_the_scratch_server_lacked_is_unknown(database: dict[str, Any], said: str, cure: str) -> None:
+    found = judged(with_database(**database))
+    assert (found.status, said in found.summary, cure in found.remedy) == (Status.UNKNOWN, True, True), found
+
+
+def test_scripts_that_change_nothing_without_rows_need_rows_or_a_word() -> None:
+    found = judged(IDLE_WITHOUT_ROWS)
+    assert (found.status, 'content = "restore"' in found.remedy) == (Status.UNKNOWN, True), found
+    assert judged(IDLE, plan=MEANT).status is Status.PASS

@@ -9,9 +9,9 @@ import pytest
 from preflight_checks.script_effect import ScriptEffect
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Backup, RemotePath, Step, Without
+from preflight.plan import Backup, Content, RemotePath, Step, Without
 from preflight.plan.values import Bytes
-from preflight.questions.rehearsed import Content, Rehearsed, Run, Touched
+from preflight.questions.rehearsed import Rehearsed, Run, Touched
 from preflight.questions.sizes import DataDirectories, LiveTable, WalRate
 from preflight.questions.storage import Place
 from tests.checks.test_backup_space import directory
@@ -143,6 +143,32 @@ def test_what_is_dropped_is_told_for_the_reviewer() -> None:
     found = effect(run(gone, replace(gone, name="public.scratch", created=True)))
     assert found.status is Status.WARN
     assert found.summary == "010.sql drops table public.old"
+
+
+CHANGES = """\
+ default privileges of release
++  grant SELECT on tables to app
+ table billing.invoice
+-  owner release
++  owner kaya
++  grant UPDATE to PUBLIC
++  grant SELECT to app
++table billing.fresh
++  owner release
++  grant SELECT to PUBLIC
+ type billing.amount
+-  revoke USAGE from PUBLIC"""
+
+
+def test_rights_for_everybody_other_owners_and_default_privileges_are_told_too() -> None:
+    found = effect(run(changes=CHANGES))
+    assert found.status is Status.WARN
+    assert found.actual == "5 such changes in the rehearsal"
+    assert found.summary == (
+        "010.sql changes default privileges of release: + grant SELECT on tables to app, "
+        "changes table billing.invoice: + owner kaya, changes table billing.invoice: + grant UPDATE to PUBLIC, "
+        "changes table billing.fresh: + grant SELECT to PUBLIC, changes type billing.amount: - revoke USAGE from PUBLIC"
+    )
 
 
 def test_a_place_that_nobody_sees_is_unknown_with_its_way_out() -> None:

@@ -72,7 +72,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/earlier_backup/seen_backup.py judge_age": ("seen: its time and the host's clock",),
     "checks/earlier_backup/seen_backup.py judge_name": ("seen: the file that has the name",),
     "checks/earlier_backup/seen_backup.py judge_owner": ("seen: its owner", "seen: its mode"),
-    "checks/script_effect.py _dropped": ("seen: what was dropped in the rehearsal",),
+    "checks/script_effect.py _for_reviewer": ("seen: what the rehearsal showed",),
     "checks/script_hashes/agreement.py _missing_and_extra": ("seen: files that nobody sealed",),
     "checks/script_hashes/agreement.py _other_line_ends": ("seen: the line endings; plan: they are accepted",),
     "checks/script_hashes/agreement.py _rights": ("seen: the modes of the staged files",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -136,6 +137,13 @@ def test_the_schema_is_recorded_as_text_and_what_changed_since_is_named(sealing:
     cluster.sql("ALTER TABLE invoice ADD total numeric; CREATE SEQUENCE numbers", dbname=name)
     changed = f"{file} (changed)\n  added     sequence public.numbers\n  modified  table public.invoice\n"
     assert changed in sealing.seal().stdout
+    password = f"CREATE FUNCTION secret() RETURNS text LANGUAGE sql AS $$SELECT '{sealing.role.password}'::text$$"
+    cluster.sql(password, dbname=name)
+    assert "added     function public.secret()" in sealing.seal().stdout
+    assert "SELECT '[secret]'::text" in file.read_text()
+    assert "added" not in sealing.seal().stdout
+    asked = preflight("run", sealing.plan, "--only", "schema-drift", "-v", ORDERS_PASSWORD=sealing.role.password)
+    assert re.search(r"PASS +schema-drift +orders", asked.stdout), asked.stdout
     file.write_text(text[:-1])
     assert f"{file} (replaced, it could not be read: no schema, or one that is cut off)" in sealing.seal().stdout
     assert "column total numeric" in file.read_text()

@@ -27,10 +27,11 @@ import psycopg
 import pytest
 
 from preflight import clock
-from preflight.demo import DemoError
-from preflight.demo.account import site_account
-from preflight.demo.postgres import Postgres, find_programs
+from preflight.demo.postgres import Postgres
 from preflight.demo.site import DemoSite, next_window
+from preflight.rehearsal import ScratchError
+from preflight.rehearsal.account import site_account
+from preflight.rehearsal.server import find_programs
 from tests.cli.program import preflight
 from tests.site.machine import command_lines, needs, needs_root, run
 
@@ -299,9 +300,9 @@ def test_leaving_the_site_leaves_nothing() -> None:
 
 
 def test_a_start_that_fails_leaves_nothing(mocker: Any) -> None:
-    mocker.patch.object(DemoSite, "_start_apps", side_effect=DemoError("no"))
+    mocker.patch.object(DemoSite, "_start_apps", side_effect=ScratchError("no"))
     demo = DemoSite()
-    with pytest.raises(DemoError, match="no"), demo:
+    with pytest.raises(ScratchError, match="no"), demo:
         pass
     assert left_behind(str(demo.folder)) == []
     assert not demo._database_folder.parent.exists()
@@ -328,7 +329,7 @@ def test_a_signal_while_the_site_starts_leaves_nothing(after_seconds: float, tmp
             time.sleep(0.05)
             child.send_signal(signal.SIGINT)
             assert child.wait(15) in (130, -signal.SIGTERM, -signal.SIGINT, 1)
-        assert left_behind(f"{own}/preflight-demo-") == []
+        assert left_behind(f"{own}/preflight-") == []
         assert list(own.iterdir()) == []
     finally:
         shutil.rmtree(own)
@@ -365,7 +366,7 @@ def test_the_site_runs_without_root_too() -> None:
 
 @pytest.fixture
 def only_the_wheel(mocker: Any) -> None:
-    mocker.patch("preflight.demo.postgres._machine_folders", return_value=[])
+    mocker.patch("preflight.rehearsal.server._machine_folders", return_value=[])
 
 
 @pytest.mark.usefixtures("only_the_wheel")
@@ -397,8 +398,8 @@ def test_programs_in_a_private_folder_are_copied_for_the_server(shared_path: Pat
 
 
 def test_a_machine_without_postgresql_is_told_what_to_install(mocker: Any, tmp_path: Path) -> None:
-    mocker.patch("preflight.demo.postgres.MACHINE_PROGRAMS", tmp_path)
+    mocker.patch("preflight.rehearsal.server.MACHINE_PROGRAMS", tmp_path)
     mocker.patch.dict(os.environ, {"PATH": str(tmp_path)})
     mocker.patch("importlib.util.find_spec", return_value=None)
-    with pytest.raises(DemoError, match=r"preflight-deploy\[demo\].*apt-get install postgresql"):
+    with pytest.raises(ScratchError, match=r"preflight-deploy\[demo\].*apt-get install postgresql"):
         find_programs()

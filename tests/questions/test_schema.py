@@ -6,6 +6,7 @@ import pytest
 
 from preflight.probe import Unreadable
 from preflight.questions.schema import Schema, difference, matching
+from preflight.wording import MASK
 
 TEXT = """\
 PostgreSQL 15
@@ -63,6 +64,13 @@ def test_a_difference_has_the_lines_of_each_object_that_is_not_the_same() -> Non
     }
     assert list(difference(before, after, ["billing.events_p*"])) == ["table billing.invoice"]
     assert difference(before, before) == {}
+
+
+def test_a_masked_secret_stands_for_any_text() -> None:
+    masked = Schema.parse(TEXT.replace("end of 7 objects", f"SELECT connect('{MASK}');"))
+    assert difference(masked, Schema.parse(TEXT.replace("end of 7 objects", "SELECT connect('hidden');"))) == {}
+    assert difference(masked, masked) == {}
+    assert list(difference(masked, Schema.parse(TEXT))) == ["function billing.add(integer,integer)"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,9 +21,9 @@ BAD = failed("it is not so", expected="so", actual="not so", remedy="make it so"
 
 
 def screen(verdict: Verdict) -> list[str]:
-    """What stands above the picture of the window."""
+    """What stands above the picture of the window, or above the findings."""
     report = text.render(verdict, View(took_seconds=1.0))
-    return report.partition("\n\nwindow  ")[0].splitlines()
+    return re.split(r"\n\n(?:window  |[A-Z]+ +\S+  )", report)[0].splitlines()
 
 
 def with_blockers(number: int) -> Verdict:

@@ -10,7 +10,8 @@ import pytest
 
 from preflight.plan import Account, Host, SecretRef
 from preflight.reasons import Reason
-from preflight.sessions.secrets import MASK, SecretError, Secrets
+from preflight.sessions.secrets import SecretError, Secrets
+from preflight.wording import MASK
 from tests.toy import toy_plan
 
 CANARY = "c4n'ary %\\\"pass wörd"

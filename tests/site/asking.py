@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.check import Check
+from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
@@ -65,7 +66,7 @@ def sealed_at(cluster: Cluster, name: str = "orders") -> dict[str, SealedServer]
 def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Mapping[str, Finding]:
     """The check's findings by subject. Saved evidence, judged again, must give the same ones, and without any one of
     its answers no finding may pass."""
-    inspection = inspect(plan, Registry((check,)), NOW)
+    inspection = inspect(plan, Registry((check,)), now())  # the suite may have begun minutes ago
     secrets = Secrets.of(plan)
     with Pools(plan, secrets) as pools:
         answered = collect(inspection, pools.session, timeout_seconds, mask=secrets.redact)

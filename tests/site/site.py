@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from preflight.demo.account import site_account
-from preflight.demo.postgres import reachable
+from preflight.rehearsal.account import site_account
+from preflight.rehearsal.server import reachable
 from tests.site.accounts import Account, Accounts
 from tests.site.certificates import Authority
 from tests.site.https import HTTPS_PORT, HttpsApp

@@ -32,7 +32,7 @@ from preflight.plan import (
 )
 from tests.site.accounts import Account, Accounts
 from tests.site.archives import set_header
-from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
+from tests.site.asking import NOW, as_root, database_on, findings, host_on, make_plan, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -488,6 +488,19 @@ def test_sudos_password_is_used_and_shown_nowhere(
     found = ask_backup(host=host, account=Login("postgres"))
     is_pass(found, "readable to its end")
     assert login.password not in repr(found)
+
+
+def test_what_the_account_may_not_list_or_read_is_opened_by_the_cure(orders: Orders, ask_backup: AskBackup) -> None:
+    newest = orders.dump("new.dump", "-Fc")
+    orders.folder.chmod(0o711)
+    found = ask_backup()
+    assert "may not list the folder" in found.judgement.summary
+    as_root(found)
+    newest.chmod(0)
+    found = ask_backup()
+    assert "may not be read" in found.judgement.summary
+    as_root(found)
+    assert ask_backup().status is Status.PASS
 
 
 def test_a_read_that_takes_too_long_is_unknown(orders: Orders, ask_backup: AskBackup) -> None:

@@ -306,7 +306,7 @@ def test_reading_locks_views_and_what_they_read_with_access_share_alone(
     assert set(locks) <= {("AccessShareLock", f"billing.{name}") for name in tables}
 
 
-def test_a_column_that_was_added_by_hand_is_told_by_the_check(
+def test_what_an_attempt_that_stopped_half_way_left_behind_is_told_by_the_check(
     described: Described, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERS_PASSWORD", described.reader.password)
@@ -320,7 +320,10 @@ def test_a_column_that_was_added_by_hand_is_told_by_the_check(
     found = asked()
     assert found.status is Status.PASS, told(found)
     assert found.judgement.summary.endswith("not compared, by `drift_allowed`: procedure billing.run(integer)")
-    described.run("ALTER TABLE billing.invoice ADD legacy_ref text; ALTER PROCEDURE billing.run SECURITY DEFINER")
+    described.run("ALTER PROCEDURE billing.run SECURITY DEFINER")
+    attempt = "ALTER TABLE billing.invoice ADD legacy_ref text;\nSELEC 1;\nALTER TABLE billing.invoice DROP note;"
+    arguments = ("-X", "-d", described.name, "-v", "ON_ERROR_STOP=1")
+    described.cluster.client("psql", *arguments, stdin=attempt, check=False)
     found = asked()
     described.run("ALTER TABLE billing.invoice DROP legacy_ref; ALTER PROCEDURE billing.run SECURITY INVOKER")
     assert found.status is Status.FAIL, told(found)

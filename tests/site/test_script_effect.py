@@ -10,8 +10,8 @@ import pytest
 from preflight_checks.script_effect import ScriptEffect
 
 from preflight.finding import Finding, Status
-from preflight.plan import Plan, RemotePath, Role, SaidPath, Scripts, SecretRef, Step
-from preflight.questions.rehearsed import Content, Touched, format_rehearsal
+from preflight.plan import Content, Plan, RemotePath, Role, SaidPath, Scripts, SecretRef, Step
+from preflight.questions.rehearsed import Touched, format_rehearsal
 from tests.checks.test_rehearsal import RECORD, TRIED
 from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
 from tests.site.mounts import Mounts

@@ -21,7 +21,7 @@ from preflight.plan import Become, Database, Plan, RemotePath, Role, Said, Scrip
 from preflight.plan.manifest import format_manifest
 from preflight.plan.values import LineEndings
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, finding, host_on, make_plan, pasted, told
+from tests.site.asking import NOW, as_root, finding, host_on, make_plan, pasted, told
 from tests.site.site import Site
 
 SCRIPTS = {
@@ -188,6 +188,7 @@ STATES: list[tuple[str, Callable[[Release], Any], Status, str]] = [
     ("world-writable top", chmod(".", 0o777), Status.FAIL, "o+w: ."),
     ("group-writable", chmod("parts", 0o775), Status.WARN, "g+w: parts"),
     ("unreadable file", chmod("020_rows.sql", 0o600), Status.FAIL, "cannot read"),
+    ("unreadable top", chmod(".", 0o700), Status.FAIL, "cannot be read by"),
     ("unreadable folder", chmod("parts", 0o700), Status.FAIL, "'./parts': Permission denied"),
     ("closed top", chmod(".", 0o700), Status.FAIL, "Permission denied"),
     ("no folder", lambda release: shutil.rmtree(release.staged), Status.FAIL, "No such file or directory"),
@@ -218,6 +219,9 @@ def test_every_failing_state_is_found(
     found = release.finding()
     assert found.status is status, told(found)
     assert said in told(found)
+    if " a+r" in found.judgement.remedy:  # chmod
+        as_root(found)
+        assert release.finding().status is Status.PASS
 
 
 def test_a_staged_folder_behind_a_link_is_a_warning(release: Release) -> None:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
 from preflight.report import View, command_sheet
 from preflight.report.command_sheet import CommandShown
@@ -18,9 +19,9 @@ from preflight.report.document.order import Blocker, blockers, findings_by_host
 from preflight.report.document.sections import entries
 from preflight.report.document.window import Timeline, event_text, timeline
 from preflight.report.harmless import line_to_paste
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Verdict
 
-_DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
+_DECISION_STATUS = {ExitCode.GO: Status.PASS, ExitCode.NO_GO: Status.FAIL, ExitCode.HOLD: Status.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def document(verdict: Verdict, view: View) -> Document:
     blocking = tuple(blockers(verdict))
     return Document(
         verdict=verdict,
-        status=_DECISION_STATUS[verdict.decision],
+        status=_DECISION_STATUS[verdict.exit_code],
         facts=sections.facts(verdict, view.took_seconds),
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),

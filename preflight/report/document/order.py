@@ -54,7 +54,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     told = [each for each in blocking if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
     rows = []
     for each in told:
-        ask_by = min(each.cure_by or verdict.plan.window.start, verdict.plan.window.start)
+        ask_by = _ask_by(verdict, [each])
         rows.append(
             Blocker(
                 status=each.status,
@@ -76,8 +76,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
     behind = next((each for each in told if is_behind(folded[0].cause, each)), None)
     asked = [behind] if behind else folded
     number, cause = counted(len(folded), "check"), f"{behind.check} {behind.subject}" if behind else ""
-    requests = [each.cure_by for each in asked if each.cure_by and each.status is not Status.STALE]
-    ask_by = min([verdict.plan.window.start, *requests])
+    ask_by = _ask_by(verdict, [each for each in asked if each.status is not Status.STALE])
     return Blocker(
         status=folded[0].status,
         what=f"{number} behind {cause}" if behind else folded_words(folded),
@@ -92,8 +91,16 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
     )
 
 
+def _ask_by(verdict: Verdict, asked: Sequence[Finding]) -> datetime:
+    """The window's start at the latest, as long as it is to begin."""
+    latest = verdict.moment if verdict.expect else verdict.plan.window.start
+    return min([latest, *(each.cure_by for each in asked if each.cure_by)])
+
+
 def ask_by_words(verdict: Verdict, at: datetime) -> str:
-    """In nine columns, `overdue`, `Sat 00:00`, `24 Oct`: the date where that is a week away or more."""
+    """In nine columns, `overdue`, `now`, `Sat 00:00`, `24 Oct`: the date where that is a week away or more."""
+    if verdict.expect:
+        return "now"
     if at < verdict.moment:
         return "overdue"
     local = at.astimezone(zone(verdict.plan.window.zone))

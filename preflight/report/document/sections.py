@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 
+from preflight.check import Expect
 from preflight.clock import format_moment, zone
 from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
@@ -27,12 +28,14 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     """The head, in the order of the report, without what has nothing to say."""
     plan, window = verdict.plan, verdict.plan.window
     needed = time_in_window(window, max(window.needed_until, verdict.moment))
+    lasts = "" if verdict.expect else f"; what is used must last until {needed}"
     took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
     asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took + _covered(verdict)
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
     lines = {
+        "expects": [expected_state(verdict)],
         "window": [window_span(window, verdict.moment)],
-        "judged": [f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"],
+        "judged": [f"for {format_moment(verdict.moment, window.zone)}" + lasts],
         "asked": [asked],
         "plan": [f"{plan.path.name}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
         "finish": times(verdict),
@@ -44,6 +47,16 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     }
     told = [Labelled(label, tuple(each)) for label, each in lines.items()]
     return tuple(fact for fact in told if any(fact.lines))
+
+
+def expected_state(verdict: Verdict) -> str:
+    """Of `verify`: `the state after the work: app1 4.2, app2 3.0`."""
+    if verdict.expect is None:
+        return ""
+    is_after = verdict.expect is Expect.AFTER
+    versions = [f"{each.id} {each.to if is_after else each.from_}" for each in verdict.plan.applications.values()]
+    told = f": {listed(versions, MOST_NAMED)}" if versions else ""
+    return f"the state {verdict.expect} the work{told}"
 
 
 def _covered(verdict: Verdict) -> str:
@@ -154,7 +167,7 @@ def _labelled(pairs: Iterable[tuple[str, str]]) -> tuple[Labelled, ...]:
 def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
     rows = []
     for each in blockers:
-        moment = format_moment(each.ask_by, verdict.plan.window.zone)
+        moment = each.ask_by_words if verdict.expect else format_moment(each.ask_by, verdict.plan.window.zone)
         overdue = each.ask_by < verdict.moment
         rows.append(
             row(
@@ -198,7 +211,7 @@ def waivers(verdict: Verdict) -> Section:
 def versions(verdict: Verdict) -> Section:
     """The end states: versions that cross for two applications, a list for more; nothing for a single one."""
     title, applications = "Versions that may meet", len(verdict.plan.applications)
-    lines = matrix(verdict.plan, verdict.end_states) if applications > 1 else ()
+    lines = matrix(verdict.plan, verdict.end_states) if applications > 1 and verdict.end_states else ()
     if not lines:
         return Section(title=title)
     head, *others = lines if applications == 2 else (("",) * len(lines[0]), *lines)

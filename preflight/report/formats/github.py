@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.sections import counts, entries, unconfirmed_in_words
 from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Verdict
 
 _MOST = 10
 _MOST_OF_A_TITLE = 200
 """Characters; GitHub refuses a title of more than 255."""
-_LEVELS = {Decision.GO: "notice", Decision.NO_GO: "error", Decision.HOLD: "error"}
+_LEVELS = {ExitCode.GO: "notice", ExitCode.NO_GO: "error", ExitCode.HOLD: "error"}
 _RED = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 
 Annotation = tuple[str, str]
@@ -34,7 +35,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     told: dict[str, list[Annotation]] = {"error": [], "warning": [], "notice": []}
     title = f"{verdict.plan.release.id}: {verdict.headline}"
     lines = [verdict.reason, *verdict.basis, *times(verdict), counts(verdict)]
-    told[_LEVELS[verdict.decision]].append((title, "\n".join(filter(None, lines))))
+    told[_LEVELS[verdict.exit_code]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [
         (f"waiver {use.waiver.id}", f"{use.waiver.check} {use.waiver.subject}: {use.state}; {use.text}")
         for use in verdict.waivers

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import preflight
+from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
@@ -15,7 +16,7 @@ from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Section, Table, row
 from preflight.report.harmless import Html, clean_lines, el, joined, whole
 from preflight.report.svg import Picture
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Verdict
 from preflight.wording import counted
 
 STYLE = Path(__file__).with_name("page.css").read_text("utf-8")
@@ -24,7 +25,7 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 """Nothing is loaded and nothing runs: not from elsewhere, and not from text that got into the page."""
-_MARKS = {Decision.GO: ("\u2713", "go"), Decision.NO_GO: ("\u2715", "nogo"), Decision.HOLD: ("?", "hold")}
+_MARKS = {ExitCode.GO: ("\u2713", "go"), ExitCode.NO_GO: ("\u2715", "nogo"), ExitCode.HOLD: ("?", "hold")}
 _MOST_CHARACTERS_OF_DETAILS = 20_000
 _LEGEND = (
     "Solid: as planned. Outlined: planned, no longer so. Hatched: as found. The way back is drawn from the window's "
@@ -69,7 +70,7 @@ def _body(shown: Document) -> Html:
 
 def _verdict(shown: Document) -> Html:
     """The verdict in one word, and of what."""
-    (mark, kind), release = _MARKS[shown.verdict.decision], shown.verdict.plan.release
+    (mark, kind), release = _MARKS[shown.verdict.exit_code], shown.verdict.plan.release
     more = shown.verdict.headline.removeprefix(shown.verdict.decision).strip(" ;")
     title, about = (" ".join(filter(None, parts)) for parts in ((release.id, release.title), (release.ticket, more)))
     return el(

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from datetime import UTC
 from xml.etree import ElementTree as Xml
 
+from preflight.errors import ExitCode
 from preflight.finding import Finding, Severity, Status
 from preflight.report import PLAIN, View
 from preflight.report.document.sections import finding_entry
 from preflight.report.harmless import xml_lines, xml_text
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Verdict
 
 _OUTCOMES = {
     Status.FAIL: "failure",
@@ -29,7 +30,7 @@ _OUTCOMES = {
     Status.SKIPPED: "skipped",
     Status.WAIVED: "skipped",
 }
-_VERDICTS = {Decision.NO_GO: "failure", Decision.HOLD: "error"}
+_VERDICTS = {ExitCode.NO_GO: "failure", ExitCode.HOLD: "error"}
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
@@ -75,9 +76,9 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
     for name, value in values.items():
         Xml.SubElement(properties, "property", name=name, value=xml_text(value))
     case = Xml.SubElement(suite, "testcase", classname="preflight", name="verdict", time="0.000")
-    if verdict.decision in _VERDICTS:
+    if verdict.exit_code in _VERDICTS:
         message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
-        _add_outcome(case, _VERDICTS[verdict.decision], verdict.decision, message, [message])
+        _add_outcome(case, _VERDICTS[verdict.exit_code], verdict.decision, message, [message])
     told = [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
     told += [f"unconfirmed: {gap}" for gap in verdict.unconfirmed]
     if told:

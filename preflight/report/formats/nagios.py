@@ -2,10 +2,10 @@
 
 | exit code | word | verdict |
 |---|---|---|
-| 0 | OK | GO |
-| 1 | WARNING | GO, but not every check passed, or there are waivers or things unconfirmed |
-| 2 | CRITICAL | NO-GO |
-| 3 | UNKNOWN | HOLD |
+| 0 | OK | GO, VALID |
+| 1 | WARNING | the same, but not every check passed, or there are waivers or things unconfirmed |
+| 2 | CRITICAL | NO-GO, NOT VALID |
+| 3 | UNKNOWN | HOLD, NOT KNOWN |
 
 A plan that cannot be read ends with 2 in every format, and so reads CRITICAL here.
 In the performance data `U` is what the plan leaves unknown.
@@ -13,12 +13,13 @@ In the performance data `U` is what the plan leaves unknown.
 
 from __future__ import annotations
 
+from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers
 from preflight.report.document.sections import counts, left_out
 from preflight.report.harmless import clean
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Verdict
 from preflight.wording import listed
 
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -50,11 +51,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 
 def exit_code(verdict: Verdict) -> int:
     """0 to 3, as monitoring systems read them."""
-    match verdict.decision:
-        case Decision.NO_GO:
-            return 2
-        case Decision.HOLD:
-            return 3
-        case Decision.GO:
-            all_pass = verdict.counts.get(Status.PASS, 0) == verdict.planned
-            return 0 if all_pass and not verdict.waivers and not verdict.unconfirmed else 1
+    if verdict.exit_code is not ExitCode.GO:
+        return 2 if verdict.exit_code is ExitCode.NO_GO else 3
+    all_pass = verdict.counts.get(Status.PASS, 0) == verdict.planned
+    return 0 if all_pass and not verdict.waivers and not verdict.unconfirmed else 1

@@ -14,7 +14,7 @@ from datetime import datetime
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.harmless import label_value
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import READINESS, VERIFIED, Verdict
 
 Sample = tuple[Mapping[str, str], float]
 
@@ -28,7 +28,8 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     release = {"release": verdict.plan.release.id}
     digests = {"plan_sha256": verdict.plan.digest[:12], "evidence_sha256": verdict.evidence_digest[:12]}
     yield _family("info", "What was judged.", [({**release, **digests}, 1)])
-    decisions = [({**release, "decision": each.value}, each is verdict.decision) for each in Decision]
+    words = VERIFIED if verdict.expect else READINESS
+    decisions = [({**release, "decision": each.value}, each is verdict.decision) for each in words]
     yield _family("verdict", "1 for the decision, 0 for the others.", decisions)
     counts = [({**release, "status": each.value}, verdict.counts.get(each, 0)) for each in Status]
     yield _family("checks", "Planned checks by what became of them.", counts)

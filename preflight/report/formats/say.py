@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from preflight.clock import zone
+from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
 from preflight.report.document.order import Blocker, blockers
-from preflight.report.document.sections import left_out, not_selected
+from preflight.report.document.sections import expected_state, left_out, not_selected
 from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
@@ -33,7 +34,6 @@ _MOST_DAYS_BY_NAME = 3
 """Before and after a day: then its week has every weekday once."""
 _MOST_PEOPLE = 3
 _LONGEST_REASON = 300
-_VERDICTS = {Decision.GO: "Go", Decision.NO_GO: "No go", Decision.HOLD: "Hold"}
 _UNSEEN = ((Status.FAIL, "failed"), (Status.UNKNOWN, "could not look"), (Status.STALE, "looked too long ago"))
 
 
@@ -44,10 +44,13 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 
 def _sentences(verdict: Verdict) -> Iterator[str]:
     release, window = verdict.plan.release, verdict.plan.window
-    waived = verdict.decision is Decision.GO and verdict.waived
+    waived = verdict.exit_code is ExitCode.GO and verdict.waived
     covered = f" with {counted(verdict.waived, 'waiver')}" if waived else ""
     title = f", {name(release.title)}" if release.title else ""
-    yield f"{_VERDICTS[verdict.decision]}{covered} for {name(release.id)}{title}"
+    decision = verdict.decision.replace("-", " ").capitalize()
+    yield f"{decision}{covered} for {name(release.id)}{title}"
+    if verdict.expect:
+        yield name(expected_state(verdict), _LONGEST_REASON)
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
     over = ", over" if verdict.moment >= window.end else ""
     yield f"window {day(window.start, window)}, {opens} to {ends}{over}"
@@ -112,6 +115,7 @@ def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) 
         acts.append(f"{number(len(rows) - shown)} more")
     at, window = min(row.ask_by for row in rows), verdict.plan.window
     by = "by the start" if at == window.start else f"by {clock_time(at, window)}"
+    by = "now" if verdict.expect else by
     return f"{who} must cure {listed(acts)}, {'overdue' if at < verdict.moment else by}"
 
 

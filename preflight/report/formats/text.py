@@ -17,7 +17,7 @@ from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
-_SHORT_FACTS = ("window", "finish")
+_SHORT_FACTS = ("expects", "window", "finish")
 _SHORT_BLOCKERS = 3
 _MOST_INSIDE = 8
 _MOST_NOT_CHECKED = 5
@@ -65,7 +65,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
         _headline(shown, colours),
-        *_facts(shown, "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
+        *_facts(shown, "expects", "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
         *_facts(shown, "open"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.reasons import Reason
-from preflight.sessions import SessionFailed
+from preflight.sessions import CannotAsk, SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
 from preflight.sessions.ssh.connection import Connection
 from preflight.sessions.ssh.known_hosts import PublicKey
 from preflight.sessions.ssh.session import SshSession
 from preflight.sessions.ssh.shared import KnownHostsFiles, Shared
+from preflight.sessions.ssh.stream import stream
 
 if TYPE_CHECKING:
     import paramiko
@@ -69,6 +70,25 @@ class SshPool:
             connection.release()
             detail = f"{address} port {port} from {host_id}: {refused.detail}"
             raise SessionFailed(connection.no_reply(Reason.FORWARDING_REFUSED, detail)) from None
+
+    def stream(
+        self, host_id: str, script: str, secret: str, take: Callable[[bytes], object], deadline: Deadline
+    ) -> tuple[int, str]:
+        """Runs a script of sh on the host, as `preflight.sessions.ssh.stream.stream`. Raises SessionFailed."""
+        connection = self._connections[host_id]
+        login = connection.hold(deadline)
+        channel = None
+        try:
+            channel = login.slots.open(login.transport, deadline)
+            if channel is None:
+                raise ChannelRefused(Reason.BUSY, "the server opens no session channel just now")
+            return stream(channel, script, secret, take, deadline)
+        except CannotAsk as failed:
+            raise SessionFailed(connection.no_reply(failed.reason, f"{host_id}: {failed.detail}")) from None
+        finally:
+            if channel is not None:
+                login.slots.close(channel)
+            connection.release()
 
     def scan_host_key(self, host_id: str, deadline: Deadline) -> HostKeySeen:
         """The key a host shows, by a key exchange without a login (jump hosts are logged in). Raises SessionFailed."""

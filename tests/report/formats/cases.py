@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+from preflight.check import Expect
 from preflight.engine.conclude import conclude
 from preflight.finding import (
     Age,
@@ -128,7 +129,9 @@ def _finding(number: int, toy: Toy, judgement: Judgement) -> Finding:
     )
 
 
-def _verdict(found: Mapping[Key, Judgement], *, waivers: bool = False) -> Verdict:
+def _verdict(
+    found: Mapping[Key, Judgement], *, waivers: bool = False, expect: Expect | None = None, days: int = 0
+) -> Verdict:
     """All toys pass, but for those that are `found` otherwise."""
     plan = release() if waivers else replace(release(), waivers=())
     judgements = [found.get((toy.check, toy.subject), passed("as it should be")) for toy in TOYS]
@@ -141,11 +144,12 @@ def _verdict(found: Mapping[Key, Judgement], *, waivers: bool = False) -> Verdic
         planned=len(TOYS),
         evidence_digest="e1" * 32,
         collected_at=COLLECTED,
-        moment=plan.window.start,
+        moment=plan.window.start + timedelta(days=days),
+        expect=expect,
     )
     return replace(
         verdict,
-        unconfirmed=("The address of the role unix was confirmed 20 days ago.",),
+        unconfirmed=() if expect else ("The address of the role unix was confirmed 20 days ago.",),
         vantage="from control as release",
         ages=[
             Age("state", timedelta(minutes=12), timedelta(minutes=30)),
@@ -184,6 +188,11 @@ def waived() -> Verdict:
     return _verdict({("health", "app1 on app1-b"): SLOW}, waivers=True)
 
 
+def not_valid() -> Verdict:
+    """What `preflight verify` says the day after."""
+    return _verdict({("hashes", "orders"): CHANGED}, expect=Expect.AFTER, days=1)
+
+
 def hostile() -> Verdict:
     """Remote text at its worst, wherever it can stand."""
     bad = failed(
@@ -197,5 +206,11 @@ def hostile() -> Verdict:
     return replace(verdict, findings=findings, unconfirmed=(HOSTILE,), vantage=HOSTILE, basis=(HOSTILE,))
 
 
-CASES: Mapping[str, Callable[[], Verdict]] = {"go": go, "no-go": no_go, "hold": hold, "waived": waived}
-EXIT_CODES = {"go": 0, "no-go": 1, "hold": 3, "waived": 0}
+CASES: Mapping[str, Callable[[], Verdict]] = {
+    "go": go,
+    "no-go": no_go,
+    "hold": hold,
+    "waived": waived,
+    "not-valid": not_valid,
+}
+EXIT_CODES = {"go": 0, "no-go": 1, "hold": 3, "waived": 0, "not-valid": 1}

@@ -1,7 +1,7 @@
-"""The OS account that the demo's servers and commands run under.
+"""The OS account under which servers that are thrown away, and what belongs to them, run on this machine.
 
-PostgreSQL refuses to run as root, and root may write everywhere, which would make every permission look fine. So a
-demo started by root runs its site as an unprivileged account; anybody else runs it as themselves.
+PostgreSQL refuses to run as root, and root may write everywhere, which would make every permission look fine. So root
+starts them as an unprivileged account; anybody else runs them as themselves.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preflight.demo import DemoError
+from preflight.rehearsal import ScratchError
 
 _UNPRIVILEGED = ("postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account of the site; `switched` where it is not the one that runs the demo."""
+    """`switched` where it is not the one that runs preflight."""
 
     name: str
     uid: int
@@ -48,35 +48,35 @@ class Account:
 
 
 def site_account() -> Account:
-    """The account to use. Raises DemoError when root runs the demo and the machine knows no other account."""
+    """The account to use. Raises ScratchError when root calls and the machine knows no other account."""
     if os.geteuid() != 0:
         try:
             return Account(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid(), switched=False)
         except KeyError:
-            raise DemoError(
+            raise ScratchError(
                 f"user id {os.geteuid()} has no entry in the account database, which PostgreSQL insists on"
             ) from None
     for name in _UNPRIVILEGED:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return Account(name, entry.pw_uid, entry.pw_gid, switched=True)
-    raise DemoError("root cannot run PostgreSQL, and this machine has neither an account `postgres` nor `nobody`")
+    raise ScratchError("root cannot run PostgreSQL, and this machine has neither an account `postgres` nor `nobody`")
 
 
 def new_folder(account: Account) -> Path:
-    """A new folder for the site, readable by `account`; the caller removes it.
+    """A new folder, readable by `account`; the caller removes it.
 
-    Raises DemoError when no folder for temporary files can be reached by the account."""
+    Raises ScratchError when no folder for temporary files can be reached by the account."""
     for parent in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - mkdtemp makes it safe
         if parent.is_dir() and account.can_reach(parent / "x"):
             return _made(parent)
-    raise DemoError(f"no folder for temporary files that the account {account.name} can reach; set TMPDIR")
+    raise ScratchError(f"no folder for temporary files that the account {account.name} can reach; set TMPDIR")
 
 
 def new_memory_folder(least_bytes: int) -> Path | None:
     """A new folder on the memory file system for shared memory; None where there is none or too little room.
 
-    The demo keeps the database there: backups then lie on another device, as they should, and it starts faster."""
+    A database that lies there starts faster, and on another device than what is written beside it."""
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
     if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < least_bytes:
         return None
@@ -84,6 +84,6 @@ def new_memory_folder(least_bytes: int) -> Path | None:
 
 
 def _made(parent: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="preflight-demo-", dir=parent)).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="preflight-", dir=parent)).resolve()
     folder.chmod(0o755)
     return folder

@@ -1,0 +1,72 @@
+"""`preflight rehearse`: the one command that writes, on a scratch server of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from preflight.cli.asking import ask, secrets_of
+from preflight.cli.console import CallError, complain, write_stdout
+from preflight.cli.options import PLAN, load
+from preflight.clock import Deadline, now
+from preflight.engine.cut_off import TIMEOUT_SECONDS
+from preflight.engine.inspection import inspect
+from preflight.errors import ExitCode
+from preflight.finding import Finding, Status
+from preflight.sessions import SessionFailed
+from preflight.sessions.pools import Pools
+from preflight.wording import visible
+
+_SECONDS = 8 * 3600.0
+_NOT_KNOWN = {Status.UNKNOWN, Status.STALE}
+
+
+@click.command()
+@PLAN
+@click.option(
+    "--timeout", default=_SECONDS, show_default=True, type=click.FloatRange(min=1), help="Seconds for all of it."
+)
+@click.pass_context
+def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
+    """Run the sealed scripts for real, on a scratch server of this machine, and record what they did.
+
+    The schema of the real database, or with `content = "restore"` in [rehearsal] its newest backup, is fetched from its
+    host and put into a PostgreSQL server that is thrown away afterwards. There the declared line runs on the sealed
+    files, then each way back, then each script once more with a broken statement put first in it: it must stop there.
+    A `command` is never started with its own arguments; its entry's `rehearse_command` is.
+
+    The record lies beside the plan and ends in .rehearsal.json; the check `rehearsal` wants it, of just these files.
+    Exit code 0 when that check passes, 1 when it fails, 3 when something is not known or nothing could be rehearsed.
+    """
+    from preflight.rehearsal import ScratchError  # takes both drivers along
+    from preflight.rehearsal.rehearse import announced, rehearsable, rehearse, write_record
+
+    plan, registry = load(plan_path)
+    if not rehearsable(plan):
+        raise CallError("the plan has no scripts that psql or a `rehearse_command` runs in a database")
+    for sentence in announced(plan):
+        complain(sentence)
+    secrets = secrets_of(plan)
+    try:
+        with Pools(plan, secrets) as pools:
+            record = rehearse(plan, pools, secrets, Deadline(timeout), complain)
+        write_record(plan, record)
+    except (ScratchError, SessionFailed) as error:
+        complain(f"nothing was recorded: {secrets.redact(str(error))}")
+        context.exit(int(ExitCode.HOLD))
+    inspection = inspect(plan, registry, now(), lambda check: check == "rehearsal")
+    found = ask(inspection, TIMEOUT_SECONDS, {}).answered.findings()
+    findings = [each for each in found if each.status is not Status.SKIPPED]
+    write_stdout("".join(line for finding in findings for line in _lines(finding)))
+    statuses = {finding.status for finding in findings}
+    code = ExitCode.NO_GO if Status.FAIL in statuses else ExitCode.HOLD if statuses & _NOT_KNOWN else ExitCode.GO
+    context.exit(int(code))
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    for point in finding.judgement.telling_points():
+        yield f"{point.status.upper():<8} {visible(finding.subject)}: {visible(point.summary)}\n"
+        if point.remedy:
+            yield f"         cure: {visible(point.remedy)}\n"

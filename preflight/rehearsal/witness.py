@@ -1,0 +1,253 @@
+"""What the work did, as PostgreSQL itself tells it: event triggers, statistics and catalogues of the scratch server.
+
+Event triggers see every DDL statement, also one inside a function, and are part of its transaction: what is rolled
+back leaves no trace. What they do not see (TRUNCATE, VACUUM FULL, CLUSTER, REINDEX, changed rows, roles, settings) is
+compared: file nodes, statistics, pg_roles and pg_settings before and after. An explicit LOCK TABLE is not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from preflight.questions.rehearsed import Touched
+from preflight.questions.schema import Schema, SchemaProbe
+from preflight.questions.schema_sql import WITNESS_SCHEMA as SCHEMA
+
+if TYPE_CHECKING:
+    import psycopg
+
+LOCKS = (
+    *("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"),
+    *("ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"),
+)
+"""From the weakest to the strongest (PostgreSQL, 13.3.1)."""
+_DERIVED = ("type", "toast table", "index column", "table constraint", "default value", "rule", "trigger")
+"""Kinds that are dropped with what they belong to, and are told with it."""
+_INSTALL = f"""
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.seen (
+  at timestamptz DEFAULT clock_timestamp(), kind text, name text, objid oid,
+  defined boolean DEFAULT false, created boolean DEFAULT false, dropped boolean DEFAULT false,
+  rewritten boolean DEFAULT false, lock text DEFAULT '');
+CREATE FUNCTION {SCHEMA}.of_command() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog AS $witness$ BEGIN
+  INSERT INTO {SCHEMA}.seen (kind, name, objid, defined, created)
+    SELECT i.type, i.identity, c.objid, true, c.command_tag LIKE 'CREATE %'
+    FROM pg_event_trigger_ddl_commands() c
+    CROSS JOIN LATERAL pg_identify_object(c.classid, c.objid,
+      CASE WHEN c.classid = 'pg_class'::regclass THEN 0 ELSE c.objsubid END) i
+    WHERE c.object_identity <> '' AND i.schema IS DISTINCT FROM 'pg_temp' AND NOT c.in_extension;
+  INSERT INTO {SCHEMA}.seen (kind, name, objid, lock)
+    SELECT i.type, i.identity, l.relation, l.mode
+    FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
+    WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', '{SCHEMA}') AND c.relpersistence <> 't';
+END $witness$;
+CREATE FUNCTION {SCHEMA}.of_drop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog AS $witness$ BEGIN
+  INSERT INTO {SCHEMA}.seen (kind, name, objid, defined, dropped, lock)
+    SELECT object_type, object_identity, objid, true, true,
+      CASE WHEN object_type IN ('table', 'index', 'view', 'materialized view', 'sequence')
+        THEN 'AccessExclusiveLock' ELSE '' END
+    FROM pg_event_trigger_dropped_objects()
+    WHERE (original OR normal) AND NOT is_temporary AND schema_name IS DISTINCT FROM 'pg_toast';
+END $witness$;
+CREATE FUNCTION {SCHEMA}.of_rewrite() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog AS $witness$ BEGIN
+  INSERT INTO {SCHEMA}.seen (kind, name, objid, rewritten)
+    SELECT i.type, i.identity, r.oid, true
+    FROM (SELECT pg_event_trigger_table_rewrite_oid() AS oid) r
+    CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, r.oid, 0) i;
+END $witness$;
+CREATE EVENT TRIGGER {SCHEMA}_command ON ddl_command_end EXECUTE FUNCTION {SCHEMA}.of_command();
+CREATE EVENT TRIGGER {SCHEMA}_drop ON sql_drop EXECUTE FUNCTION {SCHEMA}.of_drop();
+CREATE EVENT TRIGGER {SCHEMA}_rewrite ON table_rewrite EXECUTE FUNCTION {SCHEMA}.of_rewrite();
+ALTER EVENT TRIGGER {SCHEMA}_command ENABLE ALWAYS;
+ALTER EVENT TRIGGER {SCHEMA}_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER {SCHEMA}_rewrite ENABLE ALWAYS;
+"""  # noqa: S608
+"""ALWAYS: a script may set session_replication_role."""
+_BEGIN = f"SELECT max(oid)::bigint FROM pg_proc WHERE pronamespace = '{SCHEMA}'::regnamespace"  # noqa: S608
+"""Numbers of objects only grow: what has a greater one was made by the work."""
+_NOW = "SELECT clock_timestamp(), pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+_RELATIONS = f"""
+SELECT c.oid::bigint, i.type, i.identity, c.relfilenode::bigint,
+  coalesce(pg_stat_get_tuples_inserted(c.oid), 0), coalesce(pg_stat_get_tuples_updated(c.oid), 0),
+  coalesce(pg_stat_get_tuples_deleted(c.oid), 0), coalesce(pg_stat_get_live_tuples(c.oid), 0),
+  pg_stat_get_last_analyze_time(c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', '{SCHEMA}')
+  AND c.relpersistence <> 't' AND c.relkind IN ('r', 'm', 'p', 'i')"""  # noqa: S608
+_SHARED = """
+SELECT 'role', quote_ident(rolname), (to_jsonb(r) - 'oid' || jsonb_build_object('member_of', ARRAY(
+    SELECT m.roleid::regrole::text || m.admin_option FROM pg_auth_members m WHERE m.member = r.oid ORDER BY 1)))::text
+  FROM pg_roles r WHERE rolname !~ '^pg_'
+UNION ALL SELECT 'database', quote_ident(datname), datacl::text FROM pg_database
+UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl::text FROM pg_tablespace
+UNION ALL SELECT 'setting', name, setting FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'
+UNION ALL SELECT 'setting of', setdatabase || ' ' || setrole, setconfig::text FROM pg_db_role_setting"""
+_SIZES = f"""
+SELECT i.identity, pg_total_relation_size(c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
+WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '{SCHEMA}', 'pg_toast')"""  # noqa: S608
+_GONE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_ROLLED_BACK = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, materialized view or index at one moment."""
+
+    kind: str
+    name: str
+    filenode: int
+    inserted: int
+    """Rows since the server was started; updated and deleted likewise."""
+    updated: int
+    deleted: int
+    live: int
+    """Rows that are there, as the statistics count them."""
+    analyzed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The scratch server between two scripts, as far as transactions are committed."""
+
+    at: datetime
+    """By the server's clock, before it was looked at."""
+    until: datetime
+    """After it."""
+    wal: int
+    """Bytes written since the server was made."""
+    relations: Mapping[int, Relation]
+    shared: Mapping[tuple[str, str], str]
+    """What belongs to the server: roles, databases, settings by kind and name."""
+    schema: Schema = field(repr=False)
+
+
+class Witness:
+    """Looks at one scratch database, in which it has a schema of its own."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """`connection`: the superuser's, to the database before the work."""
+        self._connection = connection
+        connection.execute(_INSTALL)
+        connection.execute("SET lock_timeout = '500ms'")
+        self._newest = self._value(_BEGIN)
+        self._sizes: dict[str, int] = dict(connection.execute(_SIZES).fetchall())
+        self._rolled_back = 0
+
+    @property
+    def database_bytes(self) -> int:
+        return int(self._value("SELECT pg_database_size(current_database())"))
+
+    def look(self, before: Observation | None = None) -> Observation:
+        """`before`: the last one. Its schema counts where an open transaction of the work keeps the new one locked:
+        what that changes is told when it commits."""
+        import psycopg
+
+        at, wal = self._row(_NOW)
+        relations = {row[0]: Relation(*row[1:]) for row in self._connection.execute(_RELATIONS)}
+        shared = {(kind, name): told or "" for kind, name, told in self._connection.execute(_SHARED)}
+        try:
+            schema = Schema.parse(self._value(SchemaProbe.text))
+        except psycopg.errors.LockNotAvailable:
+            if before is None:
+                raise
+            schema = before.schema
+        return Observation(at, self._row(_NOW)[0], int(wal), relations, shared, schema)
+
+    def rolled_back(self) -> int:
+        """How many transactions were rolled back since the last call. Waits for the sessions of the work to end, which
+        count their last one then."""
+        while self._value(_GONE):
+            self._connection.execute("SELECT pg_sleep(0.01)")
+        before, self._rolled_back = self._rolled_back, int(self._value(_ROLLED_BACK))
+        return self._rolled_back - before
+
+    def touched(self, before: Observation, after: Observation) -> tuple[Touched, ...]:
+        """What was touched between the two, sorted by kind and name."""
+        found: dict[tuple[str, str], Touched] = {}
+        for each in (*self._by_statements(before, after), *self._by_comparison(before, after)):
+            known = found.get((each.kind, each.name))
+            found[each.kind, each.name] = _together(known, each) if known else each
+        return tuple(
+            replace(each, size_bytes=self._sizes.get(each.name, 0))
+            for (kind, _), each in sorted(found.items())
+            if kind not in _DERIVED or not each.dropped
+        )
+
+    def rows_lost(self, before: Observation, after: Observation) -> Iterator[str]:
+        """Tables that have fewer rows afterwards. Where the statistics say so, or were gathered anew, they are counted:
+        on the scratch server nobody waits for that."""
+        now = {each.name: each for each in after.relations.values()}
+        for each in before.relations.values():
+            later = now.get(each.name)
+            if each.kind != "table" or not each.live:
+                continue
+            rows = later.live if later else 0
+            if later and (rows < each.live or later.analyzed_at != each.analyzed_at):
+                rows = int(self._value(f"SELECT count(*) FROM {each.name}"))  # noqa: S608 - as PostgreSQL quoted it
+            if rows < each.live:
+                yield f"{each.name}: {each.live - rows} rows of {each.live}"
+
+    def _by_statements(self, before: Observation, after: Observation) -> Iterator[Touched]:
+        rows = self._connection.execute(
+            f"SELECT kind, name, defined, created AND objid > %s, dropped, rewritten, lock FROM {SCHEMA}.seen "  # noqa: S608
+            "WHERE at > %s AND at <= %s ORDER BY at",
+            (self._newest, before.until, after.at),
+        )
+        for kind, name, defined, created, dropped, rewritten, lock in rows:
+            yield Touched(
+                kind=kind, name=name, defined=defined, created=created, dropped=dropped, rewritten=rewritten, lock=lock
+            )
+
+    def _by_comparison(self, before: Observation, after: Observation) -> Iterator[Touched]:
+        for oid, now in after.relations.items():
+            then = before.relations.get(oid)
+            rows = (now.inserted, now.updated, now.deleted)
+            if then:
+                rows = (now.inserted - then.inserted, now.updated - then.updated, now.deleted - then.deleted)
+            rewritten = then is not None and then.filenode != now.filenode
+            if any(rows) or rewritten:
+                inserted, updated, deleted = rows
+                lock = LOCKS[-1] if rewritten else "RowExclusiveLock" if now.kind == "table" else ""
+                yield Touched(
+                    kind=now.kind, name=now.name, rewritten=rewritten, lock=lock,
+                    inserted=inserted, updated=updated, deleted=deleted,
+                )  # fmt: skip
+        for kind, name in before.shared.keys() | after.shared.keys():
+            then_told, now_told = before.shared.get((kind, name)), after.shared.get((kind, name))
+            if then_told != now_told:
+                yield Touched(kind=kind, name=name, defined=True, created=then_told is None, dropped=now_told is None)
+
+    def _row(self, statement: str) -> Sequence[Any]:
+        row: Sequence[Any] | None = self._connection.execute(statement.encode()).fetchone()
+        assert row is not None  # noqa: S101 - each of these statements gives one row
+        return row
+
+    def _value(self, statement: str) -> Any:
+        return self._row(statement)[0]
+
+
+def _together(one: Touched, other: Touched) -> Touched:
+    """Of one object: all that was done to it, and the strongest lock."""
+    strongest = max(one.lock, other.lock, key=lambda lock: LOCKS.index(lock) if lock else -1)
+    return replace(
+        one,
+        defined=one.defined or other.defined,
+        created=one.created or other.created,
+        dropped=one.dropped or other.dropped,
+        rewritten=one.rewritten or other.rewritten,
+        lock=strongest,
+        inserted=one.inserted + other.inserted,
+        updated=one.updated + other.updated,
+        deleted=one.deleted + other.deleted,
+    )

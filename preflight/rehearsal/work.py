@@ -1,0 +1,135 @@
+"""Runs what a plan declares, on this machine against a scratch server: nothing of the site's environment goes along,
+and no network is in reach where the machine offers that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from preflight.rehearsal.account import Account
+from preflight.wording import one_line
+
+FLUSH = "\\if :AUTOCOMMIT\nSELECT pg_catalog.pg_stat_force_next_flush() \\g /dev/null\n\\endif\n"
+"""What psql runs before a mark: changed rows are counted by then. Not with AUTOCOMMIT off, where it would open a
+transaction."""
+_BROKEN = "preflight_drill_breaks_here"
+_STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
+_ENDS = re.compile(r"\s*(?:commit|rollback|abort|end|set|show|reset|discard|deallocate)\b", re.IGNORECASE)
+_ERROR_SIGNS = ("ERROR:", "FATAL:", "PANIC:", "error:")
+_MOST_ERROR_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    """128 + N when signal N ended it."""
+    said: str
+    """Its error line: the first one that says so, else the last line."""
+
+    @property
+    def stopped_at_drill(self) -> bool:
+        return self.code != 0 and _BROKEN in self.said
+
+
+class Runner:
+    """Starts commands as one account in a copy of the sealed folder."""
+
+    def __init__(
+        self, account: Account, folder: Path, before: Sequence[str], environment: Mapping[str, str], path: Path
+    ) -> None:
+        """`before`: as of `no_route`. `environment`: all there is but PATH, which begins with `path`, and HOME."""
+        self._account = account
+        self._folder = folder
+        self._before = tuple(before)
+        known = {"PATH": f"{path}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.parent), "LC_ALL": "C.UTF-8"}
+        self._environment = {**known, **environment}
+
+    def run(
+        self, argv: Sequence[str], marks: Sequence[Path] = (), at_mark: Callable[[int], None] | None = None
+    ) -> Ended:
+        """Runs a command to its end. `marks`: FIFOs that it reads in this order; at each, which it waits for,
+        `at_mark` is called with its place. Whatever ends us ends the command with all that it started."""
+        output, errors = self._folder.parent / "output", self._folder.parent / "errors"
+        with output.open("wb") as out, errors.open("wb") as err:
+            process = subprocess.Popen(
+                [*self._before, *argv],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,  # a group of its own, so that all of it can be ended
+                **self._account.identity,
+            )
+            try:
+                _attend(process, marks, at_mark)
+                code = process.wait()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        with errors.open("rb") as told:
+            said = told.read(_MOST_ERROR_BYTES).decode("utf-8", "replace")
+        return Ended(code if code >= 0 else 128 - code, _error_line(said) if code else "")
+
+    @contextlib.contextmanager
+    def broken(self, script: str) -> Iterator[None]:
+        """Inside, the script begins with a statement that no server understands."""
+        file = self._folder / script
+        before = file.read_bytes()
+        file.write_bytes(f"{_BROKEN}; ".encode() + before)
+        try:
+            yield
+        finally:
+            file.write_bytes(before)
+
+
+def _attend(process: subprocess.Popen[bytes], marks: Sequence[Path], at_mark: Callable[[int], None] | None) -> None:
+    """Meets the command at its marks. When it ended before one of them, nobody waits there: a thread opens them all for
+    reading then, so that opening them for writing returns."""
+    held: list[int] = []
+
+    def open_at_end() -> None:
+        process.wait()
+        held.extend(os.open(mark, os.O_RDONLY | os.O_NONBLOCK) for mark in marks)
+
+    watcher = threading.Thread(target=open_at_end, daemon=True)
+    watcher.start()
+    try:
+        for number, mark in enumerate(marks):
+            with mark.open("w"):
+                if process.poll() is not None:
+                    return
+                if at_mark:
+                    at_mark(number)
+        watcher.join()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        watcher.join()
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _error_line(said: str) -> str:
+    lines = [line for line in said.splitlines() if line.strip()]
+    found = next((line for line in lines if any(sign in line for sign in _ERROR_SIGNS)), lines[-1] if lines else "")
+    return one_line(found)
+
+
+def went_on(log: str) -> str:
+    """The first statement of a server's log after the broken one, but for those that end a transaction or only look at
+    settings; empty for none."""
+    _, broken, after = log.partition(_BROKEN)
+    found = (statement for line in after.splitlines() if broken for statement in _STATEMENT.findall(line))
+    return next((one_line(each, 120) for each in found if not _ENDS.match(each) and _BROKEN not in each), "")

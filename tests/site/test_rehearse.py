@@ -1,0 +1,316 @@
+"""preflight rehearse: sealed scripts, run for real on a scratch server that is filled from a real host and database."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from shutil import chown
+
+import pytest
+from preflight_checks.rehearsal import RehearsalCheck
+
+from preflight.clock import Deadline
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Scripts, SecretRef, SslMode
+from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched
+from preflight.rehearsal import ScratchError
+from preflight.rehearsal.rehearse import announced, rehearse, write_record
+from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
+from tests.cli.program import BASE, argv, environment
+from tests.sessions.conftest import GENEROUS_SECONDS
+from tests.site.accounts import Account
+from tests.site.asking import database_on, finding, host_on, make_plan, told
+from tests.site.postgres import Cluster
+from tests.site.site import Site
+
+SCHEMA = """
+CREATE TABLE billing.invoice (id int PRIMARY KEY, total numeric(10, 2), paid date);
+CREATE INDEX invoice_paid ON billing.invoice (paid);
+CREATE VIEW billing.open AS SELECT id FROM billing.invoice WHERE paid IS NULL;
+CREATE FUNCTION billing.total() RETURNS numeric LANGUAGE sql AS 'SELECT sum(total) FROM billing.invoice';
+INSERT INTO billing.invoice SELECT n, n, CASE WHEN n % 2 = 0 THEN current_date END FROM generate_series(1, 50) n;
+"""
+GOOD = {
+    "010_due.sql": "BEGIN;\nALTER TABLE billing.invoice ADD COLUMN due date;\n"
+    "UPDATE billing.invoice SET due = paid;\nCOMMIT;\n",
+    "020_total.sql": "ALTER TABLE billing.invoice ALTER COLUMN total TYPE numeric(12, 3);\n",
+    "undo/010_due.down.sql": "ALTER TABLE billing.invoice DROP COLUMN due;\n",
+    "undo/020_total.down.sql": "ALTER TABLE billing.invoice ALTER COLUMN total TYPE numeric(10, 2);\n",
+}
+
+
+class Stage:
+    """A host, a database with fifty rows and two roles, and a plan of scripts for it."""
+
+    def __init__(self, site: Site, cluster: Cluster, login: Account, folder: Path) -> None:
+        self.site, self.cluster, self.login, self.folder = site, cluster, login, folder
+        self.release = cluster.create_role("release")
+        self.backup = cluster.create_role("backup", options="IN ROLE pg_read_all_data")
+        self.name = cluster.create_database("orders", owner=self.release.name)
+        for statement in (f"CREATE SCHEMA billing AUTHORIZATION {self.release.name}", SCHEMA):
+            cluster.sql(f"SET ROLE {self.release.name}; {statement}", dbname=self.name)
+        pgpass = login.home / ".pgpass"
+        roles = (self.release, self.backup)
+        pgpass.write_text("".join(f"*:*:*:{role.name}:{role.password}\n" for role in roles))
+        pgpass.chmod(0o600)
+        chown(pgpass, login.name)
+
+    def plan(self, scripts: Mapping[str, str], *, content: Content = Content.SCHEMA, **entry: object) -> Plan:
+        approved = self.folder / "approved"
+        sums = []
+        for name, text in scripts.items():
+            (approved / name).parent.mkdir(parents=True, exist_ok=True)
+            (approved / name).write_text(text)
+            (approved / name).chmod(0o755)
+            sums.append(f"{sha256(text.encode()).hexdigest()}  {name}\n")
+        (self.folder / "SHA256SUMS").write_text("".join(sums))
+        place = self.login.home / "backup"
+        server = str(self.cluster.socket_directory)
+        of_scripts = Scripts(
+            **{
+                "id": "orders", "database": "orders", "approved": approved, "manifest": self.folder / "SHA256SUMS",
+                "staged": RemotePath("/srv/release"), "server": server, "way_back": "undo/{stem}.down.sql", **entry,
+            }  # type: ignore[arg-type]
+        )  # fmt: skip
+        saved = Backup(
+            id="orders", database="orders", directory=RemotePath(str(place)), login=Login(self.backup.name),
+            server=server, previous=RemotePath(f"{place}/*.dump"), program=str(self.cluster.bin / "pg_dump"),
+        )  # fmt: skip
+        secret = {"password": SecretRef("env", "RELEASE_PASSWORD")}
+        tls = {} if self.cluster.tls else {"sslmode": SslMode.DISABLE, "sslrootcert": None}
+        return make_plan(
+            self.folder,
+            hosts=[host_on(self.site.sshd, self.login)],
+            databases=[database_on(self.cluster, self.release.name, name=self.name, **secret, **tls)],
+            backups=[saved],
+            scripts=[of_scripts],
+            rehearsal=Rehearsing(content=content),
+            known_hosts=self.site.sshd.known_hosts_lines(),
+        )
+
+    def back_up(self) -> None:
+        place = self.login.home / "backup"
+        place.mkdir(exist_ok=True)
+        file = place / "orders-1.dump"
+        made = self.cluster.backups / f"{self.name}.dump"
+        self.cluster.client("pg_dump", "-Fc", "-f", made, self.name)
+        file.write_bytes(made.read_bytes())
+        chown(place, self.login.name)
+
+
+def rehearsed(plan: Plan) -> Rehearsal:
+    """What is recorded beside the plan."""
+    secrets = Secrets.of(plan)
+    with Pools(plan, secrets) as pools:
+        record = rehearse(plan, pools, secrets, Deadline(120.0), lambda _: None)
+    write_record(plan, record)
+    return record
+
+
+def tried(plan: Plan) -> RehearsedEntry:
+    return rehearsed(plan).scripts["orders"]
+
+
+def judged(plan: Plan) -> Finding:
+    return finding(RehearsalCheck, plan)
+
+
+def objects(run: Run) -> dict[str, Touched]:
+    return {f"{each.kind} {each.name}": each for each in run.touched}
+
+
+def make_stage(site: Site, cluster: Cluster, folder: Path, patch: pytest.MonkeyPatch) -> Stage:
+    stage = Stage(site, cluster, site.account("good"), folder)
+    patch.setenv("RELEASE_PASSWORD", stage.release.password)
+    return stage
+
+
+@pytest.fixture
+def stage(site: Site, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return make_stage(site, postgres, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def newer(site: Site, newer_postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return make_stage(site, newer_postgres, tmp_path, monkeypatch)
+
+
+def left_behind() -> list[str]:
+    """Folders and servers of rehearsals that are over."""
+    folders = [str(path) for top in ("/tmp", "/dev/shm") for path in Path(top).glob("preflight-*/private")]
+    running = subprocess.run(["pgrep", "-af", "cluster_name=preflight-scratch"], capture_output=True, text=True)
+    return [*folders, *running.stdout.splitlines()]
+
+
+DEFINE = """
+ALTER TABLE billing.invoice ADD COLUMN due date;
+DROP VIEW billing.open;
+ALTER TABLE billing.invoice ALTER COLUMN id TYPE bigint;
+CREATE INDEX invoice_due ON billing.invoice (due);
+CREATE TABLE billing.line (invoice bigint REFERENCES billing.invoice, what text);
+DO $$ BEGIN
+  EXECUTE 'CREATE OR REPLACE FUNCTION billing.total() RETURNS numeric LANGUAGE sql AS ''SELECT 1.0''';
+END $$;
+GRANT SELECT ON billing.line TO PUBLIC;
+"""
+ROWS = """
+INSERT INTO billing.invoice (id, total) SELECT n, n FROM generate_series(1001, 1007) n;
+UPDATE billing.invoice SET total = 0 WHERE id > 1005;
+DELETE FROM billing.invoice WHERE id = 1001;
+"""
+UNSEEN = "TRUNCATE billing.line;\nREINDEX TABLE billing.invoice;\n"
+WRAPPER = """#!/bin/sh
+for script in 010_due.sql 020_total.sql; do
+  psql -X -w -v ON_ERROR_STOP=1 -f "$script" {after}
+done
+"""
+
+
+def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
+    newer.back_up()
+    scripts = {"010_define.sql": DEFINE, "020_rows.sql": ROWS, "030_unseen.sql": UNSEEN}
+    plan = newer.plan({**scripts, "undo/010_define.down.sql": "DROP TABLE billing.line;\n"}, content=Content.RESTORE)
+    record = rehearsed(plan)
+    define, rows, unseen, _ = record.scripts["orders"].runs
+    first = objects(define)
+    of_table = first["table billing.invoice"]
+    assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
+    assert (of_table.lock, of_table.size_bytes > 0) == ("AccessExclusiveLock", True)
+    assert first["table billing.line"].created
+    assert first["index billing.invoice_due"].created
+    assert first["view billing.open"].dropped
+    assert (first["function billing.total()"].defined, first["function billing.total()"].created) == (True, False)
+    assert "public" in define.changes.lower()
+    changed = objects(rows)["table billing.invoice"]
+    assert (changed.inserted, changed.updated, changed.deleted, changed.lock) == (7, 2, 1, "RowExclusiveLock")
+    assert objects(unseen)["table billing.line"].rewritten
+    assert objects(unseen)["index billing.invoice_pkey"].rewritten
+    assert define.wal_bytes > 0
+    assert record.databases["orders"].backup.endswith("orders-1.dump")
+    assert "the ways back leave a difference" in told(judged(plan))
+
+
+def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) -> None:
+    plan = stage.plan(GOOD)
+    assert any("pg_dump --schema-only" in sentence for sentence in announced(plan))
+    found = tried(plan)
+    assert (found.left, [run.exit_code for run in found.runs]) == ("", [0, 0, 0, 0])
+    assert [(drill.script, drill.exit_code) for drill in found.drills] == [("010_due.sql", 3), ("020_total.sql", 3)]
+    assert (found.drills[0].kept, "+  column due date" in found.drills[1].kept) == ("", True)
+    assert plan.rehearsal_record.stat().st_mode & 0o777 == 0o600
+    assert judged(plan).status is Status.PASS, told(judged(plan))
+    (plan.folder / "approved" / "010_due.sql").write_text(GOOD["010_due.sql"] + "-- one more\n")
+    with pytest.raises(ScratchError, match=r"010_due\.sql is not as it was sealed"):
+        rehearsed(plan)
+    stage.cluster.sql(f"REVOKE pg_read_all_data FROM {stage.backup.name}")
+    with pytest.raises(ScratchError, match=r"pg_dump on db1 as .*permission denied"):
+        rehearsed(plan)
+
+
+def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
+    plan = stage.plan({**GOOD, "020_total.sql": "SELECT 1;\nSELEC 1;\n"})
+    runs = tried(plan).runs
+    said = 'psql:020_total.sql:2: ERROR: syntax error at or near "SELEC"'
+    assert [(run.script, run.exit_code, run.said) for run in runs] == [
+        ("010_due.sql", 0, ""),
+        ("020_total.sql", 3, runs[1].said),
+    ]
+    assert runs[1].said.startswith(said)
+    assert said in told(judged(plan))
+
+
+def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> None:
+    stage.back_up()
+    scripts = {
+        "010_open.sql": "BEGIN;\nUPDATE billing.invoice SET total = 1;\n",
+        "020_more.sql": "DELETE FROM billing.invoice WHERE id < 4;\nCREATE TABLE billing.late (n int);\n",
+        "undo/020_more.down.sql": "DROP TABLE IF EXISTS billing.late;\n",
+    }
+    plan = stage.plan(scripts, content=Content.RESTORE)
+    found = tried(plan)
+    assert ([run.rolled_back for run in found.runs], found.changes) == ([0, 1, 0], "")
+    said = told(judged(plan))
+    assert "was rolled back or left open" in said, said
+    plan = stage.plan({**scripts, "010_open.sql": "SELECT 1;\n"}, content=Content.RESTORE, single_transaction=True)
+    found = tried(plan)
+    assert found.back[-1].rows_lost == ("billing.invoice: 3 rows of 50",)
+    assert [drill.kept for drill in found.drills] == ["", ""]
+    assert "3 rows of 50" in told(judged(plan))
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["stops", "goes on"])
+def test_a_wrapper_is_drilled_with_its_own_arguments(stage: Stage, stops: bool) -> None:
+    plan = stage.plan(
+        {**GOOD, "deploy.sh": WRAPPER.format(after="|| exit 1" if stops else "")},
+        command=("./deploy.sh", "prod"),
+        rehearse_command=("./deploy.sh", "scratch"),
+        files=("010_due.sql", "020_total.sql"),
+        way_back="",
+    )
+    found = tried(plan)
+    (run,) = found.runs
+    assert (run.exit_code, objects(run)["table billing.invoice"].defined) == (0, True)
+    assert [drill.exit_code for drill in found.drills] == ([1, 1] if stops else [0, 3])
+    assert bool(found.drills[0].went_on) is not stops
+    assert judged(plan).status is (Status.PASS if stops else Status.FAIL), told(judged(plan))
+
+
+def test_a_command_is_never_started_with_its_own_arguments(stage: Stage) -> None:
+    plan = stage.plan({**GOOD, "deploy.sh": "#!/bin/sh\n"}, command=("./deploy.sh", "prod"), way_back="")
+    assert "is never started with its own arguments" in " ".join(announced(plan))
+    assert rehearsed(plan).scripts == {}
+
+
+@pytest.fixture
+def plan_file(stage: Stage) -> Path:
+    """The same plan as a file, of a script that waits for ever."""
+    plan = stage.plan({"010_wait.sql": "SELECT pg_sleep(600);\n"}, way_back="")
+    host, orders, saved, scripts = plan.hosts["db1"], plan.databases["orders"], plan.backups["orders"], stage.folder
+    plan.path.write_text(f"""{BASE}
+[hosts.db1]
+address = "{host.address}"
+port = {host.port}
+user = "{host.user}"
+key = "{host.key}"
+[databases.orders]
+host = "db1"
+address = "{orders.address}"
+port = {orders.port}
+name = "{orders.name}"
+user = "{orders.user}"
+password = "env:RELEASE_PASSWORD"
+[backups.orders]
+database = "orders"
+directory = "{saved.directory}"
+login = "{saved.login}"
+server = "{saved.server}"
+[scripts.orders]
+database = "orders"
+approved = "{scripts}/approved"
+manifest = "{scripts}/SHA256SUMS"
+staged = "/srv/release"
+server = "{saved.server}"
+""")
+    return plan.path
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, plan_file: Path, number: signal.Signals) -> None:
+    known = environment(RELEASE_PASSWORD=stage.release.password)
+    with subprocess.Popen(argv("rehearse", plan_file), stderr=subprocess.PIPE, text=True, env=known) as child:
+        assert child.stderr is not None
+        said = [line for line in iter(child.stderr.readline, "running orders ...\n") if line]
+        assert "rehearse is the one command that writes" in said[0]
+        child.send_signal(number)
+        assert child.wait(GENEROUS_SECONDS) == 130
+    assert (left_behind(), plan_file.with_suffix(".rehearsal.json").exists()) == ([], False)
+
+
+def test_nothing_is_left_anywhere() -> None:
+    """Last of this file: after all that was rehearsed above, also where it failed."""
+    assert left_behind() == []
