@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.finding import Judgement, unknown
 from preflight.judging.cures import could_not_look
 from preflight.judging.touched import TouchedObjects, touched_objects
@@ -48,13 +48,13 @@ class DatabaseState(Check):
     itself: it is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's
     start, and a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
 
-    What stays until somebody mends it is judged at once. Invalid indexes, constraints that are NOT VALID and disabled
-    triggers of the tables that the scripts touch, their partitions and parents are FAIL, others WARN; so are
-    replication slots that hold WAL beyond `max_wal_size` or have lost it, an archiver that fails, hangs or has no
-    command, one that only says yes (`/bin/true`) where the way back needs the WAL, checksum failures, and an age near
-    wraparound. Settings that wait for a restart, sequences near their end, foreign keys narrower than their target,
-    collations of another version and tables without statistics are WARN. Of a replica, what its primary decides is
-    judged there, and its lag by database-login.
+    What stays until somebody mends it is judged at once, and asked again by `preflight verify`. FAIL: invalid indexes,
+    constraints that are NOT VALID and disabled triggers of the tables that the scripts touch, their partitions and what
+    they are partitions of; unused replication slots that hold more WAL than `max_wal_size`, and slots that have lost
+    it; an archiver that fails, hangs or has no command, and one that only says yes (`/bin/true`) where the way back is
+    a base backup; checksum failures; an age near wraparound. WARN: the same objects of other tables; settings that wait
+    for a restart; sequences near their end; foreign keys narrower than their target; collations of another version;
+    tables without statistics. Of a replica, what its primary decides is judged there, and its lag by database-login.
 
     What other roles' sessions do is only seen with `pg_read_all_stats`; without it UNKNOWN.
     """
@@ -65,6 +65,7 @@ class DatabaseState(Check):
     needs = "CONNECT, and membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
     cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
     Settings = DatabaseStateSettings
+    verifies = ANY_STATE
     judges_no_reply = frozenset({"activity", "state"})
 
     def subjects(self) -> Sequence[Subject]:
@@ -90,7 +91,7 @@ class DatabaseState(Check):
         readable = tuple((item.schema, item.table) for item in sequences if item.kind == "sequence")
         (server,) = (item for item in sequences if item.kind == "server")
         state: Probes = {"state": StateProbe(subject.id, touched, readable, server.number)}
-        if server.touched:  # scripts change the primary
+        if server.touched or self.expect is not None:  # scripts change the primary; afterwards nobody waits for a lock
             return state
         dumps = [each for each in self._backups(database) if each.backup.method is BackupMethod.PG_DUMP]
         steps = filter(None, (self.plan.step(each.step) for each in dumps))
