@@ -1,13 +1,14 @@
-"""schema-drift: the schema of the database is the one that was sealed."""
+"""schema-drift: the schema of the database is the one that was sealed; once the work is done, with just its changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.clock import format_moment
-from preflight.finding import Judgement, failed, passed, unknown
+from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database
+from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
 from preflight.questions.schema import Schema, SchemaProbe, SealedSchema, SealedSchemaProbe, difference, matching
 from preflight.wording import counted, listed, named
 
@@ -25,11 +26,15 @@ class SchemaDrift(Check):
     Before the window it must be equal to the word; a difference is FAIL, shown as a diff of the objects. Positions of
     sequences, comments and statistics are not in it. A half-applied attempt of the same release shows here too.
     `drift_allowed` of the database names objects that jobs make every night; the report lists them. Never sealed is
-    UNKNOWN. Once the scripts have run, `preflight verify` is the question to ask.
+    UNKNOWN. Once the scripts have run, `preflight verify` asks instead whether the difference is just the one that
+    their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is FAIL. Rehearsed on
+    another major version, or without an extension of the real server, a difference is UNKNOWN; where the plan leaves
+    the rehearsal out for a reason, all that differs is told as a warning, for a person to judge.
     """
 
     id = "schema-drift"
     title = "the schema is as it was sealed"
+    verifies = ANY_STATE
     sections = ("databases",)
     needs = "none beyond the login: catalogues that every role may read"
     cure = "have the change taken back; or have it approved, then seal again"
@@ -39,9 +44,15 @@ class SchemaDrift(Check):
 
     def probes(self, subject: Subject) -> Probes:
         database = subject.item.id
-        return {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
+        probes: Probes = {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
+        changes_it = any(entry.database == database for entry in self.plan.scripts.values())
+        if self.expect is not Expect.AFTER or not changes_it:
+            return probes
+        return {**probes, "rehearsed": RehearsalProbe.of(self.plan)}
 
-    def judge(self, subject: Subject, *, schema: Schema, sealed: SealedSchema) -> Judgement:
+    def judge(
+        self, subject: Subject, *, schema: Schema, sealed: SealedSchema, rehearsed: Rehearsed | None = None
+    ) -> Judgement:
         database: Database = subject.item
         file = self.plan.sealed_schema(database.id).name
         if sealed.schema is None:
@@ -61,6 +72,8 @@ class SchemaDrift(Check):
             )
         changed = difference(sealed.schema, schema, database.drift_allowed)
         allowed = self._allowed(database, sealed.schema, schema)
+        if rehearsed is not None:
+            return self._judge_work(database, changed, rehearsed, allowed)
         if changed:
             return self._drifted(database, file, changed, allowed)
         return passed(f"{counted(len(schema.objects), 'object')} as sealed{allowed}")
@@ -77,6 +90,35 @@ class SchemaDrift(Check):
             details=listed(lines, _MOST_LINES, "\n"),
         )
 
+    def _judge_work(
+        self, database: Database, changed: Mapping[str, str], rehearsed: Rehearsed, allowed: str
+    ) -> Judgement:
+        """Once the scripts have run. `changed`: since the schema was sealed, by object."""
+        told = f"{counted(len(changed), 'object')} changed since the schema was sealed{allowed}"
+        again = f"run: {self.plan.rehearse_command}"
+        if reason := self.plan.release.without.rehearsal:
+            lines = listed("\n".join(changed.values()).split("\n"), _MOST_LINES, "\n")
+            summary = f"{told}; whether that is just the work was not rehearsed: {reason}"
+            return warned(summary, expected="just what the scripts are to change", remedy=again, details=lines)
+        tried = rehearsed.record.databases.get(database.id) if rehearsed.record else None
+        if tried is None:
+            problem = rehearsed.problem or "the record does not have this database"
+            summary = f"{told}; what the scripts were to change was never recorded"
+            return unknown(summary, expected="a rehearsal of the scripts", actual=problem, remedy=again)
+        left_out = set(matching(tried.changes, database.drift_allowed))
+        wanted = {name: lines for name, lines in tried.changes.items() if name not in left_out}
+        if wanted == changed:
+            return passed(f"{told}, each as in the rehearsal")
+        found = _otherwise(wanted, changed)
+        if tried.major != tried.server_major or tried.missing_extensions:
+            return unknown(
+                f"{found.summary}; but it was rehearsed on PostgreSQL {tried.major}",
+                expected=found.expected,
+                actual=found.actual,
+                remedy=f"name a server like the real one in [rehearsal], then {again}",
+            )
+        return found
+
     def _asked(self) -> str:
         """When, where the window has begun: the scripts may have run by then."""
         window = self.plan.window
@@ -92,3 +134,30 @@ class SchemaDrift(Check):
             return ""
         objects = matching(sorted({*sealed.objects, *seen.objects}), database.drift_allowed)
         return f"; not compared, by `drift_allowed`: {named(objects) or 'no object has such a name'}"
+
+
+def _otherwise(wanted: Mapping[str, str], seen: Mapping[str, str]) -> Judgement:
+    """What the work left otherwise than its rehearsal: differences by object."""
+    kinds = {
+        "not done": [name for name in wanted if name not in seen],
+        "done otherwise": [name for name in wanted if name in seen and seen[name] != wanted[name]],
+        "not of the work": [name for name in seen if name not in wanted],
+    }
+    told = "; ".join(f"{kind}: {named(names)}" for kind, names in kinds.items() if names)
+    lines = [line for kind, names in kinds.items() for name in names for line in _shown(kind, name, wanted, seen)]
+    return failed(
+        f"not as the work was to leave it: {told}",
+        expected=f"{counted(len(wanted), 'object')} changed as in the rehearsal, and nothing else",
+        actual=told,
+        remedy="see in the log which script did not run to its end, or ran twice, and ask who else changed something; "
+        "then run what is missing, or take the work back",
+        details=listed(lines, _MOST_LINES, "\n"),
+    )
+
+
+def _shown(kind: str, name: str, wanted: Mapping[str, str], seen: Mapping[str, str]) -> Iterator[str]:
+    """The lines of one object, as rehearsed and as found."""
+    for what, lines in (("in the rehearsal", wanted.get(name)), ("found", seen.get(name))):
+        if lines is not None:
+            yield f"{kind}, {what}:"
+            yield from lines.split("\n")

@@ -56,11 +56,14 @@ class DatabaseState(Check):
     for a restart; sequences near their end; foreign keys narrower than their target; collations of another version;
     tables without statistics. Of a replica, what its primary decides is judged there, and its lag by database-login.
 
+    `preflight verify` asks the same of what the work left; what ends by itself is then no more than a WARN.
+
     What other roles' sessions do is only seen with `pg_read_all_stats`; without it UNKNOWN.
     """
 
     id = "database-state"
     title = "the database is in a state in which the work can begin"
+    verifies = ANY_STATE
     sections = ("databases",)
     needs = "CONNECT, and membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
     cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
@@ -137,8 +140,10 @@ class DatabaseState(Check):
     @property
     def _is_near(self) -> bool:
         """What ends by itself should have ended: the window begins within the time for which an answer holds, and the
-        answer is no older than that."""
+        answer is no older than that. Once the work is done it may be there: the applications work again."""
         holds = self.plan.freshness.state
+        if self.expect is not None:
+            return False
         return self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
 
     def _entries(self, database: Database) -> list[Scripts]:

@@ -41,7 +41,7 @@ LOSSES = (
     Loss("a second DBA had to be found and read in", "on-call", "dba", note="within the 140"),
     Loss("the backup went over the network: its folder was not on the server",
          "backup-location", "billing", note="not timed"),
-    Loss("nobody could say whether the database was valid", "earlier-backup", "billing", note="not timed"),
+    Loss("nobody could say whether the database was valid", "schema-drift", "billing", note="not timed"),
 )  # fmt: skip
 """The untested pair, the missing rule and the missing second DBA would each have cut short what the changed script
 began: their minutes are the same, and count once."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from preflight.plan import Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsed, Touched
-from preflight.questions.sql import as_regular_expression, quote_literal
+from preflight.questions.sql import array_of, as_regular_expression
 
 _PART = r'(?:"(?:[^"]|"")*"|[^". ]+)'
 """Of an identity as PostgreSQL writes it: `billing."Events"`."""
@@ -37,18 +37,9 @@ class TouchedObjects:
     def in_sql(self) -> str:
         """The condition that the relation `c.relname` of schema `n.nspname` is one of them."""
         names = {relation_of(each) or each.name for each in self.seen}
-        return f"({fits_pattern([*self.altered, *self.privileges])} OR {is_one_of(sorted(names))})"
-
-
-def fits_pattern(patterns: Iterable[str]) -> str:
-    """In SQL: the relation `c.relname` of schema `n.nspname` fits one of them; false for none."""
-    wanted = ", ".join(quote_literal(as_regular_expression(pattern)) for pattern in patterns)
-    return f"n.nspname || '.' || c.relname ~ ANY (ARRAY[{wanted}]::text[])"
-
-
-def is_one_of(identities: Iterable[str]) -> str:
-    """In SQL: the relation `c.relname` of schema `n.nspname` is one of them; false for none."""
-    return f"format('%I.%I', n.nspname, c.relname) = ANY (ARRAY[{', '.join(map(quote_literal, identities))}]::text[])"
+        patterns = map(as_regular_expression, (*self.altered, *self.privileges))
+        fits = f"n.nspname || '.' || c.relname ~ ANY ({array_of(patterns)})"
+        return f"({fits} OR format('%I.%I', n.nspname, c.relname) = ANY ({array_of(sorted(names))}))"
 
 
 def relation_of(touched: Touched) -> str:

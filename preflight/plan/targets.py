@@ -391,7 +391,10 @@ class Scripts:
     """Objects of the database that the scripts create, alter or drop, each as SCHEMA.NAME, where `*` stands for any
     text: `["billing.*"]`. Not needed where a rehearsal saw what they touch."""
     privileges: Mapping[ObjectPattern, tuple[Privilege, ...]] = field(default_factory=dict)
-    """What they need on tables, views and sequences that they do not alter: `{ "audit.log" = ["INSERT"] }`."""
+    """What they need on tables and views that they do not alter: `{ "audit.log" = ["INSERT"] }`; USAGE is needed on
+    sequences."""
+    rights_shown: Said | None = None
+    """Who answers for rights of which the catalogues do not tell whether the scripts need them, or have them."""
     author: Name = ""
     """Who wrote the scripts."""
     reviewer: Name = ""

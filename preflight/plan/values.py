@@ -158,7 +158,7 @@ class BackupFormat(StrEnum):
 
 
 class Privilege(StrEnum):
-    """What PostgreSQL grants on a table, or on a sequence (SELECT, UPDATE, USAGE)."""
+    """What PostgreSQL grants on a table or a view; USAGE on a sequence."""
 
     SELECT = "SELECT"
     INSERT = "INSERT"

@@ -134,6 +134,8 @@ class RehearsedDatabase:
     """SHA-256 of the schema's text."""
     schema_after: str = ""
     """After the scripts of all entries, before the ways back."""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
     """Of the real database, and not to be had on the scratch server."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -102,6 +103,11 @@ def quote_literal(value: str) -> str:
     """A string constant that means the same whatever standard_conforming_strings says. Raises ValueError for NUL."""
     doubled = "'" + _without_nul(value).replace("'", "''").replace("\\", "\\\\") + "'"
     return f"E{doubled}" if "\\" in value else doubled
+
+
+def array_of(texts: Iterable[str]) -> str:
+    """An array of string constants."""
+    return f"ARRAY[{', '.join(map(quote_literal, texts))}]::text[]"
 
 
 def as_regular_expression(pattern: str) -> str:

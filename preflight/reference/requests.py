@@ -14,10 +14,10 @@ from textwrap import indent
 from typing import Any
 
 from preflight.clock import format_moment
-from preflight.plan import BackupMethod, Connect, Database, Host, Plan, ServerRole, SslMode
+from preflight.plan import BackupMethod, Connect, Database, Host, Plan, Scripts, ServerRole, SslMode
 from preflight.plan.limits import split_server
 from preflight.plan.release_plan import grouped
-from preflight.plan.values import show_address
+from preflight.plan.values import Privilege, show_address
 from preflight.plan.work import PlannedBackup, Section, ServerWork, other_accounts, programs_of, work_on, work_with
 from preflight.questions.http import HttpRequest
 from preflight.questions.sql import always_quoted, membership_grant, quote_identifier
@@ -92,6 +92,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     yield from _folders(plan)
     for database in plan.databases.values():
         yield from _of_database(plan, database)
+        yield from _work_rights(plan, database)
     yield from _queries(plan)
     yield from _network(plan)
     yield from _presence(plan)
@@ -215,7 +216,7 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
     place = f"On the primary of {database.id}" if database.role is ServerRole.REPLICA else f"In {database.id}"
     text = (
         f"{place}: login roles {', '.join(roles)}, valid past {until} (VALID UNTIL), with these grants for "
-        "the checks. What the scripts and the backup themselves may do is granted with the release."
+        "the checks. What the work itself needs is asked for below, or granted with the release."
     )
     grants = [grant for role in roles for grant in _grants(database, role, methods)]
     grants += [f"ALTER ROLE {quote_identifier(each.login)} REPLICATION;" for each in connecting if each.replicates]
@@ -240,6 +241,51 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
             "prompt (peer, ~/.pgpass with mode 0600, or a certificate)."
         )
         yield Requirement(database.owner, text, ("script-runner",))
+
+
+def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
+    """What the work itself needs of the database, as far as the plan tells: who owns its objects, it does not."""
+    works = work_with(plan, database.id)
+    dumping = dict.fromkeys(
+        each.login for each in works if isinstance(each, PlannedBackup) and each.connects and not each.replicates
+    )
+    for role in dumping:
+        text = (
+            f"In {database.id}: {role} reads everything that pg_dump saves. Tables with row security take BYPASSRLS "
+            "besides, and large objects SELECT on each: backup-rights names them."
+        )
+        grant = f"{membership_grant('pg_read_all_data', role)};"
+        yield Requirement(database.owner, text, ("backup-rights",), "sql", () if role == "postgres" else (grant,))
+    for work in (each for each in works if each.section is Section.SCRIPTS):
+        entry = plan.scripts[work.id]
+        if entry.touches or entry.privileges:
+            text = (
+                f"In {database.id}: {work.login} may do what the scripts do. What is called "
+                f"{' or '.join(entry.touches) or 'otherwise'} belongs to it, or to a role whose rights it inherits."
+            )
+            opened = work.login in dumping
+            grants = () if work.login == "postgres" else tuple(_for_scripts(entry, work.login, opened=opened))
+            yield Requirement(database.owner, text, ("script-rights",), "sql", grants)
+
+
+def _for_scripts(entry: Scripts, login: str, *, opened: bool) -> Iterator[str]:
+    """`opened`: the role reads everything, for which every schema is open to it. `public` is to everybody."""
+    role = quote_identifier(login)
+    made = dict.fromkeys(pattern.partition(".")[0] for pattern in entry.touches)
+    used = dict.fromkeys(pattern.partition(".")[0] for pattern in entry.privileges)
+    for schema in (each for each in {**made, **used} if "*" not in each):
+        is_open = opened or schema == "public"
+        rights = [*([] if is_open else ["USAGE"]), *(["CREATE"] if schema in made else [])]
+        if rights:
+            yield f"GRANT {', '.join(rights)} ON SCHEMA {quote_identifier(schema)} TO {role};"
+    for pattern, privileges in entry.privileges.items():
+        schema, _, name = pattern.partition(".")
+        kind = "SEQUENCE" if Privilege.USAGE in privileges else "TABLE"
+        on = f"{kind} {quote_identifier(schema)}.{quote_identifier(name)}"
+        if name == "*":
+            on = f"ALL {kind}S IN SCHEMA {quote_identifier(schema)}"
+        if "*" not in schema and (name == "*" or "*" not in name):  # what else fits, only the catalogue tells
+            yield f"GRANT {', '.join(privileges)} ON {on} TO {role};"
 
 
 def _queries(plan: Plan) -> Iterator[Requirement]:

@@ -282,6 +282,7 @@ class _Stage:
             system_identifier=self._real.system_identifier,
             schema_before=first.schema.sha256,
             schema_after=last.schema.sha256,
+            changes=difference(first.schema, last.schema),
             missing_extensions=contents.missing_extensions,
         )
         missing = {each.entry.id: each for each in sealed if each.entry.id not in tried}

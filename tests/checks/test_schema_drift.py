@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from preflight_checks.schema_drift import SchemaDrift
 
+from preflight.check import Expect
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Database, Plan
+from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
 from preflight.probe import Answer, Question, Via
-from preflight.questions.schema import Schema, SealedSchema, SealedSchemaProbe
+from preflight.questions.rehearsed import Content, Rehearsal, Rehearsed, RehearsedDatabase
+from preflight.questions.schema import Schema, SealedSchema, SealedSchemaProbe, difference
 from preflight.testing import Trial, answered
 from tests.toy import MOMENT, WINDOW, toy_plan
 
@@ -119,3 +124,71 @@ def test_the_contract_of_all_checks(seen: str | None, sealed: str | None) -> Non
 def test_the_sealed_text_is_read_beside_the_plan() -> None:
     probe = SealedSchemaProbe.of(plan(), "orders")
     assert probe.path == "toy.orders.schema.txt"
+
+
+def worked(seen: str = MORE, record: Rehearsal | None = None, problem: str = "", **more: Any) -> Judgement:
+    """What `verify` says once the scripts have run."""
+    scripts = Scripts(id="s", database="orders", approved=Path("sql"), manifest=Path("SUMS"), staged=RemotePath("/srv"))
+    release = replace(toy_plan().release, without=Without(rehearsal=more.pop("reason", None)))
+    check = SchemaDrift(replace(plan(**more), scripts={"s": scripts}, release=release), MOMENT, expect=Expect.AFTER)
+    (subject,) = check.subjects()
+    assert "rehearsed" in check.probes(subject)
+    return check.judge(subject, schema=Schema.parse(seen), sealed=SEALED, rehearsed=Rehearsed(record, problem))
+
+
+def recorded(after: str = MORE, **more: Any) -> Rehearsal:
+    """Of scripts that made this of the schema."""
+    changes = difference(Schema.parse(TEXT), Schema.parse(after))
+    database = RehearsedDatabase(
+        content=Content.SCHEMA, size_bytes=1, version_num=150018, server_version_num=150018, changes=changes
+    )
+    return Rehearsal(
+        release="REL-1", at=MOMENT, by="kim", where="here", databases={"orders": replace(database, **more)}
+    )
+
+
+def test_the_work_is_done_where_just_what_was_rehearsed_is_changed() -> None:
+    found = worked(record=recorded())
+    assert found.status is Status.PASS, found
+    assert found.summary == "1 object changed since the schema was sealed, each as in the rehearsal"
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (TEXT, "not done: table billing.invoice"),
+        (MORE.replace("legacy_ref text", "legacy_ref uuid"), "done otherwise: table billing.invoice"),
+        (MORE.replace("events_p1\n  owner app", "events_p1\n  owner kim"), "not of the work: table billing.events_p1"),
+    ],
+)
+def test_what_the_work_left_otherwise_fails_by_object(seen: str, said: str) -> None:
+    found = worked(seen, recorded())
+    assert found.status is Status.FAIL, found
+    assert found.summary == f"not as the work was to leave it: {said}"
+    assert found.details.startswith(said.partition(":")[0])
+    allowed = worked(seen, recorded(), drift_allowed=("billing.*",))
+    assert allowed.status is Status.PASS, allowed
+
+
+def test_a_rehearsal_elsewhere_leaves_a_difference_unknown() -> None:
+    for more in ({"version_num": 180001}, {"missing_extensions": ("postgis",)}):
+        assert worked(record=recorded(**more)).status is Status.PASS
+        found = worked(TEXT, recorded(**more))
+        assert found.status is Status.UNKNOWN, found
+        assert "[rehearsal]" in found.remedy
+
+
+def test_without_a_rehearsal_the_difference_is_unknown_or_for_a_reason_told() -> None:
+    found = worked(problem="no such file")
+    assert (found.status, found.remedy) == (Status.UNKNOWN, "run: preflight rehearse toy.toml"), found
+    found = worked(reason="tried by hand in staging")
+    assert found.status is Status.WARN, found
+    assert found.details == " table billing.invoice\n+  column legacy_ref text"
+
+
+def test_a_database_without_scripts_and_the_state_before_are_as_sealed() -> None:
+    for expect, entry in ((Expect.AFTER, plan()), (Expect.BEFORE, plan())):
+        check = SchemaDrift(entry, MOMENT, expect=expect)
+        (subject,) = check.subjects()
+        assert set(check.probes(subject)) == {"schema", "sealed"}
+        assert check.judge(subject, schema=Schema.parse(MORE), sealed=SEALED).status is Status.FAIL

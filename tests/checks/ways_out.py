@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,12 @@ from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, L
 from preflight.questions.http import Certificate, HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
+from preflight.questions.rehearsed import Touched
 from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
+from preflight.questions.work_rights import Lacks
 from preflight.questions.work_start import LoginRefusal, ServerLogin
 from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
@@ -78,6 +81,7 @@ from tests.checks import test_rollback_ready as rollback_ready
 from tests.checks import test_schema_drift as schema_drift
 from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
+from tests.checks import test_script_rights as script_rights
 from tests.checks import test_script_runner as script_runner
 from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
@@ -642,6 +646,20 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/rollback_ready/ways_back.py WaysBack.judge": (
         Way("act: look into the folder", way_back, {"texts": {}}, {"texts": DROPPING}),
     ),
+    "checks/schema_drift.py SchemaDrift._judge_work": (
+        Way(
+            "command: preflight rehearse toy.toml",
+            schema_drift.worked,
+            {"record": None, "problem": "no such file"},
+            {"record": schema_drift.recorded()},
+        ),
+        Way(
+            "key: [rehearsal]",
+            schema_drift.worked,
+            {"seen": schema_drift.TEXT, "record": schema_drift.recorded(version_num=180001)},
+            {"record": schema_drift.recorded(schema_drift.TEXT)},
+        ),
+    ),
     "checks/script_hashes/agreement.py _staged_folder": (
         Way(
             "command: chmod -R a+rX",
@@ -697,6 +715,29 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             hashed,
             {"mutate": script_hashes.everywhere("030.sql", script_hashes.COPY)},
             {"runs_programs": SAID},
+        ),
+    ),
+    "checks/script_rights/__init__.py ScriptRights.judge": (
+        Way("command: CREATE ROLE", script_rights.judged, {"gone": True}, {"gone": False}),
+    ),
+    "checks/script_rights/__init__.py ScriptRights._not_told": (
+        Way("command: preflight rehearse", script_rights.judged, {"touches": ()}, {"seen": script_rights.rehearsed()}),
+        Way("key: touches", script_rights.judged, {"touches": ()}, {"touches": ("app.*",)}),
+    ),
+    "checks/script_rights/__init__.py _judge_lack": (
+        Way(
+            "key: rights_shown",
+            partial(script_rights.judged, script_rights.lack(Lacks.ROW_SECURITY, certain=False)),
+            {},
+            {"rights_shown": SAID},
+        ),
+    ),
+    "checks/script_rights/__init__.py _of_other_kinds": (
+        Way(
+            "key: rights_shown",
+            script_rights.judged,
+            {"seen": script_rights.rehearsed(Touched(kind="role", name="x", defined=True))},
+            {"rights_shown": SAID},
         ),
     ),
     "checks/script_runner/__init__.py ScriptRunner._judge_program": (

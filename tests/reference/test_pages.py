@@ -50,6 +50,7 @@ def test_a_shell_completes_commands_checks_and_formats() -> None:
         "script-effect",
         "script-hashes",
         "script-people",
+        "script-rights",
         "script-runner",
     ]
     assert completed("preflight run --format ht") == ["html"]

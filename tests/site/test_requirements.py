@@ -13,24 +13,30 @@ from pathlib import Path
 
 import pytest
 from preflight_checks.backup_location import BackupLocation
+from preflight_checks.backup_rights import BackupRights
 from preflight_checks.become import BecomeAccount
 from preflight_checks.command import Command, CommandCheck
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.database_state import DatabaseState
 from preflight_checks.earlier_backup import EarlierBackup
 from preflight_checks.script_hashes import ScriptHashes
+from preflight_checks.script_rights import ScriptRights
 from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, BackupMethod, Become, Plan, RemotePath, Scripts, SecretRef
+from preflight.plan.values import Privilege
 from preflight.reference import requests as requirements
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, database_on, findings, host_on, make_plan, sealed_at, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
-CHECKS = (BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, EarlierBackup, ScriptHashes)
+CHECKS = (
+    *(BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, BackupRights, EarlierBackup, ScriptHashes),
+    ScriptRights,
+)
 PREVIOUS = "orders"
 
 
@@ -65,7 +71,13 @@ def wanted(
     role = postgres.create_role("release")
     name = postgres.create_database("orders")
     postgres.sql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-    postgres.sql("CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n; ANALYZE t", dbname=name)
+    backup_role = postgres.create_role("backup").name
+    postgres.sql(
+        "CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n; ANALYZE t; CREATE SCHEMA audit; "
+        "CREATE TABLE own (); CREATE TABLE audit.log (a int); CREATE TABLE audit.l2 (a int);"
+        f"ALTER TABLE own OWNER TO {role.name}",
+        dbname=name,
+    )
     monkeypatch.setenv("ORDERS_PASSWORD", role.password)
     shared_path.chmod(0o755)
     backups, staged = shared_path / "backup", shared_path / "staged"
@@ -85,11 +97,12 @@ def wanted(
     database = database_on(postgres, role.name, name=name, password=SecretRef("env", "ORDERS_PASSWORD"), owner="dba")
     backup = Backup(
         id="orders", database="orders", directory=RemotePath(str(backups)), account=Login(worker.name),
-        previous=RemotePath(f"{backups}/*.dump"), owner="dba",
+        previous=RemotePath(f"{backups}/*.dump"), owner="dba", login=Login(backup_role),
     )  # fmt: skip
     scripts = Scripts(
         id="orders", database="orders", approved=approved, manifest=tmp_path / "sums", staged=RemotePath(str(staged)),
-        account=Login(worker.name), owner="dba", touches=("public.*",),
+        account=Login(worker.name), owner="dba", touches=("public.own",),
+        privileges={"audit.log": (Privilege.INSERT, Privilege.SELECT)},
     )  # fmt: skip
     plan = make_plan(
         tmp_path, hosts=[host], databases=[database], known_hosts=site.sshd.known_hosts_lines(),
@@ -128,8 +141,10 @@ def test_the_lines_of_the_document_are_enough_and_each_is_needed(
     wanted: Wanted, postgres: Cluster, accounts: Accounts
 ) -> None:
     allow(accounts, wanted, wanted.sudoers)
+    dbname = wanted.plan.databases["orders"].dbname
+    assert len(wanted.statements) >= 7
     for statement in wanted.statements:
-        postgres.sql(statement)
+        postgres.sql(statement, dbname=dbname)
     assert list(red(wanted.plan)) == []
     for program in wanted.sudoers:
         allow(accounts, wanted, [each for each in wanted.sudoers if each != program])
@@ -137,9 +152,9 @@ def test_the_lines_of_the_document_are_enough_and_each_is_needed(
     allow(accounts, wanted, wanted.sudoers)
     for statement in wanted.statements:
         undone = statement.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ")
-        postgres.sql(undone)
+        postgres.sql(undone, dbname=dbname)
         assert next(red(wanted.plan), None), f"{statement} is not needed"
-        postgres.sql(statement)
+        postgres.sql(statement, dbname=dbname)
     assert list(red(wanted.plan)) == []
 
 

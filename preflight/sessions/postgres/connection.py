@@ -198,14 +198,17 @@ def _lost(error: psycopg.Error) -> CannotAsk:
 
 
 def _limits(seconds: float) -> list[str]:
-    """Statement and lock timeout in ms and the search path, until the end of the transaction. The statement timeout
-    first and by itself: a role's own may be too short for anything slower than SET."""
+    """Statement and lock timeout in ms, the search path and no JIT, until the end of the transaction. The statement
+    timeout first and by itself: a role's own may be too short for anything slower than SET."""
     return [
         f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}",
         (
             f"SELECT pg_catalog.set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}', true), "
             "pg_catalog.set_config('DateStyle', 'ISO, MDY', true), "
-            "pg_catalog.set_config('search_path', 'pg_catalog', true)"
+            "pg_catalog.set_config('search_path', 'pg_catalog', true), "
+            # To compile a long statement over catalogues takes seconds, to run it does not; since version 11.
+            "CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL "
+            "THEN pg_catalog.set_config('jit', 'off', true) END"
         ),
     ]
 

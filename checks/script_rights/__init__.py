@@ -1,0 +1,153 @@
+"""script-rights: the role that runs the scripts may do what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, Status, passed, unknown, warned
+from preflight.judging.cures import hidden_from
+from preflight.judging.touched import TouchedObjects, touched_objects
+from preflight.plan.release_plan import grouped
+from preflight.plan.said import answered_for
+from preflight.plan.work import Section, ServerWork, server_work
+from preflight.questions.files import TARGET, LocalFile, LocalText
+from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
+from preflight.questions.sql import quote_identifier
+from preflight.questions.work_rights import OWNER, Lack, Lacks, WorkRights, WorkRightsProbe
+from preflight.wording import MOST_NAMED, beside, counted, listed, named
+
+from .cures import WORDS, cure, words
+from .needs import needs_of
+
+
+class ScriptRights(Check):
+    """May the role that runs the scripts do what they do?
+
+    A role that logs in, into the right database, may still own none of the tables that its scripts alter: `must be
+    owner of table` comes at 01:00. The catalogues tell for the role of the entry, whichever role asks. Which objects
+    the scripts touch, a rehearsal of the very files that are sealed has seen; or `touches` and `privileges` of the
+    entry name them. What they alter or drop must belong to the role, or to one whose rights it inherits: a member that
+    does not inherit them has to SET ROLE, which only a rehearsal shows. What is new needs CREATE on its schema, rows
+    that are changed need privileges on their table. FAIL names the GRANT. UNKNOWN is what nobody named, and what
+    depends on the statement: row security, grants on columns, a table that was only locked; `rights_shown` takes that
+    over.
+    """
+
+    id = "script-rights"
+    title = "the scripts' role may do what they do"
+    sections = ("scripts",)
+    needs = "CONNECT on the database; nothing more"
+    cure = "have the rights granted that the line names; rehearse the scripts, or name in `touches` what they alter"
+
+    def subjects(self) -> Sequence[Subject]:
+        works = (work for work in server_work(self.plan) if work.section is Section.SCRIPTS and work.target)
+        return [Subject(work.id, work, work.owner, steps=work.steps) for work in works]
+
+    def probes(self, subject: Subject) -> Probes:
+        manifest = LocalFile(TARGET, beside(self.plan.folder, self.plan.scripts[subject.id].manifest))
+        return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest}
+
+    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, manifest: LocalText) -> Probes:
+        """In the database session: owners, privileges and memberships of the objects that the scripts touch, for the
+        role that runs them."""
+        work: ServerWork = subject.item
+        needs = needs_of(self._touched(work, rehearsed, manifest))
+        probe = WorkRightsProbe(work.database.id, work.login, needs.wanted, needs.schemas, needs.extensions)
+        return {"rights": probe}
+
+    def judge(self, subject: Subject, *, rehearsed: Rehearsed, manifest: LocalText, rights: WorkRights) -> Judgement:
+        work: ServerWork = subject.item
+        touched = self._touched(work, rehearsed, manifest)
+        if rights.hidden:
+            return hidden_from(work.database, rights.hidden, f"what {work.login} may do")
+        role = next((each for each in rights.lacks if each.lacks is Lacks.ROLE), None)
+        if role is None:
+            return unknown(
+                f"the role {work.login} is not there",
+                remedy=f"CREATE ROLE {quote_identifier(work.login)} LOGIN; or correct `login` of {work.table}",
+            )
+        if role.kind == "superuser":
+            return passed(f"{work.login} is a superuser, who may do everything")
+        if not touched.told_by:
+            return self._not_told(work, touched, rights)
+        return Judgement.of(self._judge(work, touched, role, rights))
+
+    def _touched(self, work: ServerWork, rehearsed: Rehearsed, manifest: LocalText) -> TouchedObjects:
+        return touched_objects(self.plan.scripts[work.id], rehearsed, manifest)
+
+    def _not_told(self, work: ServerWork, touched: TouchedObjects, rights: WorkRights) -> Judgement:
+        others = {each.owner: each.total for each in rights.lacks if each.lacks is Lacks.OTHERS}
+        owned = ", ".join(f"{total} of {owner}" for owner, total in sorted(others.items())) or "none"
+        return unknown(
+            f"what the scripts touch is not known: {touched.not_told}; {work.login} does not own "
+            f"{counted(sum(others.values()), 'table')} of {work.dbname}",
+            expected=f"{work.login} may do what the scripts do",
+            actual=f"tables of others: {owned}",
+            remedy=f"run: {self.plan.rehearse_command}; or name in {work.table} what they alter: "
+            'touches = ["SCHEMA.*"]',
+        )
+
+    def _judge(self, work: ServerWork, touched: TouchedObjects, role: Lack, rights: WorkRights) -> Iterator[Judgement]:
+        lacking = [each for each in rights.lacks if each.lacks in WORDS and not _was_rehearsed(each, touched)]
+        points = [_judge_lack(work, touched, role, each) for each in grouped(lacking, _place).values()]
+        points += [_fits_nothing(work, each) for each in rights.lacks if each.lacks is Lacks.NOTHING]
+        if others := needs_of(touched).others:
+            points.append(_of_other_kinds(work, touched, others))
+        said, keys = self.plan.scripts[work.id].rights_shown, ("scripts", work.id, "rights_shown")
+        for each in points:
+            unseen = each.status is Status.UNKNOWN
+            yield answered_for(self.plan, self.moment, each, said, keys, work.owner) if unseen else each
+        if not points:
+            yield passed(f"{work.login} may do all that is told by {touched.told_by}")
+
+
+def _was_rehearsed(lack: Lack, touched: TouchedObjects) -> bool:
+    """Whether the scripts were seen to become the owner by SET ROLE, as the role may."""
+    return lack.lacks is Lacks.OWNER and lack.member and bool(touched.seen) and not touched.altered
+
+
+def _place(lack: Lack) -> tuple[object, ...]:
+    """Of what is told in one line and cured by one statement."""
+    kind = lack.kind if lack.lacks is Lacks.PRIVILEGE else ""
+    owner = lack.owner if lack.lacks is Lacks.OWNER else ""
+    return (lack.lacks, lack.right, owner, kind, lack.certain, lack.member and lack.lacks is Lacks.OWNER)
+
+
+def _judge_lack(work: ServerWork, touched: TouchedObjects, role: Lack, lacking: Sequence[Lack]) -> Judgement:
+    """`lacking`: of one place. Not all are named where there are many; then the next run names more."""
+    first = lacking[0]
+    every = sum({each.owner: each.total for each in lacking}.values())
+    remedy = cure(work, role, lacking)
+    if every > len(lacking):
+        remedy = f"{remedy} and likewise for the other {every - len(lacking)}, which the next run names"
+    summary, expected = words(work, lacking, every), f"{work.login} may do what is told by {touched.told_by}"
+    actual, remedy = listed((each.name for each in lacking), MOST_NAMED), work.database.on_primary(remedy)
+    if first.certain and not (first.lacks is Lacks.OWNER and first.member):
+        return work.failed(summary, expected, actual, remedy)
+    return unknown(summary, expected=expected, actual=actual, remedy=remedy.removesuffix(";"))
+
+
+def _fits_nothing(work: ServerWork, lack: Lack) -> Judgement:
+    key = "touches" if lack.right == OWNER else "privileges"
+    if key == "privileges":
+        return work.failed(
+            f"nothing in {work.dbname} is called {lack.name}",
+            f"a table or a sequence that `privileges` of {work.table} names",
+            "no such object",
+            f"correct `privileges` of {work.table}",
+        )
+    return warned(
+        f"nothing in {work.dbname} is called {lack.name} yet",
+        expected=f"what `touches` of {work.table} names, or a name that the scripts make",
+        actual="no such object",
+        remedy=f"where the scripts do not make it, correct `touches` of {work.table}",
+    )
+
+
+def _of_other_kinds(work: ServerWork, touched: TouchedObjects, others: Sequence[str]) -> Judgement:
+    return unknown(
+        f"whether {work.login} may touch {named(others)} is not looked at",
+        expected=f"{work.login} may do what is told by {touched.told_by}",
+        remedy=f"try the scripts as {work.login} where roles and owners are those of {work.dbname}",
+    )

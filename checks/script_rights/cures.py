@@ -1,0 +1,77 @@
+"""What is lacking in words, and the statement that cures it: sufficient for just that. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from preflight.plan.work import ServerWork
+from preflight.questions.sql import quote_identifier
+from preflight.questions.work_rights import BY_MEMBERSHIP, NOINHERIT, Lack, Lacks
+from preflight.wording import counted
+
+WORDS = {
+    Lacks.OWNER: "{role} does not own {what}, which {owner} owns",
+    Lacks.PRIVILEGE: "{role} has no {right} on {what}",
+    Lacks.SEQUENCE: "{role} has no USAGE on {what}, which gives new rows their numbers",
+    Lacks.ROW_SECURITY: "row security decides which rows of {what} {role} sees and changes",
+    Lacks.USAGE: "{role} has no USAGE on {what}",
+    Lacks.CREATE: "{role} has no CREATE on {what}",
+    Lacks.DATABASE: "{role} has no CREATE on {what}, for a schema that is not there",
+    Lacks.EXTENSION: "{role} may not make {what}",
+}
+"""Of what fails, or may."""
+_CURES = {
+    Lacks.PRIVILEGE: "GRANT {right} ON {kind} {names} TO {role};",
+    Lacks.SEQUENCE: "GRANT USAGE ON SEQUENCE {names} TO {role};",
+    Lacks.ROW_SECURITY: "ALTER ROLE {role} BYPASSRLS;",
+    Lacks.USAGE: "GRANT USAGE ON SCHEMA {names} TO {role};",
+    Lacks.CREATE: "GRANT CREATE ON SCHEMA {names} TO {role};",
+    Lacks.DATABASE: "GRANT CREATE ON DATABASE {names} TO {role};",
+}
+_EXTENSION = {
+    "create": "GRANT CREATE ON DATABASE {database} TO {role};",
+    "superuser": "have a superuser run before the window: CREATE EXTENSION {names};",
+    "package": "have the package that brings it installed on {host}",
+}
+"""Why it cannot be made -> what lets it be."""
+
+
+def words(work: ServerWork, lacking: Sequence[Lack], every: int) -> str:
+    """`every`: how many there are, of which `lacking` are named."""
+    first = lacking[0]
+    what = f"{first.kind} {first.name}" if every == 1 else counted(every, _kind_of(lacking))
+    found = WORDS[first.lacks].format(role=work.login, what=what, owner=first.owner, right=first.right)
+    if first.lacks is Lacks.OWNER and first.member:
+        return f"{found}: it has to SET ROLE {quote_identifier(first.owner)}, and whether the scripts do is not told"
+    return found
+
+
+def _kind_of(lacking: Sequence[Lack]) -> str:
+    kinds = {each.kind for each in lacking}
+    return kinds.pop() if len(kinds) == 1 else "object"
+
+
+def cure(work: ServerWork, role: Lack, lacking: Sequence[Lack]) -> str:
+    """For a superuser, or the owner of what is named. `role`: how it is."""
+    first, names = lacking[0], ", ".join(each.name for each in lacking)
+    if first.lacks is Lacks.OWNER:
+        return _of_ownership(role, lacking)
+    template = _EXTENSION[first.right] if first.lacks is Lacks.EXTENSION else _CURES[first.lacks]
+    return template.format(
+        right=first.right, kind=first.kind.upper(), names=names, role=quote_identifier(work.login),
+        database=quote_identifier(work.dbname), host=work.host.id,
+    )  # fmt: skip
+
+
+def _of_ownership(role: Lack, lacking: Sequence[Lack]) -> str:
+    """By membership in the owner; nobody is made a member of a superuser."""
+    first, name, owner = lacking[0], quote_identifier(role.name), quote_identifier(lacking[0].owner)
+    if first.owner_is_superuser:
+        moved = [each for each in lacking if each.kind != "extension"]
+        kept = [f"have {first.owner} run what alters {each.name}" for each in lacking if each.kind == "extension"]
+        return " ".join([f"ALTER {each.kind.upper()} {each.name} OWNER TO {name};" for each in moved] + kept)
+    if role.right == BY_MEMBERSHIP:
+        return f"GRANT {owner} TO {name} WITH INHERIT TRUE;"
+    joined = "" if first.member else f"GRANT {owner} TO {name};"
+    inherits = f"ALTER ROLE {name} INHERIT;" if role.right == NOINHERIT else ""
+    return " ".join(filter(None, (joined, inherits)))

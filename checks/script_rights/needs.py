@@ -1,0 +1,76 @@
+"""Which rights scripts need for what they touch. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from preflight.judging.touched import TouchedObjects, relation_of
+from preflight.questions.rehearsed import Touched
+from preflight.questions.work_rights import OWNER, Wanted
+
+_OBJECTS = frozenset(
+    {"table", "view", "materialized view", "sequence", "index", "foreign table", "composite type", "type", "function",
+     "procedure", "aggregate"}
+)  # fmt: skip
+"""Kinds of which the owner, and the schema, decide: PostgreSQL's words."""
+_APART = frozenset({"schema", "extension"})
+_ROWS = {"inserted": ("INSERT",), "updated": ("UPDATE", "SELECT"), "deleted": ("DELETE", "SELECT")}
+"""What was done to rows -> privileges: which rows are updated or deleted is read."""
+_LOCKED = {
+    "AccessShareLock": ("SELECT",),
+    "RowShareLock": ("SELECT",),
+    "RowExclusiveLock": ("INSERT", "UPDATE", "DELETE"),
+    "ShareRowExclusiveLock": ("REFERENCES",),  # a foreign key to it; the trigger of CREATE TRIGGER is seen itself
+}
+"""The strongest lock on a table of which nothing else was seen -> what it was perhaps for; any other one: OWNER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What is asked of the catalogues, and what they do not tell."""
+
+    wanted: tuple[Wanted, ...]
+    schemas: tuple[str, ...]
+    """That the scripts make, alter or drop."""
+    extensions: tuple[str, ...]
+    others: tuple[str, ...]
+    """Seen objects of kinds whose rights nobody looks at here: roles, settings, publications ..."""
+
+
+def needs_of(touched: TouchedObjects) -> Needs:
+    wanted = {Wanted(OWNER, pattern=pattern) for pattern in touched.altered}
+    for pattern, privileges in touched.privileges.items():
+        wanted |= {Wanted(each, pattern=pattern) for each in privileges}
+    for seen in touched.seen:
+        wanted.update(_wanted(seen))
+    sure = {(each.right, each.name, each.pattern) for each in wanted if each.certain}
+    wanted = {each for each in wanted if each.certain or (each.right, each.name, each.pattern) not in sure}
+    known = _OBJECTS | _APART
+    others = (f"{each.kind} {each.name}" for each in touched.seen if each.kind not in known and not relation_of(each))
+    return Needs(
+        tuple(sorted(wanted)), _named("schema", touched), _named("extension", touched), tuple(dict.fromkeys(others))
+    )
+
+
+def _named(kind: str, touched: TouchedObjects) -> tuple[str, ...]:
+    """Without their quotes."""
+    names = (each.name for each in touched.seen if each.kind == kind and each.defined)
+    return tuple(dict.fromkeys(name.strip('"').replace('""', '"') for name in names))
+
+
+def _wanted(seen: Touched) -> Iterator[Wanted]:
+    table = relation_of(seen)
+    if table:
+        yield Wanted("TRIGGER" if seen.kind == "trigger" and seen.created else OWNER, table)
+    if seen.kind not in _OBJECTS:
+        return
+    rows = [privilege for done, needed in _ROWS.items() if getattr(seen, done) for privilege in needed]
+    yield from (Wanted(privilege, seen.name) for privilege in rows)
+    if seen.defined:
+        yield Wanted(OWNER, seen.name)
+    elif seen.rewritten or (seen.lock and not rows):  # TRUNCATE, CLUSTER ... and what takes a lock alone
+        needed = (OWNER,) if seen.rewritten else _LOCKED.get(seen.lock, (OWNER,))
+        if seen.kind == "sequence":  # which nextval() locks, too
+            needed = ("USAGE",)
+        yield from (Wanted(each, seen.name, certain=False) for each in needed)

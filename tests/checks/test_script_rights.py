@@ -1,0 +1,148 @@
+"""script-rights judged from plain facts; tests/site/test_script_rights.py holds them against real statements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.script_rights import ScriptRights
+from preflight_checks.script_rights.needs import needs_of
+
+from preflight.finding import Judgement, Status
+from preflight.judging.touched import TouchedObjects
+from preflight.plan import Account, Database, RemotePath, Role, Scripts
+from preflight.plan.values import Privilege
+from preflight.questions.files import LocalText
+from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched
+from preflight.questions.work_rights import BY_MEMBERSHIP, NOINHERIT, OWNER, Lack, Lacks, Wanted, WorkRights
+from tests.toy import MOMENT, toy_plan
+
+SEALED = LocalText(f"{'a' * 64}  010.sql\n")
+ORDERS = Database(id="orders", host="db1", user=Account("release"), owner="dba")
+
+
+def rehearsed(*touched: Touched) -> Rehearsed:
+    run = Run(script="010.sql", seconds=1, exit_code=0, touched=touched)
+    tried = RehearsedEntry(database="orders", files={"010.sql": "a" * 64}, runs=(run,))
+    return Rehearsed(Rehearsal(release="R", at=MOMENT, by="x", where="here", scripts={"orders": tried}))
+
+
+def lack(lacks: Lacks, name: str = "app.t", **more: Any) -> Lack:
+    of = {"right": "", "kind": "table", "owner": "app_owner", "owner_is_superuser": False, "member": False}
+    return Lack(**{"lacks": lacks, "name": name, **of, "certain": True, "total": 1, **more})
+
+
+def role(inherits: str = "INHERIT", kind: str = "role") -> Lack:
+    return lack(Lacks.ROLE, "release", right=inherits, kind=kind)
+
+
+def judged(
+    *lacks: Lack,
+    of: Lack | None = None,
+    gone: bool = False,
+    hidden: str = "",
+    seen: Rehearsed | None = None,
+    **entry: Any,
+) -> Judgement:
+    """`of`: the role, as it is. `gone`: there is none."""
+    scripts = Scripts(
+        id="orders", database="orders", approved=Path("sql"), manifest=Path("sums"), staged=RemotePath("/s"),
+        **{"touches": ("app.*",), **entry},
+    )  # fmt: skip
+    plan = toy_plan(databases=[ORDERS], scripts=[scripts], roles=[Role(id="dba", primary="D. Kaya")])
+    check = ScriptRights(plan, MOMENT)
+    (subject,) = check.subjects()
+    found = WorkRights(() if gone else (of or role(), *lacks), hidden)
+    return check.judge(subject, rehearsed=seen or Rehearsed(None), manifest=SEALED, rights=found)
+
+
+def test_a_role_that_lacks_nothing_passes_and_says_who_told() -> None:
+    found = judged()
+    assert (found.status, found.summary) == (
+        Status.PASS, "release may do all that is told by `touches` of [scripts.orders]"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("of", "more", "cure"),
+    [
+        (role(), {}, "GRANT app_owner TO release;"),
+        (role(NOINHERIT), {}, "GRANT app_owner TO release; ALTER ROLE release INHERIT;"),
+        (role(BY_MEMBERSHIP), {}, "GRANT app_owner TO release WITH INHERIT TRUE;"),
+        (role(), {"owner": "postgres", "owner_is_superuser": True}, "ALTER TABLE app.t OWNER TO release;"),
+    ],
+)
+def test_ownership_is_cured_by_membership_but_never_in_a_superuser(of: Lack, more: dict[str, Any], cure: str) -> None:
+    found = judged(lack(Lacks.OWNER, **more), of=of)
+    assert (found.status, found.remedy) == (Status.FAIL, cure)
+
+
+def test_an_extension_of_a_superuser_is_altered_by_it() -> None:
+    found = judged(lack(Lacks.OWNER, "vector", kind="extension", owner="postgres", owner_is_superuser=True))
+    assert (found.status, found.remedy) == (Status.FAIL, "have postgres run what alters vector")
+
+
+def test_a_member_that_does_not_inherit_is_unknown_but_where_it_was_rehearsed() -> None:
+    found = judged(lack(Lacks.OWNER, member=True), of=role(NOINHERIT))
+    assert found.status is Status.UNKNOWN
+    assert found.remedy.startswith("ALTER ROLE release INHERIT; or have D. Kaya (dba) answer for it")
+    seen = rehearsed(Touched(kind="table", name="app.t", defined=True))
+    assert judged(lack(Lacks.OWNER, member=True), seen=seen, touches=()).status is Status.PASS
+
+
+def test_what_is_told_in_one_line_is_cured_by_one_statement() -> None:
+    found = judged(*(lack(Lacks.PRIVILEGE, f"app.t{n}", right="INSERT", total=30) for n in range(20)))
+    assert "release has no INSERT on 30 tables" in found.summary
+    assert found.remedy.startswith("GRANT INSERT ON TABLE app.t0, app.t1, ")
+    assert found.remedy.endswith(" TO release; and likewise for the other 10, which the next run names")
+
+
+def test_a_stale_rehearsal_tells_nothing() -> None:
+    seen = rehearsed(Touched(kind="table", name="app.t", defined=True))
+    assert seen.record
+    seen.record.scripts["orders"].files["020.sql"] = "b" * 64  # type: ignore[index]
+    found = judged(lack(Lacks.OTHERS, total=3), lack(Lacks.OTHERS, owner="o", total=4), seen=seen, touches=())
+    assert found.status is Status.UNKNOWN
+    assert found.summary == (
+        "what the scripts touch is not known: the sealed files are others than were rehearsed 2026-10-16; "
+        "release does not own 7 tables of orders"
+    )
+
+
+@pytest.mark.parametrize(
+    ("touched", "wanted"),
+    [
+        ({"kind": "table", "defined": True}, {(OWNER, True)}),
+        ({"kind": "table", "updated": 1, "inserted": 2}, {("UPDATE", True), ("SELECT", True), ("INSERT", True)}),
+        ({"kind": "table", "rewritten": True}, {(OWNER, False)}),
+        ({"kind": "table", "lock": "AccessExclusiveLock"}, {(OWNER, False)}),
+        ({"kind": "table", "lock": "AccessShareLock"}, {("SELECT", False)}),
+        ({"kind": "table", "lock": "ShareRowExclusiveLock"}, {("REFERENCES", False)}),
+        ({"kind": "sequence", "lock": "RowExclusiveLock"}, {("USAGE", False)}),
+        ({"kind": "function", "name": "app.f(integer)", "defined": True}, {(OWNER, True)}),
+        ({"kind": "trigger", "name": "t on app.t", "created": True, "defined": True}, {("TRIGGER", True)}),
+        ({"kind": "trigger", "name": "t on app.t", "dropped": True, "defined": True}, {(OWNER, True)}),
+        ({"kind": "policy", "name": "p on app.t", "created": True, "defined": True}, {(OWNER, True)}),
+        ({"kind": "schema", "name": "app", "defined": True}, set()),
+        ({"kind": "role", "name": "x", "defined": True}, set()),
+    ],
+)
+def test_what_was_seen_says_what_is_needed(touched: dict[str, Any], wanted: set[tuple[str, bool]]) -> None:
+    needs = needs_of(TouchedObjects("r", seen=(Touched(**{"name": "app.t", **touched}),)))
+    assert {(each.right, each.certain) for each in needs.wanted} == wanted
+    assert needs.schemas == (("app",) if touched["kind"] == "schema" else ())
+    assert needs.others == (("role x",) if touched["kind"] == "role" else ())
+
+
+def test_what_is_certain_is_not_wanted_as_a_doubt_too() -> None:
+    seen = (
+        Touched(kind="table", name="app.t", lock="ShareRowExclusiveLock"),
+        Touched(kind="table", name="app.t", defined=True),
+        Touched(kind="table", name="app.t", rewritten=True),
+    )
+    needs = needs_of(TouchedObjects("r", seen=seen, privileges={"x.*": (Privilege.INSERT,)}, altered=("y.*",)))
+    assert set(needs.wanted) == {
+        Wanted("REFERENCES", "app.t", certain=False), Wanted(OWNER, "app.t"), Wanted("INSERT", pattern="x.*"),
+        Wanted(OWNER, pattern="y.*"),
+    }  # fmt: skip
