@@ -21,7 +21,7 @@ from preflight.questions.rehearsed import RehearsalProbe
 from preflight.questions.state import Item, SequencesProbe, StateProbe
 from preflight.wording import beside
 
-from .judging import judge_activity, judge_state
+from .judging import When, judge_activity, judge_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DatabaseState(Check):
     itself: it is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's
     start, and a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
 
-    What stays until somebody mends it is judged at once, and asked again by `preflight verify`. FAIL: invalid indexes,
+    What stays until somebody mends it is judged at once. FAIL: invalid indexes,
     constraints that are NOT VALID and disabled triggers of the tables that the scripts touch, their partitions and what
     they are partitions of; unused replication slots that hold more WAL than `max_wal_size`, and slots that have lost
     it; an archiver that fails, hangs or has no command, and one that only says yes (`/bin/true`) where the way back is
@@ -68,7 +68,6 @@ class DatabaseState(Check):
     needs = "CONNECT, and membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
     cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
     Settings = DatabaseStateSettings
-    verifies = ANY_STATE
     judges_no_reply = frozenset({"activity", "state"})
 
     def subjects(self) -> Sequence[Subject]:
@@ -94,7 +93,7 @@ class DatabaseState(Check):
         readable = tuple((item.schema, item.table) for item in sequences if item.kind == "sequence")
         (server,) = (item for item in sequences if item.kind == "server")
         state: Probes = {"state": StateProbe(subject.id, touched, readable, server.number)}
-        if server.touched or self.expect is not None:  # scripts change the primary; afterwards nobody waits for a lock
+        if server.touched:  # scripts change the primary
             return state
         dumps = [each for each in self._backups(database) if each.backup.method is BackupMethod.PG_DUMP]
         steps = filter(None, (self.plan.step(each.step) for each in dumps))
@@ -126,7 +125,7 @@ class DatabaseState(Check):
             copied = any(each.backup.method is BackupMethod.PG_BASEBACKUP for each in self._backups(database))
             points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
         if activity and not isinstance(activity, NoReply):
-            points += judge_activity(self.plan, database, activity, self._most, is_near=self._is_near)
+            points += judge_activity(self.plan, database, activity, self._most, self._when)
             points += self._untold(self._touched(database, told))
         return Judgement.of(points)
 
@@ -138,13 +137,14 @@ class DatabaseState(Check):
         return {"blocks": held, "prepared": held, "idle": idle, "long": longest}
 
     @property
-    def _is_near(self) -> bool:
-        """What ends by itself should have ended: the window begins within the time for which an answer holds, and the
-        answer is no older than that. Once the work is done it may be there: the applications work again."""
+    def _when(self) -> When:
+        """What ends by itself should have ended where the window begins within the time for which an answer holds, and
+        the answer is no older than that."""
         holds = self.plan.freshness.state
         if self.expect is not None:
-            return False
-        return self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
+            return When.AFTER
+        near = self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
+        return When.NEAR if near else When.EARLY
 
     def _entries(self, database: Database) -> list[Scripts]:
         return [entry for entry in self.plan.scripts.values() if entry.database == database.id]

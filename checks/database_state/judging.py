@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
@@ -25,10 +26,10 @@ _WORN_OUT = 1_300_000_000
 
 
 def judge_activity(
-    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], *, is_near: bool
+    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], when: When
 ) -> Iterator[Judgement]:
-    """`most`: how long each kind may last. `is_near`: what ends by itself should have ended by now."""
-    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, is_near)
+    """`most`: how long each kind may last."""
+    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when)
     judges = {
         "blocks": looked.judge_blockers,
         "idle": looked.judge_idle,
@@ -52,7 +53,7 @@ class _Looked:
     plan: Plan = field(repr=False)
     database: Database
     most: Mapping[str, str]
-    is_near: bool
+    when: When
 
     def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
@@ -135,8 +136,10 @@ class _Looked:
         return self._or_later(summary, expected, _listed(told, found), remedy)
 
     def _or_later(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        if self.is_near:
+        if self.when is When.NEAR:
             return failed(summary, expected=expected, actual=actual, remedy=remedy)
+        if self.when is When.AFTER:
+            return warned(summary, expected=expected, actual=actual, remedy=remedy)
         window = self.plan.window
         start = format_moment(window.start - self.plan.freshness.state, window.zone)
         later = f"{summary}: seen now, asked again at the gate"
@@ -167,6 +170,17 @@ def _locks(seen: Seen) -> str:
 
 def _query(seen: Seen) -> str:
     return f", last query: {one_line(seen.words)}" if seen.words.strip() else ""
+
+
+class When(Enum):
+    """When it is judged, of what ends by itself."""
+
+    EARLY = "early"
+    """It will be asked again."""
+    NEAR = "near"
+    """It should have ended."""
+    AFTER = "after"
+    """The work is done: the applications may be at work again."""
 
 
 class _Fault(NamedTuple):
