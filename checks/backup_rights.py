@@ -64,8 +64,9 @@ class BackupRights(Check):
     pg_dump refuses to read only the rows that a policy shows; the line says when pg_dump would fail, and the GRANT.
     What a backup leaves out without an error is a WARN with names: rows of foreign tables, tables that an extension
     made, subscriptions where the role is no superuser, and rows of unlogged tables in base backups and dumps of a
-    replica. A base backup reads files: that the role may take one is tried by script-runner. Of a `command` and of what
-    takes a backup by itself nobody knows what it reads; there the previous backup counts, which rollback-ready reads.
+    replica; so is a server with fewer locks than it has tables, all of which pg_dump locks at once. A base backup reads
+    files: that the role may take one is tried by script-runner. Of a `command` and of what takes a backup by itself
+    nobody knows what it reads; there the previous backup counts, which earlier-backup reads.
     """
 
     id = "backup-rights"
@@ -95,7 +96,7 @@ class BackupRights(Check):
                 remedy=work.database.on_primary(f"CREATE ROLE {quote_identifier(work.login)} LOGIN;")
                 + f" or correct `login` of {work.table}",
             )
-        return Judgement.of([*_may_not_read(work, rights), *_left_out(work, rights)])
+        return Judgement.of([*_may_not_read(work, rights), *_left_out(work, rights), *_locks(rights)])
 
 
 def _may_not_read(work: PlannedBackup, rights: DumpRights) -> Iterator[Judgement]:
@@ -137,6 +138,17 @@ def _left_out(work: PlannedBackup, rights: DumpRights) -> Iterator[Judgement]:
                 actual=_some(rights, kind),
                 remedy=_LEFT_OUT[kind],
             )
+
+
+def _locks(rights: DumpRights) -> Iterator[Judgement]:
+    """Beyond its settings a server gives locks as long as it has shared memory left for them (PostgreSQL, 20.12)."""
+    for most in rights.names.get(Kind.LOCKS, ()):
+        yield warned(
+            f"pg_dump locks every table at once, and the server is made for {most} locks: it may run out of them",
+            expected="as many locks as there are tables and sequences",
+            actual=f"max_locks_per_transaction * (max_connections + max_prepared_transactions) = {most}",
+            remedy="have max_locks_per_transaction raised and the server restarted before the window",
+        )
 
 
 def _some(rights: DumpRights, kind: Kind) -> str:

@@ -148,6 +148,15 @@ restore = { command = ["/usr/local/bin/restore", "orders"] }
 database = "orders"
 directory = "/backup/cron"
 previous = "/backup/cron/*.dump"
+kept_on = "db1"
+kept_by = "backup"
+taken_by = "cron"
+
+[backups.by-barman]
+database = "orders"
+method = "barman"
+known_as = "orders-main"
+directory = "/backup/barman"
 taken_by = "cron"
 
 [scripts.orders]

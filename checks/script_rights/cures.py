@@ -17,6 +17,8 @@ WORDS = {
     Lacks.USAGE: "{role} has no USAGE on {what}",
     Lacks.CREATE: "{role} has no CREATE on {what}",
     Lacks.DATABASE: "{role} has no CREATE on {what}, for a schema that is not there",
+    Lacks.TEMPORARY: "{role} may make no temporary table in {what}; whether the scripts do is not told",
+    Lacks.INVOKER: "{what} works on its tables with the rights of {role}, which are not looked at",
     Lacks.EXTENSION: "{role} may not make {what}",
 }
 """Of what fails, or may."""
@@ -27,6 +29,8 @@ _CURES = {
     Lacks.USAGE: "GRANT USAGE ON SCHEMA {names} TO {role};",
     Lacks.CREATE: "GRANT CREATE ON SCHEMA {names} TO {role};",
     Lacks.DATABASE: "GRANT CREATE ON DATABASE {names} TO {role};",
+    Lacks.TEMPORARY: "GRANT TEMPORARY ON DATABASE {names} TO {role};",
+    Lacks.INVOKER: "name in `privileges` of {table} the tables of {names} instead",
 }
 _EXTENSION = {
     "create": "GRANT CREATE ON DATABASE {database} TO {role};",
@@ -59,7 +63,7 @@ def cure(work: ServerWork, role: Lack, lacking: Sequence[Lack]) -> str:
     template = _EXTENSION[first.right] if first.lacks is Lacks.EXTENSION else _CURES[first.lacks]
     return template.format(
         right=first.right, kind=first.kind.upper(), names=names, role=quote_identifier(work.login),
-        database=quote_identifier(work.dbname), host=work.host.id,
+        database=quote_identifier(work.dbname), host=work.host.id, table=work.table,
     )  # fmt: skip
 
 

@@ -116,8 +116,8 @@ class ScriptRunner(Check):
         entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
         if entry and not work.by_login:
             probes["entered"] = WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
-        if work.command:
-            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.command[0])
+        if work.started:
+            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.started)
         elif entry and entry.log:
             probes["start"] = WorkStartProbe(host.id, account, log=entry.log)
         if work.restore and work.restore.command:
@@ -135,9 +135,9 @@ class ScriptRunner(Check):
         """In the database session: the system identifier of the server (pg_control_system), as database-login asks it.
         And one more login to the database for each, on the host itself, as the account and with the program that will
         do the work: `psql -X -w`, which asks where it arrived, when that server was started and with which settings the
-        role begins; `pg_dump -w --schema-only` of a schema that does not exist; or, for a base backup, psql with
-        replication=true and IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a
-        prompt."""
+        role begins, and logs in again once it has ended, since a pooler then lends the same connection; `pg_dump -w
+        --schema-only` of a schema that does not exist; or, for a base backup, psql with replication=true and
+        IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a prompt."""
         work: ServerWork = subject.item
         ran = [run.ran for run in programs if run.program in work.programs[:1]]
         if not work.connects or not all(ran):
@@ -212,8 +212,8 @@ class ScriptRunner(Check):
     def _judge_start(self, work: ServerWork, seen: WorkStart) -> Judgement:
         """Whether the account finds the program of the `command`, or may write the log."""
         account = work.account or seen.account
-        name = visible(work.command[0] if work.command else self.plan.scripts[work.id].log)
-        can = f"{account} can {'start' if work.command else 'write'} {name}"
+        name = visible(work.started or self.plan.scripts[work.id].log)
+        can = f"{account} can {'start' if work.started else 'write'} {name}"
         expected = f"{can}, on {work.host.id}"
         if seen.account != account:
             looked = f"{seen.account} looked, who may not become {account}"
@@ -222,8 +222,9 @@ class ScriptRunner(Check):
             return passed(can)
         why = _IN_THE_WAY[seen.state]
         actual = f"{why}, as {account} sees it"
-        if work.command:
-            remedy = f"have it put there, executable for {account}; or correct `command` of {work.declared_in}"
+        if work.started:
+            key = "command" if work.command else "program"
+            remedy = f"have it put there, executable for {account}; or correct `{key}` of {work.declared_in}"
             return work.failed(f"{name} does not start: {why}", expected, actual, remedy)
         remedy = _log_remedy(work, name, seen.state, account)
         return work.failed(f"{name} cannot be written: {why}", expected, actual, remedy)

@@ -46,6 +46,8 @@ class Kind(StrEnum):
     SUBSCRIPTION = "subscription"
     REPLICA = "replica"
     """The server itself, where it is one."""
+    LOCKS = "lock"
+    """As many as the server is made for, by its settings, where pg_dump takes more: one on each table and sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,20 @@ class DumpRightsProbe(SqlProbe[DumpRights]):
 
     def ask(self) -> str:
         # The name of the role is quoted as a literal; everything else is fixed text.
-        return f"""\
+        return _SQL.format(role=quote_literal(self.role), by_oid=_SEQUENCES_BY_OID, most=MOST_FOUND)
+
+    def read(self, reply: Reply) -> DumpRights:
+        if hidden := hidden_catalogue(reply):
+            return DumpRights(hidden=hidden)
+        rows = read_rows(_Found, reply)
+        found = grouped(rows, lambda row: row.kind)
+        names = {kind: [row.name for row in each] for kind, each in found.items()}
+        return DumpRights(names, {row.kind: row.total for row in rows})
+
+
+_SQL = """\
 WITH role AS (SELECT oid, rolsuper, rolsuper OR rolbypassrls AS bypasses FROM pg_roles
-  WHERE rolname = {quote_literal(self.role)}),
+  WHERE rolname = {role}),
 relations AS (
   SELECT c.oid, c.relkind, c.relpersistence, c.relowner, c.relnamespace, format('%I.%I', n.nspname, c.relname) AS name,
     c.relrowsecurity, c.relforcerowsecurity, d.refobjid AS extension
@@ -104,7 +117,7 @@ found AS (
   UNION ALL SELECT 'saved', name FROM saved WHERE relkind = 'r'
   UNION ALL SELECT 'schema', quote_ident(n.nspname) FROM pg_namespace n, role
     WHERE NOT has_schema_privilege(role.oid, n.oid, 'USAGE') AND n.oid IN (SELECT relnamespace FROM saved
-      WHERE relkind <> 'S' OR current_setting('server_version_num')::int < {_SEQUENCES_BY_OID})
+      WHERE relkind <> 'S' OR current_setting('server_version_num')::int < {by_oid})
   UNION ALL SELECT CASE WHEN extension IS NULL THEN 'table' ELSE 'configuration table of an extension' END, name
     FROM saved, role WHERE relkind <> 'S' AND NOT has_table_privilege(role.oid, saved.oid, 'SELECT')
   UNION ALL SELECT 'sequence', name FROM saved, role
@@ -124,15 +137,10 @@ found AS (
     WHERE relkind = 'r' AND extension IS NOT NULL AND oid NOT IN (SELECT oid FROM saved)
   UNION ALL SELECT 'subscription', quote_ident(subname) FROM pg_subscription
     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-  UNION ALL SELECT 'replica', '' WHERE pg_is_in_recovery()),
+  UNION ALL SELECT 'replica', '' WHERE pg_is_in_recovery()
+  UNION ALL SELECT 'lock', most::text FROM (SELECT current_setting('max_locks_per_transaction')::int
+      * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS most) m
+    WHERE most < (SELECT count(*) FROM saved)),
 numbered AS (SELECT kind, name, count(*) OVER (PARTITION BY kind) AS total,
   row_number() OVER (PARTITION BY kind ORDER BY name) AS number FROM found)
-SELECT kind, name, total::text AS total FROM numbered WHERE number <= {MOST_FOUND} ORDER BY kind, number"""  # noqa: S608
-
-    def read(self, reply: Reply) -> DumpRights:
-        if hidden := hidden_catalogue(reply):
-            return DumpRights(hidden=hidden)
-        rows = read_rows(_Found, reply)
-        found = grouped(rows, lambda row: row.kind)
-        names = {kind: [row.name for row in each] for kind, each in found.items()}
-        return DumpRights(names, {row.kind: row.total for row in rows})
+SELECT kind, name, total::text AS total FROM numbered WHERE number <= {most} ORDER BY kind, number"""

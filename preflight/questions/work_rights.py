@@ -52,6 +52,10 @@ class Lacks(StrEnum):
     """In the schema."""
     DATABASE = "database"
     """CREATE, for schemas and extensions that are not there."""
+    TEMPORARY = "temporary"
+    """On the database, which everybody has unless it was revoked: for temporary tables."""
+    INVOKER = "invoker"
+    """The view reads and changes its tables with the rights of the role that names it, not with its owner's."""
     EXTENSION = "extension"
     """It is there and another's; or a superuser alone may make it."""
     NOTHING = "nothing"
@@ -139,7 +143,8 @@ objects AS (
     WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type'
     ELSE 'table' END AS kind
   FROM relations
-  UNION ALL SELECT i.indexrelid, 'i', t.schema, NULL, format('%I.%I', n.nspname, c.relname), t.name, t.owner, true,
+  UNION ALL SELECT i.indexrelid, 'i', t.schema, n.nspname || '.' || c.relname,
+    format('%I.%I', n.nspname, c.relname), t.name, t.owner, true,
     CASE t.relkind WHEN 'm' THEN 'materialized view' ELSE 'table' END
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN relations t ON t.oid = i.indrelid
   JOIN schemas n ON n.oid = t.schema
@@ -155,7 +160,7 @@ objects AS (
 matched AS (
   SELECT w."right", w.certain, w.pattern, o.* FROM wanted w JOIN objects o ON o.name = w.name
   UNION SELECT w."right", w.certain, w.pattern, o.* FROM wanted w JOIN objects o ON o.plain ~ w.expression
-    WHERE w.pattern <> '' AND NOT (o.belongs AND w."right" = 'OWNER')),
+    WHERE w.pattern <> '' AND NOT (o.belongs AND w."right" = 'OWNER' AND w.pattern ~ '[*]')),
 absent AS (SELECT (parse_ident(w.name, false))[1] AS schema FROM wanted w WHERE w."right" = 'OWNER' AND w.name <> ''
   AND w.name NOT IN (SELECT name FROM matched)),
 declared AS (SELECT split_part(pattern, '.', 1) AS schema FROM wanted WHERE "right" = 'OWNER' AND pattern <> ''),
@@ -207,6 +212,11 @@ lacking ("lacks", "right", kind, name, owner, certain) AS (
   UNION ALL SELECT 'database', '', 'database', quote_ident(current_database()), role.oid, true FROM role
     WHERE NOT EXISTS (SELECT FROM acting WHERE may_create) AND EXISTS (SELECT FROM (SELECT unnest({schemas}) AS schema
       UNION SELECT schema FROM declared WHERE schema !~ '[*]') s WHERE schema NOT IN (SELECT nspname FROM pg_namespace))
+  UNION ALL SELECT 'temporary', '', 'database', quote_ident(current_database()), role.oid, false FROM role
+    WHERE NOT EXISTS (SELECT FROM acting a WHERE has_database_privilege(a.oid, current_database(), 'TEMPORARY'))
+  UNION ALL SELECT DISTINCT 'invoker', '', 'view', t.name, t.owner, false FROM tables t JOIN pg_class c ON c.oid = t.oid
+    WHERE t.relkind = 'v' AND 'security_invoker' IN (SELECT option_name FROM pg_options_to_table(c.reloptions)
+      WHERE option_value::boolean)
   UNION ALL SELECT 'owner', '', 'extension', quote_ident(e.extname), e.extowner, true FROM pg_extension e, role
     WHERE e.extname = ANY ({extensions}) AND NOT pg_has_role(role.oid, e.extowner, 'USAGE')
   UNION ALL SELECT 'extension', CASE WHEN v.superuser AND NOT v.trusted THEN 'superuser'

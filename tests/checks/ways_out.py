@@ -624,6 +624,22 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"globals_read": earlier_backup.WHOLE},
         ),
     ),
+    "checks/earlier_backup/reading.py _nothing_kept": (
+        Way(
+            "key: kept_by",
+            earlier,
+            {"backup": earlier_backup.MANAGED, "listing": earlier_backup.CLOSED},
+            {"listing": earlier_backup.REPOSITORY},
+        ),
+    ),
+    "checks/earlier_backup/reading.py judge_repository": (
+        Way(
+            "line: database-login",
+            earlier,
+            {"backup": earlier_backup.MANAGED, "listing": earlier_backup.REPOSITORY, "live": GONE},
+            {"live": earlier_backup.LIVE},
+        ),
+    ),
     "checks/earlier_backup/reading.py judge_recorded": (
         Way(
             "command: sha256sum",

@@ -162,13 +162,14 @@ def test_many_tables_are_counted_and_one_predefined_role_opens_them(orders: Orde
         "SELECT lo_create(n) FROM generate_series(5000, 5030) n",
     )
     found = orders.judge()
-    tables, objects = sorted(found.judgement.points, key=lambda point: "large" in point.summary)
+    tables, objects = (point for point in found.judgement.points if point.status is Status.FAIL)
     assert "no SELECT for 5000 tables" in tables.summary
     assert tables.actual.endswith(", and 4992 more")
     assert tables.remedy == f'GRANT pg_read_all_data TO "{orders.role.name}";'
     orders.sql(tables.remedy)
     _in_psql(orders, objects.remedy)
-    assert orders.judge().status is Status.PASS
+    found = orders.judge()
+    assert (found.status, "the server is made for 3200 locks" in found.judgement.summary) == (Status.WARN, True)
 
 
 def _in_psql(orders: Orders, line: str) -> None:

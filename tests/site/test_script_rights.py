@@ -126,6 +126,10 @@ WORKS = {
         f'{EVENTS} GRANT UPDATE (id) ON @s."Events" TO @role', 'UPDATE @s."Events" SET a = 2',
         declared={"privileges": {"@s.Events": ("UPDATE",)}}, lacks=("no UPDATE on table",), status=Status.UNKNOWN,
     ),
+    "temporary tables are revoked": Work(
+        f"{EVENTS} {OWN} REVOKE TEMPORARY ON DATABASE @database FROM PUBLIC", "CREATE TEMP TABLE t (a int)",
+        altered("table", "@s.own"), lacks=("no temporary table",), status=Status.UNKNOWN,
+    ),
 }  # fmt: skip
 """The statement is refused in the state, and run after the cure."""
 
@@ -157,6 +161,7 @@ class Begun:
 
     def named(self, text: str) -> str:
         names = {"@s": self.schema, "@role": f'"{self.role.name}"', "@owner": f'"{self.orders.owner.name}"'}
+        names["@database"] = self.orders.name
         for name, written in names.items():
             text = text.replace(name, written)
         return text
@@ -308,6 +313,26 @@ def test_what_others_do_for_the_role_needs_no_grant(orders: Orders) -> None:
     begun.sql("ALTER FUNCTION @s.note() SECURITY INVOKER")
     assert begun.is_refused()
     assert begun.judge().status is Status.FAIL
+
+
+def test_a_view_may_work_with_the_rights_of_who_names_it(orders: Orders) -> None:
+    view = 'CREATE VIEW @s.v WITH (security_invoker) AS SELECT a FROM @s."Events"; GRANT SELECT ON @s.v TO @role'
+    begun = orders.begin(Work(f"{EVENTS} {view}", "SELECT FROM @s.v", declared={"privileges": {"@s.v": ("SELECT",)}}))
+    found = begun.judge()
+    assert begun.is_refused()
+    assert (found.status, "works on its tables" in found.judgement.summary) == (Status.UNKNOWN, True), told(found)
+
+
+def test_what_is_named_by_itself_is_wanted_though_it_belongs_to_something(orders: Orders) -> None:
+    begun = orders.begin(Work(f"{EVENTS} GRANT CREATE ON SCHEMA @s TO @role", 'DROP INDEX @s."Events_i"'))
+    begun.sql(
+        'CREATE INDEX "Events_i" ON @s."Events" (a)', "CREATE TABLE @s.e ()", "ALTER EXTENSION plpgsql ADD TABLE @s.e"
+    )
+    for pattern, refused in (("@s.Events_i", 'DROP INDEX @s."Events_i"'), ("@s.e", "ALTER TABLE @s.e ADD a int")):
+        assert begun.judge(touches=(pattern,)).status is Status.FAIL, pattern
+        assert begun.is_refused(refused)
+    found = begun.judge(touches=("@s.*",))
+    assert "public.e" not in told(found)
 
 
 def test_row_security_is_unknown_until_somebody_answers_for_it(orders: Orders) -> None:

@@ -569,7 +569,7 @@ def test_the_folder_that_keeps_the_login_out_is_named(server: Server, accounts: 
     inner.mkdir(parents=True)
     for path in (inner.parent, inner):
         chown(path, server.account.name)
-    inner.parent.chmod(0o700)
+        path.chmod(0o700)
     ask = {"account": runner, "become": server.account.name}
     found = server.scripts(**ask, entry={"staged": RemotePath(str(inner))})
     fails(found, "the folder cannot be entered", f"chmod o+x {inner.parent}")
