@@ -68,6 +68,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/on_call.py OnCall._access": ("plan: a shared login", "plan: the login of somebody else"),
     "checks/on_call.py OnCall._left_out": ("plan: the logins of one person",),
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
+    "checks/rehearsal.py RehearsalCheck._did_nothing": ("seen: that a script changed nothing on rows",),
     "checks/rehearsal.py RehearsalCheck.judge": ("plan: the reason why it is not rehearsed",),
     "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
     "checks/earlier_backup/reading.py judge_repository": ("seen: the failed one in Barman's list",),
