@@ -66,8 +66,9 @@ class Run:
     touched: tuple[Touched, ...] = ()
 
     @property
-    def changed_rows(self) -> int:
-        return sum(each.inserted + each.updated + each.deleted for each in self.touched)
+    def idle(self) -> bool:
+        """It changed nothing, as far as there was something to change."""
+        return not (self.touched or self.changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
