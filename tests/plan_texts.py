@@ -177,7 +177,6 @@ staged_by = ["deploy"]
 touches = ["billing.*"]
 privileges = { "audit.log" = ["INSERT"] }
 rights_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
-way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"

@@ -390,8 +390,6 @@ class Scripts:
     runs_programs: Said | None = None
     """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
     include with a variable runs or reads."""
-    way_back_shown: Said | None = None
-    """Who answers for it that the ways back undo what their scripts do, where their text only calls functions."""
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""
