@@ -368,14 +368,16 @@ def test_without_a_rehearsal_and_without_touches_it_is_unknown_with_both_ways_ou
 
 
 def test_a_pattern_that_fits_nothing_is_told(orders: Orders) -> None:
-    begun = orders.begin(Work(EVENTS, "", declared={"touches": ("@s.Event",)}))
+    begun = orders.begin(Work(f"{EVENTS} {OWN}", "", declared={"touches": ("@s.own", "@s.Event")}))
     begun.sql("GRANT CREATE ON SCHEMA @s TO @role")
     found = begun.judge()
     assert (found.status, "is called" in found.judgement.summary) == (Status.WARN, True), told(found)
+    assert begun.judge(touches=("@s.Event",)).status is Status.UNKNOWN
+    assert begun.judge(touches=("@s.Event",), rights_shown=SAID).status is Status.WARN
     found = begun.judge(touches=("nowhere.*",))
     assert (found.status, "no CREATE on database" in found.judgement.summary) == (Status.FAIL, True), told(found)
     begun.sql(*begun.cures(found)[:1])
-    assert begun.judge(touches=("nowhere.*",)).status is Status.WARN
+    assert begun.judge(touches=("nowhere.*",)).status is Status.UNKNOWN
     assert begun.judge(privileges={"@s.nothing": ("INSERT",)}).status is Status.FAIL
 
 
