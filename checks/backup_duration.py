@@ -14,8 +14,9 @@ from preflight.plan import Step, UndoKind
 from preflight.plan.limits import GUESS
 from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.questions.backup_reads import earlier_backups
 from preflight.questions.backup_times import BackupBegan, UnplacedTime, WriteRate
-from preflight.questions.backups import BackupFile, Listing, PreviousBackups
+from preflight.questions.backups import BackupFile, Listing
 from preflight.questions.shell import AsAccount
 from preflight.units import format_duration, format_size
 
@@ -70,13 +71,15 @@ class BackupDuration(Check):
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
         host, account, backup = planned.host.id, AsAccount.of(planned), planned.backup
-        probes: Probes = {"listing": PreviousBackups(host, account, backup.previous)} if backup.previous else {}
-        return {**probes, "rate": WriteRate(host, account, backup.directory)} if self.settings.sample else probes
+        previous = earlier_backups(planned)
+        probes: Probes = {"listing": previous} if previous else {}
+        sample = self.settings.sample and backup.directory
+        return {**probes, "rate": WriteRate(host, account, backup.directory)} if sample else probes
 
     def follow_up(self, subject: Subject, *, listing: Listing | None = None, rate: float | None = None) -> Probes:
         """On the host, as the account that takes the backup: the list of the newest earlier archive (`pg_restore -l`),
         which says when it was begun."""
-        planned: PlannedBackup = subject.item
+        planned: PlannedBackup = subject.item.kept
         if not listing or not listing.backups or not listing.backups[0].kind.is_archive:
             return {}
         newest, program = listing.backups[0], planned.program("pg_restore")
@@ -96,6 +99,9 @@ class BackupDuration(Check):
         step = next(each for each in self.plan.steps if each.id == planned.backup.step)
         newest = listing.backups[0] if listing and listing.backups else None
         begun = began if isinstance(began, datetime) else None
+        if listing and listing.repository:  # which tells it of each; an incremental one is no measure of a full one
+            newest = next((each for each in listing.backups if each.born_at), newest)
+            begun = newest.born_at if newest else None
         size = planned.backup.expected or (newest.size_bytes if newest else None)
         estimates = [each for each in (_by_previous(newest, begun, size), _by_sample(size, rate)) if each]
         longest = max(estimates, key=lambda each: each.time, default=None)

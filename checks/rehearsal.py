@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Expect, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
+from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, sealing_probes
 from preflight.plan import Content, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
@@ -26,6 +26,7 @@ from preflight.units import format_size
 from preflight.wording import counted, named
 
 _BY_RESTORE = "; or, where their step is taken back by a restore, take `way_back` out of [scripts.{}]"
+_ON_ROWS = 'rehearse them on rows, in [rehearsal]: content = "restore"'
 _NEVER = "the scripts were never rehearsed"
 
 
@@ -39,7 +40,8 @@ class RehearsalCheck(Check):
     where a sealed file or the line is another one than was rehearsed; where a script or a way back failed, with psql's
     own line; where a transaction was rolled back without an error or left open; where the ways back leave a difference
     or lose rows; where the line did not stop at a broken statement, or kept what `single_transaction` promises to
-    take back; and where nothing was changed on a restore, unless `changes = "nothing"` says so. UNKNOWN without a
+    take back; where all changed nothing on a restore, unless
+    `changes = "nothing"` says so; and where a way back changed nothing though its script did. UNKNOWN without a
     record, on another major version, without an extension of the real server, and where nothing was changed on the
     schema alone. `[release] without = { rehearsal = "..." }` leaves it out for a reason, as a warning that every report
     prints.
@@ -92,7 +94,8 @@ class RehearsalCheck(Check):
         if changed:
             return Judgement.of(changed)
         entry = self.plan.scripts[subject.id]
-        points = [*self._judge_runs(entry, tried, database), *self._judge_place(database)]
+        scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
+        points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(database)]
         points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
@@ -141,7 +144,9 @@ class RehearsalCheck(Check):
                 remedy=f"have the package of {names} installed where preflight rehearses, or {programs}",
             )
 
-    def _judge_runs(self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase) -> Iterator[Judgement]:
+    def _judge_runs(
+        self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase, scripts: SealedScripts
+    ) -> Iterator[Judgement]:
         if not tried.runs:
             yield unknown(
                 _NEVER,
@@ -165,14 +170,18 @@ class RehearsalCheck(Check):
                     f"{what} rolled back: a BEGIN without COMMIT, a ROLLBACK that was left in, AUTOCOMMIT off",
                 )
         if not any(run.exit_code for run in tried.runs):
-            yield from self._judge_outcome(entry, tried, database)
+            yield from self._judge_outcome(entry, tried, database, scripts)
 
-    def _judge_outcome(self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase) -> Iterator[Judgement]:
+    def _judge_outcome(
+        self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase, scripts: SealedScripts
+    ) -> Iterator[Judgement]:
         """Of scripts that all ran: whether they did anything, and whether their ways back take it back."""
         with_rows = database.content is Content.RESTORE
-        does_nothing = not tried.changes and not any(run.touched for run in tried.forward)
-        if does_nothing and entry.changes is not ExpectedChange.NOTHING:
-            yield self._did_nothing(with_rows=with_rows)
+        idle = [run.script for run in tried.forward if run.idle]
+        if idle and entry.changes is not ExpectedChange.NOTHING:
+            yield self._did_nothing(idle, whole=len(idle) == len(tried.forward), with_rows=with_rows)
+        if not entry.command:
+            yield from self._judge_idle_ways_back(entry, tried, scripts, with_rows=with_rows)
         if tried.left:
             lines = tried.left.splitlines()
             yield failed(
@@ -191,21 +200,47 @@ class RehearsalCheck(Check):
                 remedy=self._correct + _BY_RESTORE.format(entry.id),
             )
 
-    def _did_nothing(self, *, with_rows: bool) -> Judgement:
+    def _did_nothing(self, names: Sequence[str], *, whole: bool, with_rows: bool) -> Judgement:
         says = 'or, where they are meant to, write in their entry: changes = "nothing"'
+        expected = "an object or a row that each script changes"
         if with_rows:
-            return failed(
-                "the scripts changed nothing in the rehearsal",
-                expected="an object or a row that they change",
-                actual="no difference of the schema, no row inserted, updated or deleted",
-                remedy=f"correct the scripts, {says}",
-            )
+            summary = f"changed nothing in the rehearsal: {named(names)}"
+            actual = "no difference of the schema, no row inserted, updated or deleted"
+            remedy = f"correct the scripts, {says}"
+            if whole:
+                return failed(summary, expected=expected, actual=actual, remedy=remedy)
+            return warned(summary, expected=expected, actual=actual, remedy=remedy)
         return unknown(
-            "whether the scripts change anything is not known: they changed nothing in a database without rows",
-            expected="an object or a row that they change",
+            f"whether they change anything is not known, there were no rows: {named(names)}",
+            expected=expected,
             actual="no difference of the schema; there was no row to change",
-            remedy=f'rehearse them on rows, in [rehearsal]: content = "restore"; {says}',
+            remedy=f"{_ON_ROWS}; {says}",
         )
+
+    def _judge_idle_ways_back(
+        self, entry: Scripts, tried: RehearsedEntry, scripts: SealedScripts, *, with_rows: bool
+    ) -> Iterator[Judgement]:
+        """Ways back that changed nothing, though their scripts did."""
+        runs = {run.script: run for run in tried.runs}
+        for pair in scripts.running:
+            forward, back = runs.get(pair.forward), runs.get(pair.back)
+            if forward is None or back is None or forward.idle or not back.idle:
+                continue
+            defined = any(each.defined for each in forward.touched)
+            # Rows of one transaction are told with its last script.
+            if defined or (with_rows and not entry.single_transaction):
+                yield self._fails(
+                    f"the way back of {named([pair.forward])} changed nothing in the rehearsal",
+                    f"{named([pair.back])} takes it back",
+                    "no object and no row was touched",
+                )
+            elif not with_rows:
+                yield unknown(
+                    f"whether the way back of {named([pair.forward])} changes anything is not known, without rows",
+                    expected=f"{named([pair.back])} takes it back",
+                    actual="no object was touched; there was no row to change",
+                    remedy=_ON_ROWS,
+                )
 
     def _judge_drills(self, entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
         """What the same line did at a broken statement."""

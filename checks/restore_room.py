@@ -123,7 +123,7 @@ class RestoreRoom(Check):
         return grouped(self._restored, lambda database: machine_of(self.plan.host_of(database)))
 
     def _taker(self, database: Database) -> PlannedBackup:
-        return next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
+        return next(each for each in planned_backups(self.plan) if each.backup.database == database.id).at_database
 
     def _judge(self, database: Database, facts: Mapping[str, Any], places: Mapping[str, Place]) -> Iterator[Judgement]:
         """On each storage that the database lies on. What lies at a place that nobody sees is counted on every one."""

@@ -13,7 +13,7 @@ from preflight.questions.schema import Schema, SchemaProbe, SealedSchema, Sealed
 from preflight.wording import counted, listed, named
 
 _MOST_SHOWN = 3
-_MOST_LINES = 2000
+_MOST_LINES = 500
 
 
 class SchemaDrift(Check):
@@ -122,7 +122,7 @@ class SchemaDrift(Check):
     def _asked(self) -> str:
         """When, where the window has begun: the scripts may have run by then."""
         window = self.plan.window
-        if self.asked_at < window.start:
+        if self.expect or self.asked_at < window.start:
             return ""
         at = format_moment(self.asked_at, window.zone)
         return f" (asked {at}: where the scripts have run by then, `preflight verify` judges what they left)"

@@ -117,7 +117,7 @@ class ScriptEffect(Check):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
             if each.backup.previous and not each.backup.expected:
                 previous = each.backup.previous
-                probes[f"previous {each.id}"] = PreviousBackups(each.host.id, AsAccount.of(each), previous)
+                probes[f"previous {each.id}"] = PreviousBackups(each.kept.host.id, AsAccount.of(each.kept), previous)
         return probes
 
     def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: DataDirectories, **_facts: Any) -> Probes:
@@ -208,7 +208,8 @@ class ScriptEffect(Check):
     def _backups(self, work: ServerWork) -> Sequence[PlannedBackup]:
         """Those that are written to the same machine before the scripts begin."""
         machine = machine_of(work.host)
-        return [each for each in planned_backups(self.plan) if machine_of(each.host) == machine]
+        here = (each for each in planned_backups(self.plan) if each.backup.directory)
+        return [each for each in here if machine_of(each.host) == machine]
 
     def _backups_on(self, work: ServerWork, storage: str, facts: Mapping[str, Any]) -> Mapping[str, int]:
         """What each will have written on this storage, by the plan or by the newest earlier one."""

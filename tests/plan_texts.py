@@ -148,6 +148,15 @@ restore = { command = ["/usr/local/bin/restore", "orders"] }
 database = "orders"
 directory = "/backup/cron"
 previous = "/backup/cron/*.dump"
+kept_on = "db1"
+kept_by = "backup"
+taken_by = "cron"
+
+[backups.by-barman]
+database = "orders"
+method = "barman"
+known_as = "orders-main"
+directory = "/backup/barman"
 taken_by = "cron"
 
 [scripts.orders]
@@ -168,7 +177,6 @@ staged_by = ["deploy"]
 touches = ["billing.*"]
 privileges = { "audit.log" = ["INSERT"] }
 rights_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
-way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"

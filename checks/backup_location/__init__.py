@@ -69,7 +69,9 @@ class BackupLocation(Check):
 
     def subjects(self) -> Sequence[Subject]:
         return [
-            Subject(planned.id, planned, planned.owner, steps=planned.steps) for planned in planned_backups(self.plan)
+            Subject(planned.id, planned, planned.owner, steps=planned.steps)
+            for planned in planned_backups(self.plan)
+            if planned.backup.directory
         ]
 
     def probes(self, subject: Subject) -> Probes:
@@ -81,7 +83,7 @@ class BackupLocation(Check):
         and the mount table, once for each), which the backup must outlive."""
         planned: PlannedBackup = subject.item
         paths = () if isinstance(files, NoReply) else _protected(planned, files).paths
-        if not paths or directory.kind is not DirectoryKind.DIRECTORY:
+        if not paths or directory.kind is not DirectoryKind.DIRECTORY or not planned.is_beside_database:
             return {}
         return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned), paths)}
 
@@ -97,7 +99,9 @@ class BackupLocation(Check):
         if directory.kind is not DirectoryKind.DIRECTORY:
             return judge_absent(planned, directory)
         points = [*judge_writing(planned, directory, self.moment), *self._mount(planned, directory)]
-        if isinstance(files, NoReply) or isinstance(places, NoReply):
+        if not planned.is_beside_database:
+            points.append(passed(f"on {planned.host.id}, another machine than the database's"))
+        elif isinstance(files, NoReply) or isinstance(places, NoReply):
             remedy = f"cure the line database-login {planned.database.id}, then run again"
             points.append(unknown("whether it lies on the storage of the data directory was not seen", remedy=remedy))
         else:

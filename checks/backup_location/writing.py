@@ -131,6 +131,9 @@ def _refused(planned: PlannedBackup, directory: Directory, seen: str) -> Judgeme
 def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
     """Both programs write into a folder that is empty, and pg_dump over a file: over nothing else."""
     target, many = directory.target, planned.writes_many_files
+    if planned.backup.method.has_repository:
+        yield _repository(planned, directory)
+        return
     if target is Target.NOTHING or target is (Target.EMPTY_FOLDER if many else Target.FILE):
         return
     path, host = backup_path(planned.plan, planned.backup), planned.host.id
@@ -148,6 +151,21 @@ def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgem
             remedy=remedy,
             behind=behind_become(planned.host, planned.who),
         )
+
+
+def _repository(planned: PlannedBackup, directory: Directory) -> Judgement:
+    """The directory is the plan's word: that the backups lie there shows in the folder of the server's name."""
+    backup = planned.backup
+    if directory.target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER, Target.CLOSED_FOLDER):
+        return passed(f"the repository of {backup.known_as} is there")
+    summary = f"{backup.directory} is no repository of {backup.method} with {backup.known_as} in it"
+    expected = f"the folder in which {backup.method} keeps {backup.known_as}"
+    if not directory.as_account:
+        return no_shell(
+            planned.host, planned.who, f"whether {summary} is not known", expected=expected, actual="hidden"
+        )
+    remedy = f"correct `directory` of {planned.table}; or `known_as`"
+    return planned.failed(summary, expected, "no such folder below it", remedy)
 
 
 def _cure(planned: PlannedBackup, directory: Directory) -> str:

@@ -16,8 +16,8 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
 from preflight.plan.work import PlannedBackup, behind_become, no_shell, planned_backups
-from preflight.questions.backup_reads import ArchiveRead, TextRead, read_in_full
-from preflight.questions.backups import Listing, PreviousBackups
+from preflight.questions.backup_reads import ArchiveRead, TextRead, earlier_backups, read_in_full
+from preflight.questions.backups import Listing
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import (
     DataDirectories,
@@ -125,15 +125,19 @@ class BackupSpace(Check):
 
     def subjects(self) -> Sequence[Subject]:
         """Each backup; and where they lie on several hosts, those hosts together, which may be one machine."""
-        backups = planned_backups(self.plan)
+        backups = self._backups
         single = [Subject(planned.id, planned, planned.owner, steps=planned.steps) for planned in backups]
         several = len(self._by_machine) > 1
         return [*single, Subject(_SHARED, tuple(backups), backups[0].owner)] if several else single
 
     @cached_property
+    def _backups(self) -> Sequence[PlannedBackup]:
+        return [planned for planned in planned_backups(self.plan) if planned.backup.directory]
+
+    @cached_property
     def _by_machine(self) -> Mapping[Machine, Sequence[PlannedBackup]]:
         """The plan's backups by the machine it reaches."""
-        return grouped(planned_backups(self.plan), lambda planned: machine_of(planned.host))
+        return grouped(self._backups, lambda planned: machine_of(planned.host))
 
     def _neighbours(self, subject: Subject) -> Sequence[PlannedBackup]:
         """All backups that the plan places on the subject's machine, its own first; those of every host for all."""
@@ -146,10 +150,10 @@ class BackupSpace(Check):
     def probes(self, subject: Subject) -> Probes:
         wanted: dict[str, Any] = {}
         for each in self._neighbours(subject):
-            backup, host = each.backup, each.host.id
+            backup = each.backup
             wanted[f"directory {backup.id}"] = DirectoryProbe.of(each)
-            if backup.previous:
-                wanted[f"previous {backup.id}"] = PreviousBackups(host, AsAccount.of(each), backup.previous)
+            if previous := earlier_backups(each):
+                wanted[f"previous {backup.id}"] = previous
             if each.writes_many_files or not backup.expected:
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
@@ -160,7 +164,7 @@ class BackupSpace(Check):
         """In the database session: how much text the tables are, by a sample of their rows, where the backup is not
         compressed or might not fit; and how much write-ahead log the server writes. On the host, as the account that
         takes the backup: on which storage the database's directories lie; and where the previous backup fits and the
-        tables would not, that backup is read to its end, as `rollback-ready` reads it, which tells how much text it
+        tables would not, that backup is read to its end, as `earlier-backup` reads it, which tells how much text it
         was of."""
         probes: dict[str, Any] = {}
         neighbours = self._neighbours(subject)
@@ -180,7 +184,7 @@ class BackupSpace(Check):
         own = {f" {each.id}": each for each in subject.item} if subject.id == _SHARED else {"": subject.item}
         for name, planned in own.items():
             shown: DataDirectories | None = facts.get(f"files{name}", files)
-            if shown and shown.data and _storage(facts[f"directory {planned.id}"]):
+            if shown and shown.data and planned.is_beside_database and _storage(facts[f"directory {planned.id}"]):
                 probes[f"places{name}"] = PlacesProbe(planned.host.id, AsAccount.of(planned), shown.paths)
                 probes[f"wal{name}"] = WalRateProbe(planned.backup.database)
         return probes

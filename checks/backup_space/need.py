@@ -12,7 +12,7 @@ from statistics import median
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup
-from preflight.questions.backups import PARTS_WITHIN, BackupFile, Listing
+from preflight.questions.backups import PARTS_WITHIN, BackupFile, BackupKind, Listing
 from preflight.questions.sizes import Sizes, WalRate
 from preflight.questions.sql import membership_grant
 from preflight.questions.storage import Directory, device_name
@@ -125,6 +125,8 @@ def _rhythm(backups: Iterable[BackupFile]) -> timedelta | None:
 
 def _lies_on(backup: BackupFile, directory: Directory) -> bool:
     """By its device, or by its path where a file system shows another device than its mount (btrfs, ZFS)."""
+    if backup.kind is BackupKind.MANAGED:
+        return True
     mount = directory.place.mount
     device = backup.identity.partition(":")[0]
     if mount is not None and device.isdecimal() and device_name(int(device)) == mount.device:
@@ -173,13 +175,16 @@ class Need:
         if size.most is not None and size.most <= size.expected:
             return None
         most = None if size.most is None else math.ceil(size.most * backup.headroom) - self.bytes
+        expected = f'{self.planned.table} expected = "20GiB"'
         reading = f"let the previous one be read to its end (`read_within` of {self.planned.table}) and the tables: "
         reading += _granted("pg_read_all_data", self.planned)
         return Doubt(
             f"{self.id} fits only if {backup.database} has not grown since: {size.method}",
             most,
             f"the previous backup of {self.id} held against what {backup.database} holds now",
-            f'{reading}; or declare the size: {self.planned.table} expected = "20GiB"',
+            f"declare the size: {expected}"
+            if backup.method.has_repository
+            else f"{reading}; or declare it: {expected}",
         )
 
     def __str__(self) -> str:
@@ -209,7 +214,8 @@ class Seen:
 
 def largest_of(previous: Listing | None) -> BackupFile | None:
     """Of the two newest; None where no size could be seen."""
-    newest = previous.backups[:_COMPARED] if previous else ()
+    # A repository names its incremental ones, and the full one that they need.
+    newest = previous.backups[: None if previous.repository else _COMPARED] if previous else ()
     seen = [backup for backup in newest if backup.size_bytes is not None]
     return max(seen, key=lambda backup: backup.size_bytes or 0, default=None)
 
@@ -257,7 +263,7 @@ def size_of(planned: PlannedBackup, seen: Seen) -> Size:
 
 def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
     """Of what is packed the most that it can be: what is stored, which is packed itself."""
-    sizes, is_base = seen.sizes, planned.backup.method is BackupMethod.PG_BASEBACKUP
+    sizes, is_base = seen.sizes, planned.backup.method.of_server
     if sizes is None:
         return Size(0, "neither a previous backup nor the catalogue was seen", None)
     if is_base and not sizes.cluster_bytes:
@@ -285,7 +291,7 @@ def _granted(role: str, planned: PlannedBackup) -> str:
 def _largest_file(planned: PlannedBackup, size: Size, sizes: Sizes | None) -> int:
     if not planned.writes_many_files or sizes is None:
         return size.expected
-    if planned.backup.method is BackupMethod.PG_BASEBACKUP:
+    if planned.backup.method.of_server:
         return min(size.expected, _GIB)  # the server's own segments
     return min(size.expected, sizes.largest_table_bytes)
 

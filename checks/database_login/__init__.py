@@ -41,6 +41,8 @@ class DatabaseLoginSettings:
     """Share of the server's connections in use from which to warn."""
     fail_used: float = 0.95
     """Share of the server's connections in use from which to fail."""
+    replica_lag: timedelta = timedelta(minutes=5)
+    """How old the state of a replica may be of which no backup says so; a server that lags on purpose needs more."""
 
 
 class DatabaseLogin(Check):
@@ -54,8 +56,8 @@ class DatabaseLogin(Check):
     the window's end and a rollback (VALID UNTIL counts for logins by password alone), nor the server's TLS certificate
     or one above it, up to the root, where the plan has it verified; its own settings must not break the scripts, and
     connections must be left. Other roles that do the window's work must exist and outlive it too, may connect to what
-    they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A replica that is
-    backed up must not be behind its primary by more than the backup's `max_lag`, nor its replay paused.
+    they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A replica
+    must not be behind its primary by more than its backup's `max_lag`, or else `replica_lag`, nor its replay paused.
     """
 
     id = "database-login"
@@ -79,11 +81,11 @@ class DatabaseLogin(Check):
     def follow_up(self, subject: Subject, *, identity: Identity | NoReply) -> Probes:
         """In the same database session: the cluster's system identifier (pg_control_system), expiry, rights and
         connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed; of a
-        replica that is backed up, how far behind it is."""
+        replica, how far behind it is."""
         if isinstance(identity, NoReply):
             return {}
         login: PlannedLogin = subject.item
-        replay = {"replay": ReplayProbe(subject.id)} if identity.in_recovery and login.saved_by else {}
+        replay = {"replay": ReplayProbe(subject.id)} if identity.in_recovery else {}
         return {
             **replay,
             "system": SystemIdentifierProbe(subject.id),
@@ -107,7 +109,7 @@ class DatabaseLogin(Check):
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
         shown = [*judge_login(login, identity, system, roles, self._need)]
-        shown += judge_replay(login, replay) if replay else ()
+        shown += judge_replay(login, replay, self.settings.replica_lag) if replay else ()
         shown += self._connections(login, slots, roles) if self.expect is None else ()
         return Judgement.of(shown)
 

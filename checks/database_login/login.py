@@ -134,28 +134,30 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
         )
 
 
-def judge_replay(login: PlannedLogin, replay: Replay) -> Iterator[Judgement]:
-    """A backup of a replica saves the state that it has replayed."""
-    entry = min(login.saved_by, key=lambda backup: backup.max_lag)
-    table, most = f"[backups.{entry.id}]", format_duration(entry.max_lag)
+def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta) -> Iterator[Judgement]:
+    """A backup of a replica saves the state that it has replayed, and a way back to it has no newer one.
+    `most_otherwise`: how old that may be where no backup says."""
+    entry = min(login.saved_by, key=lambda backup: backup.max_lag, default=None)
+    most = entry.max_lag if entry else most_otherwise
+    key = f"`max_lag` of [backups.{entry.id}]" if entry else "`replica_lag` of [checks.database-login]"
     primary = f"the primary at {replay.primary}" if replay.primary else "its primary, which this role may not see"
-    expected = f"the state of {primary}, at most {most} old: `max_lag` of {table}"
+    expected = f"the state of {primary}, at most {format_duration(most)} old: {key}"
     last = timedelta(milliseconds=replay.behind_ms or 0)
     actual = f"the last transaction replayed is {format_duration(last)} old" if last else "nothing was replayed yet"
-    instead = f"name a [databases] entry of the primary in {table}: `database`"
+    instead = f"; or name a [databases] entry of the primary in [backups.{entry.id}]: `database`" if entry else ""
     if replay.paused:
-        remedy = f"on {login.database.host}: {login.psql('SELECT pg_wal_replay_resume()')}; or {instead}"
-        yield login.failed("the replica's replay is paused: an old state would be saved", expected, actual, remedy)
+        remedy = f"on {login.database.host}: {login.psql('SELECT pg_wal_replay_resume()')}{instead}"
+        yield login.failed("the replica's replay is paused: it keeps an old state", expected, actual, remedy)
     elif replay.lag is None:
         look = login.psql("SELECT * FROM pg_stat_wal_receiver")
         yield unknown(
             "how old the replica's state is cannot be seen: it receives nothing from a primary",
             expected=expected,
             actual=actual,
-            remedy=f"have it connected to its primary; on {login.database.host}: {look}; or {instead}",
+            remedy=f"have it connected to its primary; on {login.database.host}: {look}{instead}",
         )
-    elif replay.lag > entry.max_lag:
-        remedy = f"have the DBA find out why, or wait until it has caught up, then run again; or {instead}"
+    elif replay.lag > most:
+        remedy = f"have the DBA find out why, or wait until it has caught up, then run again{instead}"
         yield login.failed(f"the replica is {format_duration(replay.lag)} behind", expected, actual, remedy)
     else:
         yield passed(f"the replica replays what it receives from {primary}, {format_duration(replay.lag)} behind")

@@ -21,7 +21,7 @@ from preflight.questions.rehearsed import RehearsalProbe
 from preflight.questions.state import Item, SequencesProbe, StateProbe
 from preflight.wording import beside
 
-from .judging import judge_activity, judge_state
+from .judging import When, judge_activity, judge_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class DatabaseState(Check):
     itself: it is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's
     start, and a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
 
-    What stays until somebody mends it is judged at once. Invalid indexes, constraints that are NOT VALID and disabled
-    triggers of the tables that the scripts touch, their partitions and parents are FAIL, others WARN; so are
-    replication slots that hold WAL beyond `max_wal_size` or have lost it, an archiver that fails, hangs or has no
-    command, one that only says yes (`/bin/true`) where the way back needs the WAL, checksum failures, and an age near
-    wraparound. Settings that wait for a restart, sequences near their end, foreign keys narrower than their target,
-    collations of another version and tables without statistics are WARN. Of a replica, what its primary decides is
-    judged there, and its lag by database-login.
+    What stays until somebody mends it is judged at once. FAIL: invalid indexes,
+    constraints that are NOT VALID and disabled triggers of the tables that the scripts touch, their partitions and what
+    they are partitions of; unused replication slots that hold more WAL than `max_wal_size`, and slots that have lost
+    it; an archiver that fails, hangs or has no command, and one that only says yes (`/bin/true`) where the way back is
+    a base backup; checksum failures; an age near wraparound. WARN: the same objects of other tables; settings that wait
+    for a restart; sequences near their end; foreign keys narrower than their target; collations of another version;
+    tables without statistics. Of a replica, what its primary decides is judged there, and its lag by database-login.
 
     `preflight verify` asks the same of what the work left; what ends by itself is then no more than a WARN.
 
@@ -125,7 +125,7 @@ class DatabaseState(Check):
             copied = any(each.backup.method is BackupMethod.PG_BASEBACKUP for each in self._backups(database))
             points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
         if activity and not isinstance(activity, NoReply):
-            points += judge_activity(self.plan, database, activity, self._most, is_near=self._is_near)
+            points += judge_activity(self.plan, database, activity, self._most, self._when)
             points += self._untold(self._touched(database, told))
         return Judgement.of(points)
 
@@ -137,13 +137,14 @@ class DatabaseState(Check):
         return {"blocks": held, "prepared": held, "idle": idle, "long": longest}
 
     @property
-    def _is_near(self) -> bool:
-        """What ends by itself should have ended: the window begins within the time for which an answer holds, and the
-        answer is no older than that. Once the work is done it may be there: the applications work again."""
+    def _when(self) -> When:
+        """What ends by itself should have ended where the window begins within the time for which an answer holds, and
+        the answer is no older than that."""
         holds = self.plan.freshness.state
         if self.expect is not None:
-            return False
-        return self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
+            return When.AFTER
+        near = self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
+        return When.NEAR if near else When.EARLY
 
     def _entries(self, database: Database) -> list[Scripts]:
         return [entry for entry in self.plan.scripts.values() if entry.database == database.id]

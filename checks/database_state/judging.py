@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
@@ -25,10 +26,10 @@ _WORN_OUT = 1_300_000_000
 
 
 def judge_activity(
-    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], *, is_near: bool
+    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], when: When
 ) -> Iterator[Judgement]:
-    """`most`: how long each kind may last. `is_near`: what ends by itself should have ended by now."""
-    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, is_near)
+    """`most`: how long each kind may last."""
+    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when)
     judges = {
         "blocks": looked.judge_blockers,
         "idle": looked.judge_idle,
@@ -38,11 +39,12 @@ def judge_activity(
         "backup": looked.tell_backups,
         "client": looked.tell_clients,
         "hidden": looked.judge_hidden,
+        "untracked": looked.judge_untracked,
     }
     for kind, judge in judges.items():
         if found := [each for each in seen if each.kind == kind]:
             yield judge(found)
-    if not {"blocks", "idle", "long", "prepared", "hidden"} & {each.kind for each in seen}:
+    if not {"blocks", "idle", "long", "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
         yield passed("no transaction is open for long, idle, left prepared, or holds a lock on what the scripts touch")
 
 
@@ -51,7 +53,7 @@ class _Looked:
     plan: Plan = field(repr=False)
     database: Database
     most: Mapping[str, str]
-    is_near: bool
+    when: When
 
     def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
@@ -115,6 +117,15 @@ class _Looked:
             remedy=self.database.on_primary(f"{grant};"),
         )
 
+    def judge_untracked(self, found: Sequence[Seen]) -> Judgement:
+        return unknown(
+            f"the server does not watch what {counted(found[0].sessions, 'session')} of this database do",
+            expected="track_activities on for every session",
+            actual="track_activities off",
+            remedy="have the DBA set it: ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf(); and where "
+            "pg_db_role_setting has it for a role or a database: ALTER ROLE ... RESET track_activities;",
+        )
+
     def _ends_by_itself(self, summary: str, expected: str, found: Sequence[Seen]) -> Judgement:
         told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
         people = " and ".join(dict.fromkeys(_person(each) for each in found))
@@ -125,8 +136,10 @@ class _Looked:
         return self._or_later(summary, expected, _listed(told, found), remedy)
 
     def _or_later(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        if self.is_near:
+        if self.when is When.NEAR:
             return failed(summary, expected=expected, actual=actual, remedy=remedy)
+        if self.when is When.AFTER:
+            return warned(summary, expected=expected, actual=actual, remedy=remedy)
         window = self.plan.window
         start = format_moment(window.start - self.plan.freshness.state, window.zone)
         later = f"{summary}: seen now, asked again at the gate"
@@ -159,6 +172,17 @@ def _query(seen: Seen) -> str:
     return f", last query: {one_line(seen.words)}" if seen.words.strip() else ""
 
 
+class When(Enum):
+    """When it is judged, of what ends by itself."""
+
+    EARLY = "early"
+    """It will be asked again."""
+    NEAR = "near"
+    """It should have ended."""
+    AFTER = "after"
+    """The work is done: the applications may be at work again."""
+
+
 class _Fault(NamedTuple):
     """A kind of object that is not as it should be."""
 
@@ -186,7 +210,7 @@ def judge_state(
     if waiting := _of_kind(items, "restart"):
         points.append(_judge_waiting(waiting))
     if not server.touched:  # a replica has these from its primary
-        points += [_judge_age(item) for item in _of_kind(items, "age")]
+        points += map(_judge_age, _of_kind(items, "age"))
         points += _judge_objects(items)
         points += _judge_sequences(items, sequences, warn_used)
     if all(point.status is Status.PASS for point in points):
@@ -299,7 +323,8 @@ def _judge_waiting(waiting: Sequence[Item]) -> Judgement:
         f"{counted(waiting[0].total, 'setting waits', 'settings wait')} for a restart of the server: {names}",
         expected="a server that runs as its configuration says",
         actual=names,
-        remedy="have the server restarted before the window, or the settings taken back: the next restart changes them",
+        remedy="have the server restarted before the window, since the next restart changes them, or the settings "
+        "written as they run",
     )
 
 

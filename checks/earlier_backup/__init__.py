@@ -19,6 +19,7 @@ from preflight.questions.backup_reads import (
     RecordedSum,
     TextRead,
     Verified,
+    earlier_backups,
     read_in_full,
     verify_by_plan,
 )
@@ -26,7 +27,7 @@ from preflight.questions.backups import BackupKind, Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import LiveContent, LiveContentProbe, TextSizeProbe
 
-from .reading import judge_read, judge_recorded
+from .reading import judge_read, judge_recorded, judge_repository
 from .seen_backup import (
     Read,
     SeenBackup,
@@ -83,16 +84,18 @@ class EarlierBackup(Check):
     )
 
     def subjects(self) -> Sequence[Subject]:
-        return [Subject(each.id, each, each.owner) for each in planned_backups(self.plan) if each.backup.previous]
+        return [Subject(each.id, each, each.owner) for each in planned_backups(self.plan) if earlier_backups(each)]
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        backup, account = planned.backup, AsAccount.of(planned)
+        backup, kept = planned.backup, planned.kept
+        roles = PreviousBackups(kept.host.id, AsAccount.of(kept), backup.globals) if backup.globals else None
+        listing = earlier_backups(planned)
         return {
-            "listing": PreviousBackups(planned.host.id, account, backup.previous),
+            **({"listing": listing} if listing else {}),
             "live": LiveContentProbe(backup.database),
             "now": TextSizeProbe(backup.database),
-            **({"globals": PreviousBackups(planned.host.id, account, backup.globals)} if backup.globals else {}),
+            **({"globals": roles} if roles else {}),
         }
 
     def follow_up(self, subject: Subject, *, listing: Listing, **facts: Any) -> Probes:
@@ -101,7 +104,7 @@ class EarlierBackup(Check):
         -` into `wc`; a text through gzip or its like; `pg_verifybackup` and `pg_controldata` for a base backup; the
         entry's own `verify`): minutes of reading for a large one. It is hashed where a sum was written down beside it.
         The newest dump of the globals is read."""
-        planned: PlannedBackup = subject.item
+        planned: PlannedBackup = subject.item.kept
         names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
         probes: dict[str, Any] = {}
         for name, file in zip(names, listing.backups, strict=False):
@@ -129,7 +132,9 @@ class EarlierBackup(Check):
         globals_read: TextRead | NoReply | None = None,
         **reads: Any,
     ) -> Judgement:
-        planned: PlannedBackup = subject.item
+        planned: PlannedBackup = subject.item.kept
+        if listing.repository:
+            return Judgement.of(judge_repository(planned, listing, listing.repository, live, self.moment))
         if not listing.backups:
             return no_backup(planned, listing)
         newest, before, third = (*listing.backups, None, None)[:3]

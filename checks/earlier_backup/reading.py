@@ -5,13 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
+from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan.work import behind_become, no_shell
+from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import PROGRAM_MISSING, ArchiveRead, Recorded, TextRead, Verified
-from preflight.questions.backups import BackupKind
+from preflight.questions.backups import BackupFile, BackupKind, Listing, Repository
 from preflight.questions.shell import Refusal
+from preflight.questions.sizes import LiveContent
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
 
@@ -179,3 +182,86 @@ def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
         summary = f"`{own}` does not find the newest backup whole: status {read.code}"
         return seen.broken(summary, read.said or "it says nothing", remedy=f"{seen.anew}, then: {own}")
     return seen.broken("the newest base backup is not whole", read.said)
+
+
+def judge_repository(
+    planned: PlannedBackup, listing: Listing, repository: Repository, live: LiveContent | NoReply, moment: datetime
+) -> Iterator[Judgement]:
+    """Of pgBackRest or Barman, by what it says itself: the files in the repository are read by nothing here."""
+    method, name = planned.backup.method, planned.backup.known_as
+    expected, where = f"a whole backup of {name} by {method}", f"{planned.who} on {planned.host.id}"
+    if repository.problem or not listing.backups:
+        yield _nothing_kept(planned, repository, expected)
+        return
+    newest, live_system = listing.backups[0], "" if isinstance(live, NoReply) else live.system_identifier
+    yield _age(planned, newest, moment)
+    kept = f"{repository.first_wal or 'none'} to {repository.last_wal or 'none'}"
+    wal_is_there = repository.first_wal <= repository.begin_wal and repository.end_wal <= repository.last_wal
+    anew = f"take a new backup of {name} as {where}"
+    faults = (
+        (repository.fault, f"{newest.path} is not whole: {repository.fault}", f"{method} says so", anew),
+        (
+            not (repository.end_wal and repository.last_wal and wal_is_there),
+            f"write-ahead log that {newest.path} needs is not kept: it cannot be restored",
+            f"it needs {repository.begin_wal} to {repository.end_wal}, {method} has {kept}",
+            f"find out as {where} why it is not archived (archive_command, pg_stat_archiver), then {anew}",
+        ),
+        (
+            live_system and repository.system_identifier not in ("", live_system),
+            f"{method} saves another server as {name}: system identifier {repository.system_identifier}",
+            repository.system_identifier,
+            f"correct `known_as` of {planned.table}, or what {method} saves as {name}",
+        ),
+    )
+    broken = [each[1:] for each in faults if each[0]]
+    yield from (failed(what, expected=expected, actual=actual, remedy=cure) for what, actual, cure in broken)
+    if repository.failed:
+        yield warned(
+            f"a later one failed: {repository.failed}",
+            expected="the last one that was tried whole",
+            actual=f"{newest.path} is the newest whole one",
+            remedy=f"find out as {where} why, or the window's fails too",
+        )
+    if not live_system or not repository.system_identifier:
+        yield unknown(
+            f"whether {method} saves this server as {name} is not known",
+            expected="the same system identifier here and there",
+            actual=f"{repository.system_identifier or 'none'} by {method}, {live_system or 'none'} by the server",
+            remedy=f"cure the line database-login {planned.database.id}, or have {method} reach its server",
+        )
+    elif not broken:
+        yield passed(f"complete by {method}'s own records, with its WAL; kept up to {repository.last_wal}")
+
+
+def _nothing_kept(planned: PlannedBackup, repository: Repository, expected: str) -> Judgement:
+    method, said = planned.backup.method, repository.problem or "no backup"
+    why = Refusal.of(said)
+    if repository.closed:
+        return unknown(
+            f"whether there is an earlier backup is not known: {method} does not tell",
+            expected=expected,
+            actual=said,
+            remedy=f"have {planned.who} on {planned.host.id} run {method} and read its repository and configuration; "
+            f"or correct `program`, `options`, `account` or `kept_by` of {planned.table}",
+            behind="" if why in (Refusal.NOT_FOUND, Refusal.OTHER) else behind_become(planned.host, planned.who),
+        )
+    return failed(
+        f"there is no earlier backup that can be restored: {said}",
+        expected=expected,
+        actual=said,
+        remedy=f"take one as {planned.who} on {planned.host.id}, or correct `known_as` of {planned.table}",
+    )
+
+
+def _age(planned: PlannedBackup, newest: BackupFile, moment: datetime) -> Judgement:
+    zone, limit, age = planned.plan.window.zone, planned.backup.max_age, moment - newest.changed_at
+    size = "of unknown size" if newest.size_bytes is None else f"{format_size(newest.size_bytes)} in the repository"
+    what = f"{newest.path} of {format_moment(newest.changed_at, zone)}, {size}"
+    if age > limit:
+        return failed(
+            f"the newest backup is {format_duration(age)} old: {newest.path}",
+            expected=f"not older than {format_duration(limit)}",
+            actual=what,
+            remedy=f"find out on {planned.host.id} why none was taken since, and take one",
+        )
+    return passed(f"{what}, not older than {format_duration(limit)}")

@@ -25,10 +25,11 @@ from .ways_back import WaysBack
 class RollbackReady(Check):
     """If the decision is "back", is what it takes there, whole, and tried?
 
-    The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback file
-    must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and the way
-    back must have been rehearsed. The backup that a restore would take is judged by `earlier-backup`. `preflight
-    verify` looks at the rollback files alone.
+    The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback
+    file must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and
+    the way back must have been rehearsed; that the ways back undo what their scripts do is shown by `rehearsal`.
+    The backup that a restore would take is judged by `earlier-backup`. `preflight verify` looks at the rollback
+    files alone.
     """
 
     id = "rollback-ready"
@@ -62,7 +63,7 @@ class RollbackReady(Check):
                 return _judge_file(file, self.plan.hosts[file.host], facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
-                ways = WaysBack(scripts, folder, self.plan, self.moment, facts["approved"], facts["texts"])
+                ways = WaysBack(scripts, folder, self.plan, facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
             case Rollback() as rollback:
                 return self._judge_rehearsal(rollback)

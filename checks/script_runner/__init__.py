@@ -73,21 +73,21 @@ _IN_THE_WAY = {
 class ScriptRunner(Check):
     """Do the client programs work on the server, as the account that will run the backup and the scripts?
 
-    Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by an
-    older program than the server is no dump. So the programs are run where and as whom the plan will run them, on the
-    PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in to the
-    database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and
-    not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at the server
-    that database-login sees in the same run, by its start and its system identifier, and that `preflight seal` saw; a
-    clone, another cluster, a connection pooler or a replica on which the work cannot be done is FAIL, and so are
-    settings of the role that end the scripts. What `preflight show --commands` prints runs every sealed script and
-    stops at the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, or
-    runs them twice or out of their numbers' order;
-    when a sealed script turns ON_ERROR_STOP off, ends before its end (`\\q`), leaves a transaction or `\\if` open or
-    uses a variable that nothing sets; when the login cannot enter the staged folder or the log cannot be written.
-    UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is
-    off, or the script was not read. Of a `command` that is not psql it is looked whether the account can start it;
-    whether it stops at the first error is UNKNOWN until somebody says by `stops_on_error` when that was shown.
+    Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by
+    an older program than the server is no dump. So the programs are run where and as whom the plan will run them, on
+    the PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in
+    to the database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails
+    here and not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at
+    the server that database-login sees in the same run, by its start and its system identifier, and that `preflight
+    seal` saw; a clone, another cluster, a connection pooler or a replica on which the work cannot be done is FAIL,
+    and so are settings of the role that end the scripts. What `preflight show --commands` prints runs every sealed
+    script and stops at the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes
+    another back, or runs them twice or out of their numbers' order; when a sealed script turns ON_ERROR_STOP off or
+    ends before its end (`\\q`); when the login cannot enter the staged folder or the log cannot be written. UNKNOWN
+    where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, or the script was not
+    read. What else is wrong with a script is shown by `rehearsal`. Of a `command` that is not psql it is looked
+    whether the account can start it; whether it stops at the first error is shown by `rehearsal`, where its
+    `rehearse_command` is named; else UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
 
     id = "script-runner"
@@ -116,8 +116,8 @@ class ScriptRunner(Check):
         entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
         if entry and not work.by_login:
             probes["entered"] = WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
-        if work.command:
-            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.command[0])
+        if work.started:
+            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.started)
         elif entry and entry.log:
             probes["start"] = WorkStartProbe(host.id, account, log=entry.log)
         if work.restore and work.restore.command:
@@ -212,8 +212,8 @@ class ScriptRunner(Check):
     def _judge_start(self, work: ServerWork, seen: WorkStart) -> Judgement:
         """Whether the account finds the program of the `command`, or may write the log."""
         account = work.account or seen.account
-        name = visible(work.command[0] if work.command else self.plan.scripts[work.id].log)
-        can = f"{account} can {'start' if work.command else 'write'} {name}"
+        name = visible(work.started or self.plan.scripts[work.id].log)
+        can = f"{account} can {'start' if work.started else 'write'} {name}"
         expected = f"{can}, on {work.host.id}"
         if seen.account != account:
             looked = f"{seen.account} looked, who may not become {account}"
@@ -222,8 +222,9 @@ class ScriptRunner(Check):
             return passed(can)
         why = _IN_THE_WAY[seen.state]
         actual = f"{why}, as {account} sees it"
-        if work.command:
-            remedy = f"have it put there, executable for {account}; or correct `command` of {work.declared_in}"
+        if work.started:
+            key = "command" if work.command else "program"
+            remedy = f"have it put there, executable for {account}; or correct `{key}` of {work.declared_in}"
             return work.failed(f"{name} does not start: {why}", expected, actual, remedy)
         remedy = _log_remedy(work, name, seen.state, account)
         return work.failed(f"{name} cannot be written: {why}", expected, actual, remedy)

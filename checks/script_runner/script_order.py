@@ -78,8 +78,6 @@ class OrderedScripts:
             *self._out_of_order(),
             *self._not_as_sealed(),
             *self._deviations(),
-            *self._transactions(),
-            *self._unset(),
         ]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
@@ -190,36 +188,8 @@ class OrderedScripts:
                 f"then run: {self.plan.seal_command}",
             )
 
-    def _transactions(self) -> Iterator[Judgement]:
-        """What breaks the one transaction that the plan asks for."""
-        scans = self.sealed.scans if self._entry.single_transaction else {}
-        places = [(name, place) for name, scan in scans.items() for place in scan.transactions]
-        if not places:
-            return
-        summary = f"the files are not one transaction: {_deviation(*min(places, key=lambda each: not each[1].certain))}"
-        expected = "scripts that begin, end and leave no transaction, and can run in one: single_transaction = true"
-        actual = named(_place(*each) for each in places)
-        remedy = (
-            "take them out of the scripts, have that approved, then seal again; or single_transaction = false in "
-            f"{self.work.table}"
-        )
-        if any(each.certain for _, each in places):
-            yield self.work.failed(summary, expected, actual, remedy)
-        else:
-            yield unknown(f"whether {summary} is not known", expected=expected, actual=actual, remedy=remedy)
-
-    def _unset(self) -> Iterator[Judgement]:
-        """Variables without a value: the server refuses the colon."""
-        if self.sealed.unset:
-            yield self.work.failed(
-                _deviation(*self.sealed.unset[0]),
-                "a value for every variable of the scripts",
-                named(_place(*each) for each in self.sealed.unset),
-                f"set it in `variables` of {self.work.table}, or correct its name",
-            )
-
     def _deviations(self) -> Iterator[Judgement]:
-        """Where psql does not run every statement, stop at the first error and commit, or may not."""
+        """Where psql does not run every statement and stop at the first error, or may not."""
         unread = self.sealed.unread
         if unread:
             yield unknown(
@@ -228,7 +198,7 @@ class OrderedScripts:
                 actual=named(f"{name}: {why}" for name, why in unread.items()),
                 remedy=CURE_UNREAD,
             )
-        expected = "every statement run and committed, ON_ERROR_STOP as the command line sets it"
+        expected = "every statement run, ON_ERROR_STOP as the command line sets it"
         places = [(name, each) for name, each in self.sealed.deviations if each.certain]
         if places:
             yield self.work.failed(
@@ -241,7 +211,7 @@ class OrderedScripts:
         places = [(name, each) for name, each in self.sealed.deviations if not each.certain]
         if places:
             yield unknown(
-                f"whether psql stops at the first error and commits is not known: {_deviation(*places[0])}",
+                f"whether psql stops at the first error is not known: {_deviation(*places[0])}",
                 expected=expected,
                 actual=named(_place(*each) for each in places),
                 remedy="write it plainly (no variable, no backquotes, not in \\if) or take it out of the script; have "
@@ -286,11 +256,14 @@ def judge_command(plan: Plan, moment: datetime, work: ServerWork, manifest: Loca
             actual="the manifest does not list it",
             remedy=f"put it into the approved folder of {work.table}, have it approved, then seal again",
         )
+    if entry.rehearse_command and not plan.release.without.rehearsal:
+        return  # the line of `rehearsal` tells whether it stops
     unseen = unknown(
         f"whether {command} stops at the first error is not known",
         expected="a command that ends at the first error, with another status than 0",
         actual="it is not psql, and its text is not read",
-        remedy="let it run on a script that fails, and look at its exit status",
+        remedy="name what `preflight rehearse` may run in its place: `rehearse_command` of "
+        f"{work.table}; or let it run on a script that fails, and look at its exit status",
     )
     keys = ("scripts", entry.id, "stops_on_error")
     yield answered_for(plan, moment, unseen, entry.stops_on_error, keys, plan.owner_of(entry))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -15,8 +15,10 @@ from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
+from preflight.plan import Plan
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
 from preflight.wording import visible
 
 _SECONDS = 8 * 3600.0
@@ -41,7 +43,7 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
     Exit code 0 when that check passes, 1 when it fails, 3 when something is not known or nothing could be rehearsed.
     """
     from preflight.rehearsal import ScratchError  # takes both drivers along
-    from preflight.rehearsal.rehearse import announced, rehearsable, rehearse, write_record
+    from preflight.rehearsal.rehearse import announced, rehearsable
 
     plan, registry = load(plan_path)
     if not rehearsable(plan):
@@ -50,9 +52,7 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
         complain(sentence)
     secrets = secrets_of(plan)
     try:
-        with Pools(plan, secrets) as pools:
-            record = rehearse(plan, pools, secrets, Deadline(timeout), complain)
-        write_record(plan, record)
+        record_rehearsal(plan, secrets, timeout, complain)
     except (ScratchError, SessionFailed) as error:
         complain(f"nothing was recorded: {secrets.redact(str(error))}")
         context.exit(int(ExitCode.HOLD))
@@ -63,6 +63,15 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
     statuses = {finding.status for finding in findings}
     code = ExitCode.NO_GO if Status.FAIL in statuses else ExitCode.HOLD if statuses & _NOT_KNOWN else ExitCode.GO
     context.exit(int(code))
+
+
+def record_rehearsal(plan: Plan, secrets: Secrets, timeout_seconds: float, say: Callable[[str], None]) -> None:
+    """Rehearses, and writes the record. Raises ScratchError and SessionFailed; then nothing is written."""
+    from preflight.rehearsal.rehearse import rehearse, write_record  # takes both drivers along
+
+    with Pools(plan, secrets) as pools:
+        record = rehearse(plan, pools, secrets, Deadline(timeout_seconds), say)
+    write_record(plan, record)
 
 
 def _lines(finding: Finding) -> Iterator[str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 from preflight.check import Expect
-from preflight.cli.asking import Asked, ask, deliver, planned, vantage_of_this_run
+from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, vantage_of_this_run
 from preflight.cli.console import CallError, OutputError, complain, no_such, wants_color, write_stdout
 from preflight.cli.options import COLOR, PLAN, ReportOptions, format_option, load, report_options
+from preflight.cli.rehearse import record_rehearsal
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
@@ -240,7 +241,7 @@ def demo(context: click.Context, night: bool, gate: bool, story: bool, report: R
     """Run against an embedded site on this machine.
 
     Starts a real PostgreSQL, SSH servers that really execute, and health applications over HTTPS, all on loopback, and
-    asks them by the demo's own plan. Everything is removed at the end.
+    asks them by the demo's own plan, after its scripts were rehearsed. Everything is removed at the end.
 
     With --gate the site is asked twice: by `run` ahead of the window and by `gate` at its start. With --night too, it
     breaks in between.
@@ -251,7 +252,12 @@ def demo(context: click.Context, night: bool, gate: bool, story: bool, report: R
     from preflight.demo.story import tell_story
 
     complain("Starting the demo's site on loopback: 3 hosts, 2 databases, 2 applications ...")
-    with DemoSite(soon=gate) as site:
+    with DemoSite(soon=gate, rehearsed=True) as site:
+        if night and not gate:
+            site.drift()
+        complain("preflight rehearse: its scripts on scratch servers ...")
+        plan, _ = load(site.plan_path)
+        record_rehearsal(plan, secrets_of(plan), TIMEOUT_SECONDS, lambda _: None)
         if gate:
             complain("preflight run: ahead of the window ...")
             inspect_and_report(site.plan_path, TIMEOUT_SECONDS, None, report)

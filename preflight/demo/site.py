@@ -43,6 +43,7 @@ versions = {{ app1 = "4.2", app2 = "{app2}" }}
 on       = {on}
 evidence = "regression run {run}"
 """
+_NOT_REHEARSED = 'without = { rehearsal = "the scripts of the demo are short" }'
 _LEAST_MEMORY_BYTES = 256 * 1024 * 1024
 _APP1_RELEASE = "srv/app1/releases/4.1.tar.gz"
 _NEWEST_BACKUP_AGE = timedelta(hours=1)
@@ -73,8 +74,10 @@ def _window_about_now(moment: datetime) -> tuple[datetime, datetime]:
 class DemoSite:
     """A context manager: inside, the site runs and `plan_path` is the plan against it."""
 
-    def __init__(self, *, soon: bool = False) -> None:
-        """The window is the coming night; `soon`: it is about to begin instead."""
+    def __init__(self, *, soon: bool = False, rehearsed: bool = False) -> None:
+        """The window is the coming night; `soon`: it is about to begin instead. `rehearsed`: `preflight rehearse` is
+        called inside; without it the plan leaves that out."""
+        self._rehearsed = rehearsed
         self._moment = clock.now()
         self.window = (_window_about_now if soon else next_window)(self._moment)
         self._stack = ExitStack()
@@ -106,6 +109,10 @@ class DemoSite:
     def __exit__(self, *_error: object) -> None:
         self._close()
 
+    def drift(self) -> None:
+        """Somebody tries the first script of billing by hand, and leaves its column behind."""
+        self.postgres.query("ALTER TABLE invoices ADD COLUMN IF NOT EXISTS currency text", "billing")
+
     def break_night(self) -> None:
         """Breaks the site, and what its plan leaves open, as on the night the tool exists for."""
         self._write_plan(night=True)
@@ -116,8 +123,7 @@ class DemoSite:
         # Somebody improved a script after its approval, on the server only.
         approved = (_SQL / "billing/020_rounding.sql").read_bytes()
         db2.put("release/billing/020_rounding.sql", approved.replace(b"total, 2)", b"total, 1)"))
-        # Somebody has tried the first one by hand, and left its column behind.
-        self.postgres.query("ALTER TABLE invoices ADD COLUMN currency text", "billing")
+        self.drift()
         # The disk was full for a moment: the newest backup ends in the middle.
         newest = max((db2.root / "archive/billing").iterdir(), key=lambda file: file.stat().st_mtime)
         before = newest.stat()
@@ -246,6 +252,7 @@ class DemoSite:
         tls = ('sslmode  = "verify-full"', 'sslrootcert = "ca.pem"') if self.postgres.tls else ('sslmode  = "disable"',)
         facts: dict[str, object] = {
             "confirmed": f"{self._moment.astimezone(clock.zone(_ZONE)) - _CONFIRMED_BEFORE:%Y-%m-%dT%H:%M:%S}",
+            "rehearsal": "" if self._rehearsed else _NOT_REHEARSED,
             "dba_standby": "" if night else 'standby = "the second DBA"',
             "tested": "\n".join(_TESTED.format(app2=app2, on=rehearsed, run=run) for app2, run in runs.items()),
             "zone": _ZONE,

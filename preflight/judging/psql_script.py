@@ -1,4 +1,5 @@
-"""What a psql script reads besides itself, and what it does that no hash can seal. Pure.
+"""What a psql script reads besides itself, what it does that no hash can seal, and where it turns ON_ERROR_STOP off.
+Whatever else it does is shown by running it (`preflight rehearse`). Pure.
 
 psql takes a backslash outside quotes, dollar quotes and comments for a meta-command wherever it stands, not only at
 the beginning of a line (psqlscan.l, psqlscanslash.l and `parse_slash_copy` of PostgreSQL; behaviour tried on psql 15).
@@ -11,7 +12,7 @@ import posixpath
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from preflight.plan import Scripts
@@ -50,37 +51,14 @@ _ALWAYS_OPEN = {
     "prompt": "asks for a value",
     "setenv": "changes the environment of later commands",
 }
-_UNSET = "is sent as it stands, because nothing sets that variable"
 _MOST_SCANS = 4096
-_MOST_WORDS = 4
-_TRANSACTION = re.compile(
-    r"(?:BEGIN|COMMIT|END|ABORT|(?:START|PREPARE) TRANSACTION|ROLLBACK(?! (?:(?:WORK|TRANSACTION) )?TO\b))\b"
-)
-"""ROLLBACK TO stays within the transaction."""
-_BEGINS = re.compile(r"BEGIN|START TRANSACTION|(?:COMMIT|END|ROLLBACK|ABORT)(?: WORK| TRANSACTION)? AND CHAIN")
-_ALONE = re.compile(
-    r"(?:VACUUM|ALTER SYSTEM|(?:CREATE|DROP) (?:DATABASE|TABLESPACE)|CREATE (?:UNIQUE )?INDEX CONCURRENTLY"
-    r"|DROP INDEX CONCURRENTLY|REINDEX (?:(?:INDEX|TABLE|SCHEMA|DATABASE|SYSTEM) CONCURRENTLY|DATABASE|SYSTEM))\b"
-)
-"""What PostgreSQL refuses in a transaction, by the manual's page of each."""
-_LEAVES = {"c": True, "connect": True, "gexec": False}
-"""Commands that leave the transaction behind, or may."""
-_HAS_BODY = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b")
-"""What psql reads up to the END of its BEGIN ATOMIC (psqlscan.l)."""
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
 _TRUE = frozenset({"", "on", "1", "true", "tru", "tr", "t", "yes", "ye", "y"})
 _EXECUTES = _SENDS | _INCLUDES | {"c", "connect", "copy", "lo_import", "lo_export", "lo_unlink", "q", "quit"}
 """Commands after which it is too late to set ON_ERROR_STOP again."""
 _NAMES_AT = {"set": 0, "unset": 0, "getenv": 0, "prompt": -1}
 """Commands that set a variable, and where its name stands. \\gset refuses the variables that psql itself heeds."""
-_HEEDED = {
-    "ON_ERROR_STOP": "may make psql go on after an error",
-    "AUTOCOMMIT": "may turn AUTOCOMMIT off: then psql ends with 0 and keeps only what the script itself commits",
-    "SINGLELINE": "may end statements at each line",
-    "SINGLESTEP": "may wait for Enter at each statement",
-}
-_HARMLESS = {"ON_ERROR_STOP": True, "AUTOCOMMIT": True, "SINGLELINE": False, "SINGLESTEP": False}
-"""The setting with which psql does what the command line asks."""
+_MAY_GO_ON = "may make psql go on after an error"
 _STRINGS_SETTING = "standard_conforming_strings"
 _TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
@@ -131,16 +109,9 @@ class Scan:
     unsealable: tuple[Place, ...] = ()
     """What no hash of the script can fix."""
     deviations: tuple[Place, ...] = ()
-    """From there on psql does not run every statement, stop at the first error and commit; or may not."""
-    transactions: tuple[Place, ...] = ()
-    """What begins, ends or leaves a transaction, or is refused in one: with it psql's --single-transaction fails."""
-    begun: Place | None = None
-    """What begins a transaction that is open at the script's end."""
-    used: Mapping[str, Place] = field(default_factory=dict)
-    """The variables that its SQL and its commands use, and the first place; `certain` where the SQL there always runs
-    and PostgreSQL has no use for a colon, so that it refuses that of a variable without a value."""
-    may_set: tuple[str, ...] = ()
-    """How the names begin of the variables that it may set, or all of the name and `=`."""
+    """From there on psql does not run every statement and stop at the first error, or may not."""
+    used: frozenset[str] = frozenset()
+    """The variables that its SQL and its commands use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,32 +200,17 @@ class _Reader:
         self._includes: list[Include] = []
         self._unsealable: list[Place] = []
         self._deviations: list[Place] = []
-        self._transactions: list[Place] = []
         self._turned_off: Place | None = None
         """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
         self._quit: Place | None = None
         """An unconditional `\\q`, while nothing has followed."""
-        self._branches: list[Place] = []
-        """The `\\if` that are open."""
-        self._never: Place | None = None
-        """An `\\if` that is false, the first one that stands in no other."""
-        self._skips = self._runs = False
-        """Whether that one is still open; whether anything is executed outside it."""
-        self._begun: Place | None = None
-        self._words: list[tuple[str, int]] = []
-        """The first words of the current statement, and where they stand."""
-        self._body_depth = 0
-        """How many BEGIN and CASE are open in the body of a function: its semicolons end no statement."""
+        self._branches = 0
+        """How many `\\if` are open."""
         self._statement: list[str] = []
         """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
         self._is_copy: bool | None = None
         self._depth = 0
-        self._brackets = 0
-        """How many square brackets are open: the colon in an array's slice may be the server's."""
-        self._json = False
-        """Whether JSON_OBJECT stands in the current statement, whose colons may be the server's too."""
-        self._used: dict[str, Place] = {}
-        self._may_set: list[str] = []
+        self._used: set[str] = set()
         self._data_at: int | None = None
         """Where the data of a copy from the script begin: on the line after the one being read."""
 
@@ -268,20 +224,9 @@ class _Reader:
         self._end_statement(at)
         if self._data_at is not None:
             self._end_of_data(self._data_at)
-        self._deviations += self._branches
-        if self._never and not self._runs:
-            self._deviations.append(self._never)
         self._without_error_stop()
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
-        return Scan(
-            tuple(self._includes),
-            tuple(self._unsealable),
-            tuple(deviations),
-            tuple(self._transactions),
-            self._begun,
-            self._used,
-            tuple(dict.fromkeys(self._may_set)),
-        )
+        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), frozenset(self._used))
 
     def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
         shown = " ".join(written.split())
@@ -299,19 +244,14 @@ class _Reader:
         if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
             self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
         self._note(":")
-        certain = written[1] != "{" and not (self._branches or self._brackets or self._json)  # :{?x} asks: is it set?
-        self._use(written, self._place(start, written, _UNSET, certain=certain))
+        self._use(written)
 
-    def _use(self, written: str, place: Place) -> None:
-        name = written.strip(":'\"{?}")
-        if not self._used.setdefault(name, place).certain and place.certain:
-            self._used[name] = place
+    def _use(self, written: str) -> None:
+        self._used.add(written.strip(":'\"{?}"))
 
     def _step(self, token: Token) -> int:
         """Where to go on after one token."""
-        kind, start, end, closed = token
-        if not closed:
-            self._deviate(start, self._text[start:end], "is not closed: psql ends with an error", certain=True)
+        kind, start, end, _ = token
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
         if kind in ("word", "string", "identifier", "dollar", "open", "variable"):
@@ -322,51 +262,19 @@ class _Reader:
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
-                self._json |= self._text[start:end].upper().startswith("JSON_OBJECT")
-                self._word(self._text[start:end].upper(), start)
-            case "escape" if self._depth == 0:
-                self._end_words()
             case "string":
                 self._note("'")
             case "open":
                 self._depth += 1
             case "close":
                 self._depth = max(0, self._depth - 1)
-            case "bracket":
-                self._brackets = max(0, self._brackets + (1 if self._text[start] == "[" else -1))
             case "variable":
                 self._variable(self._text[start:end], start)
-            case "end" if self._depth == 0 and not self._body_depth:
+            case "end" if self._depth == 0:
                 self._end_statement(end)
             case "command":
                 return self._command(self._text[start + 1 : end], start, end)
         return end
-
-    def _word(self, word: str, start: int) -> None:
-        if len(self._words) < _MOST_WORDS:
-            self._words.append((word, start))
-        if self._depth == 0 and _HAS_BODY.match(" ".join(name for name, _ in self._words)):
-            opens = word == "BEGIN" or (word == "CASE" and self._body_depth > 0)
-            self._body_depth = max(0, self._body_depth + opens - (word == "END"))
-
-    def _end_words(self) -> None:
-        """A statement ends, perhaps one of several that are sent together: whether it is about a transaction."""
-        words, self._words, self._body_depth = self._words, [], 0
-        said = " ".join(name for name, _ in words)
-        found = _TRANSACTION.match(said) or _ALONE.match(said)
-        if found:
-            ends = found.re is _TRANSACTION
-            reason = "begins or ends a transaction" if ends else "cannot run in a transaction"
-            place = self._place(words[0][1], found[0], reason, certain=not self._branches)
-            self._transactions.append(place)
-            if self._begun and place.certain and found[0] in ("ROLLBACK", "ABORT"):
-                self._deviate(words[0][1], found[0], "takes back what its transaction did: nothing of that is kept")
-            elif found[0] == "PREPARE TRANSACTION":
-                self._deviate(words[0][1], found[0], "keeps nothing until somebody commits what is prepared")
-            if _BEGINS.match(said):
-                self._begun = replace(place, reason="begins a transaction that this script does not end")
-            elif ends:
-                self._begun = None
 
     def _note(self, token: str) -> None:
         if self._is_copy is None:
@@ -376,9 +284,8 @@ class _Reader:
 
     def _end_statement(self, end: int) -> None:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
-        self._end_words()
         tokens = self._statement if self._is_copy else []
-        self._statement, self._is_copy, self._depth, self._brackets, self._json = [], None, 0, 0, False
+        self._statement, self._is_copy, self._depth = [], None, 0
         way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), len(tokens))
         match tokens[way : way + 2]:
             case [_, "PROGRAM"]:
@@ -395,9 +302,6 @@ class _Reader:
 
     def _end_of_data(self, at: int) -> int:
         found = _DATA_END.search(self._text, at)
-        if not found and self._text[at:].strip():
-            reason = "has no \\. after its data: all that follows is read as data"
-            self._deviate(at - 1, "COPY ... FROM STDIN", reason, certain=not self._branches)
         return found.end() if found else len(self._text)
 
     def _command(self, name: str, start: int, end: int) -> int:
@@ -414,17 +318,12 @@ class _Reader:
         written = self._text[start:end]
         if name in _ALWAYS_OPEN:
             self._note_unsealable(start, written, _ALWAYS_OPEN[name])
-        if name in ("r", "reset") and self._words:
-            reason = "throws away the statement before it"
-            self._deviate(start, written, reason, certain=not self._branches)
-            self._words, self._is_copy = [], False
+        if name in ("r", "reset"):
+            self._is_copy = False
         if name in _SENDS or name in ("r", "reset"):
             self._end_statement(end)
         if name in _EXECUTES:
             self._without_error_stop()
-        if name in _LEAVES:
-            certain = _LEAVES[name] and not self._branches
-            self._transactions.append(self._place(start, written, _ALWAYS_OPEN[name], certain=certain))
         if name in ("q", "quit"):
             reason = "ends the script with status 0: what stands after it is not run"
             if self._branches:
@@ -435,18 +334,14 @@ class _Reader:
 
     def _without_error_stop(self) -> None:
         """Something is executed, or the script ends."""
-        self._runs |= not self._skips
         if self._turned_off:
             self._deviations.append(self._turned_off)
             self._turned_off = None
 
     def _arguments(self, name: str, given: list[_Argument], start: int, written: str) -> None:
         for variable in (each for argument in given for each in argument.variables):
-            self._use(variable, self._place(start, written, _UNSET))
-        if name == "gset":
-            self._may_set.append("" if not given or given[0].open else given[0].value)
-        if name in ("if", "elif", "else", "endif"):
-            self._branch(name, given, start, written)
+            self._use(variable)
+        self._branches = max(0, self._branches + {"if": 1, "endif": -1}.get(name, 0))
         if any(argument.backquoted for argument in given):
             self._note_unsealable(start, written, "runs a shell command between backquotes")
         if name in _PIPES and any(argument.value.startswith("|") for argument in given):
@@ -459,7 +354,6 @@ class _Reader:
         path = given[0]
         if executed and (path.open or path.value == "-"):
             self._deviate(start, written, "runs what is not sealed: it may turn ON_ERROR_STOP off")
-            self._may_set.append("")
         if path.variables:
             self._note_unsealable(start, written, "reads a file whose name is in a variable")
         elif path.value == "-" and executed:
@@ -467,46 +361,31 @@ class _Reader:
         elif not path.backquoted:
             self._include(start, name, path.value, executed=executed)
 
-    def _branch(self, name: str, given: list[_Argument], start: int, written: str) -> None:
-        if name == "if":
-            self._branches.append(self._place(start, written, "has no \\endif: psql ends with an error", certain=True))
-            if len(self._branches) == 1 and [each.value.lower() in _FALSE for each in given] == [True]:
-                self._never = self._never or self._place(start, written, "is false: nothing is run", certain=True)
-                self._skips = True
-        elif not self._branches:
-            self._deviate(start, written, "has no \\if: psql ends with an error", certain=True)
-        else:
-            self._skips &= len(self._branches) > 1
-            if name == "endif":
-                self._branches.pop()
-
     def _include(self, start: int, name: str, path: str, *, executed: bool) -> None:
         line, relative = bisect_right(self._line_starts, start), name in ("ir", "include_relative")
-        self._includes.append(Include(line, f"\\{name}", path, relative, executed, bool(self._branches)))
+        self._includes.append(Include(line, f"\\{name}", path, relative, executed, self._branches > 0))
 
     def _set(self, command: str, given: list[_Argument], start: int, written: str) -> None:
-        """A command that sets a variable: what that means for errors and commits."""
+        """A command that sets a variable: what that means for errors."""
         name, values = given[_NAMES_AT[command]], given[1:]
-        self._may_set.append("" if name.open else f"{name.value}=")
         if name.open:
             self._deviate(start, written, "sets a variable whose name is not written plainly")
-        elif name.value in _HEEDED:
-            self._set_heeded(command, name.value, values, start, written)
+        elif name.value == "ON_ERROR_STOP":
+            self._set_error_stop(command, values, start, written)
         elif command == "set" and any("\\" in value.value for value in values):
             self._deviate(start, written, "puts a meta-command into a variable, which psql runs where it reads it")
 
-    def _set_heeded(self, command: str, name: str, values: list[_Argument], start: int, written: str) -> None:
+    def _set_error_stop(self, command: str, values: list[_Argument], start: int, written: str) -> None:
         word = "off" if command == "unset" else "".join(each.value for each in values).lower()
-        value = False if word in _FALSE else True if word in _TRUE else None  # psql's ParseVariableBool
         plain = command in ("set", "unset") and not any(each.open for each in values)
-        if plain and (value is None or value is _HARMLESS[name]):
+        if plain and word not in _FALSE:
             # psql refuses what is neither on nor off, and leaves the variable as it was.
-            if name == "ON_ERROR_STOP" and value and not self._branches:
+            if word in _TRUE and not self._branches:
                 self._turned_off = None
-        elif plain and name == "ON_ERROR_STOP" and not self._branches:
+        elif plain and not self._branches:
             self._turned_off = self._place(start, written, "makes psql go on after an error", certain=True)
         else:
-            self._deviate(start, written, _HEEDED[name])
+            self._deviate(start, written, _MAY_GO_ON)
 
     def _copy(self, arguments: str, start: int, end: int) -> None:
         way, word, file = _copy_target(arguments)

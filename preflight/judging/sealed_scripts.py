@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from preflight.judging.psql_script import (
     TAKES_BACK,
     WHY_UNREAD,
     Place,
     Scan,
-    find_inputs,
     included_in_forward,
     included_scripts,
     scan_script,
@@ -20,7 +19,7 @@ from preflight.judging.psql_script import (
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.release_plan import grouped
-from preflight.plan.values import PSQL_VARIABLE, SCRIPT_SUFFIXES
+from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts, Texts, read_manifest
 from preflight.wording import beside
 
@@ -56,8 +55,6 @@ class SealedScripts:
     """What each of these makes psql run, and what that makes it run."""
     included: frozenset[str] = frozenset()
     """What runs through another script that goes forward, whatever `\\if` decides."""
-    unset: tuple[tuple[str, Place], ...] = ()
-    """The script, and a place in it where a psql variable is used that neither the plan nor a script sets."""
     perhaps: frozenset[str] = frozenset()
     """Scripts that run by themselves as far as is known, though a way back, or some `\\if`, includes them."""
     problem: str = ""
@@ -76,7 +73,7 @@ class SealedScripts:
         """Of the scripts that run forward, those that use one of these psql variables, or may; also through others."""
         if not variables:
             return frozenset()
-        using = {name for name, scan in self.scans.items() if not scan.used.keys().isdisjoint(variables)}
+        using = {name for name, scan in self.scans.items() if not scan.used.isdisjoint(variables)}
         using.update(self.unread)
         return frozenset(name for name, below in self.below.items() if name in using or not using.isdisjoint(below))
 
@@ -144,7 +141,6 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
     listed = pairs(entry.way_back, entry.files, names, included) if entry.files else ()
     backs = [pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward]
     forward = [pair.forward for pair in listed or own]
-    runs = (forward, *([back] for back in backs))  # each in a psql of its own
     going = {*forward, *included_below(entry.staged, known, forward)}
     return SealedScripts(
         names,
@@ -152,11 +148,10 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         listed,
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
         unread_scripts(entry, names, texts),
-        tuple(_deviations(entry, known)),
+        tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
         {name: scan_script(text) for name, text in known.items() if name in going},
         {name: included_below(entry.staged, known, [name]) for name in going},
         included_below(entry.staged, known, forward, surely=True),
-        tuple(dict.fromkeys(each for names in runs for each in _unset(entry, known, names))),
         included_scripts(entry.staged, known) - included,
     )
 
@@ -164,29 +159,3 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
 def sealed_order(entry: Scripts, manifest: LocalText, texts: Texts) -> ScriptOrder:
     """In which the sealed scripts run."""
     return sealed_scripts(entry, *read_manifest(manifest), texts).order
-
-
-def _unset(entry: Scripts, texts: Mapping[str, str], names: Sequence[str]) -> Iterator[tuple[str, Place]]:
-    """Of the scripts `names`, which one psql runs."""
-    running = sorted({*names, *included_below(entry.staged, texts, names)})
-    scans = {name: scan_script(texts[name]) for name in running if name in texts}
-    may_set = tuple(each for scan in scans.values() for each in scan.may_set)
-    for name in running if len(scans) == len(running) else ():  # what was not read may set any
-        for variable, place in scans[name].used.items():
-            known = variable in entry.variables or PSQL_VARIABLE.fullmatch(variable)
-            if place.certain and not known and not f"{variable}=".startswith(may_set):
-                yield name, place
-
-
-def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:
-    by_any = included_scripts(entry.staged, texts)
-    for name, text in texts.items():
-        scan = scan_script(text)
-        yield from ((name, each) for each in scan.deviations)
-        if scan.begun and not entry.single_transaction:  # which psql commits, whatever a way back begins
-            # What includes it may end its transaction.
-            yield name, replace(scan.begun, certain=scan.begun.certain and name not in by_any)
-        for include, found in zip(scan.includes, find_inputs(entry.staged, {name: text}), strict=True):
-            if found.executed and name in {found.path, *included_below(entry.staged, texts, [found.path], surely=True)}:
-                reason = "includes this script again, without end"
-                yield name, Place(include.line, found.written, reason, certain=not found.conditional)

@@ -221,7 +221,8 @@ class Freshness:
     identity: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
     """Which server answers, primary or replica."""
     state: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
-    """What changes by itself: mounts, jobs, settings, clocks."""
+    """What changes by itself: mounts, jobs, settings, clocks; sessions and locks of a database, which block a release
+    from so long before the window's start."""
     space: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
     """What is free on the file systems."""
     access: Annotated[timedelta, Above(0)] = timedelta(hours=4)

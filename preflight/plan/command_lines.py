@@ -94,7 +94,7 @@ def pairs(way_back: str, files: Sequence[str], names: Collection[str], included:
     return tuple(_pair(way_back, name, names) for name in files)
 
 
-def backup_command(plan: Plan, work: ServerWork) -> Command:
+def backup_command(plan: Plan, work: PlannedBackup) -> Command:
     entry = plan.backups[work.id]
     step = plan.step(work.step)
     command = Command(act=Act.BACKUP, work=work, minutes=step.minutes if step else None)
@@ -102,7 +102,13 @@ def backup_command(plan: Plan, work: ServerWork) -> Command:
         return replace(command, note=f"taken by {entry.taken_by}; nothing to start, its result is judged")
     if entry.command:
         return replace(command, argv=entry.command)
-    path, program = backup_path(plan, entry), work.program(entry.method)
+    program = work.program(entry.method)
+    if entry.method is BackupMethod.PGBACKREST:
+        return replace(command, argv=(program, *entry.options, f"--stanza={entry.known_as}", "backup"))
+    if entry.method is BackupMethod.BARMAN:
+        own = [each for each in entry.options if each not in work.asking_options]
+        return replace(command, argv=(program, *work.asking_options, "backup", "--wait", *own, entry.known_as))
+    path = backup_path(plan, entry)
     if entry.method is BackupMethod.PG_BASEBACKUP:  # of the whole server, so that no database is named
         form, target = "t" if entry.format is BackupFormat.TAR else "p", ("-D", path)
         options = connection_options(tuple(each for each in work.connection if each[0] != "dbname"))
@@ -200,7 +206,7 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
     backups = [each for each in work if isinstance(each, PlannedBackup)]
     found: list[Command] = []
     for each in work:
-        if each.section is Section.BACKUPS:
+        if isinstance(each, PlannedBackup):
             found.append(backup_command(plan, each))
         else:
             found += script_commands(plan, each, orders[each.id])

@@ -64,7 +64,11 @@ def left_out(plan: Plan) -> Iterator[Gap]:
             yield _without(plan, section)
     yield from _without_backup(plan)
     for backup in plan.backups.values():
-        if not backup.previous:
+        if backup.method.has_repository:
+            if not backup.directory:
+                missing = f"Room and place of the repository of backup {backup.id} are not looked at"
+                yield _key(plan, ("backups", backup.id, "directory"), missing, ", the folder it lies in", backup.owner)
+        elif not backup.previous:
             missing = f"No earlier backup is read to its end for backup {backup.id}"
             keys = ("backups", backup.id, "previous")
             yield _key(plan, keys, missing, ", the pattern of its files", backup.owner)

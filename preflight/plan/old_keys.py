@@ -57,6 +57,8 @@ def instead_of(keys: Keys, tables: Mapping[str, Any], complaint: Callable[[Mappi
             written = tables[section][name]["socket"]
             known = isinstance(written, str) and not server_place(written)
             return f"is said by `server` now: server = {in_toml(written if known else _SOCKETS)}"
+        case ("scripts", str(), "way_back_shown"):
+            return "is not said any more: `preflight rehearse` runs each way back and shows what it leaves"
         case ("checks", "rollback-ready", "read_within" | "growth" as key):
             value = in_toml(tables["checks"]["rollback-ready"][key])
             table = "the [backups.NAME] it is for" if key == "read_within" else "[checks.restore-room]"

@@ -15,7 +15,7 @@ from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, W
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
-from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, LoginUse, Name, SecretRef, Text
+from preflight.plan.values import LOOPBACK, EntryId, Factor, LoginUse, Name, SecretRef, Text
 from preflight.probe import Question, Via
 from preflight.record import fields_of
 
@@ -236,9 +236,9 @@ class Plan:
                 return True
 
     def host_of(self, entry: Database | Backup | Scripts | str) -> Host:
-        """Where a database runs, and its backups and scripts; a text is a database's id."""
+        """Where a database runs, its backups are taken and its scripts run; a text is a database's id."""
         if isinstance(entry, Backup | Scripts):
-            named = entry.host if isinstance(entry, Scripts) else ""
+            named = entry.host if isinstance(entry, Scripts) else entry.kept_on if entry.method.has_repository else ""
             return self.hosts[named] if named else self.host_of(entry.database)
         return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
 
@@ -325,5 +325,5 @@ def server_of(plan: Plan, database: Database) -> Machine:
 def protects(plan: Plan, backup: Backup, database_id: str) -> bool:
     """The same database, whichever entry names it; a base backup holds every database of its server."""
     own, other = plan.databases[backup.database], plan.databases[database_id]
-    whole = backup.method is BackupMethod.PG_BASEBACKUP
-    return server_of(plan, own) == server_of(plan, other) and (whole or own.dbname == other.dbname)
+    same_name = own.dbname == other.dbname
+    return server_of(plan, own) == server_of(plan, other) and (backup.method.of_server or same_name)

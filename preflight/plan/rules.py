@@ -42,6 +42,7 @@ _KINDS = ("together", "unrelated", "exclude")
 _CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
+_OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
@@ -240,6 +241,15 @@ def _is_called(program: str, name: str) -> bool:
 
 def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(("command", "taken_by"), raw)
+    if backup.kept_by and not backup.kept_on:
+        yield Broken(("kept_by",), "is the account on the host of `kept_on`; on the database's own it is `account`")
+    if backup.method and backup.method.has_repository:
+        yield from _of_repository(backup, raw)
+        return
+    if backup.known_as:
+        yield Broken(("known_as",), "is what pgbackrest or barman calls the server: name it as the `method`")
+    if not backup.directory and not isinstance(raw.get("directory"), str):
+        yield Broken(("directory",), f"is required for {backup.method}")
     if "command" in raw or "taken_by" in raw:
         yield from _without(
             raw, _OF_CLIENT, f"is for {backup.method}, and something else takes this backup: leave it out"
@@ -266,6 +276,19 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("format",), 'pg_basebackup writes "plain" or "tar"')
     if backup.restore:
         yield from _below(("restore",), _restore(plan, backup, backup.restore, raw["restore"]))
+
+
+def _of_repository(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """Of what pgbackrest or barman takes."""
+    yield from _required(raw, ("known_as",), f"for {backup.method}")
+    yield from _without(raw, _OF_FILES, f"is for files of pg_dump and pg_basebackup; {backup.method} tells of its own")
+    if backup.kept_on:
+        yield from _without(raw, ("account",), "is of the database's host, where nothing is run: it is `kept_by`")
+    if backup.program and not _is_called(backup.program, backup.method):
+        yield Broken(("program",), f"expected {backup.method} or its full path")
+    yield from _started_anywhere(backup.command, raw)
+    if backup.restore and "command" not in raw["restore"]:
+        yield Broken(("restore", "command"), f"is required: {backup.method} puts it back by a command of its own")
 
 
 def _restore(plan: Plan, backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:

@@ -263,10 +263,17 @@ class Backup:
     id: EntryId
     database: DatabaseRef
     """What is backed up."""
-    directory: RemotePath
-    """Where, on the database's host."""
+    directory: Annotated[RemotePath, OR_NONE] = RemotePath("")
+    """Where, on the database's host; of pgbackrest and barman the folder of the repository, on the host where it is."""
     method: BackupMethod = BackupMethod.PG_DUMP
     """Program that takes it."""
+    known_as: Name = ""
+    """What pgbackrest (its stanza) or barman (its server) calls the database's server."""
+    kept_on: HostRef = ""
+    """Host where earlier backups are kept: where `previous` is looked for, or where pgbackrest or barman is asked and
+    takes the backup; the database's own when left out."""
+    kept_by: Account = Account("")
+    """OS account that reads them there; that host's login when left out."""
     format: BackupFormat = BackupFormat.CUSTOM
     """Of pg_dump, as its `-F`."""
     account: Account = Account("")
@@ -278,13 +285,14 @@ class Backup:
     program's own default there when left out."""
     program: Name = ""
     """Full path of the `method`, where it is not on the account's PATH. What reads the backup, or puts it back, is then
-    called from the same folder."""
+    called from the same folder, but for a host of `kept_on`."""
     file: FileBelow = ""
     """What it writes in `directory`; `{date}` is the day on which the window begins. The entry's name and the day
     when left out."""
     options: tuple[Argument, ...] = ()
     """Further options of the program, such as `["--lock-wait-timeout=60s"]`: each a long one in full, and only those
-    that leave it a full backup; `--jobs=4` with the directory format."""
+    that leave it a full backup; `--jobs=4` with the directory format. Of pgbackrest and barman any, such as
+    `["--type=full"]`."""
     command: tuple[Argument, ...] = ()
     """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
     taken_by: Name = ""
@@ -382,8 +390,6 @@ class Scripts:
     runs_programs: Said | None = None
     """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
     include with a variable runs or reads."""
-    way_back_shown: Said | None = None
-    """Who answers for it that the ways back undo what their scripts do, where their text only calls functions."""
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""

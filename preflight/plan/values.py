@@ -148,6 +148,18 @@ class SslMode(StrEnum):
 class BackupMethod(StrEnum):
     PG_DUMP = "pg_dump"
     PG_BASEBACKUP = "pg_basebackup"
+    PGBACKREST = "pgbackrest"
+    BARMAN = "barman"
+
+    @property
+    def of_server(self) -> bool:
+        """It saves every database of the server."""
+        return self is not BackupMethod.PG_DUMP
+
+    @property
+    def has_repository(self) -> bool:
+        """It keeps its backups by itself, and tells of them."""
+        return self in (BackupMethod.PGBACKREST, BackupMethod.BARMAN)
 
 
 class BackupFormat(StrEnum):

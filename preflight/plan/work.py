@@ -14,7 +14,7 @@ from preflight.finding import Judgement, failed, unknown
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.limits import split_server
-from preflight.plan.release_plan import grouped, server_of
+from preflight.plan.release_plan import grouped, machine_of, server_of
 
 Connection = tuple[tuple[str, str], ...]
 """`host`, `port`, `user`, `dbname`, as far as they are named; the rest is the client program's default."""
@@ -85,6 +85,11 @@ class ServerWork:
     def connects(self) -> bool:
         """Whether a client program of PostgreSQL does it, which logs in to the database."""
         return not (self.command or self.taken_by)
+
+    @property
+    def started(self) -> str:
+        """The program that does it where that is no client program of PostgreSQL; empty for such a one."""
+        return self.command[0] if self.command else ""
 
     @property
     def replicates(self) -> bool:
@@ -165,8 +170,42 @@ class PlannedBackup(ServerWork):
     backup: Backup
 
     @property
+    def connects(self) -> bool:
+        return not (self.command or self.taken_by or self.backup.method.has_repository)
+
+    @property
+    def started(self) -> str:
+        if self.backup.method.has_repository and not (self.command or self.taken_by):
+            return self.program(self.backup.method)
+        return self.command[0] if self.command else ""
+
+    @property
+    def kept(self) -> PlannedBackup:
+        """The same work where the earlier backups are, as who reads them there."""
+        if self.backup.method.has_repository or not self.backup.kept_on:
+            return self
+        host = self.plan.hosts[self.backup.kept_on]
+        return replace(self, host=host, account=self.backup.kept_by or host.user, program_folder="")
+
+    @property
+    def at_database(self) -> PlannedBackup:
+        """On the database's own host; as its login, where the backup is taken elsewhere."""
+        host = self.plan.host_of(self.database)
+        return self if host == self.host else replace(self, host=host, account=host.user)
+
+    @property
+    def asking_options(self) -> tuple[str, ...]:
+        """With which pgbackrest and barman find their configuration and repository."""
+        return tuple(each for each in self.backup.options if each.startswith(("--config", "--repo")))
+
+    @property
+    def is_beside_database(self) -> bool:
+        """It is written on the database's own machine."""
+        return machine_of(self.host) == machine_of(self.plan.host_of(self.database))
+
+    @property
     def writes_many_files(self) -> bool:
-        if self.backup.method is BackupMethod.PG_BASEBACKUP:
+        if self.backup.method.of_server:
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
 
@@ -177,7 +216,7 @@ class PlannedBackup(ServerWork):
         if level:
             return level != "0"
         packs = self.backup.format in (BackupFormat.CUSTOM, BackupFormat.DIRECTORY)
-        return packs and self.backup.method is BackupMethod.PG_DUMP
+        return self.backup.method.has_repository or (packs and self.backup.method is BackupMethod.PG_DUMP)
 
     @property
     def replicates(self) -> bool:
@@ -316,6 +355,7 @@ def other_accounts(plan: Plan, host: Host) -> list[str]:
     """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
     named = [entry.account for entry in host.become]
     worked = [work.account for work in work_on(plan, host.id)]
+    worked += [each.kept.account for each in planned_backups(plan) if each.kept.host.id == host.id]
     return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
@@ -373,11 +413,14 @@ def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
 def _shared(plan: Plan, entry: Backup | Scripts) -> dict[str, Any]:
     """What both sections say in the same words."""
     host, step = plan.host_of(entry), plan.step(entry.step)
+    account = entry.account
+    if isinstance(entry, Backup) and entry.method.has_repository and entry.kept_on:
+        account = entry.kept_by
     folder, slash, _ = entry.program.rpartition("/")  # where PATH lacks a program, its siblings are found beside it
     return {
         "id": entry.id,
         "host": host,
-        "account": entry.account or host.user,
+        "account": account or host.user,
         "server": entry.server,
         "program_folder": folder + slash,
         "command": entry.command,
@@ -394,9 +437,9 @@ def _restoring(entry: Backup) -> str:
 
 def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
     taken_here = not (entry.command or entry.taken_by)
-    if taken_here:
+    if taken_here and not entry.method.has_repository:
         yield entry.method.value
-    if entry.method is BackupMethod.PG_BASEBACKUP:
+    if entry.method.of_server:
         return
     # A backup nobody can read back is none. Another account's sudo rules may well list pg_dump alone, though: there
     # the other program is wanted only where the account has to put it back, or to read earlier ones.

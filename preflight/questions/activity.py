@@ -13,6 +13,9 @@ from preflight.questions.sql import SqlProbe, quote_literal
 
 MOST_SHOWN = 5
 """Of one kind; more are counted."""
+_LOCKS = """\
+array_to_string((array_agg(DISTINCT held))[1:3], ', ')
+    || CASE WHEN count(DISTINCT held) > 3 THEN format(' and %s more', count(DISTINCT held) - 3) ELSE '' END"""
 _MOST_WORDS = 60
 """Characters of a query that are told, up to its first quote: what is quoted may be anybody's data."""
 
@@ -37,7 +40,8 @@ class Seen:
     kind: str
     """`blocks`: holds a lock on a touched table; `idle` in a transaction; `long` transaction; `backup`: pg_dump of a
     backup of the plan; `prepared` transaction; `client` and, from an address that is not listed, `stranger`. One row is
-    always there: `hidden` tells how many sessions the role may not see, `visible` that it may see all."""
+    always there: `hidden` tells how many sessions the role may not see, `visible` that it may see all. `untracked`
+    tells how many the server does not watch."""
     since: datetime
     """By the server's clock: when the transaction began; of `idle`, when it became idle; of clients, when the first
     one connected."""
@@ -99,7 +103,8 @@ backend AS (
   FROM pg_stat_activity
   WHERE datid = (SELECT oid FROM here) AND pid <> pg_backend_pid() AND application_name IS DISTINCT FROM 'preflight'),
 held AS (
-  SELECT leader AS pid, string_agg(DISTINCT held, ', ') AS locks FROM lock JOIN backend USING (pid) GROUP BY leader),
+  SELECT leader AS pid, {_LOCKS} AS locks
+  FROM lock JOIN backend USING (pid) GROUP BY leader),
 found AS (
   SELECT CASE WHEN bool_or(pg_has_role(r.oid, 'USAGE')) THEN 'visible' ELSE 'hidden' END AS kind,
     clock_timestamp() AS began, NULL::timestamptz AS state_change, NULL::int AS pid, NULL::name AS "user",
@@ -107,21 +112,25 @@ found AS (
     (SELECT count(*) FROM backend WHERE backend_type IS NULL) AS sessions
   FROM pg_roles r WHERE rolname = 'pg_read_all_stats'
   UNION ALL
+  SELECT 'untracked', clock_timestamp(), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*)
+  FROM backend WHERE state = 'disabled' HAVING count(*) > 0
+  UNION ALL
   SELECT CASE
       WHEN application_name = 'pg_dump' AND usename = ANY (ARRAY[{roles}]::name[])
         AND xact_start > clock_timestamp() - {_interval(self.dumps_for)} THEN 'backup'
       WHEN locks IS NOT NULL AND (backend_type <> 'autovacuum worker' OR prevents_wraparound)
-        AND xact_start <= clock_timestamp() - {_interval(self.holds)} THEN 'blocks'
+        AND coalesce(xact_start, backend_start) <= clock_timestamp() - {_interval(self.holds)} THEN 'blocks'
       WHEN backend_type <> 'client backend' THEN NULL
       WHEN state LIKE 'idle in transaction%' AND state_change <= clock_timestamp() - {_interval(self.idle)} THEN 'idle'
       WHEN xact_start <= clock_timestamp() - {_interval(self.open)} THEN 'long' END,
-    xact_start, state_change, pid, usename, host(client_addr), application_name,
+    coalesce(xact_start, backend_start), state_change, pid, usename, host(client_addr), application_name,
     CASE backend_type WHEN 'client backend' THEN state ELSE backend_type END,
     left(regexp_replace(substring(query FROM '^[^''"$]*'), '\\s+', ' ', 'g'), {_MOST_WORDS}), locks, 1
   FROM backend LEFT JOIN held USING (pid) WHERE pid = leader
   UNION ALL
   SELECT 'prepared', prepared, NULL, NULL, owner, NULL, '', '', gid,
-    (SELECT string_agg(DISTINCT held, ', ') FROM lock JOIN pg_locks x USING (virtualtransaction)
+    (SELECT {_LOCKS}
+      FROM lock JOIN pg_locks x USING (virtualtransaction)
       WHERE x.transactionid = transaction AND x.pid IS NULL AND lock.pid IS NULL), 1
   FROM pg_prepared_xacts WHERE database = current_database() AND prepared <= clock_timestamp() - {_interval(self.holds)}
   UNION ALL
@@ -136,7 +145,7 @@ counted AS (
 SELECT kind, floor(extract(epoch FROM since))::bigint::text AS since,
   greatest(floor(extract(epoch FROM clock_timestamp() - since)), 0)::bigint::text AS seconds, pid::text,
   coalesce("user"::text, '') AS "user", client, coalesce(application, '') AS application, coalesce(state, '') AS state,
-  coalesce(words, '') AS words, coalesce(left(locks, 200), '') AS locks, sessions::text,
+  coalesce(words, '') AS words, coalesce(locks, '') AS locks, sessions::text,
   total::text
 FROM counted WHERE place <= {MOST_SHOWN} ORDER BY kind, place"""  # noqa: S608
 

@@ -13,8 +13,10 @@ from typing import Any
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, ProgramRead
+from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, PreviousBackups, ProgramRead
+from preflight.questions.barman import BarmanBackups
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
+from preflight.questions.pgbackrest import PgBackRestBackups
 from preflight.questions.shell import FIND_HASH_TOOL, AsAccount, Looked, quoted
 
 PROGRAM_MISSING = 127
@@ -367,9 +369,19 @@ class RecordedSum(LongRead[Recorded]):
         return read_lines(Recorded, reply)
 
 
+def earlier_backups(planned: PlannedBackup) -> PreviousBackups | ProgramRead[Listing] | None:
+    """The question for the earlier ones, where they are kept; None where the plan names none."""
+    backup, kept = planned.backup, planned.kept
+    if backup.method is BackupMethod.PGBACKREST:
+        return PgBackRestBackups.of(planned)
+    if backup.method is BackupMethod.BARMAN:
+        return BarmanBackups.of(planned)
+    return PreviousBackups(kept.host.id, AsAccount.of(kept), backup.previous) if backup.previous else None
+
+
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> LongRead[Any] | None:
     """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
-    backup, kind = planned.backup, file.kind
+    planned, backup, kind = planned.kept, planned.backup, file.kind
     place = planned.host.id, AsAccount.of(planned), file.path, backup.read_within.total_seconds()
     if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
         # Only the account itself may look into it: by the plan's word. A plain dump may be compressed in any way.
@@ -386,6 +398,7 @@ def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> 
 def verify_by_plan(planned: PlannedBackup, file: BackupFile) -> Verify | None:
     """The plan's own command for what may turn out to be readable by nothing here."""
     readable = file.kind.is_archive or file.kind in (BackupKind.BASE, BackupKind.FOLDER, BackupKind.EMPTY)
+    planned = planned.kept
     if not planned.backup.verify or readable:
         return None
     program, *words = (word.replace("{file}", file.path) for word in planned.backup.verify)

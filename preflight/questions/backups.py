@@ -59,6 +59,10 @@ done
 echo end=yes"""
 
 
+OTHER_SHAPE = (AttributeError, LookupError, OverflowError, StopIteration, TypeError, ValueError)
+"""What JSON of another shape raises where it is taken apart."""
+
+
 class BackupKind(StrEnum):
     """What a backup is, by its first bytes or by what is in its folder."""
 
@@ -75,6 +79,8 @@ class BackupKind(StrEnum):
     FOLDER = "folder"
     PART = "part"
     """One of several files into which a backup was split."""
+    MANAGED = "managed"
+    """In the repository of pgBackRest or Barman."""
     UNKNOWN = "unknown"
     """Encrypted, or packed in a way that is not known here."""
     EMPTY = "empty"
@@ -128,6 +134,28 @@ class BackupFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """What pgBackRest or Barman says of what it keeps; WAL by the names of segments, empty for none."""
+
+    problem: str = ""
+    """Why nothing of it can be restored, in its words."""
+    closed: bool = False
+    """It could not be looked into."""
+    system_identifier: str = ""
+    """Of the server it saves; empty where it does not tell."""
+    fault: str = ""
+    """Of the newest backup."""
+    failed: str = ""
+    """A later one that came to nothing."""
+    begin_wal: str = ""
+    end_wal: str = ""
+    """Between these the newest backup needs all of it."""
+    first_wal: str = ""
+    last_wal: str = ""
+    """Between these it is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Looked):
     """The newest backups that match a pattern."""
 
@@ -143,6 +171,23 @@ class Listing(Looked):
     """By the host's clock."""
     zone_offset: timedelta = timedelta()
     """Of the host's zone from UTC."""
+    repository: Repository | None = None
+    """Of what pgBackRest or Barman keeps."""
+
+    @classmethod
+    def told(cls, backups: tuple[BackupFile, ...], now: datetime, repository: Repository) -> Listing:
+        """By a program, which ran as the account itself."""
+        count = len(backups)
+        return cls(
+            backups=backups,
+            count=count,
+            dangling=0,
+            folder="readable",
+            now=now,
+            repository=repository,
+            ran_as=0,
+            account=0,
+        )
 
     def age(self, backup: BackupFile) -> timedelta:
         """When it was last changed, by the host's own clock."""

@@ -215,6 +215,14 @@ class LocalTexts(LocalProbe[Texts]):
         return read_record(Texts, parse_json(reply.text), complete=True, problem="")
 
 
+def text_in(reply: Reply) -> str:
+    """The text of a file, without the line before it that tells its hash. Raises Unreadable where there is none."""
+    head, line, text = reply.text.partition("\n")
+    if not head or not line:
+        raise Unreadable("no text with its hash before it")
+    return text
+
+
 def refusal_of(reply: Reply) -> str:
     """Why there is no such text or tree. Raises Unreadable for a refusal that does not say."""
     if not reply.error:

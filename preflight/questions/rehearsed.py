@@ -13,7 +13,7 @@ from typing import Annotated
 from preflight.plan import Content, Plan
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of, text_in
 from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 
@@ -66,8 +66,9 @@ class Run:
     touched: tuple[Touched, ...] = ()
 
     @property
-    def changed_rows(self) -> int:
-        return sum(each.inserted + each.updated + each.deleted for each in self.touched)
+    def idle(self) -> bool:
+        """It changed nothing, as far as there was something to change."""
+        return not (self.touched or self.changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +200,7 @@ class RehearsalProbe(LocalProbe[Rehearsed]):
     def read(self, reply: Reply) -> Rehearsed:
         if reply.code:
             return Rehearsed(None, refusal_of(reply))
-        head, line, text = reply.text.partition("\n")
-        if not head or not line:
-            raise Unreadable("no text with its hash before it")
+        text = text_in(reply)
         try:
             return Rehearsed(parse_rehearsal(text))
         except Unreadable as error:

@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 from preflight.plan import Plan
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_row
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of, text_in
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.questions.sql import SqlProbe, as_regular_expression
 from preflight.wording import MASK, beside
@@ -136,9 +136,7 @@ class SealedSchemaProbe(LocalProbe[SealedSchema]):
     def read(self, reply: Reply) -> SealedSchema:
         if reply.code:
             return SealedSchema(None, refusal_of(reply))
-        head, line, text = reply.text.partition("\n")
-        if not head or not line:
-            raise Unreadable("no text with its hash before it")
+        text = text_in(reply)
         try:
             return SealedSchema(Schema.parse(text))
         except Unreadable as error:

@@ -44,7 +44,6 @@ _TOKEN = re.compile(
     | (?P<end>;)
     | (?P<open>\()
     | (?P<close>\))
-    | (?P<bracket>[\[\]])
     | (?P<cast>::)
     | (?P<variable>{VARIABLE.pattern})
     | (?P<escape>\\[;:])
@@ -217,7 +216,7 @@ class Token(NamedTuple):
 
     kind: str
     """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
-    `end` of a statement, `open` and `close` parenthesis, square `bracket`, `cast`, psql `variable`, `escape`d semicolon
+    `end` of a statement, `open` and `close` parenthesis, `cast`, psql `variable`, `escape`d semicolon
     or colon, name of a `command`."""
     start: int
     end: int

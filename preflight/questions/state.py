@@ -21,6 +21,11 @@ _WRITTEN = f"""(CASE WHEN NOT pg_is_in_recovery()
 _ARCHIVED = f"""(('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / {_SEGMENTS})
       + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint)"""
 """Numbers of such files: the one being written, and the one whose name was archived last."""
+_SMALL_BYTES = 2**20
+"""Of a table of this size nobody misses statistics: autovacuum itself waits for some more rows before it gathers them.
+"""
+_AGE_SHARE = 0.9
+"""Of the age at which autovacuum must prevent wraparound, as check_postgres warns."""
 _DATABASE_COLLATIONS = 150000
 """Since this version a database records the version of its own collation."""
 
@@ -92,8 +97,9 @@ class StateProbe(_Items):
     An index that is just being built is not yet valid, and no finding. A constraint counts where it is made, a trigger
     too, not once more in each partition. Tables without statistics have rows, and were never analyzed; a partitioned
     table, which has no rows of its own, is left out. An archive command that does nothing and says yes leaves no
-    trace in the counters. A setting of the server's command line is the same after a restart. Of collations those
-    count by which the database or an index is sorted. Of the `sequences` the last value is read."""
+    trace in the counters. A setting of the server's command line is the same after a restart. A slot that a replica
+    keeps for others counts once it holds too much. Of collations those count by which the database or an index is
+    sorted. Of the `sequences` the last value is read."""
 
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
@@ -142,7 +148,8 @@ item AS (
   SELECT 'index', schema, "table", c.relname, CASE c.relkind WHEN 'I' THEN 'partitioned' ELSE '' END, 0, touched
   FROM pg_index i JOIN tables t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
   WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
-    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = i.indrelid)
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
+      WHERE p.relid = i.indrelid AND p.datname = current_database())
   UNION ALL
   SELECT 'constraint', schema, "table", conname, '', 0, touched
   FROM pg_constraint c JOIN tables t ON t.oid = c.conrelid
@@ -166,22 +173,24 @@ item AS (
   SELECT 'statistics', schema, "table", '', '', 0, touched
   FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
     AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
-      THEN 0 ELSE pg_relation_size(oid) END > 0
+      THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}
   UNION ALL
   SELECT 'slot', '', coalesce(database, ''), slot_name, wal_status, pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), active
-  FROM pg_replication_slots WHERE wal_status IS NOT NULL
+  FROM pg_replication_slots s WHERE wal_status IS NOT NULL AND coalesce(to_jsonb(s) ->> 'synced', 'false') = 'false'
+    AND NOT (pg_is_in_recovery() AND wal_status = 'reserved')
   UNION ALL
   SELECT 'archiver', '', '', CASE fault WHEN 'pretends' THEN command END, fault,
     extract(epoch FROM CASE fault WHEN 'fails' THEN last_failed_time WHEN 'hangs' THEN last_archived_time END), false
   FROM archiver WHERE fault IS NOT NULL
   UNION ALL
-  SELECT 'age', '', '', datname, kind, age, false
-  FROM pg_database, LATERAL (VALUES
-    ('transactions', age(datfrozenxid), current_setting('autovacuum_freeze_max_age')::int),
-    ('multixacts', mxid_age(datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int))
-    AS a(kind, age, most)
-  WHERE age >= 0.9 * most
+  SELECT 'age', '', '', datname, of, age, false FROM (
+    SELECT DISTINCT ON (of) datname, of, age, most FROM pg_database, LATERAL (VALUES
+      ('transactions', age(datfrozenxid), current_setting('autovacuum_freeze_max_age')::int),
+      ('multixacts', mxid_age(datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int))
+      AS each(of, age, most)
+    ORDER BY of, age DESC) AS oldest
+  WHERE age >= {_AGE_SHARE} * most
   UNION ALL
   SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false
   FROM pg_stat_database WHERE checksum_failures > 0

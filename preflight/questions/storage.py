@@ -5,6 +5,7 @@ same question is asked as the login; the answer says who looked, and its permiss
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
+from preflight.plan import BackupMethod
 from preflight.plan.command_lines import backup_path
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
@@ -354,7 +356,10 @@ class DirectoryProbe(AccountProbe[Directory]):
     def of(cls, planned: PlannedBackup) -> DirectoryProbe:
         backup = planned.backup
         written = backup_path(planned.plan, backup) if planned.connects else ""
-        return cls(planned.host.id, AsAccount.of(planned), backup.directory, written)
+        if backup.method.has_repository:  # what it must hold
+            inner = "backup" if backup.method is BackupMethod.PGBACKREST else ""
+            written = posixpath.join(backup.directory, inner, backup.known_as)
+        return cls(planned.host.id, AsAccount.of(planned), backup.directory or "/", written)
 
     def ask(self) -> str:
         words = {"DIRECTORY": quoted(self.directory), "TARGET": quoted(self.written), "ACCOUNT": self.account.word}

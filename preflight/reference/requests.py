@@ -18,7 +18,16 @@ from preflight.plan import BackupMethod, Connect, Database, Host, Plan, Scripts,
 from preflight.plan.limits import split_server
 from preflight.plan.release_plan import grouped
 from preflight.plan.values import Privilege, show_address
-from preflight.plan.work import PlannedBackup, Section, ServerWork, other_accounts, programs_of, work_on, work_with
+from preflight.plan.work import (
+    PlannedBackup,
+    Section,
+    ServerWork,
+    other_accounts,
+    planned_backups,
+    programs_of,
+    work_on,
+    work_with,
+)
 from preflight.questions.http import HttpRequest
 from preflight.questions.sql import always_quoted, membership_grant, quote_identifier
 from preflight.report.formats.markdown import fenced
@@ -134,9 +143,12 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     started = [_started(plan, act) for work in works for act in work.acts if act.command]
     backups = [work for work in works if isinstance(work, PlannedBackup)]
     verifying = [program for backup in backups for program in _verifying(backup)]
-    names = [*programs_of(plan, host.id, account), *telling, *started, *verifying]
+    asked = [work.program(work.backup.method) for work in backups if work.backup.method.has_repository]
+    kept = [each.kept for each in planned_backups(plan) if each.kept is not each and each.kept.host == host]
+    reading = [each.program("pg_restore") for each in kept if each.account == account and each.backup.previous]
+    names = [*programs_of(plan, host.id, account), *telling, *started, *verifying, *asked, *reading]
     programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]
-    listed = [*programs, "/bin/sh"] if works or not programs else programs
+    listed = [*programs, "/bin/sh"] if works or kept or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
     tag = "" if secret else "NOPASSWD: "
     if not all(map(_is_plain, (host.user, account, *listed))):
@@ -181,6 +193,8 @@ def _commands(plan: Plan) -> Iterator[Requirement]:
 
 def _folders(plan: Plan) -> Iterator[Requirement]:
     for backup in plan.backups.values():
+        if backup.method.has_repository:  # which is there
+            continue
         host = plan.host_of(backup)
         account = backup.account or host.user
         text = (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from preflight_checks.database_state import DatabaseState
 
+from preflight.check import Expect
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, BackupMethod, Database, RemotePath, Scripts
 from preflight.probe import NoReply
@@ -50,12 +51,13 @@ def judged(
     scripts: Scripts = SCRIPTS,
     replica: bool = False,
     lost: NoReply | None = None,
+    expect: Expect | None = None,
     **sections: Any,
 ) -> Judgement:
     """`before`: how long before the window's start it is judged; `asked_before`: how long before that it was asked."""
     plan = toy_plan(databases=[ORDERS], scripts=[scripts], **sections)
     moment = WINDOW.start - before
-    check = DatabaseState(plan, moment, asked_at=moment - asked_before)
+    check = DatabaseState(plan, moment, asked_at=moment - asked_before, expect=expect)
     (subject,) = check.subjects()
     server = Item("server", "", "", "", "", 150018, replica, 1)
     told = {"rehearsed": Rehearsed(None, "there is none"), "manifest orders": LocalText("", "", "no such file")}
@@ -92,6 +94,13 @@ def test_what_ends_by_itself_blocks_from_when_the_window_is_near(
     assert statuses(found) == [wanted]
     (point,) = found.telling_points()
     assert ("asked again at the gate" in point.summary) is (wanted is Status.WARN)
+
+
+@pytest.mark.parametrize("kind", ["blocks", "stranger"])
+def test_once_the_work_is_done_it_only_warns(kind: str) -> None:
+    found = judged(seen=(VISIBLE, replace(UI, kind=kind)), before=timedelta(hours=-4), expect=Expect.AFTER)
+    assert statuses(found) == [Status.WARN]
+    assert "gate" not in found.telling_points()[0].summary
 
 
 def test_who_is_asked_and_what_the_dba_does_then() -> None:

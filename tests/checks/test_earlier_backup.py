@@ -30,7 +30,7 @@ from preflight.questions.backup_reads import (
     Verified,
     VerifyBase,
 )
-from preflight.questions.backups import BackupFile, BackupKind, Listing
+from preflight.questions.backups import BackupFile, BackupKind, Listing, Repository
 from preflight.questions.sizes import LiveContent
 from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
@@ -65,6 +65,16 @@ BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
 )
 RECORDED = Recorded(ran_as=26, account=26, file="/b/new.dump.sha256", wanted="a" * 64, sha256="a" * 64)
+MANAGED = Backup(
+    id="orders", database="orders", method=BackupMethod.PGBACKREST, known_as="main", account=Account("postgres")
+)
+KEPT = Repository(
+    system_identifier="7", begin_wal="000000010000000000000002", end_wal="000000010000000000000003",
+    first_wal="000000010000000000000002", last_wal="000000010000000000000003",
+)  # fmt: skip
+IN_REPOSITORY = replace(NEW, path="20261016-180000F", kind=BackupKind.MANAGED, stat="20261016-180000F")
+REPOSITORY = Listing.told((IN_REPOSITORY,), MOMENT, KEPT)
+CLOSED = Listing.told((), MOMENT, Repository(problem="Permission denied", closed=True))
 BEHIND = "become postgres on db1: sudo does not give it to the login"
 LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
@@ -448,3 +458,29 @@ def test_tables_left_out_on_purpose_are_named_by_the_plan() -> None:
     found = judged(read=lacking, backup=replace(BACKUP, left_out=("public.*0",)))
     assert (found.status, "by the plan: public.t0" in found.summary) == (Status.PASS, True)
     assert judged(read=lacking, backup=replace(BACKUP, left_out=("public.t1",))).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({}, Status.PASS, "complete by pgbackrest's own records, with its WAL; kept up to 000000010000000000000003"),
+        ({"problem": "no valid backups"}, Status.FAIL, "no earlier backup that can be restored: no valid backups"),
+        ({"fault": "damaged files were found in it"}, Status.FAIL, "is not whole: damaged files"),
+        ({"last_wal": "000000010000000000000002"}, Status.FAIL, "is not kept: it cannot be restored"),
+        ({"first_wal": "000000010000000000000003"}, Status.FAIL, "is not kept: it cannot be restored"),
+        ({"first_wal": "", "last_wal": ""}, Status.FAIL, "is not kept: it cannot be restored"),
+        ({"system_identifier": "8"}, Status.FAIL, "saves another server as main: system identifier 8"),
+        ({"system_identifier": ""}, Status.UNKNOWN, "whether pgbackrest saves this server as main is not known"),
+        ({"failed": "20261017"}, Status.WARN, "a later one failed: 20261017"),
+    ],
+)
+def test_what_a_repository_says_of_itself_decides(changes: dict[str, str], status: Status, words: str) -> None:
+    found = judged(replace(REPOSITORY, repository=replace(KEPT, **changes)), None, backup=MANAGED)
+    assert (found.status, words in found.summary) == (status, True), found
+
+
+def test_a_backup_in_a_repository_is_as_old_as_its_end() -> None:
+    old = replace(IN_REPOSITORY, changed_at=MOMENT - timedelta(hours=27))
+    found = judged(replace(REPOSITORY, backups=(old,)), None, backup=MANAGED)
+    assert (found.status, "is 1 d 3 h old" in found.summary) == (Status.FAIL, True)
+    assert judged(CLOSED, None, backup=MANAGED).status is Status.UNKNOWN

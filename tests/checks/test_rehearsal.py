@@ -48,17 +48,16 @@ ENTRY = Scripts(
     files=("010.sql", "020.sql"),
 )
 LINE = ("psql", "-X", "-w", "-v", "ON_ERROR_STOP=1", "-U", "release", "-d", "orders", "-f", "010.sql", "-f", "020.sql")
+A = Touched(kind="table", name="public.a")
 TRIED = RehearsedEntry(
     database="orders",
     files=SEALED,
     line=LINE,
     runs=(
-        Run(
-            script="010.sql", seconds=1.5, exit_code=0, touched=(Touched(kind="table", name="public.a", created=True),)
-        ),
-        Run(script="020.sql", seconds=0.5, exit_code=0),
-        Run(script="undo/020.down.sql", way_back=True, seconds=0.1, exit_code=0),
-        Run(script="undo/010.down.sql", way_back=True, seconds=0.1, exit_code=0),
+        Run(script="010.sql", seconds=1.5, exit_code=0, touched=(replace(A, defined=True, created=True),)),
+        Run(script="020.sql", seconds=0.5, exit_code=0, touched=(replace(A, inserted=1),)),
+        Run(script="undo/020.down.sql", way_back=True, seconds=0.1, exit_code=0, touched=(replace(A, deleted=1),)),
+        Run(script="undo/010.down.sql", way_back=True, seconds=0.1, exit_code=0, touched=(replace(A, dropped=True),)),
     ),
     drills=(
         Drill(script="010.sql", exit_code=3, said="psql:010.sql:1: ERROR:  syntax error"),
@@ -123,6 +122,9 @@ def with_database(record: Rehearsal = RECORD, **fields: Any) -> Rehearsal:
 
 IDLE = with_entry(runs=tuple(replace(run, touched=()) for run in TRIED.runs), changes="")
 IDLE_WITHOUT_ROWS = with_database(IDLE, content=Content.SCHEMA, backup="")
+IDLE_WAYS_BACK = with_database(
+    with_entry(runs=(*TRIED.runs[:2], replace(TRIED.runs[2], touched=()), TRIED.runs[3])), content=Content.SCHEMA
+)
 MEANT = replace(plan_with(), scripts={"orders": replace(ENTRY, changes=ExpectedChange.NOTHING)})
 
 
@@ -202,7 +204,7 @@ DRILL = TRIED.drills[0]
         ),
         ({"runs": (*TRIED.runs[:3], replace(BACK, rows_lost=("public.a: 3 rows of 10",)))}, "public.a: 3 rows of 10"),
         ({"left": "-table public.a"}, "the ways back leave a difference: -table public.a"),
-        ({"runs": IDLE.scripts["orders"].runs, "changes": ""}, "the scripts changed nothing"),
+        ({"runs": IDLE.scripts["orders"].runs, "changes": ""}, "changed nothing in the rehearsal: 010.sql, 020.sql"),
         ({"drills": (replace(DRILL, exit_code=0),)}, "put first in 010.sql, the line ended with status 0"),
         ({"drills": (replace(DRILL, went_on="DELETE FROM a"),)}, "the line went on with: DELETE FROM a"),
     ],
@@ -211,6 +213,22 @@ DRILL = TRIED.drills[0]
 def test_what_a_rehearsal_shows_to_be_wrong_fails(entry: dict[str, Any], said: str) -> None:
     found = judged(with_entry(**entry))
     assert (found.status, said in found.summary) == (Status.FAIL, True), found
+
+
+def test_a_way_back_that_changes_nothing_fails_or_needs_rows() -> None:
+    idle = tuple(replace(run, touched=()) if run.way_back else run for run in TRIED.runs)
+    found = judged(with_entry(runs=idle))
+    assert [point.summary for point in found.telling_points()] == [
+        f"the way back of {name} changed nothing in the rehearsal" for name in ("010.sql", "020.sql")
+    ]
+    without_rows = with_database(with_entry(runs=idle), content=Content.SCHEMA)
+    points = judged(without_rows).telling_points()
+    assert [point.status for point in points] == [Status.FAIL, Status.UNKNOWN], "only an object was there to be dropped"
+
+
+def test_one_script_of_several_that_changes_nothing_on_rows_is_told() -> None:
+    found = judged(with_entry(runs=(RUN, replace(TRIED.runs[1], touched=()), *TRIED.runs[2:])))
+    assert (found.status, found.summary) == (Status.WARN, "changed nothing in the rehearsal: 020.sql")
 
 
 def test_one_transaction_must_take_everything_back() -> None:

@@ -189,17 +189,15 @@ def rehearsal(rehearsed: date | None, absent: Mapping[tuple[str, ...], str] | No
     return ready.judge(rollback_ready.subject(ready, "rehearsal"))
 
 
-def way_back(
-    texts: Mapping[str, str], unread: Mapping[str, str] | None = None, way_back_shown: Said | None = None
-) -> Judgement:
-    """Of the scripts of one entry, which lie beside their ways back. `unread`: of what there is, why not."""
+def way_back(texts: Mapping[str, str]) -> Judgement:
+    """Of the scripts of one entry, which lie beside their ways back."""
     scripts = Scripts(
         id="s", database="orders", approved=Path("sql"), manifest=Path("SUMS"), staged=RemotePath("/srv"),
-        way_back="undo/{stem}.down.sql", way_back_shown=way_back_shown,
+        way_back="undo/{stem}.down.sql",
     )  # fmt: skip
     ready = rollback_ready.check(scripts={"s": scripts}, roles=[Role(id="dba", primary="D. Kaya")])
-    tree = Tree(tuple(script_hashes.local_entry(name, text) for name, text in {**texts, **(unread or {})}.items()))
-    return ready.judge(rollback_ready.subject(ready, "s way back"), approved=tree, texts=Texts(texts, unread or {}))
+    tree = Tree(tuple(script_hashes.local_entry(name, text) for name, text in texts.items()))
+    return ready.judge(rollback_ready.subject(ready, "s way back"), approved=tree, texts=Texts(texts))
 
 
 def hashed(mutate: Callable[[Any], None] = lambda _world: None, **fields: Any) -> Judgement:
@@ -251,7 +249,6 @@ NO_SHELL = "sudo: a password is required"
 SCRIPTS = script_runner.TEXTS
 BOTH = script_runner.BOTH
 CREATED = {"010.sql": "create table a ();"}
-CALLING = {**CREATED, "undo/010.down.sql": "select undo();"}
 DROPPING = {**CREATED, "undo/010.down.sql": "drop table a;"}
 DEPLOYED = {"command": ("./deploy.sh",), "texts": {**SCRIPTS, "deploy.sh": "exit 0\n"}}
 
@@ -459,6 +456,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"scripts": database_state.SCRIPTS},
         ),
     ),
+    "checks/database_state/judging.py _Looked.judge_untracked": (
+        Way(
+            "command: ALTER SYSTEM SET track_activities = on;",
+            database_state.judged,
+            {"seen": (database_state.VISIBLE, replace(database_state.HIDDEN, kind="untracked"))},
+            {"seen": (database_state.VISIBLE,)},
+        ),
+    ),
     "checks/database_state/judging.py _Looked.judge_hidden": (
         Way(
             "command: GRANT pg_read_all_stats TO release;",
@@ -503,6 +508,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             "act: seal the scripts with the command",
             rehearsed,
             {"record": rehearsal_check.with_entry(drills=())},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_idle_ways_back": (
+        Way(
+            "act: rehearse them on rows",
+            rehearsed,
+            {"record": rehearsal_check.IDLE_WAYS_BACK},
             {"record": rehearsal_check.RECORD},
         ),
     ),
@@ -616,23 +629,28 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"globals_read": earlier_backup.WHOLE},
         ),
     ),
+    "checks/earlier_backup/reading.py _nothing_kept": (
+        Way(
+            "key: kept_by",
+            earlier,
+            {"backup": earlier_backup.MANAGED, "listing": earlier_backup.CLOSED},
+            {"listing": earlier_backup.REPOSITORY},
+        ),
+    ),
+    "checks/earlier_backup/reading.py judge_repository": (
+        Way(
+            "line: database-login",
+            earlier,
+            {"backup": earlier_backup.MANAGED, "listing": earlier_backup.REPOSITORY, "live": GONE},
+            {"live": earlier_backup.LIVE},
+        ),
+    ),
     "checks/earlier_backup/reading.py judge_recorded": (
         Way(
             "command: sha256sum",
             earlier,
             {"recorded": replace(earlier_backup.RECORDED, sha256="")},
             {"recorded": earlier_backup.RECORDED},
-        ),
-    ),
-    "checks/rollback_ready/ways_back.py WaysBack._does_too_little": (
-        Way("key: way_back_shown", way_back, {"texts": CALLING}, {"way_back_shown": SAID}),
-    ),
-    "checks/rollback_ready/ways_back.py WaysBack._judge_pair": (
-        Way(
-            "act: make it readable",
-            way_back,
-            {"texts": CREATED, "unread": {"undo/010.down.sql": "larger than 8 MiB"}},
-            {"texts": DROPPING, "unread": None},
         ),
     ),
     "checks/rollback_ready/ways_back.py WaysBack.judge": (
@@ -796,14 +814,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             script_runner.judge,
             {"files": ("020.sql",), "texts": {**SCRIPTS, "undo/020.down.sql": "delete from a;\n\\ir ../010.sql\n"}},
             {"files": BOTH},
-        ),
-    ),
-    "checks/script_runner/script_order.py OrderedScripts._transactions": (
-        Way(
-            "key: single_transaction",
-            script_runner.judge,
-            {"single_transaction": True, "texts": {**SCRIPTS, "020.sql": "select 'commit' \\gexec\n"}},
-            {"single_transaction": False},
         ),
     ),
     "checks/script_runner/script_order.py OrderedScripts._unlisted": (

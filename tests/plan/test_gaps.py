@@ -213,7 +213,7 @@ def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> 
     who = "What the DBA on call (dba), ext. 4411 says of "
     keys = (
         "[databases.orders] data_directory", "[databases.orders] located_by", "[scripts.orders] runs_programs",
-        "[scripts.orders] rights_shown", "[scripts.orders] way_back_shown", "[scripts.by-command] stops_on_error",
+        "[scripts.orders] rights_shown", "[scripts.by-command] stops_on_error",
         "[checks.host-login.valid_through] db1",
     )  # fmt: skip
     old = asked.replace('by = "dba", on = 2026-10-10', 'by = "dba", on = 2024-10-10')

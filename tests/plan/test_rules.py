@@ -161,3 +161,42 @@ def test_the_word_for_the_whole_is_never_left_aside(path: str) -> None:
 @pytest.mark.parametrize("path", ["health.mail", "components.mail.status", "results", "db.ok"])
 def test_a_part_is_left_aside_whatever_holds_it(path: str) -> None:
     assert not part_of_answer(path)
+
+
+SITE = (
+    HOST
+    + '[hosts.keep]\nuser = "x"\nagent = "k.pub"\n[databases.o]\nhost = "db1"\nuser = "x"\n'
+    + '[backups.b]\ndatabase = "o"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ('method = "pgbackrest"', "backups.b.known_as: is required for pgbackrest"),
+        ('method = "barman"\nknown_as = "m"\nprevious = "/b/*"', "backups.b.previous: is for files of pg_dump"),
+        (
+            'method = "barman"\nknown_as = "m"\nkept_on = "keep"\naccount = "y"',
+            "backups.b.account: is of the database's host, where nothing is run: it is `kept_by`",
+        ),
+        ('method = "barman"\nknown_as = "m"\nprogram = "x"', "backups.b.program: expected barman or its full path"),
+        (
+            'method = "pgbackrest"\nknown_as = "m"\nrestore = {}',
+            "backups.b.restore.command: is required: pgbackrest puts it back by a command of its own",
+        ),
+        ("", "backups.b.directory: is required for pg_dump"),
+        ('directory = { none = "x" }', "backups.b.directory: is required for pg_dump"),
+        ('directory = "/b"\nknown_as = "m"', "backups.b.known_as: is what pgbackrest or barman calls the server"),
+        ('directory = "/b"\nkept_by = "y"', "backups.b.kept_by: is the account on the host of `kept_on`"),
+    ],
+)
+def test_where_backups_are_kept_is_said_in_one_way(tmp_path: Path, keys: str, told: str) -> None:
+    (found,) = problems(tmp_path, SITE + keys + "\n")
+    assert told in found
+
+
+def test_a_repository_may_lie_on_another_host_or_where_nobody_looks(tmp_path: Path) -> None:
+    keys = 'method = "barman"\nknown_as = "m"\nkept_on = "keep"\nkept_by = "barman"\ndirectory = { none = "in S3" }\n'
+    plan = load(tmp_path, SITE + keys)
+    assert plan.host_of(plan.backups["b"]).id == "keep"
+    assert plan.absent["backups", "b", "directory"] == "in S3"

@@ -13,12 +13,14 @@ from preflight.plan import (
     BackupFormat,
     BackupMethod,
     Database,
+    Host,
     Plan,
     RemotePath,
     Restore,
     Scripts,
     Step,
 )
+from preflight.plan.command_lines import backup_command
 from preflight.plan.work import Section, connection_options, minutes_at_stake, planned_backups, programs_of, server_work
 from tests.toy import toy_plan
 
@@ -137,3 +139,21 @@ def test_minutes_count_each_step_once() -> None:
     assert minutes_at_stake(server_work(plan)) == 25
     plan = plan_of(backup={"step": "other"}, scripts={}, steps=steps)
     assert minutes_at_stake(server_work(plan)) is None
+
+
+def test_earlier_backups_are_read_where_they_are_kept_and_a_repository_is_asked_there() -> None:
+    hosts = [Host(id=name, address=name, user=Account("dbadmin")) for name in ("db1", "keep")]
+    elsewhere = {"kept_on": "keep", "kept_by": Account("backup")}
+    (dump,) = planned_backups(plan_of(hosts=hosts, backup={**elsewhere, "program": "/opt/bin/pg_dump"}))
+    assert (dump.host.id, dump.account, dump.kept.host.id, dump.kept.account) == ("db1", "dbadmin", "keep", "backup")
+    assert dump.kept.program("pg_restore") == "pg_restore"
+    managed = {"method": BackupMethod.BARMAN, "known_as": "m", "options": ("--config=/etc/b.conf", "--jobs=2")}
+    (work,) = planned_backups(plan_of(hosts=hosts, backup={**elsewhere, **managed}))
+    assert (work.host.id, work.account, work.connects, work.started) == ("keep", "backup", False, "barman")
+    assert (work.kept, work.is_beside_database) == (work, False)
+    assert (work.at_database.host.id, work.at_database.account) == ("db1", "dbadmin")
+    line = backup_command(work.plan, work).line
+    assert line == "sudo -n -u backup barman --config=/etc/b.conf backup --wait --jobs=2 m"
+    pgbackrest = {**managed, "method": BackupMethod.PGBACKREST, "options": ("--type=full",)}
+    (work,) = planned_backups(plan_of(backup=pgbackrest))
+    assert backup_command(work.plan, work).line == "pgbackrest --type=full --stanza=m backup"

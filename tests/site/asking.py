@@ -47,8 +47,9 @@ def host_on(sshd: Sshd, account: Account, **more: Any) -> Host:
 
 
 def database_on(cluster: Cluster, user: str, **more: Any) -> Database:
-    """The entry, `orders` on `db1` unless named otherwise, by which a role logs in to this cluster over TLS."""
-    tls = {"sslmode": SslMode.VERIFY_FULL, "sslrootcert": cluster.ca}
+    """The entry, `orders` on `db1` unless named otherwise, by which a role logs in to this cluster; over TLS, where it
+    has any."""
+    tls = {"sslmode": SslMode.VERIFY_FULL, "sslrootcert": cluster.ca} if cluster.tls else {"sslmode": SslMode.DISABLE}
     login = {"user": Login(user), "address": cluster.address, "port": cluster.port, **tls}
     return Database(**{"id": "orders", "host": "db1", **login, **more})
 

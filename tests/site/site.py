@@ -65,11 +65,16 @@ class Site:
         return self.start_postgres()
 
     @cached_property
-    def newer_postgres(self) -> Cluster:
-        """A primary of the newest version that the wheel of the `demo` extra brings."""
+    def newer_programs(self) -> Path:
+        """Those of the newest version that the wheel of the `demo` extra brings."""
         folder = self.new_path("programs")
         folder.mkdir()
-        return self.start_postgres(programs=reachable(newer_bin_directory(), folder, site_account()))
+        return reachable(newer_bin_directory(), folder, site_account())
+
+    @cached_property
+    def newer_postgres(self) -> Cluster:
+        """A primary of that version."""
+        return self.start_postgres(programs=self.newer_programs)
 
     @cached_property
     def replica(self) -> Cluster:

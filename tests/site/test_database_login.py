@@ -263,11 +263,16 @@ def test_a_replica_that_is_backed_up_must_replay(site: Site, orders: Orders, ask
     site.replica.wait_for(site.postgres)
     site.replica.sql("SELECT pg_wal_replay_pause()")
     found = ask(**there)
-    fails(found, "replay is paused: an old state would be saved", "pg_wal_replay_resume()")
+    fails(found, "replay is paused: it keeps an old state", "pg_wal_replay_resume()")
     assert re.search(rf"the primary at \S+:{site.postgres.port}", found.judgement.expected), told(found)
     program, *arguments = shlex.split(found.judgement.remedy.partition(": ")[2].partition("; or")[0])
     site.replica.client(program, *arguments)
     assert ask(**there).status is Status.PASS
+    alone = {"port": site.replica.port, "role": ServerRole.REPLICA, "sections": {"sealed": sealed_at(site.replica)}}
+    site.replica.sql("SELECT pg_wal_replay_pause()")
+    fails(ask(**alone), "replay is paused: it keeps an old state", "pg_wal_replay_resume()")
+    site.replica.sql("SELECT pg_wal_replay_resume()")
+    assert ask(**alone).status is Status.PASS
 
 
 @pytest.mark.case(17)

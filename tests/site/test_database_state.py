@@ -20,6 +20,9 @@ from preflight_checks.database_state import DatabaseState
 from preflight.finding import Finding, Judgement, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, RemotePath, Scripts, SecretRef, Step, Window
+from preflight.questions import state
+from preflight.questions.activity import ActivityProbe
+from preflight.questions.state import SequencesProbe, StateProbe
 from tests.site.asking import NOW, WINDOW, database_on, finding, make_plan, told
 from tests.site.machine import TIMEOUT_SECONDS
 from tests.site.postgres import Cluster, DatabaseRole
@@ -103,9 +106,10 @@ class Billing:
             self.run(statement)
 
 
-@pytest.fixture(scope="module")
-def server(site: Site) -> Cluster:
-    cluster = site.start_postgres(settings=SETTINGS)
+@pytest.fixture(scope="module", params=["older", "newer"])
+def server(site: Site, request: pytest.FixtureRequest) -> Cluster:
+    programs = site.newer_programs if request.param == "newer" else None
+    cluster = site.start_postgres(settings=SETTINGS, programs=programs)
     cluster.sql(f"ALTER SYSTEM SET archive_command = 'cp %p {cluster.backups}/%f'")
     cluster.reload()
     return cluster
@@ -137,7 +141,8 @@ ALTER TABLE billing."Odd name" DISABLE TRIGGER "Stamp";
 ALTER TABLE billing.invoices DISABLE TRIGGER stamp;
 CREATE TABLE billing.lines (id integer PRIMARY KEY, customer integer REFERENCES billing.customers);
 ALTER TABLE billing.lines DISABLE TRIGGER ALL;
-INSERT INTO billing.lines VALUES (1, 1);
+INSERT INTO billing.lines SELECT n, 1 FROM generate_series(1, 40000) n;
+CREATE TABLE billing.few AS SELECT 1 AS id;
 ALTER SEQUENCE billing.invoices_id_seq RESTART 2000000000;
 """
 
@@ -208,6 +213,7 @@ def test_what_is_broken_fails_until_the_statements_of_its_lines_were_run(billing
     for point in (*points(found, Status.FAIL), *points(found, Status.WARN)):
         billing.cure(replace(point, remedy=point.remedy.replace(attach, "")))
     billing.run("ALTER TABLE billing.invoices ALTER id TYPE bigint")
+    billing.run("ANALYZE billing.invoices")
     found = billing.ask(*touches)
     assert found.status is Status.PASS, told(found)
 
@@ -330,6 +336,157 @@ def test_what_the_role_may_not_see_is_unknown_until_it_is_granted(billing: Billi
     assert billing.ask("billing.*").status is Status.PASS
 
 
+def test_sessions_that_the_server_does_not_watch_are_unknown(billing: Billing) -> None:
+    with billing.connect() as holder:
+        holder.execute("SET track_activities = off")
+        holder.execute("BEGIN; LOCK TABLE billing.customers")
+        found = billing.ask("billing.customers", settings=AT_ONCE)
+        assert "does not watch what 1 session of this database do" in told(found)
+        assert "holds billing.customers (AccessExclusiveLock)" in about(found, "1 session holds locks").actual
+
+
+def test_of_many_the_first_are_named_and_all_are_counted(billing: Billing) -> None:
+    for number in range(7):
+        billing.run(f"CREATE TABLE billing.t{number} (id integer); CREATE INDEX i{number} ON billing.t{number} (id)")
+    billing.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE 'billing.i_'")
+    with contextlib.ExitStack() as stack:
+        for _ in range(7):
+            stack.enter_context(billing.connect()).execute("BEGIN; LOCK TABLE billing.t1 IN ACCESS SHARE MODE")
+        found = billing.ask("billing.*", settings=AT_ONCE)
+    assert about(found, "7 sessions hold locks").actual.endswith(", and 2 more")
+    assert about(found, "7 indexes are invalid").actual.endswith(", and 2 more")
+
+
 def test_without_touches_nobody_says_who_blocks(billing: Billing) -> None:
     found = billing.ask("")
     assert found.status is Status.UNKNOWN, told(found)
+
+
+def test_a_collation_of_another_version(billing: Billing) -> None:
+    """The wheel's server knows no ICU, the older one no collations of its own."""
+    kind = (
+        "provider = builtin, locale = 'C.UTF-8'" if billing.cluster.version >= 17 else "provider = icu, locale = 'de'"
+    )
+    billing.run(f"CREATE COLLATION billing.german ({kind})")
+    billing.run("UPDATE pg_collation SET collversion = '0' WHERE collname = 'german'")
+    assert billing.ask("billing.*").status is Status.PASS
+    billing.run("CREATE INDEX sorted ON billing.customers (name COLLATE billing.german)")
+    found = billing.ask("billing.*")
+    assert found.status is Status.WARN, told(found)
+    billing.cure(about(found, "the collation of billing.german has another version"))
+    assert billing.ask("billing.*").status is Status.PASS
+
+
+def test_slots_that_hold_wal(billing: Billing) -> None:
+    cluster = billing.cluster
+    cluster.sql("SELECT pg_create_physical_replication_slot('standby', true)")
+    (point,) = points(billing.ask("billing.*"), Status.WARN)
+    assert "the replication slot standby is not in use, reserved: it holds " in point.summary
+    for _ in range(4):
+        cluster.sql("SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()")
+    cluster.sql("CHECKPOINT")
+    extended = about(billing.ask("billing.*"), "standby is not in use, extended")
+    assert extended.status is Status.FAIL
+    cluster.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    cluster.reload()
+    cluster.sql("CHECKPOINT")
+    assert about(billing.ask("billing.*"), "standby is not in use, lost").status is Status.FAIL
+    cluster.sql("ALTER SYSTEM RESET max_slot_wal_keep_size")
+    cluster.reload()
+    billing.cure(extended)
+    assert billing.ask("billing.*").status is Status.PASS
+
+
+def test_an_archiver_that_fails_hangs_or_pretends(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = billing.cluster
+    good = str(cluster.scalar("SHOW archive_command"))
+
+    def archive(command: str) -> None:
+        cluster.sql(f"ALTER SYSTEM SET archive_command = '{command}'")
+        cluster.reload()
+        cluster.sql("SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()")
+
+    def counted(column: str, since: object) -> None:
+        wait_until(lambda: cluster.scalar(f"SELECT {column} > %s FROM pg_stat_archiver", since))
+
+    for command in ("/bin/true", ":", 'true "%p" %f', "exit 0"):
+        archive(command)
+        assert about(billing.ask("billing.*"), "archives nothing and says that it did").actual == command
+    archive("true && false")
+    failures = cluster.scalar("SELECT failed_count FROM pg_stat_archiver")
+    archive("false")
+    counted("failed_count", failures)
+    assert about(billing.ask("billing.*"), "WAL is not archived since").status is Status.FAIL
+    archive("")
+    assert about(billing.ask("billing.*"), "there is no archive_command").status is Status.FAIL
+    archived = cluster.scalar("SELECT archived_count FROM pg_stat_archiver")
+    archive(good)
+    counted("archived_count", archived)
+    wait_until(lambda: not list((cluster.data / "pg_wal/archive_status").glob("*.ready")))
+    assert billing.ask("billing.*").status is Status.PASS
+    monkeypatch.setattr(state, "_HANGS_SECONDS", 0)
+    monkeypatch.setattr(state, "_SEGMENTS_BEHIND", 1)
+    assert billing.ask("billing.*").status is Status.PASS
+    hold = cluster.backups / "hold"
+    hold.touch()
+    for number in range(3):
+        archive(f"while test -e {hold}; do sleep 0.1; done # {number}")
+    assert about(billing.ask("billing.*"), "nothing was archived since").status is Status.FAIL
+    hold.unlink()
+    archive(good)
+
+
+def test_settings_that_wait_for_a_restart_and_an_age_near_wraparound(
+    billing: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    billing.cluster.sql("ALTER SYSTEM SET max_locks_per_transaction = 128")
+    billing.cluster.reload()
+    assert about(billing.ask("billing.*"), "1 setting waits").actual == "max_locks_per_transaction"
+    billing.cluster.sql("ALTER SYSTEM SET max_locks_per_transaction = 64")  # after a RESET it would still wait
+    billing.cluster.reload()
+    monkeypatch.setattr(state, "_AGE_SHARE", 0)
+    found = billing.ask("billing.*")
+    assert len(points(found, Status.WARN)) == 2, told(found)
+    assert "the oldest transactions of " in told(found)
+    assert "the oldest multixacts of " in told(found)
+
+
+def test_a_page_with_another_checksum(billing: Billing) -> None:
+    cluster = billing.cluster
+    if cluster.scalar("SHOW data_checksums") == "off":
+        assert cluster.version < 18
+        return
+    billing.run("CHECKPOINT")
+    copy = f"{billing.name}_copy"
+    cluster.sql(f"CREATE DATABASE {copy} TEMPLATE {billing.name} STRATEGY file_copy")
+    try:
+        path = cluster.scalar("SELECT pg_relation_filepath('billing.customers')", dbname=copy)
+        with (cluster.data / str(path)).open("r+b") as file:
+            file.seek(100)
+            file.write(b"damaged")
+        with pytest.raises(psycopg.errors.DataCorrupted):
+            cluster.sql("SELECT count(*) FROM billing.customers", dbname=copy)
+        damaged = about(billing.ask("billing.*"), f"1 page of {copy} did not have the checksum")
+        assert damaged.status is Status.FAIL
+        cluster.sql(damaged.remedy.rpartition(": ")[2], dbname=copy)
+        assert billing.ask("billing.*").status is Status.PASS
+    finally:
+        cluster.sql(f"DROP DATABASE {copy}")
+
+
+@pytest.mark.parametrize("kind", ["activity", "state", "sequences"])
+def test_no_question_locks_more_than_a_reader_does(billing: Billing, kind: str) -> None:
+    billing.run("ALTER SEQUENCE billing.invoices_id_seq RESTART 7")
+    asked = {
+        "activity": ActivityProbe("orders", "true", HOURS, HOURS, HOURS),
+        "sequences": SequencesProbe("orders"),
+        "state": StateProbe("orders", "true", (("billing", "invoices_id_seq"),), 150000),
+    }
+    with billing.connect() as connection:
+        connection.execute("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog")
+        rows = connection.execute(asked[kind].ask()).fetchall()
+        assert rows
+        locks = connection.execute(
+            "SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype <> 'virtualxid'"
+        ).fetchall()
+    assert locks == [("AccessShareLock",)]

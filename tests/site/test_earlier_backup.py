@@ -646,3 +646,31 @@ def test_the_roles_that_a_restore_needs(orders: Orders, of_four: AskBackup, four
     is_pass(of_four(globals=pattern), "the roles are in a dump of the globals", "complete")
     orders.put("globals.sql", made[:-200].encode())
     is_fail(of_four(globals=pattern), "it is not whole")
+
+
+def test_earlier_backups_may_lie_on_another_host(
+    orders: Orders, site: Site, accounts: Accounts, tmp_path: Path
+) -> None:
+    """Where another account reads them, and the database's own host sees nothing of them."""
+    newest = orders.dump("new.dump", "-Fc")
+    orders.folder.chmod(0o700)
+    shutil.chown(orders.folder, orders.account.name)
+    keeper = replace(orders.host, id="backup1", owner="storage")
+    db1 = host_on(site.sshd, accounts.add())
+    backup = Backup(
+        id="orders", database="orders", directory=RemotePath("/backup"), previous=RemotePath(f"{newest.parent}/*.dump"),
+        program="/opt/nowhere/pg_dump",
+    )  # fmt: skip
+
+    def found(**changes: Any) -> Finding:
+        plan = make_plan(
+            tmp_path, hosts=[db1, keeper], databases=[orders.entry], known_hosts=site.sshd.known_hosts_lines(),
+            backups={"orders": replace(backup, **changes)},
+        )  # fmt: skip
+        return findings(EarlierBackup, plan)["orders"]
+
+    is_fail(found(), "may not list the folder of the earlier backups")
+    is_pass(found(kept_on="backup1"), "readable to its end by pg_restore", f"of {orders.account.name}")
+    newest.write_bytes(newest.read_bytes()[:-400])
+    orders.settle(newest)
+    is_fail(found(kept_on="backup1"), f"{newest} on backup1: read to its end")
