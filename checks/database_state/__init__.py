@@ -167,4 +167,5 @@ class DatabaseState(Check):
                     expected="no session holds a lock on them",
                     actual=objects.not_told,
                     remedy=f"run: {self.plan.rehearse_command}; or name them: `touches` of [scripts.{entry}]",
+                    behind=f"script-rights {entry}: what its scripts touch is not told",
                 )
