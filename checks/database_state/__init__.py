@@ -122,7 +122,7 @@ class DatabaseState(Check):
         lost = [each for each in (state, activity) if isinstance(each, NoReply)]
         points = [could_not_look(self.plan, Via.SQL, subject.id, each) for each in lost]
         if not isinstance(state, NoReply):
-            copied = any(each.backup.method is BackupMethod.PG_BASEBACKUP for each in self._backups(database))
+            copied = any(each.backup.method.of_server for each in self._backups(database))
             points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
         if activity and not isinstance(activity, NoReply):
             points += judge_activity(self.plan, database, activity, self._most, self._when)
