@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence
 
-from preflight.check import Check, Expect, Probes, Subject
+from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, sealing_probes
 from preflight.plan import Content, Scripts
@@ -49,7 +49,6 @@ class RehearsalCheck(Check):
 
     id = "rehearsal"
     title = "the scripts were rehearsed as they are to run"
-    verifies = frozenset({Expect.AFTER})
     waivable = False
     sections = ("scripts",)
     needs = "none: it reads the record beside the plan"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Database
-from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
+from preflight.judging.sealed_scripts import sealing_probes
+from preflight.plan import Database, Scripts
+from preflight.questions.files import LocalText, read_manifest
+from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
 from preflight.questions.schema import Schema, SchemaProbe, SealedSchema, SealedSchemaProbe, difference, matching
 from preflight.wording import counted, listed, named
 
@@ -28,8 +31,9 @@ class SchemaDrift(Check):
     `drift_allowed` of the database names objects that jobs make every night; the report lists them. Never sealed is
     UNKNOWN. Once the scripts have run, `preflight verify` asks instead whether the difference is just the one that
     their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is FAIL. Rehearsed on
-    another major version, or without an extension of the real server, a difference is UNKNOWN; where the plan leaves
-    the rehearsal out for a reason, all that differs is told as a warning, for a person to judge.
+    another major version, or without an extension of the real server, a difference is UNKNOWN, and so is all without a
+    record of just the sealed scripts; where the plan leaves the rehearsal out for a reason, what differs is told as a
+    warning, for a person to read.
     """
 
     id = "schema-drift"
@@ -45,13 +49,20 @@ class SchemaDrift(Check):
     def probes(self, subject: Subject) -> Probes:
         database = subject.item.id
         probes: Probes = {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
-        changes_it = any(entry.database == database for entry in self.plan.scripts.values())
-        if self.expect is not Expect.AFTER or not changes_it:
+        entries = self._entries(subject.item)
+        if self.expect is not Expect.AFTER or not entries:
             return probes
-        return {**probes, "rehearsed": RehearsalProbe.of(self.plan)}
+        manifests = {f"manifest {each.id}": sealing_probes(self.plan, each)[0] for each in entries}
+        return {**probes, **manifests, "rehearsed": RehearsalProbe.of(self.plan)}
 
     def judge(
-        self, subject: Subject, *, schema: Schema, sealed: SealedSchema, rehearsed: Rehearsed | None = None
+        self,
+        subject: Subject,
+        *,
+        schema: Schema,
+        sealed: SealedSchema,
+        rehearsed: Rehearsed | None = None,
+        **manifests: LocalText,
     ) -> Judgement:
         database: Database = subject.item
         file = self.plan.sealed_schema(database.id).name
@@ -73,7 +84,8 @@ class SchemaDrift(Check):
         changed = difference(sealed.schema, schema, database.drift_allowed)
         allowed = self._allowed(database, sealed.schema, schema)
         if rehearsed is not None:
-            return self._judge_work(database, changed, rehearsed, allowed)
+            problem = self._unrecorded(database, rehearsed, manifests)
+            return self._judge_work(database, changed, rehearsed.record, problem, allowed)
         if changed:
             return self._drifted(database, file, changed, allowed)
         return passed(f"{counted(len(schema.objects), 'object')} as sealed{allowed}")
@@ -91,33 +103,54 @@ class SchemaDrift(Check):
         )
 
     def _judge_work(
-        self, database: Database, changed: Mapping[str, str], rehearsed: Rehearsed, allowed: str
+        self, database: Database, changed: Mapping[str, str], record: Rehearsal | None, problem: str, allowed: str
     ) -> Judgement:
-        """Once the scripts have run. `changed`: since the schema was sealed, by object."""
+        """Once the scripts have run. `changed`: since the schema was sealed, by object. `problem`: why the record does
+        not tell what they were to change."""
         told = f"{counted(len(changed), 'object')} changed since the schema was sealed{allowed}"
-        again = f"run: {self.plan.rehearse_command}"
+        expected, lines = "just what the scripts were to change", "\n".join(changed.values()).split("\n")
         if reason := self.plan.release.without.rehearsal:
-            lines = listed("\n".join(changed.values()).split("\n"), _MOST_LINES, "\n")
+            remedy = f"have somebody read the difference who knows the scripts: it must be {expected}"
             summary = f"{told}; whether that is just the work was not rehearsed: {reason}"
-            return warned(summary, expected="just what the scripts are to change", remedy=again, details=lines)
-        tried = rehearsed.record.databases.get(database.id) if rehearsed.record else None
-        if tried is None:
-            problem = rehearsed.problem or "the record does not have this database"
-            summary = f"{told}; what the scripts were to change was never recorded"
-            return unknown(summary, expected="a rehearsal of the scripts", actual=problem, remedy=again)
-        left_out = set(matching(tried.changes, database.drift_allowed))
-        wanted = {name: lines for name, lines in tried.changes.items() if name not in left_out}
-        if wanted == changed:
+            return warned(summary, expected=expected, remedy=remedy, details=listed(lines, _MOST_LINES, "\n"))
+        tried = record.databases[database.id] if record and not problem else None
+        left_out = set(matching(tried.changes, database.drift_allowed)) if tried else set()
+        wanted = {name: lines for name, lines in tried.changes.items() if name not in left_out} if tried else {}
+        if tried and wanted == changed:
             return passed(f"{told}, each as in the rehearsal")
-        found = _otherwise(wanted, changed)
-        if tried.major != tried.server_major or tried.missing_extensions:
-            return unknown(
-                f"{found.summary}; but it was rehearsed on PostgreSQL {tried.major}",
-                expected=found.expected,
-                actual=found.actual,
-                remedy=f"name a server like the real one in [rehearsal], then {again}",
-            )
-        return found
+        if tried and tried.major == tried.server_major and not tried.missing_extensions:
+            return _otherwise(wanted, changed)
+        elsewhere = f"they were rehearsed on a server unlike the real one, PostgreSQL {tried.major}" if tried else ""
+        return replace(
+            unknown(
+                f"{told}; whether that is just the work is not known: {problem or elsewhere}",
+                expected=expected,
+                actual=problem or elsewhere,
+                remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
+                'did in [release]: without = { rehearsal = "" }; before the next window, run: '
+                f"{self.plan.rehearse_command}",
+            ),
+            details=listed(lines, _MOST_LINES, "\n"),
+        )
+
+    def _unrecorded(self, database: Database, rehearsed: Rehearsed, manifests: Mapping[str, LocalText]) -> str:
+        """Why the record is not one of just the sealed scripts; empty where it is."""
+        record = rehearsed.record
+        if record is None or database.id not in record.databases:
+            return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {database.id}"
+        for entry in self._entries(database):
+            sealed, problem = read_manifest(manifests[f"manifest {entry.id}"])
+            tried = record.scripts.get(entry.id)
+            if tried is None or not tried.runs:
+                return f"the scripts of {entry.id} were not rehearsed"
+            if any(run.exit_code for run in tried.forward):
+                return f"the rehearsal of {entry.id} failed"
+            if tried.files != sealed:
+                return problem or f"the scripts of {entry.id} are others than were rehearsed"
+        return ""
+
+    def _entries(self, database: Database) -> list[Scripts]:
+        return [entry for entry in self.plan.scripts.values() if entry.database == database.id]
 
     def _asked(self) -> str:
         """When, where the window has begun: the scripts may have run by then."""

@@ -171,6 +171,9 @@ constraints AS (
 indexes AS (
   SELECT home, 6, i.relname, concat(pg_get_indexdef(indexrelid),
     (SELECT ' tablespace ' || quote_ident(spcname) FROM pg_tablespace t WHERE t.oid = i.reltablespace),
+    (SELECT ' partition of ' || inhparent::regclass FROM pg_inherits WHERE inhrelid = indexrelid),
+    (SELECT string_agg(concat(' statistics of column ', attnum, ' ', attstattarget), '' ORDER BY attnum)
+      FROM pg_attribute WHERE attrelid = indexrelid AND attstattarget >= 0),
     CASE WHEN NOT (indisvalid AND indisready AND indislive) THEN ' (invalid)' END,
     CASE WHEN indisclustered THEN ' (clustered on it)' END, CASE WHEN indisreplident THEN ' (replica identity)' END)
   FROM relation JOIN pg_index ON indrelid = relation.oid JOIN pg_class i ON i.oid = indexrelid

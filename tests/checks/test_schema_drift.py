@@ -15,7 +15,8 @@ from preflight.check import Expect
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
 from preflight.probe import Answer, Question, Via
-from preflight.questions.rehearsed import Content, Rehearsal, Rehearsed, RehearsedDatabase
+from preflight.questions.files import LocalText
+from preflight.questions.rehearsed import Content, Rehearsal, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.schema import Schema, SealedSchema, SealedSchemaProbe, difference
 from preflight.testing import Trial, answered
 from tests.toy import MOMENT, WINDOW, toy_plan
@@ -126,14 +127,20 @@ def test_the_sealed_text_is_read_beside_the_plan() -> None:
     assert probe.path == "toy.orders.schema.txt"
 
 
-def worked(seen: str = MORE, record: Rehearsal | None = None, problem: str = "", **more: Any) -> Judgement:
-    """What `verify` says once the scripts have run."""
+RUN = Run(script="010.sql", seconds=1.0, exit_code=0)
+
+
+def worked(
+    seen: str = MORE, record: Rehearsal | None = None, problem: str = "", files: str = "a" * 64, **more: Any
+) -> Judgement:
+    """What `verify` says once the scripts have run. `files`: the hash of the one that is sealed."""
     scripts = Scripts(id="s", database="orders", approved=Path("sql"), manifest=Path("SUMS"), staged=RemotePath("/srv"))
     release = replace(toy_plan().release, without=Without(rehearsal=more.pop("reason", None)))
     check = SchemaDrift(replace(plan(**more), scripts={"s": scripts}, release=release), MOMENT, expect=Expect.AFTER)
     (subject,) = check.subjects()
-    assert "rehearsed" in check.probes(subject)
-    return check.judge(subject, schema=Schema.parse(seen), sealed=SEALED, rehearsed=Rehearsed(record, problem))
+    assert {"rehearsed", "manifest s"} <= check.probes(subject).keys()
+    answers = {"rehearsed": Rehearsed(record, problem), "manifest s": LocalText(f"{files}  010.sql\n")}
+    return check.judge(subject, schema=Schema.parse(seen), sealed=SEALED, **answers)  # type: ignore[arg-type]
 
 
 def recorded(after: str = MORE, **more: Any) -> Rehearsal:
@@ -143,7 +150,12 @@ def recorded(after: str = MORE, **more: Any) -> Rehearsal:
         content=Content.SCHEMA, size_bytes=1, version_num=150018, server_version_num=150018, changes=changes
     )
     return Rehearsal(
-        release="REL-1", at=MOMENT, by="kim", where="here", databases={"orders": replace(database, **more)}
+        release="REL-1",
+        at=MOMENT,
+        by="kim",
+        where="here",
+        databases={"orders": replace(database, **more)},
+        scripts={"s": RehearsedEntry(database="orders", files={"010.sql": "a" * 64}, runs=(RUN,))},
     )
 
 
@@ -175,12 +187,22 @@ def test_a_rehearsal_elsewhere_leaves_a_difference_unknown() -> None:
         assert worked(record=recorded(**more)).status is Status.PASS
         found = worked(TEXT, recorded(**more))
         assert found.status is Status.UNKNOWN, found
-        assert "[rehearsal]" in found.remedy
+        assert "unlike the real one" in found.summary
 
 
 def test_without_a_rehearsal_the_difference_is_unknown_or_for_a_reason_told() -> None:
-    found = worked(problem="no such file")
-    assert (found.status, found.remedy) == (Status.UNKNOWN, "run: preflight rehearse toy.toml"), found
+    failed = RehearsedEntry(database="orders", runs=(replace(RUN, exit_code=3),))
+    unknown: dict[str, dict[str, Any]] = {
+        "no such file": {"problem": "no such file"},
+        "the scripts of s are others than were rehearsed": {"record": recorded(), "files": "b" * 64},
+        "the scripts of s were not rehearsed": {"record": replace(recorded(), scripts={})},
+        "the rehearsal of s failed": {"record": replace(recorded(), scripts={"s": failed})},
+    }
+    for said, more in unknown.items():
+        found = worked(**more)
+        assert found.status is Status.UNKNOWN, found
+        assert said in found.summary
+        assert found.details == " table billing.invoice\n+  column legacy_ref text"
     found = worked(reason="tried by hand in staging")
     assert found.status is Status.WARN, found
     assert found.details == " table billing.invoice\n+  column legacy_ref text"

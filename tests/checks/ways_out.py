@@ -658,16 +658,16 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/schema_drift.py SchemaDrift._judge_work": (
         Way(
-            "command: preflight rehearse toy.toml",
+            'key: without = { rehearsal = "" }',
             schema_drift.worked,
-            {"record": None, "problem": "no such file"},
-            {"record": schema_drift.recorded()},
+            {"problem": "no such file"},
+            {"reason": "read with the DBA at 03:40"},
         ),
         Way(
-            "key: [rehearsal]",
+            "act: put the record beside the plan",
             schema_drift.worked,
-            {"seen": schema_drift.TEXT, "record": schema_drift.recorded(version_num=180001)},
-            {"record": schema_drift.recorded(schema_drift.TEXT)},
+            {"problem": "no such file"},
+            {"record": schema_drift.recorded()},
         ),
     ),
     "checks/script_hashes/agreement.py _staged_folder": (

@@ -138,6 +138,7 @@ CHANGES = (
         "(invalid)",
     ),
     ("ALTER INDEX billing.invoice_state SET (fillfactor = 50)", "table billing.invoice", "WITH (fillfactor='50')"),
+    ("ALTER INDEX billing.invoice_state ALTER 2 SET STATISTICS 70", "table billing.invoice", "of column 2 70"),
     ("ALTER TABLE billing.invoice DISABLE TRIGGER touch", "table billing.invoice", "billing.touch() (disabled)"),
     ("ALTER TABLE billing.invoice ENABLE ALWAYS TRIGGER late", "table billing.invoice", "billing.touch() (always)"),
     (
