@@ -11,6 +11,7 @@ from enum import StrEnum
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.data_directory import data_directory, not_shown
+from preflight.plan.release_plan import is_one_machine
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
 from preflight.questions.shell import AsAccount
@@ -76,9 +77,17 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        return {"directory": DirectoryProbe.of(planned), "files": DataDirectoriesProbe(planned.backup.database)}
+        probes: Probes = {
+            "directory": DirectoryProbe.of(planned),
+            "files": DataDirectoriesProbe(planned.backup.database),
+        }
+        if planned.is_beside_database:
+            return probes
+        return {**probes, "beside": DirectoryProbe.of(planned.at_database)}  # in which boot that machine is
 
-    def follow_up(self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply) -> Probes:
+    def follow_up(
+        self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply, **_: object
+    ) -> Probes:
         """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
         and the mount table, once for each), which the backup must outlive."""
         planned: PlannedBackup = subject.item
@@ -94,13 +103,14 @@ class BackupLocation(Check):
         directory: Directory,
         files: DataDirectories | NoReply,
         places: Mapping[str, Place] | NoReply | None = None,
+        beside: Directory | None = None,
     ) -> Judgement:
         planned: PlannedBackup = subject.item
         if directory.kind is not DirectoryKind.DIRECTORY:
             return judge_absent(planned, directory)
         points = [*judge_writing(planned, directory, self.moment), *self._mount(planned, directory)]
-        if not planned.is_beside_database:
-            points.append(passed(f"on {planned.host.id}, another machine than the database's"))
+        if beside is not None:
+            points.append(_elsewhere(planned, directory, beside))
         elif isinstance(files, NoReply) or isinstance(places, NoReply):
             remedy = f"cure the line database-login {planned.database.id}, then run again"
             points.append(unknown("whether it lies on the storage of the data directory was not seen", remedy=remedy))
@@ -205,6 +215,19 @@ class BackupLocation(Check):
             f"have another file system mounted on {planned.host.id} and back up there; where there is "
             'none and the backup is copied away in time, declare it: same_device = "warn" in [checks.backup-location]',
         )
+
+
+def _elsewhere(planned: PlannedBackup, directory: Directory, beside: Directory) -> Judgement:
+    """Of a repository on a host that the plan reaches at another place than the database's."""
+    own = planned.at_database.host
+    if not is_one_machine(planned.host, directory.boot, own, beside.boot):
+        return passed(f"on {planned.host.id}, another machine than the database's")
+    return planned.failed(
+        f"{planned.host.id} is the machine that the database runs on",
+        f"a repository on another machine than {own.id}, or one of this machine's own storage",
+        f"both are in boot {directory.boot}",
+        f'correct `kept_on` of {planned.table}: kept_on = "{own.id}"',
+    )
 
 
 def _protected(planned: PlannedBackup, files: DataDirectories) -> DataDirectories:

@@ -158,14 +158,18 @@ def _repository(planned: PlannedBackup, directory: Directory) -> Judgement:
     backup = planned.backup
     if directory.target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER, Target.CLOSED_FOLDER):
         return passed(f"the repository of {backup.known_as} is there")
-    summary = f"{backup.directory} is no repository of {backup.method} with {backup.known_as} in it"
+    repository = f"repository of {backup.method} with {backup.known_as} in it"
     expected = f"the folder in which {backup.method} keeps {backup.known_as}"
     if not directory.as_account:
         return no_shell(
-            planned.host, planned.who, f"whether {summary} is not known", expected=expected, actual="hidden"
+            planned.host,
+            planned.who,
+            f"whether {backup.directory} is the {repository} is not known",
+            expected=expected,
+            actual=f"the login of {planned.host.id} sees no such folder below it",
         )
     remedy = f"correct `directory` of {planned.table}; or `known_as`"
-    return planned.failed(summary, expected, "no such folder below it", remedy)
+    return planned.failed(f"{backup.directory} is no {repository}", expected, "no such folder below it", remedy)
 
 
 def _cure(planned: PlannedBackup, directory: Directory) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement
+from preflight.finding import Judgement, passed
 from preflight.plan.limits import Between
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
@@ -152,9 +152,11 @@ class EarlierBackup(Check):
         return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
-        settings = self.settings
+        settings, own = self.settings, self.plan.host_of(seen.planned.database)
+        elsewhere = f"it lies on {seen.host}: a restore brings it to {own.id} first"
         return Judgement.of(
             [
+                *([] if seen.planned.host == own else [passed(elsewhere)]),
                 judge_age(seen, self.moment),
                 *judge_name(seen, self.moment),
                 *judge_owner(seen),

@@ -278,7 +278,10 @@ def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
                 f"{' or '.join(entry.touches) or 'otherwise'} belongs to it, or to a role whose rights it inherits."
             )
             opened = work.login in dumping
-            grants = () if work.login == "postgres" else tuple(_for_scripts(entry, work.login, opened=opened))
+            temporary = (
+                f"GRANT TEMPORARY ON DATABASE {quote_identifier(work.dbname)} TO {quote_identifier(work.login)};"
+            )
+            grants = (temporary, *_for_scripts(entry, work.login, opened=opened)) if work.login != "postgres" else ()
             yield Requirement(database.owner, text, ("script-rights",), "sql", grants)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from preflight.clock import Deadline
-from preflight.plan import Backup, BackupMethod, Content, Plan, SecretRef
+from preflight.plan import BackupMethod, Content, Plan, SecretRef
 from preflight.plan.work import PlannedBackup, ServerWork, connection_options, planned_backups, sudo_cure
 from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
 from preflight.questions.sql import quote_identifier
@@ -66,7 +66,7 @@ def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork
     """Who fetches it: the database's backup by pg_dump, another backup of it, or else its scripts."""
     backups = [each for each in planned_backups(plan) if each.database.id == database]
     by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
-    return next(iter((*by_dump, *backups)), scripts)
+    return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
 
 
 class Source:
@@ -109,10 +109,11 @@ class Source:
         if status:
             raise ScratchError(self._complaint(program, said, status))
 
-    def _shell(self, script: str, take: Callable[[bytes], object]) -> tuple[int, str]:
-        ref = self._account.password
-        secret = self._secrets.value(SecretRef.parse(ref), self._work.host.password_purpose) if ref else ""
-        return self._streams(self._work.host.id, script, secret, take, self._deadline)
+    def _shell(self, script: str, take: Callable[[bytes], object], at: ServerWork | None = None) -> tuple[int, str]:
+        """`at`: where another work is done, as the account that does it."""
+        host, ref = (at or self._work).host, AsAccount.of(at or self._work).password
+        secret = self._secrets.value(SecretRef.parse(ref), host.password_purpose) if ref else ""
+        return self._streams(host.id, script, secret, take, self._deadline)
 
     def _complaint(self, program: str, said: str, status: int) -> str:
         host, who = self._work.host, self._work.who
@@ -122,33 +123,33 @@ class Source:
         return f"{told}; cure it as the lines backup-rights and script-runner say, then rehearse again"
 
     def _fetch_backup(self, roles: str, folder: Path) -> Archive:
-        entry = self._previous()
-        name = bytearray()
+        kept = self._previous().kept
+        entry, account, name = kept.backup, AsAccount.of(kept), bytearray()
         pattern = glob_word(entry.previous)
-        self._shell(self._account.wrap(f"ls -1tdp -- {pattern} | head -n 1"), name.extend)
+        self._shell(account.wrap(f"ls -1tdp -- {pattern} | head -n 1"), name.extend, kept)
         path = name.decode("utf-8", "surrogateescape").strip("\n")
         if not path or "\n" in path:
-            raise ScratchError(f"no backup was found as {visible(entry.previous)} on {self._work.host.id}")
+            raise ScratchError(f"no backup was found as {visible(entry.previous)} on {kept.host.id}")
         target = folder / "backup.dump"
         with target.open("wb") as opened:
             read = f"tar -cf - -C {quoted(path)} ." if path.endswith("/") else f"cat -- {quoted(path)}"
-            status, said = self._shell(self._account.wrap(read), opened.write)
+            status, said = self._shell(account.wrap(read), opened.write, kept)
         if status:
-            raise ScratchError(f"{visible(path)} on {self._work.host.id} cannot be read: {one_line(said)}")
+            raise ScratchError(f"{visible(path)} on {kept.host.id} cannot be read: {one_line(said)}")
         if path.endswith("/"):  # of the directory format
             with tarfile.open(target) as packed:
                 packed.extractall(folder / "backup", filter="data")
             target = folder / "backup"
         return Archive(Content.RESTORE, roles, target, path)
 
-    def _previous(self) -> Backup:
-        backup = self._work.backup if isinstance(self._work, PlannedBackup) else None
-        if backup is None or not backup.previous or backup.method is not BackupMethod.PG_DUMP:
+    def _previous(self) -> PlannedBackup:
+        work = self._work if isinstance(self._work, PlannedBackup) else None
+        if work is None or not work.backup.previous or work.backup.method is not BackupMethod.PG_DUMP:
             raise ScratchError(
                 f"no backup of {self._work.database.id} by pg_dump names its earlier ones: add `previous` to its entry "
                 'of [backups], or write in [rehearsal]: content = "schema"'
             )
-        return backup
+        return work
 
 
 @dataclass(frozen=True, slots=True)

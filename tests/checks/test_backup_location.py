@@ -13,7 +13,18 @@ from preflight_checks.backup_location import BackupLocation, BackupLocationSetti
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Backup, BackupFormat, Database, RemotePath, Role, SaidPath, Step
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Database,
+    Host,
+    RemotePath,
+    Role,
+    SaidPath,
+    Step,
+)
 from preflight.plan.load import load_plan
 from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
@@ -73,12 +84,15 @@ def judged(
     backup: Backup = BACKUP,
     data: DataDirectories | NoReply = DATA,
     places: Mapping[str, Place] | NoReply | None = None,
+    beside: Directory | None = None,
     moment: datetime = MOMENT,
     said: SaidPath | None = None,
     **settings: Any,
 ) -> Judgement:
     step = Step(id="backup", minutes=30, minutes_over_network=75)
+    hosts = [Host(id=name, address=name, user=Account("dbadmin")) for name in ("db1", "keep")]
     plan = toy_plan(
+        hosts,
         databases={
             "orders": Database(id="orders", host="db1", user=Account("release"), owner="dba", data_directory=said)
         },
@@ -89,7 +103,7 @@ def judged(
     check = BackupLocation(plan, moment, BackupLocationSettings(**settings))
     (subject,) = check.subjects()
     seen = PLACES if places is None else places
-    found: Judgement = check.judge(subject, directory=directory, files=data, places=seen)
+    found: Judgement = check.judge(subject, directory=directory, files=data, places=seen, beside=beside)
     return found
 
 
@@ -370,3 +384,23 @@ def test_a_file_that_only_the_login_could_see_waits_for_become() -> None:
         Status.UNKNOWN,
         "become dbadmin on db1: sudo does not give it to the login",
     )
+
+
+REPOSITORY = replace(BACKUP, method=BackupMethod.BARMAN, known_as="main", kept_on="keep", kept_by=Account("barman"))
+BOOTS = [f"{digit * 8}-{digit * 4}-{digit * 4}-{digit * 4}-{digit * 12}" for digit in "12"]
+
+
+def test_a_repository_is_there_where_the_folder_of_the_server_is() -> None:
+    here = replace(REPOSITORY, kept_on="", kept_by=Account(""))
+    assert judged(replace(GOOD, target=Target.FULL_FOLDER), backup=here).status is Status.PASS
+    found = judged(replace(GOOD, target=Target.NOTHING), backup=here)
+    assert (found.status, "is no repository of barman with main in it" in found.summary) == (Status.FAIL, True)
+    assert judged(replace(BY_LOGIN, target=Target.NOTHING), backup=here).status is Status.UNKNOWN
+
+
+def test_a_repository_on_another_host_is_on_another_machine_unless_both_show_one_boot() -> None:
+    there = replace(GOOD, target=Target.FULL_FOLDER, boot=BOOTS[0])
+    found = judged(there, backup=REPOSITORY, beside=replace(GOOD, boot=BOOTS[1]))
+    assert (found.status, "on keep, another machine than the database's" in found.summary) == (Status.PASS, True)
+    found = judged(there, backup=REPOSITORY, beside=replace(GOOD, boot=BOOTS[0]))
+    assert (found.status, found.remedy) == (Status.FAIL, 'correct `kept_on` of [backups.orders]: kept_on = "db1"')

@@ -57,7 +57,7 @@ from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
-from preflight.questions.work_rights import Lacks
+from preflight.questions.work_rights import OWNER, Lacks
 from preflight.questions.work_start import LoginRefusal, ServerLogin
 from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
@@ -729,6 +729,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way(
             "key: rights_shown",
             partial(script_rights.judged, script_rights.lack(Lacks.ROW_SECURITY, certain=False)),
+            {},
+            {"rights_shown": SAID},
+        ),
+    ),
+    "checks/script_rights/__init__.py _fits_nothing": (
+        Way(
+            "key: rights_shown",
+            partial(script_rights.judged, script_rights.lack(Lacks.NOTHING, "app.*", right=OWNER, kind="pattern")),
             {},
             {"rights_shown": SAID},
         ),
