@@ -115,7 +115,11 @@ class ScratchServer:
         self._before = tuple(before)
         self._initialise(hba)
         self._start()
-        self.version_num = int(self.query("SHOW server_version_num"))
+        try:
+            self.version_num = int(self.query("SHOW server_version_num"))
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def major_version(self) -> str:
@@ -208,17 +212,20 @@ class ScratchServer:
         seconds: float = _COMMAND_SECONDS,
     ) -> str:
         known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self._folder)}
-        done: subprocess.CompletedProcess[str] = subprocess.run(
-            argv,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            env={**known, **(extra or {})},
-            cwd=self._folder,
-            check=False,
-            **self._account.identity,
-        )
+        try:
+            done: subprocess.CompletedProcess[str] = subprocess.run(
+                argv,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                env={**known, **(extra or {})},
+                cwd=self._folder,
+                check=False,
+                **self._account.identity,
+            )
+        except subprocess.TimeoutExpired:
+            raise ScratchError(f"{Path(argv[0]).name} did not end within {seconds:.0f} s") from None
         if done.returncode != 0:
             raise ScratchError(f"{Path(argv[0]).name} failed:\n{done.stdout}{done.stderr}")
         return done.stdout

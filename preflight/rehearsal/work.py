@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from preflight.clock import Deadline
+from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
 from preflight.wording import one_line
 
@@ -44,11 +46,19 @@ class Runner:
     """Starts commands as one account in a copy of the sealed folder."""
 
     def __init__(
-        self, account: Account, folder: Path, before: Sequence[str], environment: Mapping[str, str], path: Path
+        self,
+        account: Account,
+        folder: Path,
+        deadline: Deadline,
+        before: Sequence[str],
+        environment: Mapping[str, str],
+        path: Path,
     ) -> None:
-        """`before`: as of `no_route`. `environment`: all there is but PATH, which begins with `path`, and HOME."""
+        """Each command may take what is left of `deadline`. `before`: as of `no_route`. `environment`: all there is but
+        PATH, which begins with `path`, and HOME."""
         self._account = account
         self._folder = folder
+        self._deadline = deadline
         self._before = tuple(before)
         known = {"PATH": f"{path}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.parent), "LC_ALL": "C.UTF-8"}
         self._environment = {**known, **environment}
@@ -57,7 +67,8 @@ class Runner:
         self, argv: Sequence[str], marks: Sequence[Path] = (), at_mark: Callable[[int], None] | None = None
     ) -> Ended:
         """Runs a command to its end. `marks`: FIFOs that it reads in this order; at each, which it waits for,
-        `at_mark` is called with its place. Whatever ends us ends the command with all that it started."""
+        `at_mark` is called with its place. Whatever ends us ends the command with all that it started. Raises
+        ScratchError when it does not end in time."""
         output, errors = self._folder.parent / "output", self._folder.parent / "errors"
         with output.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(
@@ -70,13 +81,17 @@ class Runner:
                 start_new_session=True,  # a group of its own, so that all of it can be ended
                 **self._account.identity,
             )
+            limit = threading.Timer(self._deadline.left(), _end, [process])
+            limit.start()
             try:
                 _attend(process, marks, at_mark)
                 code = process.wait()
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                limit.cancel()
+                _end(process)
                 process.wait()
+        if self._deadline.over:
+            raise ScratchError(f"{argv[0]} did not end in the time there was for all of it (--timeout)")
         with errors.open("rb") as told:
             said = told.read(_MOST_ERROR_BYTES).decode("utf-8", "replace")
         return Ended(code if code >= 0 else 128 - code, _error_line(said) if code else "")
@@ -113,12 +128,17 @@ def _attend(process: subprocess.Popen[bytes], marks: Sequence[Path], at_mark: Ca
                     at_mark(number)
         watcher.join()
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            _end(process)
         watcher.join()
         for descriptor in held:
             os.close(descriptor)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """With all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _error_line(said: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from shutil import chown
+from typing import Any
 
 import pytest
 from preflight_checks.rehearsal import RehearsalCheck
@@ -16,15 +20,20 @@ from preflight.clock import Deadline
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Scripts, SecretRef, SslMode
+from preflight.probe import NoReply
 from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched
+from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
+from preflight.rehearsal.account import site_account
 from preflight.rehearsal.rehearse import announced, rehearse, write_record
+from preflight.rehearsal.work import Runner
+from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.cli.program import BASE, argv, environment
 from tests.sessions.conftest import GENEROUS_SECONDS
-from tests.site.accounts import Account
-from tests.site.asking import database_on, finding, host_on, make_plan, told
+from tests.site.accounts import Account, Accounts
+from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -124,8 +133,10 @@ def objects(run: Run) -> dict[str, Touched]:
     return {f"{each.kind} {each.name}": each for each in run.touched}
 
 
-def make_stage(site: Site, cluster: Cluster, folder: Path, patch: pytest.MonkeyPatch) -> Stage:
-    stage = Stage(site, cluster, site.account("good"), folder)
+def make_stage(
+    site: Site, cluster: Cluster, folder: Path, patch: pytest.MonkeyPatch, account: Account | None = None
+) -> Stage:
+    stage = Stage(site, cluster, account or site.account("good"), folder)
     patch.setenv("RELEASE_PASSWORD", stage.release.password)
     return stage
 
@@ -266,6 +277,43 @@ def test_a_command_is_never_started_with_its_own_arguments(stage: Stage) -> None
     assert rehearsed(plan).scripts == {}
 
 
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [
+        (SessionFailed(NoReply(Reason.CONNECTION_LOST, "db1: the connection was lost", NOW)), SessionFailed),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ScratchError),
+    ],
+    ids=["lost connection", "full disk"],
+)
+def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception, raised: type[Exception]) -> None:
+    mocker.patch.object(Pools, "stream", side_effect=fault)
+    with pytest.raises(raised, match=r"connection was lost|No space left"):
+        rehearsed(stage.plan(GOOD))
+
+
+def test_the_backups_account_is_reached_by_sudo_for_two_programs(
+    site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login, worker = accounts.add("login"), accounts.add("worker")
+    stage = make_stage(site, postgres, tmp_path, monkeypatch, worker)
+    plan = stage.plan({"010_select.sql": "SELEC 1;\n"}, way_back="")
+    saved = replace(plan.backups["orders"], account=Login(worker.name))
+    plan = replace(plan, hosts={"db1": host_on(site.sshd, login)}, backups={"orders": saved})
+    with pytest.raises(ScratchError, match=rf"ALL=\({worker.name}\) NOPASSWD: the full path of pg_dumpall"):
+        rehearsed(plan)
+    programs = [str(postgres.bin / name) for name in ("pg_dump", "pg_dumpall")]
+    accounts.allow_sudo(login, worker.name, programs)
+    assert [run.exit_code for run in tried(plan).runs] == [3]
+
+
+def test_what_does_not_end_in_time_is_ended_with_all_that_it_started(shared_path: Path) -> None:
+    folder = shared_path / "work"
+    folder.mkdir()
+    runner = Runner(site_account(), folder, Deadline(0.2), (), {}, folder)
+    with pytest.raises(ScratchError, match="did not end in the time there was"):
+        runner.run(["sh", "-c", "sleep 600 & wait"])
+
+
 @pytest.fixture
 def plan_file(stage: Stage) -> Path:
     """The same plan as a file, of a script that waits for ever."""
@@ -299,14 +347,13 @@ server = "{saved.server}"
     return plan.path
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, plan_file: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, plan_file: Path) -> None:
     known = environment(RELEASE_PASSWORD=stage.release.password)
     with subprocess.Popen(argv("rehearse", plan_file), stderr=subprocess.PIPE, text=True, env=known) as child:
         assert child.stderr is not None
         said = [line for line in iter(child.stderr.readline, "running orders ...\n") if line]
         assert "rehearse is the one command that writes" in said[0]
-        child.send_signal(number)
+        child.send_signal(signal.SIGINT)
         assert child.wait(GENEROUS_SECONDS) == 130
     assert (left_behind(), plan_file.with_suffix(".rehearsal.json").exists()) == ([], False)
 

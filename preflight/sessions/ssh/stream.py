@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
@@ -25,33 +26,42 @@ def stream(
     """Runs a script of sh; what it prints goes to `take`, from a line on that start-up files of the shell cannot know.
     `secret`: written to its standard input once it runs. Its exit status, and what it said on standard error.
 
-    When we end, its output leads nowhere, and the next thing it writes ends it (SIGPIPE). Raises CannotAsk."""
+    When we end, its output leads nowhere, and the next thing it writes ends it (SIGPIPE). Raises CannotAsk, and what
+    `take` raises."""
     begin = f"begin {secrets.token_hex(16)}\n".encode()
     errors: list[bytes] = []
     reader = threading.Thread(target=_read_errors, args=(channel, errors), daemon=True)
-    try:
+    # One compound command: the shell has read all of it before the secret comes, which is not for the shell.
+    asked = f"{{ printf '%s\\n' '{begin.decode().strip()}'\n(\n{script}\n) || exit $?\nexit 0; }}\n"
+    with _told(deadline):
         channel.settimeout(max(deadline.left(), 0.1))
         channel.exec_command(batch.COMMAND)
         reader.start()
-        # One compound command: the shell has read all of it before the secret comes, which is not for the shell.
-        asked = f"{{ printf '%s\\n' '{begin.decode().strip()}'\n(\n{script}\n) || exit $?\nexit 0; }}\n"
         channel.sendall(asked.encode())
         rest = _after(channel, begin, deadline)
         if secret:
             channel.sendall(secret.encode() + b"\n")
         channel.shutdown_write()
-        while rest:
-            take(rest)
+    while rest:
+        take(rest)
+        with _told(deadline):
             rest = _read(channel, deadline)
-        status = channel.recv_exit_status() if channel.status_event.wait(max(deadline.left(), 0.1)) else -1
-        reader.join(1.0)
+    status = channel.recv_exit_status() if channel.status_event.wait(max(deadline.left(), 0.1)) else -1
+    reader.join(1.0)
+    if status < 0:
+        raise CannotAsk(Reason.CONNECTION_LOST, "the connection was lost before the end")
+    return status, decode(b"".join(errors))
+
+
+@contextmanager
+def _told(deadline: Deadline) -> Iterator[None]:
+    """Errors of the channel as CannotAsk."""
+    try:
+        yield
     except TimeoutError:
         raise CannotAsk(Reason.QUESTION_LIMIT, f"it did not end within {deadline.seconds:.0f} s") from None
     except (OSError, EOFError) as error:
         raise CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost: {error}") from None
-    if status < 0:
-        raise CannotAsk(Reason.CONNECTION_LOST, "the connection was lost before the end")
-    return status, decode(b"".join(errors))
 
 
 def _read(channel: Channel, deadline: Deadline) -> bytes:

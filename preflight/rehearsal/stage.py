@@ -1,0 +1,376 @@
+"""One scratch server, and what runs there: the scripts of one database, their ways back, and the drills."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preflight.clock import Deadline
+from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
+from preflight.plan import Content, Plan, RemotePath, Scripts
+from preflight.plan.command_lines import psql_argv
+from preflight.plan.work import Section, ServerWork, server_work
+from preflight.questions.files import LocalText, Texts, read_manifest
+from preflight.questions.postgres import Identity
+from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run
+from preflight.questions.schema import Schema, SchemaProbe, difference
+from preflight.rehearsal import ScratchError
+from preflight.rehearsal.account import Account, new_folder, new_memory_folder
+from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
+from preflight.rehearsal.server import ScratchServer, find_programs, no_route
+from preflight.rehearsal.witness import Observation, Witness
+from preflight.rehearsal.work import FLUSH, Runner, went_on
+from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
+from preflight.wording import visible
+
+if TYPE_CHECKING:
+    import psycopg
+
+_FLUSH = "flush.sql"
+_LEAST_MEMORY_BYTES = 512 * 1024 * 1024
+_UNPACKED = 20
+"""How many times its archive a database takes at most, with its indexes and a second copy."""
+_OLDEST = 15
+"""Major version of the scratch server: older ones do not count changed rows between two scripts."""
+_KEPT_SETTINGS = (
+    *("TimeZone", "DateStyle", "IntervalStyle", "bytea_output", "check_function_bodies", "default_text_search_config"),
+    *("default_transaction_isolation", "lock_timeout", "search_path", "standard_conforming_strings"),
+    "statement_timeout",
+)
+"""What of the real server's configuration file changes what scripts do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """One database of the plan, as a session of its role sees it."""
+
+    identity: Identity
+    system_identifier: str
+    """Empty where the role may not see it."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those that the scratch server is to have too: role and database bring their own."""
+        told = self.identity.settings
+        sources = {name: told.get(name, "source") for name in _KEPT_SETTINGS}
+        found = {name: told.get(name) or "" for name, source in sources.items() if source == "configuration file"}
+        return {name: value + (told.get(name, "unit") or "") for name, value in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    database: RehearsedDatabase
+    scripts: Mapping[str, RehearsedEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """One entry with its sealed files, copied for the rehearsal."""
+
+    entry: Scripts
+    work: ServerWork
+    """At the scratch server."""
+    line: tuple[str, ...]
+    """As it is declared."""
+    files: Mapping[str, str]
+    scripts: SealedScripts
+    runner: Runner
+
+
+class Stage:
+    """One scratch server, and what runs there."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        entries: Sequence[Scripts],
+        account: Account,
+        real: RealServer,
+        deadline: Deadline,
+        say: Callable[[str], None],
+        stack: ExitStack,
+    ) -> None:
+        """Whatever it makes is gone when the stack is left."""
+        self._plan, self._entries, self._account, self._real, self._say = plan, entries, account, real, say
+        self._stack, self._deadline = stack, deadline
+        self._folder = self._private(new_folder(account))
+        self._server: ScratchServer | None = None
+        self._database = work_of(plan, entries[0]).database.dbname
+        self._before = no_route()
+
+    @property
+    def source(self) -> ServerWork:
+        work = work_of(self._plan, self._entries[0])
+        return planned_source(self._plan, work.database.id, work)
+
+    def _private(self, folder: Path) -> Path:
+        """A folder in it that the account alone can enter."""
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        private = folder / "private"
+        private.mkdir(mode=0o700)
+        self._account.give(private)
+        return private
+
+    def rehearse(self, source: Source) -> Tried:
+        content = self._plan.rehearsal.content
+        self._say(f"fetching the {'backup' if content is Content.RESTORE else 'schema'} of {self._database} ...")
+        archive = source.fetch(content, self._folder)
+        memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
+        server = self._start(self._private(memory) if memory else self._folder)
+        contents = Contents.of(server, archive)
+        self._say(f"filling PostgreSQL {version_text(server.version_num)} on this machine ...")
+        make_roles(server, archive)
+        make_database(server, self._database, archive, contents, schema_only=True)
+        sealed = [self._sealed(server, entry) for entry in self._entries]
+        server.keep()
+        if archive.content is Content.RESTORE:
+            server.query(f'DROP DATABASE "{self._database}"')
+            make_database(server, self._database, archive, contents, schema_only=False)
+        tried = self._run_all(server, archive, contents, sealed)
+        done = [each for each in sealed if all(not run.exit_code for run in tried.scripts[each.entry.id].runs)]
+        if len(done) < len(sealed):
+            return tried
+        drills = self._drill_all(server, sealed)
+        scripts = {name: replace(entry, drills=drills[name]) for name, entry in tried.scripts.items()}
+        return replace(tried, scripts=scripts)
+
+    def _start(self, folder: Path) -> ScratchServer:
+        """Raises ScratchError, also where it could be taken for a server of the plan."""
+        programs = self._plan.rehearsal.programs or find_programs(self._real.identity.version_num // 10_000)
+        self._server = server = ScratchServer(
+            programs,
+            folder / "server",
+            folder / "s",
+            self._account,
+            settings=self._real.settings,
+            before=self._before,
+        )
+        self._stack.callback(server.stop)
+        if server.version_num < _OLDEST * 10_000:
+            raise ScratchError(
+                f"{programs} is PostgreSQL {version_text(server.version_num)}: a rehearsal needs {_OLDEST}"
+            )
+        identifier = server.query("SELECT system_identifier FROM pg_control_system()")
+        if identifier in {
+            self._real.system_identifier,
+            *(each.system_identifier for each in self._plan.sealed.values()),
+        }:
+            raise ScratchError("the scratch server has the system identifier of a server of the plan")
+        return server
+
+    def _sealed(self, server: ScratchServer, entry: Scripts) -> _Sealed:
+        """Raises ScratchError for files that are not as they were sealed."""
+        work = work_of(self._plan, entry)
+        folder = self._folder / "work" / entry.id
+        files = _copy_sealed(entry, folder, self._account)
+        texts, unread = read_scripts(folder, Deadline(60.0))
+        scripts = sealed_scripts(entry, files, "", Texts(texts, unread))
+        line = entry.rehearse_command or psql_argv(entry, work, scripts.order.forward)
+        there = replace(work, server=f"{server.sockets}:{server.port}")
+        known = {"PGHOST": str(server.sockets), "PGPORT": str(server.port), "PGUSER": work.login}
+        environment = {**known, "PGDATABASE": self._database} if entry.command else {}
+        runner = Runner(self._account, folder, self._deadline, self._before, environment, server.programs)
+        return _Sealed(entry, there, line, files, scripts, runner)
+
+    def _run_all(self, server: ScratchServer, archive: Archive, contents: Contents, sealed: Sequence[_Sealed]) -> Tried:
+        """All scripts, then all ways back, the last entry's first."""
+        tried: dict[str, RehearsedEntry] = {}
+        with server.connect(self._database) as connection:
+            witness = Witness(connection)
+            size_bytes = witness.database_bytes
+            first = last = witness.look()
+            begun: dict[str, Observation] = {}
+            for each in sealed:
+                begun[each.entry.id] = last
+                self._say(f"running {each.entry.id} ...")
+                runs, after = self._forward(server, witness, each, last)
+                tried[each.entry.id] = RehearsedEntry(
+                    database=each.entry.database,
+                    files=each.files,
+                    line=each.line,
+                    runs=runs,
+                    changes=_told(last.schema, after.schema),
+                )
+                last = after
+                if any(run.exit_code for run in runs):
+                    break
+            else:
+                at = last
+                for each in reversed(sealed):
+                    runs, at = self._back(witness, each, begun[each.entry.id], at, with_rows=bool(archive.backup))
+                    entry = tried[each.entry.id]
+                    left = _told(begun[each.entry.id].schema, at.schema) if runs else ""
+                    tried[each.entry.id] = replace(entry, runs=(*entry.runs, *runs), left=left)
+        identity = self._real.identity
+        database = RehearsedDatabase(
+            content=archive.content,
+            backup=archive.backup,
+            size_bytes=size_bytes,
+            version_num=server.version_num,
+            server_version_num=identity.version_num,
+            system_identifier=self._real.system_identifier,
+            schema_before=first.schema.sha256,
+            schema_after=last.schema.sha256,
+            changes=difference(first.schema, last.schema),
+            missing_extensions=contents.missing_extensions,
+        )
+        missing = {each.entry.id: each for each in sealed if each.entry.id not in tried}
+        tried |= {
+            name: RehearsedEntry(database=each.entry.database, files=each.files, line=each.line)
+            for name, each in missing.items()
+        }
+        return Tried(database, tried)
+
+    def _forward(
+        self, server: ScratchServer, witness: Witness, each: _Sealed, before: Observation
+    ) -> tuple[tuple[Run, ...], Observation]:
+        names = (each.entry.rehearse_command[0],) if each.entry.command else each.scripts.order.forward
+        looks = [before]
+        marks = self._marks(len(names) - 1)
+        argv = list(each.entry.rehearse_command) or _psql(server, each, names, marks)
+        ended = each.runner.run(argv, marks, lambda _: looks.append(witness.look(looks[-1])))
+        rolled_back = witness.rolled_back()
+        looks.append(witness.look(looks[-1]))
+        runs = []
+        for number, (name, one, other) in enumerate(zip(names, looks, looks[1:], strict=False)):
+            is_last = number == len(looks) - 2
+            run = _run(witness, name, one, other)
+            if is_last:
+                run = replace(run, exit_code=ended.code, said=ended.said, rolled_back=0 if ended.code else rolled_back)
+            runs.append(run)
+        return tuple(runs), looks[-1]
+
+    def _back(
+        self, witness: Witness, each: _Sealed, begun: Observation, at: Observation, *, with_rows: bool
+    ) -> tuple[tuple[Run, ...], Observation]:
+        """The ways back of one entry, the last script's first, up to the first that fails."""
+        assert self._server is not None  # noqa: S101 - it was started before anything ran there
+        runs: list[Run] = []
+        for name in reversed(() if each.entry.command else each.scripts.order.back):
+            ended = each.runner.run(_psql(self._server, each, (name,), ()))
+            rolled_back = witness.rolled_back()
+            after = witness.look(at)
+            run = replace(
+                _run(witness, name, at, after), way_back=True, exit_code=ended.code, said=ended.said, changes=""
+            )
+            runs.append(replace(run, rolled_back=0 if ended.code else rolled_back))
+            at = after
+            if ended.code:
+                break
+        if runs and with_rows:
+            runs[-1] = replace(runs[-1], rows_lost=tuple(witness.rows_lost(begun, at)))
+        return tuple(runs), at
+
+    def _drill_all(self, server: ScratchServer, sealed: Sequence[_Sealed]) -> dict[str, tuple[Drill, ...]]:
+        """Each script of each entry with a broken statement put first in it, on an untouched copy of the schema in
+        which the entries before it ran."""
+        drills = {}
+        for number, each in enumerate(sealed):
+            self._say(f"drilling {each.entry.id} ...")
+            server.put_back()
+            before = self._schema(server)
+            drills[each.entry.id] = tuple(
+                self._drill(server, each, name, before) for name in each.scripts.order.forward
+            )
+            if number + 1 < len(sealed):
+                each.runner.run(self._argv(server, each))
+                server.keep()
+        return drills
+
+    def _drill(self, server: ScratchServer, each: _Sealed, name: str, before: Schema) -> Drill:
+        """It leaves the server as it was."""
+        if each.entry.command:
+            server.query(f"ALTER DATABASE \"{self._database}\" SET log_statement = 'all'")
+        at = server.log.stat().st_size
+        with each.runner.broken(name):
+            ended = each.runner.run(self._argv(server, each))
+        with server.log.open("rb") as log:
+            log.seek(at)
+            further = went_on(log.read().decode("utf-8", "replace"))
+        kept = _told(before, self._schema(server))
+        server.put_back()
+        return Drill(script=name, exit_code=ended.code, said=ended.said, kept=kept, went_on=further)
+
+    def _argv(self, server: ScratchServer, each: _Sealed) -> list[str]:
+        return list(each.entry.rehearse_command) or _psql(server, each, each.scripts.order.forward, ())
+
+    def _schema(self, server: ScratchServer) -> Schema:
+        with server.connect(self._database) as connection:
+            return read_schema(connection)
+
+    def _marks(self, number: int) -> list[Path]:
+        found = [self._folder / f"mark{place}" for place in range(number)]
+        for mark in found:
+            mark.unlink(missing_ok=True)
+            os.mkfifo(mark, 0o644)
+        (self._folder / _FLUSH).write_text(FLUSH)
+        return found
+
+
+def read_schema(connection: psycopg.Connection[Any]) -> Schema:
+    """Raises Unreadable and psycopg.Error."""
+    row = connection.execute(SchemaProbe.text.encode()).fetchone()
+    return Schema.parse(row[0] if row else "")
+
+
+def _psql(server: ScratchServer, each: _Sealed, names: Sequence[str], marks: Sequence[Path]) -> list[str]:
+    """The declared line with this machine's psql, at the scratch server, without the log; between two scripts psql
+    reads a mark."""
+    entry = replace(each.entry, program=str(server.programs / "psql"), log=RemotePath(""))
+    words = list(psql_argv(entry, each.work, ()))
+    for number, name in enumerate(names):
+        words += ["-f", name]
+        if number < len(marks):
+            words += ["-f", str(marks[number].with_name(_FLUSH)), "-f", str(marks[number])]
+    return words
+
+
+def _run(witness: Witness, name: str, before: Observation, after: Observation) -> Run:
+    return Run(
+        script=name,
+        seconds=round((after.at - before.until).total_seconds(), 3),
+        wal_bytes=after.wal - before.wal,
+        exit_code=0,
+        changes=_told(before.schema, after.schema),
+        touched=witness.touched(before, after),
+    )
+
+
+def _told(before: Schema, after: Schema) -> str:
+    return "\n".join(difference(before, after).values())
+
+
+def version_text(number: int) -> str:
+    return f"{number // 10_000}.{number % 10_000}"
+
+
+def work_of(plan: Plan, entry: Scripts) -> ServerWork:
+    return next(each for each in server_work(plan) if each.section is Section.SCRIPTS and each.id == entry.id)
+
+
+def _copy_sealed(entry: Scripts, folder: Path, account: Account) -> Mapping[str, str]:
+    """Copies every sealed file; SHA-256 by path. Raises ScratchError for one that is not as it was sealed."""
+    try:
+        content = read_text(entry.manifest)
+    except (Problem, TooMuchToRead, OSError) as error:
+        raise ScratchError(f"{entry.id} is not sealed: {entry.manifest}: {error}") from None
+    files, problem = read_manifest(LocalText(content.decode("utf-8", "replace")))
+    if problem:
+        raise ScratchError(f"{entry.id} is not sealed: {problem}")
+    for name, sealed in files.items():
+        source, target = entry.approved / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if sha256(source.read_bytes()) != sealed:
+                raise ScratchError(f"{visible(str(source))} is not as it was sealed: seal {entry.id} again")
+            shutil.copy(source, target)
+        except OSError as error:
+            raise ScratchError(f"{visible(str(source))}: {error.strerror}") from None
+    for path in (folder, *folder.rglob("*")):
+        account.give(path)
+    return files
