@@ -10,7 +10,7 @@ from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.cures import hidden_from
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.questions.dump_rights import MOST_FOUND, DumpRights, DumpRightsProbe, Kind
-from preflight.questions.sql import membership_grant, quote_identifier, quote_literal
+from preflight.questions.sql import inheriting_grant, quote_identifier, quote_literal
 from preflight.wording import MOST_NAMED, counted
 
 _AT_ONCE = "at once and leaves an empty file"
@@ -89,7 +89,7 @@ class BackupRights(Check):
             return hidden_from(work.database, rights.hidden, f"what {work.login} may read")
         if work.replicates:
             return Judgement.of([passed("a base backup reads files, not tables"), *_left_out(work, rights)])
-        if rights.superuser is None:
+        if not (rights.count(Kind.ROLE) or rights.count(Kind.SUPERUSER)):
             return unknown(
                 f"the role {work.login} is not there",
                 expected=f"a role that {work.table} names",
@@ -108,27 +108,27 @@ def _may_not_read(work: PlannedBackup, rights: DumpRights) -> Iterator[Judgement
             f"pg_dump as {work.login} fails {fault.fails}: no {fault.lacks} for {where}",
             f"{work.login} may read everything that is dumped",
             _some(rights, kind),
-            work.database.on_primary(_cure(kind, work.login, names, total)),
+            work.database.on_primary(_cure(kind, work.login, rights.names[Kind.ROLE][0], names, total)),
         )
     if not faults:
         yield passed(f"{work.login} may read {counted(rights.count(Kind.SAVED), 'table')} and all else that is dumped")
 
 
-def _cure(kind: Kind, login: str, names: Sequence[str], total: int) -> str:
+def _cure(kind: Kind, login: str, inherits: str, names: Sequence[str], total: int) -> str:
     """For a superuser, or the owner of what is named."""
     fault, role = _FAULTS[kind], quote_identifier(login)
     if total <= MOST_FOUND or kind is Kind.ROW_SECURITY:
         return fault.cure.format(names=", ".join(names), role=role)
     if kind is Kind.LARGE_OBJECT:
         return _EACH_LARGE_OBJECT.format(role=quote_literal(login))
-    return f"{membership_grant('pg_read_all_data', login)};"
+    return inheriting_grant("pg_read_all_data", login, inherits)
 
 
 def _left_out(work: PlannedBackup, rights: DumpRights) -> Iterator[Judgement]:
     """Without an error."""
     kinds = [Kind.UNLOGGED] if work.replicates or rights.count(Kind.REPLICA) else []
     if not work.replicates:
-        kinds += [Kind.FOREIGN, Kind.EXTENSION, *([] if rights.superuser else [Kind.SUBSCRIPTION])]
+        kinds += [Kind.FOREIGN, Kind.EXTENSION, *([] if rights.count(Kind.SUPERUSER) else [Kind.SUBSCRIPTION])]
     for kind in kinds:
         if total := rights.count(kind):
             what = "" if kind is Kind.SUBSCRIPTION else "the rows of "

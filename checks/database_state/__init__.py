@@ -65,7 +65,7 @@ class DatabaseState(Check):
     title = "the database is in a state in which the work can begin"
     verifies = ANY_STATE
     sections = ("databases",)
-    needs = "CONNECT, and membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
+    needs = "CONNECT, PostgreSQL 13 or newer, membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
     cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
     Settings = DatabaseStateSettings
     judges_no_reply = frozenset({"activity", "state"})
@@ -167,4 +167,5 @@ class DatabaseState(Check):
                     expected="no session holds a lock on them",
                     actual=objects.not_told,
                     remedy=f"run: {self.plan.rehearse_command}; or name them: `touches` of [scripts.{entry}]",
+                    behind=f"script-rights {entry}: what its scripts touch is not told",
                 )

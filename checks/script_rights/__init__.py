@@ -91,7 +91,9 @@ class ScriptRights(Check):
     def _judge(self, work: ServerWork, touched: TouchedObjects, role: Lack, rights: WorkRights) -> Iterator[Judgement]:
         lacking = [each for each in rights.lacks if each.lacks in WORDS and not _was_rehearsed(each, touched)]
         points = [_judge_lack(work, touched, role, each) for each in grouped(lacking, _place).values()]
-        points += [_fits_nothing(work, each) for each in rights.lacks if each.lacks is Lacks.NOTHING]
+        unfit = [each for each in rights.lacks if each.lacks is Lacks.NOTHING]
+        fits = bool(touched.seen) or len(unfit) < len(touched.altered)
+        points += [_fits_nothing(work, each, others_fit=fits) for each in unfit]
         if others := needs_of(touched).others:
             points.append(_of_other_kinds(work, touched, others))
         said, keys = self.plan.scripts[work.id].rights_shown, ("scripts", work.id, "rights_shown")
@@ -128,20 +130,17 @@ def _judge_lack(work: ServerWork, touched: TouchedObjects, role: Lack, lacking: 
     return unknown(summary, expected=expected, actual=actual, remedy=remedy.removesuffix(";"))
 
 
-def _fits_nothing(work: ServerWork, lack: Lack) -> Judgement:
+def _fits_nothing(work: ServerWork, lack: Lack, *, others_fit: bool) -> Judgement:
+    """A pattern of the plan: a slip of the pen, or what the scripts make. `others_fit`: something of what the scripts
+    touch is known besides."""
     key = "touches" if lack.right == OWNER else "privileges"
+    summary, remedy = f"nothing in {work.dbname} is called {lack.name}", f"correct `{key}` of {work.table}"
+    expected = f"what `{key}` of {work.table} names"
     if key == "privileges":
-        return work.failed(
-            f"nothing in {work.dbname} is called {lack.name}",
-            f"a table or a sequence that `privileges` of {work.table} names",
-            "no such object",
-            f"correct `privileges` of {work.table}",
-        )
-    return warned(
-        f"nothing in {work.dbname} is called {lack.name} yet",
-        expected=f"what `touches` of {work.table} names, or a name that the scripts make",
-        actual="no such object",
-        remedy=f"where the scripts do not make it, correct `touches` of {work.table}",
+        return work.failed(summary, expected, "no such object", remedy)
+    remedy = f"where the scripts do not make it, {remedy}"
+    return (warned if others_fit else unknown)(
+        f"{summary} yet", expected=f"{expected}, or the scripts make", actual="no such object", remedy=remedy
     )
 
 

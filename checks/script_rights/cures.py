@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preflight.plan.work import ServerWork
-from preflight.questions.sql import quote_identifier
-from preflight.questions.work_rights import BY_MEMBERSHIP, NOINHERIT, Lack, Lacks
+from preflight.questions.sql import inheriting_grant, quote_identifier
+from preflight.questions.work_rights import Lack, Lacks
 from preflight.wording import counted
 
 WORDS = {
@@ -68,14 +68,10 @@ def cure(work: ServerWork, role: Lack, lacking: Sequence[Lack]) -> str:
 
 
 def _of_ownership(role: Lack, lacking: Sequence[Lack]) -> str:
-    """By membership in the owner; nobody is made a member of a superuser."""
-    first, name, owner = lacking[0], quote_identifier(role.name), quote_identifier(lacking[0].owner)
-    if first.owner_is_superuser:
-        moved = [each for each in lacking if each.kind != "extension"]
-        kept = [f"have {first.owner} run what alters {each.name}" for each in lacking if each.kind == "extension"]
-        return " ".join([f"ALTER {each.kind.upper()} {each.name} OWNER TO {name};" for each in moved] + kept)
-    if role.right == BY_MEMBERSHIP:
-        return f"GRANT {owner} TO {name} WITH INHERIT TRUE;"
-    joined = "" if first.member else f"GRANT {owner} TO {name};"
-    inherits = f"ALTER ROLE {name} INHERIT;" if role.right == NOINHERIT else ""
-    return " ".join(filter(None, (joined, inherits)))
+    """By membership in the owner, or by another owner."""
+    first, name = lacking[0], quote_identifier(role.name)
+    if first.takes_members:
+        return inheriting_grant(first.owner, role.name, role.right, member=first.member)
+    moved = [each for each in lacking if each.kind != "extension"]
+    kept = [f"have {first.owner} run what alters {each.name}" for each in lacking if each.kind == "extension"]
+    return " ".join([f"ALTER {each.kind.upper()} {each.name} OWNER TO {name};" for each in moved] + kept)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from preflight.plan.release_plan import grouped
 from preflight.probe import Family, Reply
 from preflight.questions.fields import Count, hidden_catalogue, read_rows
-from preflight.questions.sql import SqlProbe, quote_literal
+from preflight.questions.sql import INHERITS, SqlProbe, quote_literal
 
 MOST_FOUND = 20
 """Objects of each kind that are named; all are counted."""
@@ -23,8 +23,10 @@ _SEQUENCES_BY_OID = 180000
 class Kind(StrEnum):
     """What a row tells of the objects it counts."""
 
+    SUPERUSER = "superuser"
+    """The role itself, or"""
     ROLE = "role"
-    """The role itself, where it may do everything: a superuser."""
+    """the role that is none, named by what `INHERITS` tells of it."""
     SAVED = "saved"
     """Tables whose rows pg_dump copies."""
     SCHEMA = "schema"
@@ -74,12 +76,6 @@ class DumpRights:
     def count(self, kind: Kind) -> int:
         return self.totals.get(kind, 0)
 
-    @property
-    def superuser(self) -> bool | None:
-        """None where there is no such role."""
-        role = self.names.get(Kind.ROLE)
-        return role[0] == "true" if role else None
-
 
 @dataclass(frozen=True)
 class DumpRightsProbe(SqlProbe[DumpRights]):
@@ -90,7 +86,7 @@ class DumpRightsProbe(SqlProbe[DumpRights]):
 
     def ask(self) -> str:
         # The name of the role is quoted as a literal; everything else is fixed text.
-        return _SQL.format(role=quote_literal(self.role), by_oid=_SEQUENCES_BY_OID, most=MOST_FOUND)
+        return _SQL.format(role=quote_literal(self.role), by_oid=_SEQUENCES_BY_OID, inherits=INHERITS, most=MOST_FOUND)
 
     def read(self, reply: Reply) -> DumpRights:
         if hidden := hidden_catalogue(reply):
@@ -102,7 +98,7 @@ class DumpRightsProbe(SqlProbe[DumpRights]):
 
 
 _SQL = """\
-WITH role AS (SELECT oid, rolsuper, rolsuper OR rolbypassrls AS bypasses FROM pg_roles
+WITH role AS (SELECT oid, rolsuper, {inherits} AS inherits, rolsuper OR rolbypassrls AS bypasses FROM pg_roles
   WHERE rolname = {role}),
 relations AS (
   SELECT c.oid, c.relkind, c.relpersistence, c.relowner, c.relnamespace, format('%I.%I', n.nspname, c.relname) AS name,
@@ -113,7 +109,7 @@ relations AS (
 saved AS (SELECT r.* FROM relations r LEFT JOIN pg_extension e ON e.oid = r.extension
   WHERE r.relkind <> 'f' AND (r.extension IS NULL OR r.oid = ANY (e.extconfig))),
 found AS (
-  SELECT 'role' AS kind, rolsuper::text AS name FROM role
+  SELECT CASE WHEN rolsuper THEN 'superuser' ELSE 'role' END AS kind, inherits AS name FROM role
   UNION ALL SELECT 'saved', name FROM saved WHERE relkind = 'r'
   UNION ALL SELECT 'schema', quote_ident(n.nspname) FROM pg_namespace n, role
     WHERE NOT has_schema_privilege(role.oid, n.oid, 'USAGE') AND n.oid IN (SELECT relnamespace FROM saved

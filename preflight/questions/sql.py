@@ -93,9 +93,27 @@ def always_quoted(name: str) -> str:
     return '"' + _without_nul(name).replace('"', '""') + '"'
 
 
-def membership_grant(predefined: str, role: str) -> str:
-    """What makes `role` a member of one of PostgreSQL's predefined roles."""
-    return f"GRANT {predefined} TO {quote_identifier(role)}"
+def membership_grant(group: str, role: str) -> str:
+    """What makes `role` a member of another one, as of PostgreSQL's predefined roles."""
+    return f"GRANT {quote_identifier(group)} TO {quote_identifier(role)}"
+
+
+BY_MEMBERSHIP, NOINHERIT = "BY MEMBERSHIP", "NOINHERIT"
+INHERITS = f"""\
+CASE WHEN current_setting('server_version_num')::int >= 160000 THEN '{BY_MEMBERSHIP}'
+      WHEN rolinherit THEN 'INHERIT' ELSE '{NOINHERIT}' END"""
+"""The SQL expression, over pg_roles, that tells what decides whether a role has the rights of those it is a member of:
+each membership for itself, since PostgreSQL 16; before, an attribute of the role."""
+
+
+def inheriting_grant(owner: str, role: str, inherits: str, *, member: bool = False) -> str:
+    """Statements that give `role` the rights of `owner`. `inherits`: what `INHERITS` tells of it. `member`: it is one
+    already, as far as that goes."""
+    name = quote_identifier(role)
+    if inherits == BY_MEMBERSHIP:
+        return f"GRANT {quote_identifier(owner)} TO {name} WITH INHERIT TRUE;"
+    granted = [] if member else [f"{membership_grant(owner, role)};"]
+    return " ".join([*granted, *([f"ALTER ROLE {name} INHERIT;"] if inherits == NOINHERIT else [])])
 
 
 def quote_literal(value: str) -> str:

@@ -9,15 +9,12 @@ from enum import StrEnum
 
 from preflight.probe import Family, Reply
 from preflight.questions.fields import Count, hidden_catalogue, read_rows
-from preflight.questions.sql import SqlProbe, array_of, as_regular_expression, quote_literal
+from preflight.questions.sql import INHERITS, SqlProbe, array_of, as_regular_expression, quote_literal
 
 MOST_FOUND = 20
 """Objects of one owner that lack one right and are named; all are counted."""
 OWNER = "OWNER"
 """What is wanted of an object that is altered or dropped; where it is not there: CREATE on its schema."""
-BY_MEMBERSHIP, NOINHERIT = "BY MEMBERSHIP", "NOINHERIT"
-"""What decides whether the role has the rights of those it is a member of: each membership for itself, since
-PostgreSQL 16; before, an attribute of the role."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,7 +72,9 @@ class Lack:
     name: str
     """Quoted as SQL wants it; a pattern of the plan as it was asked."""
     owner: str
-    owner_is_superuser: bool
+    takes_members: bool
+    """False for an owner that nobody is to be, or can be, made a member of: a superuser, one of PostgreSQL's own roles,
+    and a member of the role itself."""
     member: bool
     """The role may become the owner by SET ROLE."""
     certain: bool
@@ -117,6 +116,7 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
             wanted=wanted,
             schemas=array_of(self.schemas),
             extensions=array_of(self.extensions),
+            inherits=INHERITS,
             most=MOST_FOUND,
         )
 
@@ -127,8 +127,12 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
 
 
 _SQL = """\
-WITH role AS (SELECT oid, rolname, rolsuper, rolinherit, rolsuper OR rolbypassrls AS bypasses
+WITH role AS (SELECT oid, rolname, rolsuper, {inherits} AS inherits,
+    rolsuper OR rolbypassrls AS bypasses
   FROM pg_roles WHERE rolname = {role}),
+owners AS (SELECT o.oid, o.rolname,
+    NOT (o.rolsuper OR o.rolname ~ '^pg_' OR pg_has_role(o.oid, role.oid, 'MEMBER')) AS takes_members
+  FROM pg_roles o, role),
 wanted ("right", name, pattern, expression, certain) AS ({wanted}),
 schemas AS (
   SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
@@ -171,13 +175,12 @@ used AS (
   UNION SELECT schema, true FROM absent UNION SELECT schema, true FROM declared),
 acting AS (
   SELECT oid, has_database_privilege(oid, current_database(), 'CREATE') AS may_create FROM (
-    SELECT oid FROM role UNION SELECT m.owner FROM matched m JOIN pg_roles o ON o.oid = m.owner
-    WHERE m."right" = 'OWNER' AND m.certain AND NOT o.rolsuper) a),
+    SELECT oid FROM role UNION SELECT m.owner FROM matched m JOIN owners o ON o.oid = m.owner
+    WHERE m."right" = 'OWNER' AND m.certain AND o.takes_members) a),
 tables AS (SELECT m.*, r.relrowsecurity, r.relforcerowsecurity FROM matched m JOIN relations r ON r.oid = m.oid
   WHERE m."right" <> 'OWNER' AND m.relkind <> 'c'),
 lacking ("lacks", "right", kind, name, owner, certain) AS (
-  SELECT 'role', CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'BY MEMBERSHIP'
-      WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,
+  SELECT 'role', inherits,
     CASE WHEN rolsuper THEN 'superuser' ELSE 'role' END, rolname::text, oid, true FROM role
   UNION ALL SELECT DISTINCT 'owner', '', m.kind, m.shown, m.owner, m.certain FROM matched m, role
     WHERE m."right" = 'OWNER' AND NOT pg_has_role(role.oid, m.owner, 'USAGE')
@@ -233,8 +236,8 @@ lacking ("lacks", "right", kind, name, owner, certain) AS (
 placed AS (SELECT l.*, CASE "lacks" WHEN 'privilege' THEN kind END AS place FROM lacking l),
 numbered AS (SELECT p.*, count(*) OVER (PARTITION BY "lacks", "right", owner, certain, place) AS total,
   row_number() OVER (PARTITION BY "lacks", "right", owner, certain, place ORDER BY kind, name) AS number FROM placed p)
-SELECT "lacks", "right", n.kind, n.name, o.rolname::text AS owner, o.rolsuper::text AS owner_is_superuser,
+SELECT "lacks", "right", n.kind, n.name, o.rolname::text AS owner, o.takes_members::text AS takes_members,
   pg_has_role(role.oid, n.owner, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER'
     ELSE 'SET' END)::text AS member, n.certain::text AS certain, n.total::text AS total
-FROM numbered n JOIN pg_roles o ON o.oid = n.owner, role
+FROM numbered n JOIN owners o ON o.oid = n.owner, role
 WHERE number <= {most} ORDER BY "lacks", "right", owner, number"""

@@ -278,7 +278,10 @@ def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
                 f"{' or '.join(entry.touches) or 'otherwise'} belongs to it, or to a role whose rights it inherits."
             )
             opened = work.login in dumping
-            grants = () if work.login == "postgres" else tuple(_for_scripts(entry, work.login, opened=opened))
+            temporary = (
+                f"GRANT TEMPORARY ON DATABASE {quote_identifier(work.dbname)} TO {quote_identifier(work.login)};"
+            )
+            grants = (temporary, *_for_scripts(entry, work.login, opened=opened)) if work.login != "postgres" else ()
             yield Requirement(database.owner, text, ("script-rights",), "sql", grants)
 
 
@@ -330,6 +333,10 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
         yield f"{membership_grant('pg_read_all_settings', role)};"
     if role == database.user:  # what other sessions do; for a base backup, the size of every tablespace
         yield f"{membership_grant('pg_read_all_stats', role)};"
+    if role == database.user and database.migration and database.migration.table:
+        schema, _, table = database.migration.table.partition(".")
+        yield f"GRANT USAGE ON SCHEMA {quote_identifier(schema)} TO {quote_identifier(role)};"
+        yield f"GRANT SELECT ON {quote_identifier(schema)}.{quote_identifier(table)} TO {quote_identifier(role)};"
 
 
 def _network(plan: Plan) -> Iterator[Requirement]:

@@ -18,9 +18,10 @@ def judged(
     *, database: Database = ORDERS, superuser: bool = False, entry: object = None, hidden: str = "", **found: int
 ) -> Judgement:
     """`found`: how many of each kind, by the name of its member."""
-    totals = {Kind[name]: total for name, total in {"ROLE": 1, "SAVED": 3, **found}.items()}
+    role = {"SUPERUSER" if superuser else "ROLE": 1}
+    totals = {Kind[name]: total for name, total in {**role, "SAVED": 3, **found}.items()}
     names = {kind: [f"x.t{n}" for n in range(min(total, 20))] for kind, total in totals.items()}
-    names[Kind.ROLE] = [str(superuser).lower()] * totals[Kind.ROLE]
+    names[Kind.ROLE] = ["INHERIT"]
     plan = toy_plan(databases=[database], backups=[Backup(**{**BACKUP, **(entry or {})})])  # type: ignore[arg-type, dict-item]
     check = BackupRights(plan, MOMENT)
     (subject,) = check.subjects()

@@ -15,7 +15,8 @@ from preflight.plan import Account, Database, RemotePath, Role, Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText
 from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched
-from preflight.questions.work_rights import BY_MEMBERSHIP, NOINHERIT, OWNER, Lack, Lacks, Wanted, WorkRights
+from preflight.questions.sql import BY_MEMBERSHIP, NOINHERIT
+from preflight.questions.work_rights import OWNER, Lack, Lacks, Wanted, WorkRights
 from tests.toy import MOMENT, toy_plan
 
 SEALED = LocalText(f"{'a' * 64}  010.sql\n")
@@ -29,7 +30,7 @@ def rehearsed(*touched: Touched) -> Rehearsed:
 
 
 def lack(lacks: Lacks, name: str = "app.t", **more: Any) -> Lack:
-    of = {"right": "", "kind": "table", "owner": "app_owner", "owner_is_superuser": False, "member": False}
+    of = {"right": "", "kind": "table", "owner": "app_owner", "takes_members": True, "member": False}
     return Lack(**{"lacks": lacks, "name": name, **of, "certain": True, "total": 1, **more})
 
 
@@ -70,7 +71,7 @@ def test_a_role_that_lacks_nothing_passes_and_says_who_told() -> None:
         (role(), {}, "GRANT app_owner TO release;"),
         (role(NOINHERIT), {}, "GRANT app_owner TO release; ALTER ROLE release INHERIT;"),
         (role(BY_MEMBERSHIP), {}, "GRANT app_owner TO release WITH INHERIT TRUE;"),
-        (role(), {"owner": "postgres", "owner_is_superuser": True}, "ALTER TABLE app.t OWNER TO release;"),
+        (role(), {"owner": "postgres", "takes_members": False}, "ALTER TABLE app.t OWNER TO release;"),
     ],
 )
 def test_ownership_is_cured_by_membership_but_never_in_a_superuser(of: Lack, more: dict[str, Any], cure: str) -> None:
@@ -79,7 +80,7 @@ def test_ownership_is_cured_by_membership_but_never_in_a_superuser(of: Lack, mor
 
 
 def test_an_extension_of_a_superuser_is_altered_by_it() -> None:
-    found = judged(lack(Lacks.OWNER, "vector", kind="extension", owner="postgres", owner_is_superuser=True))
+    found = judged(lack(Lacks.OWNER, "vector", kind="extension", owner="postgres", takes_members=False))
     assert (found.status, found.remedy) == (Status.FAIL, "have postgres run what alters vector")
 
 

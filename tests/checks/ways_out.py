@@ -17,7 +17,6 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
-from preflight.check import Expect
 from preflight.finding import Judgement
 from preflight.plan import (
     Account,
@@ -58,7 +57,7 @@ from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
-from preflight.questions.work_rights import Lacks
+from preflight.questions.work_rights import OWNER, Lacks
 from preflight.questions.work_start import LoginRefusal, ServerLogin
 from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
@@ -109,10 +108,10 @@ class Way:
 def app(
     *, headers: Mapping[str, str] | None = None, body: str = '{"version": "4.1"}', verified: bool = True, **more: Any
 ) -> Judgement:
-    """app1, which answers over HTTPS. `lost`: instead of its answer; `expect`: as `verify` wants it."""
-    lost, expect = more.pop("lost", None), more.pop("expect", None)
-    plan = app_health.plan_of(Endpoint(**{"url": "https://app1/health", "version": "version", "samples": 1, **more}))
-    check = AppHealth(plan, app_health.NOW, expect=expect)
+    """app1, which answers over HTTPS. `lost`: instead of its answer."""
+    lost = more.pop("lost", None)
+    plan = app_health.plan_of(Endpoint(url="https://app1/health", version="version", samples=1, **more))
+    check = AppHealth(plan, app_health.NOW)
     certificate = Certificate(
         not_before=app_health.NOW, not_after=app_health.NOW + timedelta(days=400), subject="app1", issuer="Our CA",
         names=("app1",), fingerprint="f" * 64, verified=verified,
@@ -255,14 +254,6 @@ DEPLOYED = {"command": ("./deploy.sh",), "texts": {**SCRIPTS, "deploy.sh": "exit
 UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/app_health.py _cached": (
         Way("act: name a path that no cache keeps", app, {"headers": {"cf-cache-status": "HIT"}}, {"headers": {}}),
-    ),
-    "checks/app_health.py _unasked": (
-        Way(
-            "key: version",
-            app,
-            {"expect": Expect.AFTER, "version": "", "body": '{"version": "4.2"}'},
-            {"version": "version"},
-        ),
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
@@ -738,6 +729,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way(
             "key: rights_shown",
             partial(script_rights.judged, script_rights.lack(Lacks.ROW_SECURITY, certain=False)),
+            {},
+            {"rights_shown": SAID},
+        ),
+    ),
+    "checks/script_rights/__init__.py _fits_nothing": (
+        Way(
+            "key: rights_shown",
+            partial(script_rights.judged, script_rights.lack(Lacks.NOTHING, "app.*", right=OWNER, kind="pattern")),
             {},
             {"rights_shown": SAID},
         ),

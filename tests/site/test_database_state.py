@@ -19,7 +19,7 @@ from preflight_checks.database_state import DatabaseState
 
 from preflight.finding import Finding, Judgement, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, RemotePath, Scripts, SecretRef, Step, Window
+from preflight.plan import Backup, RemotePath, Scripts, SecretRef, ServerRole, Step, Window
 from preflight.questions import state
 from preflight.questions.activity import ActivityProbe
 from preflight.questions.state import SequencesProbe, StateProbe
@@ -490,3 +490,35 @@ def test_no_question_locks_more_than_a_reader_does(billing: Billing, kind: str) 
             "SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype <> 'virtualxid'"
         ).fetchall()
     assert locks == [("AccessShareLock",)]
+
+
+def test_a_replica_is_judged_for_what_is_its_own(
+    site: Site, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = postgres.create_role("release", options="IN ROLE pg_read_all_stats")
+    monkeypatch.setenv("STATE_PASSWORD", role.password)
+    billing = Billing(postgres, role, tmp_path)
+    break_tables(billing)
+    site.replica.wait_for(postgres)
+    with contextlib.closing(site.replica.connect(billing.name)) as reader:
+        reader.execute("BEGIN; SELECT FROM billing.customers")
+        there = billing.ask("billing.*", settings=AT_ONCE, window=SOON, port=site.replica.port, role=ServerRole.REPLICA)
+    assert there.status is Status.PASS, told(there)
+    site.replica.sql("SELECT pg_create_physical_replication_slot('for_others', true)")
+    there = billing.ask("billing.*", port=site.replica.port, role=ServerRole.REPLICA)
+    site.replica.sql("SELECT pg_drop_replication_slot('for_others')")
+    assert there.status is Status.PASS, told(there)
+
+
+def test_the_workers_of_a_parallel_query_are_its_leader(billing: Billing) -> None:
+    billing.run("INSERT INTO billing.customers SELECT n, 'more' FROM generate_series(100, 60000) n; ANALYZE")
+    with billing.connect() as leader:
+        for setting in ("parallel_setup_cost = 0", "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0"):
+            leader.execute(f"SET {setting}")
+        leader.execute("SET max_parallel_workers_per_gather = 2")
+        leader.pgconn.send_query(b"SELECT count(pg_sleep(0.001)) FROM billing.customers")
+        workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'"
+        wait_until(lambda: billing.cluster.scalar(workers) == 2)
+        found = billing.ask("billing.*", settings=AT_ONCE)
+        assert about(found, "holds locks").summary.startswith("1 session holds"), told(found)
+        billing.cure(about(found, "holds locks"))

@@ -294,6 +294,15 @@ def test_a_member_that_does_not_inherit_has_to_set_role(orders: Orders) -> None:
     begun.passes()
 
 
+def test_an_owner_that_is_a_member_of_the_role_hands_its_table_over(orders: Orders) -> None:
+    begun = orders.begin(WORKS["a table is altered"])
+    begun.sql("GRANT @role TO @owner", "GRANT CREATE ON SCHEMA @s TO @role")
+    found = begun.judge()
+    assert found.judgement.remedy == begun.named('ALTER TABLE @s."Events" OWNER TO @role;'), told(found)
+    begun.sql(*begun.cures(found), "REVOKE @role FROM @owner")
+    begun.passes()
+
+
 def test_what_others_do_for_the_role_needs_no_grant(orders: Orders) -> None:
     """Rows of a partition are changed through its parent; a trigger works with the rights of its function's owner."""
     insert = "INSERT INTO @s.p VALUES (1)"
@@ -359,14 +368,16 @@ def test_without_a_rehearsal_and_without_touches_it_is_unknown_with_both_ways_ou
 
 
 def test_a_pattern_that_fits_nothing_is_told(orders: Orders) -> None:
-    begun = orders.begin(Work(EVENTS, "", declared={"touches": ("@s.Event",)}))
+    begun = orders.begin(Work(f"{EVENTS} {OWN}", "", declared={"touches": ("@s.own", "@s.Event")}))
     begun.sql("GRANT CREATE ON SCHEMA @s TO @role")
     found = begun.judge()
     assert (found.status, "is called" in found.judgement.summary) == (Status.WARN, True), told(found)
+    assert begun.judge(touches=("@s.Event",)).status is Status.UNKNOWN
+    assert begun.judge(touches=("@s.Event",), rights_shown=SAID).status is Status.WARN
     found = begun.judge(touches=("nowhere.*",))
     assert (found.status, "no CREATE on database" in found.judgement.summary) == (Status.FAIL, True), told(found)
     begun.sql(*begun.cures(found)[:1])
-    assert begun.judge(touches=("nowhere.*",)).status is Status.WARN
+    assert begun.judge(touches=("nowhere.*",)).status is Status.UNKNOWN
     assert begun.judge(privileges={"@s.nothing": ("INSERT",)}).status is Status.FAIL
 
 
@@ -379,6 +390,16 @@ def test_an_extension_is_made_by_whom_it_trusts(orders: Orders) -> None:
     assert begun.is_refused()
     begun.sql(*(cure.partition(": ")[2] for cure in begun.cures(found)))
     assert begun.judge().status is Status.FAIL  # which made it a superuser's, whom the scripts' own statement meets
+
+
+@pytest.mark.parametrize("orders", ["postgres"], indirect=True)
+def test_a_trusted_extension_takes_create_on_the_database(orders: Orders) -> None:
+    begun = orders.begin(Work("", "CREATE EXTENSION citext", altered("extension", "citext", created=True)))
+    found = begun.judge()
+    assert begun.is_refused()
+    assert begun.cures(found) == [begun.named("GRANT CREATE ON DATABASE @database TO @role;")], told(found)
+    begun.sql(*begun.cures(found))
+    begun.passes()
 
 
 def test_many_objects_are_counted(orders: Orders) -> None:
