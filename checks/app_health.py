@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -54,10 +55,9 @@ class _Instance:
         """The one that must answer."""
         return self.application.to if self.expect is Expect.AFTER else self.application.from_
 
-    @property
-    def asks_version(self) -> bool:
-        """Whether the plan says where the answer has it."""
-        return bool(self.endpoint.version) or self.application.from_ in self.endpoint.json.values()
+    def stands_for_version(self, wanted: str | float | bool) -> bool:
+        """Of a value that the plan wants in the body: it is the version before the work, whose path nobody names."""
+        return str(wanted) == self.application.from_ and not self.endpoint.version
 
     @property
     def server(self) -> tuple[str, int]:
@@ -96,7 +96,7 @@ class AppHealth(Check):
     value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
     The certificate and those above it, up to the root, must outlive the window and its rollback. What answers wrongly
     fails; what cannot be reached from here is UNKNOWN, and so is an application that a cache answers for. Once the work
-    is done, `preflight verify` asks for `to` instead, and an endpoint whose version nobody asks for is UNKNOWN.
+    is done, `preflight verify` asks for `to` instead.
     """
 
     id = "app-health"
@@ -154,8 +154,6 @@ class AppHealth(Check):
         if right:
             points.append(_latency(instance, right))
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
-        if instance.expect and not instance.asks_version:
-            points.append(_unasked(instance))
         return Judgement.of(dict.fromkeys(points))
 
     def _no_answer(self, instance: _Instance, lost: NoReply, answers: Sequence[HttpAnswer] = ()) -> Judgement:
@@ -248,15 +246,6 @@ def _told(instance: _Instance, answer: HttpAnswer) -> str:
         return f"{answer.status} version {version if isinstance(version, str) else shown(version)}"
     except BodyError:
         return f"{answer.status} without a version"
-
-
-def _unasked(instance: _Instance) -> Judgement:
-    return unknown(
-        f"nobody asks the answer for its version, so whether it is {instance.version} is not seen",
-        expected=f"version {instance.version}",
-        actual="no `version` at the endpoint",
-        remedy=instance.fill('name where the answer of {app} has it: version = "PATH" of the endpoint'),
-    )
 
 
 def _each_once(
@@ -384,11 +373,18 @@ def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
     for path, wanted in endpoint.json.items():
         if path == endpoint.version and wanted == instance.application.from_:
             continue  # the very same comparison
-        if instance.expect and wanted == instance.application.from_ and not endpoint.version:
-            yield _value(instance, body, path, instance.version, is_version=True)
+        if instance.expect and instance.stands_for_version(wanted):
+            yield _value(instance, body, path, _alike(wanted, instance.version), is_version=True)
         else:
             is_version = not instance.expect and str(wanted) == instance.application.from_
             yield _value(instance, body, path, wanted, is_version=is_version)
+
+
+def _alike(wanted: str | float | bool, version: str) -> str | float:
+    """The version, as a number where the plan wants one."""
+    with suppress(ValueError):
+        return version if isinstance(wanted, str) else float(version)
+    return version
 
 
 def _identity(instance: _Instance, body: JsonValue, path: str, wanted: str | float | bool) -> Judgement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preflight.check import Check, Subject
+from preflight.check import ANY_STATE, Check, Subject
 from preflight.faults import dotted
 from preflight.finding import Judgement, Severity, passed, unknown, warned
 from preflight.plan.gaps import SECTIONS, Gap, left_out
@@ -31,11 +31,13 @@ class PlanCoverage(Check):
     backup, each backup with the pattern of earlier ones, scripts with a way back, each server of an application with
     an endpoint that tells its version, the way back with its files. What does not is UNKNOWN until the plan says why:
     `[release] without = { backups = "read-only release" }`; in an entry `health = { none = "no endpoint" }`. Then it
-    is a warning that every report prints.
+    is a warning that every report prints. `preflight verify` tells the same of the applications: a version that nobody
+    asks for is not known.
     """
 
     id = "plan-coverage"
     title = "what the plan does not ask is left out for a reason"
+    verifies = ANY_STATE
     waivable = False
     Settings = PlanCoverageSettings
     needs = "none: it reads the plan"
@@ -43,6 +45,9 @@ class PlanCoverage(Check):
 
     def subjects(self) -> Sequence[Subject]:
         gaps = {dotted(gap.keys): gap for gap in left_out(self.plan)}
+        if self.expect is not None:
+            told = {name: gap for name, gap in gaps.items() if gap.keys[0] == "applications"}
+            return [Subject(name, gap, gap.owner) for name, gap in told.items()]
         there = [Subject(section, None) for section in SECTIONS if section not in gaps]
         return [*there, *(Subject(name, gap, gap.owner) for name, gap in gaps.items())]
 

@@ -333,6 +333,10 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
         yield f"{membership_grant('pg_read_all_settings', role)};"
     if role == database.user:  # what other sessions do; for a base backup, the size of every tablespace
         yield f"{membership_grant('pg_read_all_stats', role)};"
+    if role == database.user and database.migration and database.migration.table:
+        schema, _, table = database.migration.table.partition(".")
+        yield f"GRANT USAGE ON SCHEMA {quote_identifier(schema)} TO {quote_identifier(role)};"
+        yield f"GRANT SELECT ON {quote_identifier(schema)}.{quote_identifier(table)} TO {quote_identifier(role)};"
 
 
 def _network(plan: Plan) -> Iterator[Requirement]:

@@ -104,13 +104,11 @@ def test_what_the_work_left_is_verified_by_its_version(
     assert found.judgement.remedy == "" or "bring app1 on" in found.judgement.remedy
 
 
-def test_a_version_that_nobody_asks_for_is_not_verified(https_app: HttpsApp) -> None:
-    https_app.answer_json(UP)
-    plan = plan_of(endpoint(https_app, version="", json={"status": "UP"}))
-    assert finding(plan).status is Status.PASS
-    found = finding(plan, Expect.AFTER)
-    assert found.status is Status.UNKNOWN, found.judgement
-    assert 'version = "PATH"' in found.judgement.telling_points()[0].remedy
+def test_a_version_that_is_a_number_is_verified_as_one(https_app: HttpsApp) -> None:
+    https_app.answer_json({**UP, "version": 4.2})
+    plan = plan_of(endpoint(https_app, version="", json={"version": 4.1}))
+    assert finding(plan, Expect.AFTER).status is Status.PASS
+    assert finding(plan, Expect.BEFORE).status is Status.FAIL
 
 
 def test_each_instance_is_listed_separately_and_judged_alone(https_app: HttpsApp) -> None:

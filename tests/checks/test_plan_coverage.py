@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from preflight_checks.plan_coverage import PlanCoverage
 
+from preflight.check import Expect
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Application, Backup, Database, Plan, Release, RemotePath, Rollback, Without
 from preflight.plan.gaps import SECTIONS
@@ -64,3 +65,11 @@ def test_an_entry_that_lacks_a_key_is_a_line_of_its_own_with_its_owner() -> None
 def test_no_waiver_covers_it_and_no_release_says_so_of_what_is_there() -> None:
     assert PlanCoverage.waivable is False
     assert Release(id="REL-1").without.reasons == {}
+
+
+def test_verify_tells_of_what_is_left_out_just_the_applications() -> None:
+    app = Application(id="app1", from_="1", to="2", owner="app1")
+    for plan, names in ((EMPTY, ["applications"]), (toy_plan(applications=[app]), ["applications.app1.health"])):
+        check = PlanCoverage(plan, MOMENT, expect=Expect.AFTER)
+        assert [subject.id for subject in check.subjects()] == names
+        assert [check.judge(subject).status for subject in check.subjects()] == [Status.UNKNOWN]

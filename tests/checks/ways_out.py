@@ -17,7 +17,6 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
-from preflight.check import Expect
 from preflight.finding import Judgement
 from preflight.plan import (
     Account,
@@ -109,10 +108,10 @@ class Way:
 def app(
     *, headers: Mapping[str, str] | None = None, body: str = '{"version": "4.1"}', verified: bool = True, **more: Any
 ) -> Judgement:
-    """app1, which answers over HTTPS. `lost`: instead of its answer; `expect`: as `verify` wants it."""
-    lost, expect = more.pop("lost", None), more.pop("expect", None)
-    plan = app_health.plan_of(Endpoint(**{"url": "https://app1/health", "version": "version", "samples": 1, **more}))
-    check = AppHealth(plan, app_health.NOW, expect=expect)
+    """app1, which answers over HTTPS. `lost`: instead of its answer."""
+    lost = more.pop("lost", None)
+    plan = app_health.plan_of(Endpoint(url="https://app1/health", version="version", samples=1, **more))
+    check = AppHealth(plan, app_health.NOW)
     certificate = Certificate(
         not_before=app_health.NOW, not_after=app_health.NOW + timedelta(days=400), subject="app1", issuer="Our CA",
         names=("app1",), fingerprint="f" * 64, verified=verified,
@@ -255,14 +254,6 @@ DEPLOYED = {"command": ("./deploy.sh",), "texts": {**SCRIPTS, "deploy.sh": "exit
 UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/app_health.py _cached": (
         Way("act: name a path that no cache keeps", app, {"headers": {"cf-cache-status": "HIT"}}, {"headers": {}}),
-    ),
-    "checks/app_health.py _unasked": (
-        Way(
-            "key: version",
-            app,
-            {"expect": Expect.AFTER, "version": "", "body": '{"version": "4.2"}'},
-            {"version": "version"},
-        ),
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),

@@ -54,12 +54,18 @@ CASES: Mapping[str, Case] = {
 }
 
 
+@pytest.fixture(scope="module", params=["postgres", "newer_postgres"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    server: Cluster = request.getfixturevalue(request.param)
+    return server
+
+
 @pytest.fixture(scope="module")
-def found(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Finding]:
+def found(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Finding]:
     """One run with every case."""
-    role = postgres.create_role("release")
-    name = postgres.create_database("orders")
-    with postgres.connect(name) as connection:
+    role = cluster.create_role("release")
+    name = cluster.create_database("orders")
+    with cluster.connect(name) as connection:
         connection.execute(f"""
             CREATE SCHEMA app;
             GRANT USAGE ON SCHEMA app TO {role.name};
@@ -70,7 +76,7 @@ def found(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Mappin
     folder = tmp_path_factory.mktemp("sql")
     (folder / "pw").write_text(role.password)
     (folder / "pw").chmod(0o600)
-    entry = database_on(postgres, role.name, name=name, password=SecretRef("file", str(folder / "pw")), owner="dba")
+    entry = database_on(cluster, role.name, name=name, password=SecretRef("file", str(folder / "pw")), owner="dba")
     run = {
         key: Assertion(
             id=key, database="orders", query=case.query, expect=case.expect, timeout=timedelta(seconds=case.seconds)
@@ -92,8 +98,8 @@ def test_what_may_not_be_there_is_shown(found: Mapping[str, Finding]) -> None:
     assert found["rows"].judgement.details == "1 | sent\n2 | paid"
 
 
-def test_nothing_was_written(found: Mapping[str, Finding], postgres: Cluster) -> None:
-    name = postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'orders_%' ORDER BY oid DESC")[0][0]
-    assert postgres.scalar("SELECT count(*) FROM app.orders", dbname=name) == 2
-    assert postgres.scalar("SELECT last_value FROM app.orders_id_seq", dbname=name) == 2
+def test_nothing_was_written(found: Mapping[str, Finding], cluster: Cluster) -> None:
+    name = cluster.sql("SELECT datname FROM pg_database WHERE datname LIKE 'orders_%' ORDER BY oid DESC")[0][0]
+    assert cluster.scalar("SELECT count(*) FROM app.orders", dbname=name) == 2
+    assert cluster.scalar("SELECT last_value FROM app.orders_id_seq", dbname=name) == 2
     assert len(found) == len(CASES)
