@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from preflight.judging.psql_script import (
@@ -12,6 +12,7 @@ from preflight.judging.psql_script import (
     WHY_UNREAD,
     Place,
     Scan,
+    find_inputs,
     included_in_forward,
     included_scripts,
     scan_script,
@@ -148,12 +149,22 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         listed,
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
         unread_scripts(entry, names, texts),
-        tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
+        tuple(_deviations(entry, known)),
         {name: scan_script(text) for name, text in known.items() if name in going},
         {name: included_below(entry.staged, known, [name]) for name in going},
         included_below(entry.staged, known, forward, surely=True),
         included_scripts(entry.staged, known) - included,
     )
+
+
+def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:
+    for name, text in texts.items():
+        scan = scan_script(text)
+        yield from ((name, each) for each in scan.deviations)
+        for include, found in zip(scan.includes, find_inputs(entry.staged, {name: text}), strict=True):
+            if found.executed and name in {found.path, *included_below(entry.staged, texts, [found.path], surely=True)}:
+                reason = "includes this script again, without end"
+                yield name, Place(include.line, found.written, reason, certain=not found.conditional)
 
 
 def sealed_order(entry: Scripts, manifest: LocalText, texts: Texts) -> ScriptOrder:

@@ -5,16 +5,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self, cast
 
 from preflight.plan.limits import Matches
+from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, T, Unreadable
 from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines
-from preflight.questions.shell import AccountProbe, Looked, filled, fixed_folder, found_program, glob_word, quoted
+from preflight.questions.shell import (
+    AccountProbe,
+    AsAccount,
+    Looked,
+    filled,
+    fixed_folder,
+    found_program,
+    glob_word,
+    quoted,
+)
 
 MOST_LISTED = 6
 MOST_NAMES = 10_000
@@ -119,6 +129,11 @@ class BackupFile:
     """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
     born_at: Birth | None = None
     """When the file or folder was made; None where its file system or its host's stat does not tell."""
+
+    @classmethod
+    def in_repository(cls, label: str, size_bytes: Count, ended: datetime, begun: datetime | None) -> BackupFile:
+        """`begun`: None where it is no measure of how long a full one takes."""
+        return cls(label, BackupKind.MANAGED, size_bytes, ended, 0, "", Mode(0), label, cast(Birth | None, begun))
 
     @property
     def identity(self) -> str:
@@ -298,3 +313,30 @@ class ProgramRead(LongRead[T]):
         run = _RUN_AS_LOGIN if self.account.is_login else run
         found = found_program(self.program, self.account)
         return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\nexit 0", CALL=self.call)
+
+
+@dataclass(frozen=True)
+class RepositoryProbe(ProgramRead[Listing]):
+    """Asks the program of a repository for its backups of one server."""
+
+    name: str
+    """What the program calls the server."""
+    options: tuple[str, ...]
+
+    @classmethod
+    def of(cls, planned: PlannedBackup) -> Self:
+        backup, program = planned.backup, planned.program(planned.backup.method)
+        within = backup.read_within.total_seconds()
+        return cls(planned.host.id, AsAccount.of(planned), "", within, program, backup.known_as, planned.asking_options)
+
+    def read(self, reply: Reply) -> Listing:
+        fields = read_fields(output_of(reply))
+        try:
+            now = datetime.fromtimestamp(int(fields["now"][0]), UTC)
+            return self.listing({name: lines[0].strip() for name, lines in fields.items()}, now, reply.error.strip())
+        except OTHER_SHAPE as error:
+            raise Unreadable(f"no answer of {self.program}: {error}") from None
+
+    def listing(self, told: Mapping[str, str], now: datetime, error: str) -> Listing:
+        """Of JSON by its names, `error` where there is none. Raises one of `OTHER_SHAPE`."""
+        raise NotImplementedError

@@ -5,15 +5,12 @@ missing, so it is not asked. Of `show-server` only the system identifier is take
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from preflight.plan.work import PlannedBackup
-from preflight.probe import Reply, Unreadable
-from preflight.questions.backups import OTHER_SHAPE, BackupFile, BackupKind, Listing, ProgramRead, Repository
-from preflight.questions.fields import Mode, output_of, read_fields
-from preflight.questions.shell import AsAccount, quoted
+from preflight.questions.backups import BackupFile, Listing, Repository, RepositoryProbe
+from preflight.questions.shell import quoted
 from preflight.record import parse_json
 
 _COPIED = ("DONE", "WAITING_FOR_WALS")
@@ -25,38 +22,23 @@ system=$(run @CALL@ show-server @SERVER@ | sed -n 's/.*"postgres_systemid": "\\(
 printf 'system=%s\\n' "$system\""""
 
 
-@dataclass(frozen=True)
-class BarmanBackups(ProgramRead[Listing]):
+class BarmanBackups(RepositoryProbe):
     """Lists the backups of one server of Barman."""
-
-    server: str
-    options: tuple[str, ...]
-
-    @classmethod
-    def of(cls, planned: PlannedBackup) -> BarmanBackups:
-        backup, program = planned.backup, planned.program(planned.backup.method)
-        within = backup.read_within.total_seconds()
-        return cls(planned.host.id, AsAccount.of(planned), "", within, program, backup.known_as, planned.asking_options)
 
     @property
     def script(self) -> str:  # type: ignore[override]
-        return _ASK.replace("@SERVER@", quoted(self.server))
+        return _ASK.replace("@SERVER@", quoted(self.name))
 
     @property
     def call(self) -> str:  # type: ignore[override]
         return " ".join(['"$p"', *map(quoted, self.options), "-f json"])
 
-    def read(self, reply: Reply) -> Listing:
-        fields = read_fields(output_of(reply))
-        try:
-            now = datetime.fromtimestamp(int(fields["now"][0]), UTC)
-            told = parse_json(fields["list"][0]) if fields["list"][0].strip() else {}
-            if self.server not in told:
-                said = "; ".join(map(str, told.get("_ERROR", ()))) or reply.error.strip()[:300]
-                return Listing.told((), now, Repository(problem=said or "no answer", closed=not told))
-            return _listing(told[self.server], parse_json(fields["show"][0]).get(self.server), fields["system"][0], now)
-        except OTHER_SHAPE as error:
-            raise Unreadable(f"no answer of barman: {error}") from None
+    def listing(self, told: Mapping[str, str], now: datetime, error: str) -> Listing:
+        listed = parse_json(told["list"]) if told["list"] else {}
+        if self.name not in listed:
+            said = "; ".join(map(str, listed.get("_ERROR", ()))) or error[:300]
+            return Listing.told((), now, Repository(problem=said or "no answer", closed=not listed))
+        return _listing(listed[self.name], parse_json(told["show"]).get(self.name), told["system"], now)
 
 
 def _listing(told: Any, shown: Any, system: str, now: datetime) -> Listing:
@@ -79,20 +61,18 @@ def _listing(told: Any, shown: Any, system: str, now: datetime) -> Listing:
         first_wal=base["begin_wal"] or "",
         last_wal=wal["last_available"] or "",
     )
-    begun = datetime.fromtimestamp(int(base["begin_time_timestamp"]), UTC)
-    files = [_file(each, begun if each is whole[0] else None) for each in whole]
+    begun = _moment(base["begin_time_timestamp"])
+    files = [
+        BackupFile.in_repository(
+            str(each["backup_id"]),
+            int(each["size_bytes"]),
+            _moment(each["end_time_timestamp"]),
+            begun if each is whole[0] else None,
+        )
+        for each in whole
+    ]
     return Listing.told(tuple(files), now, repository)
 
 
-def _file(backup: Any, begun: datetime | None) -> BackupFile:
-    return BackupFile(
-        path=str(backup["backup_id"]),
-        kind=BackupKind.MANAGED,
-        size_bytes=backup["size_bytes"],
-        changed_at=datetime.fromtimestamp(int(backup["end_time_timestamp"]), UTC),
-        uid=0,
-        owner="",
-        mode=Mode(0),
-        stat=str(backup["backup_id"]),
-        born_at=begun,  # type: ignore[arg-type]
-    )
+def _moment(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)

@@ -3,15 +3,12 @@ there, for one without a backup, and for a repository that the account may not r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from preflight.plan.work import PlannedBackup
-from preflight.probe import Reply, Unreadable
-from preflight.questions.backups import OTHER_SHAPE, BackupFile, BackupKind, Listing, ProgramRead, Repository
-from preflight.questions.fields import Mode, output_of, read_fields
-from preflight.questions.shell import AsAccount, quoted
+from preflight.questions.backups import BackupFile, Listing, Repository, RepositoryProbe
+from preflight.questions.shell import quoted
 from preflight.record import parse_json
 
 _UNREADABLE = 99
@@ -21,35 +18,21 @@ printf 'now=%s\\n' "$(date +%s)"
 printf 'info=%s\\n' "$(run @CALL@ | tr '\\n' ' ')\""""
 
 
-@dataclass(frozen=True)
-class PgBackRestBackups(ProgramRead[Listing]):
+class PgBackRestBackups(RepositoryProbe):
     """Lists the backups of one stanza."""
 
     script = _INFO
-    stanza: str
-    options: tuple[str, ...]
-
-    @classmethod
-    def of(cls, planned: PlannedBackup) -> PgBackRestBackups:
-        backup, program = planned.backup, planned.program(planned.backup.method)
-        within = backup.read_within.total_seconds()
-        return cls(planned.host.id, AsAccount.of(planned), "", within, program, backup.known_as, planned.asking_options)
 
     @property
     def call(self) -> str:  # type: ignore[override]
-        words = (*self.options, f"--stanza={self.stanza}", "--output=json", "info")
+        words = (*self.options, f"--stanza={self.name}", "--output=json", "info")
         return " ".join(['"$p"', *map(quoted, words)])
 
-    def read(self, reply: Reply) -> Listing:
-        fields = read_fields(output_of(reply))
-        try:
-            now = datetime.fromtimestamp(int(fields["now"][0]), UTC)
-            if not fields["info"][0].strip():
-                return Listing.told((), now, Repository(problem=reply.error.strip()[:300] or "no answer", closed=True))
-            (stanza,) = parse_json(fields["info"][0])
-            return _listing(stanza, now)
-        except OTHER_SHAPE as error:
-            raise Unreadable(f"no answer of pgbackrest info: {error}") from None
+    def listing(self, told: Mapping[str, str], now: datetime, error: str) -> Listing:
+        if not told["info"]:
+            return Listing.told((), now, Repository(problem=error[:300] or "no answer", closed=True))
+        (stanza,) = parse_json(told["info"])
+        return _listing(stanza, now)
 
 
 def _listing(stanza: Any, now: datetime) -> Listing:
@@ -82,14 +65,5 @@ def _listing(stanza: Any, now: datetime) -> Listing:
 def _file(backup: Any) -> BackupFile:
     """Of an incremental one just its own part, and not how long it took."""
     begun, ended = (datetime.fromtimestamp(int(backup["timestamp"][each]), UTC) for each in ("start", "stop"))
-    return BackupFile(
-        path=str(backup["label"]),
-        kind=BackupKind.MANAGED,
-        size_bytes=backup["info"]["repository"]["delta"],
-        changed_at=ended,
-        uid=0,
-        owner="",
-        mode=Mode(0),
-        stat=str(backup["label"]),
-        born_at=begun if backup["type"] == "full" else None,  # type: ignore[arg-type]
-    )
+    size = int(backup["info"]["repository"]["delta"])
+    return BackupFile.in_repository(str(backup["label"]), size, ended, begun if backup["type"] == "full" else None)

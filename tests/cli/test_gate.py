@@ -217,6 +217,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     assert document.pop("vantage").startswith("from ")
     assert document == {
         "schema": 2, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
+        "expect": None,
         "release": {"id": "REL-1", "title": "", "ticket": ""},
         "window": {
             "zone": "UTC", "start": start.isoformat(), "end": (start + timedelta(hours=6)).isoformat(),

@@ -29,6 +29,7 @@ from preflight.plan import (
     Host,
     RemotePath,
     SecretRef,
+    SslMode,
 )
 from tests.site.accounts import Account, Accounts
 from tests.site.archives import set_header
@@ -526,19 +527,22 @@ LIES = {
 }
 
 
+FOUR = (
+    *TABLES,
+    "CREATE SCHEMA billing",
+    "CREATE TABLE billing.paid (id int PRIMARY KEY)",
+    "CREATE TABLE billing.entry (paid int REFERENCES billing.paid)",
+    "CREATE INDEX ON billing.entry (paid)",
+    "CREATE EXTENSION pgcrypto",
+    "SELECT lo_create(0)",
+)
+
+
 @pytest.fixture(scope="module")
 def four(postgres: Cluster, database: tuple[str, str, str]) -> Iterator[str]:
     """A database with four tables in two schemas, a key to each other, an index, an extension and a large object."""
     name = postgres.create_database("four", owner=database[1])
-    for statement in (
-        *TABLES,
-        "CREATE SCHEMA billing",
-        "CREATE TABLE billing.paid (id int PRIMARY KEY)",
-        "CREATE TABLE billing.entry (paid int REFERENCES billing.paid)",
-        "CREATE INDEX ON billing.entry (paid)",
-        "CREATE EXTENSION pgcrypto",
-        "SELECT lo_create(0)",
-    ):
+    for statement in FOUR:
         postgres.sql(statement, dbname=name)
     yield name
     postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
@@ -674,3 +678,28 @@ def test_earlier_backups_may_lie_on_another_host(
     newest.write_bytes(newest.read_bytes()[:-400])
     orders.settle(newest)
     is_fail(found(kept_on="backup1"), f"{newest} on backup1: read to its end")
+
+
+def test_a_newer_servers_dumps_are_told_apart_as_well(
+    orders: Orders, ask: Ask, newer_postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own programs, which write other lists and comments."""
+    role = newer_postgres.create_role("release")
+    monkeypatch.setenv("NEWER_PASSWORD", role.password)
+    name = newer_postgres.create_database("four", owner=role.name)
+    for statement in (each for each in FOUR if "EXTENSION" not in each):  # its wheel brings none
+        newer_postgres.sql(statement, dbname=name)
+    newer = replace(orders, cluster=newer_postgres, name=name)
+    entry = database_on(
+        newer_postgres, role.name, name=name, password=SecretRef("env", "NEWER_PASSWORD"), sslmode=SslMode.DISABLE,
+        sslrootcert=None,
+    )  # fmt: skip
+    for form in (BackupFormat.CUSTOM, BackupFormat.PLAIN):
+        backup = Backup(
+            id="orders", database="orders", directory=RemotePath("/backup"), format=form,
+            previous=RemotePath(f"{orders.folder}/*.dump"), program=f"{newer_postgres.bin}/pg_dump",
+        )  # fmt: skip
+        for options in LIES:
+            newer.dump("new.dump", f"-F{form[0]}", *options)
+            found = ask(entry=entry, backups={"orders": backup})["orders"]
+            (is_fail if options else is_pass)(found, LIES[options])

@@ -73,7 +73,7 @@ def cluster(site: Site, machine: Namespace) -> Cluster:
 @pytest.mark.case(1)
 @pytest.mark.parametrize("connect", ["direct", "tunnel"])
 def test_an_address_is_enough(site: Site, machine: Namespace, cluster: Cluster, tmp_path: Path, connect: str) -> None:
-    now, role = datetime.now(UTC), cluster.create_role("release")
+    now, role = datetime.now(UTC), cluster.create_role("release", options="IN ROLE pg_read_all_stats")
     text = PLAN.format(
         now=now,
         start=now + timedelta(hours=9),

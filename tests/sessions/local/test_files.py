@@ -14,7 +14,17 @@ from pytest_mock import MockerFixture
 
 from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, Via
-from preflight.questions.files import TARGET, EntryKind, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
+from preflight.questions.files import (
+    LARGEST_TEXT_BYTES,
+    TARGET,
+    EntryKind,
+    LocalFile,
+    LocalText,
+    LocalTexts,
+    LocalTree,
+    Texts,
+    Tree,
+)
 from preflight.reasons import Reason
 from preflight.sessions.local import LocalSession
 from preflight.sessions.local import files as local_files
@@ -262,9 +272,9 @@ def test_a_text_that_is_not_utf_8_has_marks_in_it(tmp_path: Path) -> None:
 
 
 def test_a_text_over_its_cap_is_no_reply(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"x" * (1024 * 1024))
-    assert len(text(tmp_path, "a.txt").text) == 1024 * 1024
-    (tmp_path / "a.txt").write_bytes(b"x" * (1024 * 1024 + 1))
+    (tmp_path / "a.txt").write_bytes(b"x" * LARGEST_TEXT_BYTES)
+    assert len(text(tmp_path, "a.txt").text) == LARGEST_TEXT_BYTES
+    (tmp_path / "a.txt").write_bytes(b"x" * (LARGEST_TEXT_BYTES + 1))
     assert lost(tmp_path, LocalFile(TARGET, "a.txt")).reason is Reason.TOO_MUCH
 
 
