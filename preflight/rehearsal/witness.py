@@ -97,6 +97,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
 WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '{SCHEMA}', 'pg_toast')"""  # noqa: S608
 _GONE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_LOCKED = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid())"""
 _ROLLED_BACK = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 
 
@@ -139,7 +142,6 @@ class Witness:
         """`connection`: the superuser's, to the database before the work."""
         self._connection = connection
         connection.execute(_INSTALL)
-        connection.execute("SET lock_timeout = '500ms'")
         self._newest = self._value(_BEGIN)
         self._sizes: dict[str, int] = dict(connection.execute(_SIZES).fetchall())
         self._rolled_back = 0
@@ -151,17 +153,10 @@ class Witness:
     def look(self, before: Observation | None = None) -> Observation:
         """`before`: the last one. Its schema counts where an open transaction of the work keeps the new one locked:
         what that changes is told when it commits."""
-        import psycopg
-
         at, wal = self._row(_NOW)
         relations = {row[0]: Relation(*row[1:]) for row in self._connection.execute(_RELATIONS)}
         shared = {(kind, name): told or "" for kind, name, told in self._connection.execute(_SHARED)}
-        try:
-            schema = Schema.parse(self._value(SchemaProbe.text))
-        except psycopg.errors.LockNotAvailable:
-            if before is None:
-                raise
-            schema = before.schema
+        schema = before.schema if before and self._value(_LOCKED) else Schema.parse(self._value(SchemaProbe.text))
         return Observation(at, self._row(_NOW)[0], int(wal), relations, shared, schema)
 
     def rolled_back(self) -> int:

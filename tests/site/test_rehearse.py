@@ -21,7 +21,7 @@ from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Scripts, SecretRef, SslMode
 from preflight.probe import NoReply
-from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched
+from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched, parse_rehearsal
 from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import site_account
@@ -30,7 +30,7 @@ from preflight.rehearsal.work import Runner
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
-from tests.cli.program import BASE, argv, environment
+from tests.cli.program import BASE, argv, environment, preflight
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
@@ -224,15 +224,15 @@ def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) ->
 
 
 def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
-    plan = stage.plan({**GOOD, "020_total.sql": "SELECT 1;\nSELEC 1;\n"})
-    runs = tried(plan).runs
-    said = 'psql:020_total.sql:2: ERROR: syntax error at or near "SELEC"'
-    assert [(run.script, run.exit_code, run.said) for run in runs] == [
-        ("010_due.sql", 0, ""),
-        ("020_total.sql", 3, runs[1].said),
-    ]
-    assert runs[1].said.startswith(said)
-    assert said in told(judged(plan))
+    path = plan_file(stage, {**GOOD, "020_total.sql": "SELECT 1;\nSELEC 1;\n"})
+    done = preflight("rehearse", path, RELEASE_PASSWORD=stage.release.password)
+    said = '020_total.sql failed in the rehearsal: psql:020_total.sql:2: ERROR: syntax error at or near "SELEC"'
+    assert (done.returncode, said in done.stdout) == (1, True), done.stdout + done.stderr
+    runs = parse_rehearsal(path.with_suffix(".rehearsal.json").read_text()).scripts["orders"].runs
+    assert [(run.script, run.exit_code) for run in runs] == [("010_due.sql", 0), ("020_total.sql", 3)]
+    (stage.folder / "SHA256SUMS").unlink()
+    done = preflight("rehearse", path, RELEASE_PASSWORD=stage.release.password)
+    assert (done.returncode, "nothing was recorded: orders is not sealed" in done.stderr) == (3, True), done.stderr
 
 
 def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> None:
@@ -246,9 +246,11 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
     found = tried(plan)
     assert ([run.rolled_back for run in found.runs], found.changes) == ([0, 1, 0], "")
     said = told(judged(plan))
-    assert "was rolled back or left open" in said, said
-    plan = stage.plan({**scripts, "010_open.sql": "SELECT 1;\n"}, content=Content.RESTORE, single_transaction=True)
+    assert "rolled back or left open" in said, said
+    locks = "CREATE OR REPLACE VIEW billing.open AS SELECT id FROM billing.invoice WHERE total > 9;\n"
+    plan = stage.plan({**scripts, "010_open.sql": locks}, content=Content.RESTORE, single_transaction=True)
     found = tried(plan)
+    assert [run.rolled_back for run in found.runs] == [0, 0, 0], "to look at what is locked is no error"
     assert found.back[-1].rows_lost == ("billing.invoice: 3 rows of 50",)
     assert [drill.kept for drill in found.drills] == ["", ""]
     assert "3 rows of 50" in told(judged(plan))
@@ -314,11 +316,10 @@ def test_what_does_not_end_in_time_is_ended_with_all_that_it_started(shared_path
         runner.run(["sh", "-c", "sleep 600 & wait"])
 
 
-@pytest.fixture
-def plan_file(stage: Stage) -> Path:
-    """The same plan as a file, of a script that waits for ever."""
-    plan = stage.plan({"010_wait.sql": "SELECT pg_sleep(600);\n"}, way_back="")
-    host, orders, saved, scripts = plan.hosts["db1"], plan.databases["orders"], plan.backups["orders"], stage.folder
+def plan_file(stage: Stage, scripts: Mapping[str, str]) -> Path:
+    """A plan of these scripts as a file."""
+    plan = stage.plan(scripts)
+    host, orders, saved = plan.hosts["db1"], plan.databases["orders"], plan.backups["orders"]
     plan.path.write_text(f"""{BASE}
 [hosts.db1]
 address = "{host.address}"
@@ -339,23 +340,24 @@ login = "{saved.login}"
 server = "{saved.server}"
 [scripts.orders]
 database = "orders"
-approved = "{scripts}/approved"
-manifest = "{scripts}/SHA256SUMS"
+approved = "approved"
+manifest = "SHA256SUMS"
 staged = "/srv/release"
 server = "{saved.server}"
 """)
     return plan.path
 
 
-def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, plan_file: Path) -> None:
+def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage) -> None:
+    path = plan_file(stage, {"010_wait.sql": "SELECT pg_sleep(600);\n"})
     known = environment(RELEASE_PASSWORD=stage.release.password)
-    with subprocess.Popen(argv("rehearse", plan_file), stderr=subprocess.PIPE, text=True, env=known) as child:
+    with subprocess.Popen(argv("rehearse", path), stderr=subprocess.PIPE, text=True, env=known) as child:
         assert child.stderr is not None
         said = [line for line in iter(child.stderr.readline, "running orders ...\n") if line]
         assert "rehearse is the one command that writes" in said[0]
         child.send_signal(signal.SIGINT)
         assert child.wait(GENEROUS_SECONDS) == 130
-    assert (left_behind(), plan_file.with_suffix(".rehearsal.json").exists()) == ([], False)
+    assert (left_behind(), path.with_suffix(".rehearsal.json").exists()) == ([], False)
 
 
 def test_nothing_is_left_anywhere() -> None:
