@@ -89,7 +89,7 @@ class ScriptRights(Check):
         )
 
     def _judge(self, work: ServerWork, touched: TouchedObjects, role: Lack, rights: WorkRights) -> Iterator[Judgement]:
-        lacking = [each for each in rights.lacks if each.lacks in WORDS and not _was_rehearsed(each, touched)]
+        lacking = [each for each in rights.lacks if each.lacks in WORDS and not _is_known(each, touched)]
         points = [_judge_lack(work, touched, role, each) for each in grouped(lacking, _place).values()]
         unfit = [each for each in rights.lacks if each.lacks is Lacks.NOTHING]
         fits = bool(touched.seen) or len(unfit) < len(touched.altered)
@@ -104,8 +104,11 @@ class ScriptRights(Check):
             yield passed(f"{work.login} may do all that is told by {touched.told_by}")
 
 
-def _was_rehearsed(lack: Lack, touched: TouchedObjects) -> bool:
-    """Whether the scripts were seen to become the owner by SET ROLE, as the role may."""
+def _is_known(lack: Lack, touched: TouchedObjects) -> bool:
+    """Whether the scripts were seen to become the owner by SET ROLE, as the role may; or the plan names what a renamed
+    object was."""
+    if lack.lacks is Lacks.ABSENT:
+        return bool(touched.altered)
     return lack.lacks is Lacks.OWNER and lack.member and bool(touched.seen) and not touched.altered
 
 

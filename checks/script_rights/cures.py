@@ -19,6 +19,7 @@ WORDS = {
     Lacks.DATABASE: "{role} has no CREATE on {what}, for a schema that is not there",
     Lacks.TEMPORARY: "{role} may make no temporary table in {what}; whether the scripts do is not told",
     Lacks.INVOKER: "{what} works on its tables with the rights of {role}, which are not looked at",
+    Lacks.ABSENT: "{what} was altered in the rehearsal and is not there: whether {role} owns what it was is not known",
     Lacks.EXTENSION: "{role} may not make {what}",
 }
 """Of what fails, or may."""
@@ -30,6 +31,7 @@ _CURES = {
     Lacks.CREATE: "GRANT CREATE ON SCHEMA {names} TO {role};",
     Lacks.DATABASE: "GRANT CREATE ON DATABASE {names} TO {role};",
     Lacks.TEMPORARY: "GRANT TEMPORARY ON DATABASE {names} TO {role};",
+    Lacks.ABSENT: "name in `touches` of {table} what it was called before",
     Lacks.INVOKER: "name in `privileges` of {table} the tables of {names} instead",
 }
 _EXTENSION = {

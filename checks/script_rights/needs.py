@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from preflight.judging.touched import TouchedObjects, relation_of
 from preflight.questions.rehearsed import Touched
@@ -42,10 +42,11 @@ def needs_of(touched: TouchedObjects) -> Needs:
     wanted = {Wanted(OWNER, pattern=pattern) for pattern in touched.altered}
     for pattern, privileges in touched.privileges.items():
         wanted |= {Wanted(each, pattern=pattern) for each in privileges}
+    made = {each.name for each in touched.seen if each.created}
     for seen in touched.seen:
-        wanted.update(_wanted(seen))
-    sure = {(each.right, each.name, each.pattern) for each in wanted if each.certain}
-    wanted = {each for each in wanted if each.certain or (each.right, each.name, each.pattern) not in sure}
+        wanted.update(replace(each, made=each.name in made) for each in _wanted(seen))
+    sure = {each.name for each in wanted if each.certain}
+    wanted = {each for each in wanted if each.certain or each.name not in sure}
     known = _OBJECTS | _APART
     others = (f"{each.kind} {each.name}" for each in touched.seen if each.kind not in known and not relation_of(each))
     return Needs(
@@ -60,17 +61,24 @@ def _named(kind: str, touched: TouchedObjects) -> tuple[str, ...]:
 
 
 def _wanted(seen: Touched) -> Iterator[Wanted]:
+    if seen.kind == "schema" and seen.defined and not seen.dropped:
+        yield Wanted(OWNER, seen.name)
     table = relation_of(seen)
     if table:
         yield Wanted("TRIGGER" if seen.kind == "trigger" and seen.created else OWNER, table)
     if seen.kind not in _OBJECTS:
         return
-    rows = [privilege for done, needed in _ROWS.items() if getattr(seen, done) for privilege in needed]
+    done = _ROWS if seen.kind == "table" else {}
+    rows = [privilege for act, needed in done.items() if getattr(seen, act) for privilege in needed]
     yield from (Wanted(privilege, seen.name) for privilege in rows)
     if seen.defined:
         yield Wanted(OWNER, seen.name)
-    elif seen.rewritten or (seen.lock and not rows):  # TRUNCATE, CLUSTER ... and what takes a lock alone
-        needed = (OWNER,) if seen.rewritten else _LOCKED.get(seen.lock, (OWNER,))
-        if seen.kind == "sequence":  # which nextval() locks, too
-            needed = ("USAGE",)
-        yield from (Wanted(each, seen.name, certain=False) for each in needed)
+    elif seen.rewritten or (seen.lock and not (rows and seen.lock in _LOCKED)):
+        yield from (Wanted(each, seen.name, certain=False) for each in _for_lock(seen))
+
+
+def _for_lock(seen: Touched) -> Sequence[str]:
+    """What the lock was perhaps for: TRUNCATE, CLUSTER and their kin, a partition, a foreign key, a look."""
+    if seen.kind == "sequence":  # which nextval() locks, too
+        return ("USAGE",)
+    return (OWNER,) if seen.rewritten else _LOCKED.get(seen.lock, (OWNER,))

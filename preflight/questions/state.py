@@ -28,6 +28,37 @@ _AGE_SHARE = 0.9
 """Of the age at which autovacuum must prevent wraparound, as check_postgres warns."""
 _DATABASE_COLLATIONS = 150000
 """Since this version a database records the version of its own collation."""
+_OBJECTS = f"""\
+  SELECT 'index', schema, "table", c.relname, CASE c.relkind WHEN 'I' THEN 'partitioned' ELSE '' END, 0, touched
+  FROM pg_index i JOIN tables t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
+  WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
+      WHERE p.relid = i.indrelid AND p.datname = current_database())
+  UNION ALL
+  SELECT 'constraint', schema, "table", conname, '', 0, touched
+  FROM pg_constraint c JOIN tables t ON t.oid = c.conrelid
+  WHERE NOT convalidated AND coninhcount = 0 AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
+  UNION ALL
+  SELECT 'constraint', nspname, typname, conname, 'domain', 0, false
+  FROM pg_constraint JOIN pg_type t ON t.oid = contypid JOIN pg_namespace n ON n.oid = typnamespace
+  WHERE NOT convalidated
+  UNION ALL
+  SELECT DISTINCT 'trigger', schema, "table", CASE WHEN tgisinternal THEN '' ELSE tgname END, '', 0, touched
+  FROM pg_trigger g JOIN tables t ON t.oid = g.tgrelid
+  WHERE tgenabled = 'D' AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled = 'D')
+  UNION ALL
+  SELECT 'narrow', schema, "table", a.attname, format_type(b.atttypid, NULL), 0, touched
+  FROM pg_constraint c JOIN tables t ON t.oid = conrelid, unnest(conkey, confkey) AS k(own, target),
+    pg_attribute a, pg_attribute b
+  WHERE contype = 'f' AND conparentid = 0 AND a.attrelid = conrelid AND a.attnum = own
+    AND b.attrelid = confrelid AND b.attnum = target AND a.attlen < b.attlen
+    AND a.atttypid IN ('int2'::regtype, 'int4'::regtype) AND b.atttypid IN ('int4'::regtype, 'int8'::regtype)
+  UNION ALL
+  SELECT 'statistics', schema, "table", '', '', 0, touched
+  FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
+    AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
+      THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}"""  # noqa: S608 - all of it is fixed text
+"""What is not as it should be with tables, one part for each kind of fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,35 +176,7 @@ item AS (
   SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
     current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched
   UNION ALL
-  SELECT 'index', schema, "table", c.relname, CASE c.relkind WHEN 'I' THEN 'partitioned' ELSE '' END, 0, touched
-  FROM pg_index i JOIN tables t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
-  WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
-    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
-      WHERE p.relid = i.indrelid AND p.datname = current_database())
-  UNION ALL
-  SELECT 'constraint', schema, "table", conname, '', 0, touched
-  FROM pg_constraint c JOIN tables t ON t.oid = c.conrelid
-  WHERE NOT convalidated AND coninhcount = 0 AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
-  UNION ALL
-  SELECT 'constraint', nspname, typname, conname, 'domain', 0, false
-  FROM pg_constraint JOIN pg_type t ON t.oid = contypid JOIN pg_namespace n ON n.oid = typnamespace
-  WHERE NOT convalidated
-  UNION ALL
-  SELECT DISTINCT 'trigger', schema, "table", CASE WHEN tgisinternal THEN '' ELSE tgname END, '', 0, touched
-  FROM pg_trigger g JOIN tables t ON t.oid = g.tgrelid
-  WHERE tgenabled = 'D' AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled = 'D')
-  UNION ALL
-  SELECT 'narrow', schema, "table", a.attname, format_type(b.atttypid, NULL), 0, touched
-  FROM pg_constraint c JOIN tables t ON t.oid = conrelid, unnest(conkey, confkey) AS k(own, target),
-    pg_attribute a, pg_attribute b
-  WHERE contype = 'f' AND conparentid = 0 AND a.attrelid = conrelid AND a.attnum = own
-    AND b.attrelid = confrelid AND b.attnum = target AND a.attlen < b.attlen
-    AND a.atttypid IN ('int2'::regtype, 'int4'::regtype) AND b.atttypid IN ('int4'::regtype, 'int8'::regtype)
-  UNION ALL
-  SELECT 'statistics', schema, "table", '', '', 0, touched
-  FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
-    AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
-      THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}
+{_OBJECTS}
   UNION ALL
   SELECT 'slot', '', coalesce(database, ''), slot_name, wal_status, pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), active

@@ -29,6 +29,8 @@ class Wanted:
     """a regular expression for SCHEMA.NAME, of several."""
     certain: bool = True
     """False where the scripts were seen to lock the object, and not what for."""
+    made: bool = False
+    """The scripts were seen to make it."""
 
 
 class Lacks(StrEnum):
@@ -57,6 +59,8 @@ class Lacks(StrEnum):
     """It is there and another's; or a superuser alone may make it."""
     NOTHING = "nothing"
     """No object fits the pattern."""
+    ABSENT = "absent"
+    """It was altered and never made, and is not there: it had another name before, or is gone."""
     OTHERS = "others"
     """Tables of the database that the role does not own, whatever is wanted."""
 
@@ -106,10 +110,10 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
     def ask(self) -> str:
         rows = [
             f"({', '.join(map(quote_literal, (each.right, each.name, each.pattern)))}, "
-            f"{quote_literal(as_regular_expression(each.pattern))}, {each.certain})"
+            f"{quote_literal(as_regular_expression(each.pattern))}, {each.certain}, {each.made})"
             for each in self.wanted
         ]
-        wanted = f"VALUES {', '.join(rows)}" if rows else "SELECT '', '', '', '', true WHERE false"
+        wanted = f"VALUES {', '.join(rows)}" if rows else "SELECT '', '', '', '', true, true WHERE false"
         # Names and patterns are quoted as literals; everything else is fixed text.
         return _SQL.format(
             role=quote_literal(self.role),
@@ -133,7 +137,7 @@ WITH role AS (SELECT oid, rolname, rolsuper, {inherits} AS inherits,
 owners AS (SELECT o.oid, o.rolname,
     NOT (o.rolsuper OR o.rolname ~ '^pg_' OR pg_has_role(o.oid, role.oid, 'MEMBER')) AS takes_members
   FROM pg_roles o, role),
-wanted ("right", name, pattern, expression, certain) AS ({wanted}),
+wanted ("right", name, pattern, expression, certain, made) AS ({wanted}),
 schemas AS (
   SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
 relations AS (
@@ -165,8 +169,8 @@ matched AS (
   SELECT w."right", w.certain, w.pattern, o.* FROM wanted w JOIN objects o ON o.name = w.name
   UNION SELECT w."right", w.certain, w.pattern, o.* FROM wanted w JOIN objects o ON o.plain ~ w.expression
     WHERE w.pattern <> '' AND NOT (o.belongs AND w."right" = 'OWNER' AND w.pattern ~ '[*]')),
-absent AS (SELECT (parse_ident(w.name, false))[1] AS schema FROM wanted w WHERE w."right" = 'OWNER' AND w.name <> ''
-  AND w.name NOT IN (SELECT name FROM matched)),
+absent AS (SELECT w.name, w.made, (parse_ident(w.name, false))[1] AS schema FROM wanted w
+  WHERE w."right" = 'OWNER' AND w.name <> '' AND w.certain AND w.name NOT IN (SELECT name FROM matched)),
 declared AS (SELECT split_part(pattern, '.', 1) AS schema FROM wanted WHERE "right" = 'OWNER' AND pattern <> ''),
 used AS (
   SELECT n.nspname::text AS schema, false AS creates FROM matched m JOIN schemas n ON n.oid = m.schema
@@ -182,8 +186,8 @@ tables AS (SELECT m.*, r.relrowsecurity, r.relforcerowsecurity FROM matched m JO
 lacking ("lacks", "right", kind, name, owner, certain) AS (
   SELECT 'role', inherits,
     CASE WHEN rolsuper THEN 'superuser' ELSE 'role' END, rolname::text, oid, true FROM role
-  UNION ALL SELECT DISTINCT 'owner', '', m.kind, m.shown, m.owner, m.certain FROM matched m, role
-    WHERE m."right" = 'OWNER' AND NOT pg_has_role(role.oid, m.owner, 'USAGE')
+  UNION ALL SELECT 'owner', '', m.kind, m.shown, m.owner, bool_or(m.certain) FROM matched m, role
+    WHERE m."right" = 'OWNER' AND NOT pg_has_role(role.oid, m.owner, 'USAGE') GROUP BY m.kind, m.shown, m.owner
   UNION ALL SELECT 'privilege', t."right", CASE t.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, t.name, t.owner,
     t.certain
       AND NOT (t."right" IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND t.relkind <> 'S'
@@ -231,6 +235,8 @@ lacking ("lacks", "right", kind, name, owner, certain) AS (
         OR NOT EXISTS (SELECT FROM acting WHERE may_create))
   UNION ALL SELECT 'nothing', w."right", 'pattern', w.pattern, role.oid, true FROM wanted w, role
     WHERE w.pattern <> '' AND w.pattern NOT IN (SELECT pattern FROM matched)
+  UNION ALL SELECT 'absent', '', 'object', a.name, role.oid, false FROM absent a, role
+    WHERE NOT a.made AND a.name NOT IN (SELECT quote_ident(nspname) FROM schemas)
   UNION ALL SELECT 'others', '', 'table', r.name, r.owner, true FROM relations r, role
     WHERE r.relkind IN ('r', 'p') AND NOT pg_has_role(role.oid, r.owner, 'USAGE')),
 placed AS (SELECT l.*, CASE "lacks" WHEN 'privilege' THEN kind END AS place FROM lacking l),

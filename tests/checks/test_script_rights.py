@@ -125,7 +125,10 @@ def test_a_stale_rehearsal_tells_nothing() -> None:
         ({"kind": "trigger", "name": "t on app.t", "created": True, "defined": True}, {("TRIGGER", True)}),
         ({"kind": "trigger", "name": "t on app.t", "dropped": True, "defined": True}, {(OWNER, True)}),
         ({"kind": "policy", "name": "p on app.t", "created": True, "defined": True}, {(OWNER, True)}),
-        ({"kind": "schema", "name": "app", "defined": True}, set()),
+        ({"kind": "schema", "name": "app", "defined": True}, {(OWNER, True)}),
+        ({"kind": "table", "updated": 1, "lock": "RowExclusiveLock"}, {("UPDATE", True), ("SELECT", True)}),
+        ({"kind": "index", "lock": "AccessShareLock"}, {("SELECT", False)}),
+        ({"kind": "materialized view", "defined": True, "inserted": 1}, {(OWNER, True)}),
         ({"kind": "role", "name": "x", "defined": True}, set()),
     ],
 )
@@ -144,6 +147,15 @@ def test_what_is_certain_is_not_wanted_as_a_doubt_too() -> None:
     )
     needs = needs_of(TouchedObjects("r", seen=seen, privileges={"x.*": (Privilege.INSERT,)}, altered=("y.*",)))
     assert set(needs.wanted) == {
-        Wanted("REFERENCES", "app.t", certain=False), Wanted(OWNER, "app.t"), Wanted("INSERT", pattern="x.*"),
-        Wanted(OWNER, pattern="y.*"),
+        Wanted(OWNER, "app.t"), Wanted("INSERT", pattern="x.*"), Wanted(OWNER, pattern="y.*")
     }  # fmt: skip
+
+
+def test_what_the_scripts_make_is_told_from_what_they_rename() -> None:
+    seen = (
+        Touched(kind="table", name="app.new", defined=True, created=True),
+        Touched(kind="table", name="app.new", defined=True),
+        Touched(kind="table", name="app.renamed", defined=True),
+    )
+    made = {each.name: each.made for each in needs_of(TouchedObjects("r", seen=seen)).wanted}
+    assert made == {"app.new": True, "app.renamed": False}
