@@ -18,7 +18,7 @@ from preflight.questions.activity import Seen
 from preflight.questions.sql import membership_grant, quote_identifier, quote_literal
 from preflight.questions.state import Item
 from preflight.units import format_duration, format_size
-from preflight.wording import counted, one_line
+from preflight.wording import counted, listed, one_line
 
 _VACUUM = "autovacuum worker"
 _WORN_OUT = 1_300_000_000
@@ -57,9 +57,8 @@ class _Looked:
 
     def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
-        return self._ends_by_itself(
-            summary, f"no transaction that holds one for more than {self.most['blocks']}", found
-        )
+        expected = f"no transaction that holds one for more than {self.most['blocks']}"
+        return self._ends_by_itself(summary, expected, found)
 
     def judge_idle(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'session is', 'sessions are')} idle in a transaction"
@@ -94,7 +93,7 @@ class _Looked:
             f"clients are connected from {', '.join(addresses)}, which nobody listed",
             f"only clients from {', '.join(self.database.clients or ()) or 'the server itself'}: `clients` of "
             f"[databases.{self.database.id}]",
-            _listed([f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found], found),
+            _clients(found),
             "ask whoever runs them there: have them stopped, or listed in `clients`; once they agree, what is left "
             f"over is ended by the DBA: {ends}",
         )
@@ -104,9 +103,8 @@ class _Looked:
         return passed(f"a backup of the plan is being taken: pg_dump by {first.user}, {self._since(first)}")
 
     def tell_clients(self, found: Sequence[Seen]) -> Judgement:
-        told = [f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found]
         judged = "" if self.database.clients is not None else "; from where they may come, the plan does not say"
-        return passed(f"connected: {_listed(told, found)}{judged}")
+        return passed(f"connected: {_clients(found)}{judged}")
 
     def judge_hidden(self, found: Sequence[Seen]) -> Judgement:
         grant = membership_grant("pg_read_all_stats", self.database.user)
@@ -136,18 +134,20 @@ class _Looked:
         return self._or_later(summary, expected, _listed(told, found), remedy)
 
     def _or_later(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        if self.when is When.NEAR:
-            return failed(summary, expected=expected, actual=actual, remedy=remedy)
-        if self.when is When.AFTER:
-            return warned(summary, expected=expected, actual=actual, remedy=remedy)
-        window = self.plan.window
-        start = format_moment(window.start - self.plan.freshness.state, window.zone)
-        later = f"{summary}: seen now, asked again at the gate"
-        return warned(later, expected=f"{expected}, from {start} on", actual=actual, remedy=remedy)
+        if self.when is When.EARLY:
+            window = self.plan.window
+            start = format_moment(window.start - self.plan.freshness.state, window.zone)
+            summary, expected = f"{summary}: seen now, asked again at the gate", f"{expected}, from {start} on"
+        judged = failed if self.when is When.NEAR else warned
+        return judged(summary, expected=expected, actual=actual, remedy=remedy)
 
     def _since(self, seen: Seen) -> str:
         lasted = format_duration(timedelta(seconds=seen.seconds))
         return f"since {format_moment(seen.since, self.plan.window.zone)} ({lasted})"
+
+
+def _clients(found: Sequence[Seen]) -> str:
+    return _listed([f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found], found)
 
 
 def _who(seen: Seen) -> str:
@@ -285,25 +285,23 @@ def _judge_slot(slot: Item) -> Judgement:
         )
     if slot.detail == "extended" or not slot.touched:
         return warned(f"{state}: it holds {held} of WAL, and what the work writes", expected=expected, remedy=remedy)
-    return passed(f"{state}")
+    return passed(state)
 
 
 def _judge_archiver(archiver: Item, *, needs_archive: bool) -> Judgement:
     at = f"{datetime.fromtimestamp(archiver.number, UTC):%Y-%m-%d %H:%M} UTC"
     expected = "archive_mode on with a command that archives, or off"
-    look = "have the DBA read the server's log and mend archive_command"
     if archiver.detail == "pretends":
         summary = f"archive_command archives nothing and says that it did: {archiver.name}"
         remedy = "have a command set that archives, then a new base backup taken"
-        if needs_archive:
-            return failed(summary, expected=expected, actual=archiver.name, remedy=remedy)
-        return warned(summary, expected=expected, actual=archiver.name, remedy=remedy)
+        return (failed if needs_archive else warned)(summary, expected=expected, actual=archiver.name, remedy=remedy)
     summary, actual = {
         "none": ("there is no archive_command: all WAL is kept until the disk is full", "archive_command is empty"),
         "fails": (f"WAL is not archived since {at}: it is kept until the disk is full", f"last failed {at}"),
         "hangs": (f"nothing was archived since {at}, and WAL waits", f"last archived {at}"),
     }[archiver.detail]
-    return failed(summary, expected=expected, actual=actual, remedy=look)
+    remedy = "have the DBA read the server's log and mend archive_command"
+    return failed(summary, expected=expected, actual=actual, remedy=remedy)
 
 
 def _judge_checksum(database: Item) -> Judgement:
@@ -398,5 +396,4 @@ def _of_kind(items: Sequence[Item], kind: str) -> list[Item]:
 
 
 def _listed(told: Sequence[str], found: Sequence[Seen] | Sequence[Item]) -> str:
-    more = found[0].total - len(found)
-    return ", ".join([*told, *([f"and {more} more"] if more > 0 else [])])
+    return listed(told, len(told), total=found[0].total)
