@@ -21,6 +21,13 @@ from preflight.units import format_duration, format_size
 from preflight.wording import counted, listed, one_line
 
 _VACUUM = "autovacuum worker"
+_LASTING = {
+    "blocks": ("session holds", "sessions hold", "locks on tables that the scripts touch",
+               "no transaction that holds one"),
+    "idle": ("session is", "sessions are", "idle in a transaction", "none"),
+    "long": ("transaction is", "transactions are", "open for long", "none"),
+}  # fmt: skip
+"""Kinds of transactions that last too long -> how one is told, several, what they do, and what is allowed."""
 _WORN_OUT = 1_300_000_000
 """Age at which check_postgres warns: the server takes no more changes at about 2 billion."""
 
@@ -30,10 +37,8 @@ def judge_activity(
 ) -> Iterator[Judgement]:
     """`most`: how long each kind may last."""
     looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when)
-    judges = {
-        "blocks": looked.judge_blockers,
-        "idle": looked.judge_idle,
-        "long": looked.judge_long,
+    judges: Mapping[str, Callable[[Sequence[Seen]], Judgement]] = {
+        **dict.fromkeys(_LASTING, looked.judge_lasting),
         "prepared": looked.judge_prepared,
         "stranger": looked.judge_strangers,
         "backup": looked.tell_backups,
@@ -44,7 +49,7 @@ def judge_activity(
     for kind, judge in judges.items():
         if found := [each for each in seen if each.kind == kind]:
             yield judge(found)
-    if not {"blocks", "idle", "long", "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
+    if not {*_LASTING, "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
         yield passed("no transaction is open for long, idle, left prepared, or holds a lock on what the scripts touch")
 
 
@@ -55,18 +60,21 @@ class _Looked:
     most: Mapping[str, str]
     when: When
 
-    def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
-        summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
-        expected = f"no transaction that holds one for more than {self.most['blocks']}"
-        return self._ends_by_itself(summary, expected, found)
-
-    def judge_idle(self, found: Sequence[Seen]) -> Judgement:
-        summary = f"{counted(found[0].total, 'session is', 'sessions are')} idle in a transaction"
-        return self._ends_by_itself(summary, f"none for more than {self.most['idle']}", found)
-
-    def judge_long(self, found: Sequence[Seen]) -> Judgement:
-        summary = f"{counted(found[0].total, 'transaction is', 'transactions are')} open for long"
-        return self._ends_by_itself(summary, f"none for more than {self.most['long']}", found)
+    def judge_lasting(self, found: Sequence[Seen]) -> Judgement:
+        """A kind of transaction that lasts too long, and that a person ends."""
+        one, many, rest, allowed = _LASTING[found[0].kind]
+        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
+        people = " and ".join(dict.fromkeys(_person(each) for each in found))
+        ends = " ".join(f"SELECT pg_terminate_backend({each.pid});" for each in found)
+        remedy = f"ask {people} to end it (COMMIT or ROLLBACK); once they agree, the DBA ends what is left over: {ends}"
+        if any(each.state == _VACUUM for each in found):
+            remedy += " (an autovacuum that prevents wraparound begins anew: have it finished before the window)"
+        return self._or_later(
+            f"{counted(found[0].total, one, many)} {rest}",
+            f"{allowed} for more than {self.most[found[0].kind]}",
+            _listed(told, found),
+            remedy,
+        )
 
     def judge_prepared(self, found: Sequence[Seen]) -> Judgement:
         """They keep their locks over a restart, and no session shows them."""
@@ -123,15 +131,6 @@ class _Looked:
             remedy="have the DBA set it: ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf(); and where "
             "pg_db_role_setting has it for a role or a database: ALTER ROLE ... RESET track_activities;",
         )
-
-    def _ends_by_itself(self, summary: str, expected: str, found: Sequence[Seen]) -> Judgement:
-        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
-        people = " and ".join(dict.fromkeys(_person(each) for each in found))
-        ends = " ".join(f"SELECT pg_terminate_backend({each.pid});" for each in found)
-        remedy = f"ask {people} to end it (COMMIT or ROLLBACK); once they agree, the DBA ends what is left over: {ends}"
-        if any(each.state == _VACUUM for each in found):
-            remedy += " (an autovacuum that prevents wraparound begins anew: have it finished before the window)"
-        return self._or_later(summary, expected, _listed(told, found), remedy)
 
     def _or_later(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         if self.when is When.EARLY:
