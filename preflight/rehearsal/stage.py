@@ -19,6 +19,7 @@ from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.schema import Schema, SchemaProbe, difference
+from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
@@ -125,12 +126,13 @@ class Stage:
         contents = Contents.of(server, archive)
         self._say(f"filling PostgreSQL {version_text(server.version_num)} on this machine ...")
         make_roles(server, archive)
-        make_database(server, self._database, archive, contents, schema_only=True)
+        make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
         sealed = [self._sealed(server, entry) for entry in self._entries]
         server.keep()
         if archive.content is Content.RESTORE:
-            server.query(f'DROP DATABASE "{self._database}"')
-            make_database(server, self._database, archive, contents, schema_only=False)
+            name = quote_identifier(self._database)
+            server.query(f"ALTER DATABASE {name} IS_TEMPLATE false; DROP DATABASE {name}")
+            make_database(server, self._database, archive, contents, self._deadline, schema_only=False)
         tried = self._run_all(server, archive, contents, sealed)
         done = [each for each in sealed if all(not run.exit_code for run in tried.scripts[each.entry.id].runs)]
         if len(done) < len(sealed):
@@ -290,7 +292,7 @@ class Stage:
     def _drill(self, server: ScratchServer, each: _Sealed, name: str, before: Schema) -> tuple[Drill, bool]:
         """And whether it stopped at the broken statement."""
         if each.entry.command:
-            server.query(f"ALTER DATABASE \"{self._database}\" SET log_statement = 'all'")
+            server.query(f"ALTER DATABASE {quote_identifier(self._database)} SET log_statement = 'all'")
         at = server.log.stat().st_size
         with each.runner.broken(name):
             ended = each.runner.run(self._argv(server, each))
