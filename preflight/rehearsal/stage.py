@@ -23,7 +23,7 @@ from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
-from preflight.rehearsal.server import ScratchServer, find_programs, no_route
+from preflight.rehearsal.server import ScratchServer, find_programs, no_route, signals_deferred
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Runner, went_on
 from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
@@ -99,7 +99,8 @@ class Stage:
         """Whatever it makes is gone when the stack is left."""
         self._plan, self._entries, self._account, self._real, self._say = plan, entries, account, real, say
         self._stack, self._deadline = stack, deadline
-        self._folder = self._private(new_folder(account))
+        with signals_deferred():
+            self._folder = self._private(new_folder(account))
         self._server: ScratchServer | None = None
         self._database = work_of(plan, entries[0]).database.dbname
         self._before = no_route()
@@ -121,8 +122,9 @@ class Stage:
         content = self._plan.rehearsal.content
         self._say(f"fetching the {'backup' if content is Content.RESTORE else 'schema'} of {self._database} ...")
         archive = source.fetch(content, self._folder)
-        memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
-        server = self._start(self._private(memory) if memory else self._folder)
+        with signals_deferred():
+            memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
+            server = self._start(self._private(memory) if memory else self._folder)
         contents = Contents.of(server, archive)
         self._say(f"filling PostgreSQL {version_text(server.version_num)} on this machine ...")
         make_roles(server, archive)
