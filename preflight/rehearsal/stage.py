@@ -269,21 +269,26 @@ class Stage:
     def _drill_all(self, server: ScratchServer, sealed: Sequence[_Sealed]) -> dict[str, tuple[Drill, ...]]:
         """Each script of each entry with a broken statement put first in it, on an untouched copy of the schema in
         which the entries before it ran."""
-        drills = {}
+        drills: dict[str, tuple[Drill, ...]] = {}
+        server.put_back()
         for number, each in enumerate(sealed):
             self._say(f"drilling {each.entry.id} ...")
-            server.put_back()
-            before = self._schema(server)
-            drills[each.entry.id] = tuple(
-                self._drill(server, each, name, before) for name in each.scripts.order.forward
-            )
+            before, found, touched = self._schema(server), list[Drill](), False
+            for place, name in enumerate(each.scripts.order.forward):
+                if touched:
+                    server.put_back()
+                drill, at_once = self._drill(server, each, name, before)
+                touched = bool(place or each.entry.command or not at_once)
+                found.append(drill)
+            drills[each.entry.id] = tuple(found)
             if number + 1 < len(sealed):
+                server.put_back()
                 each.runner.run(self._argv(server, each))
                 server.keep()
         return drills
 
-    def _drill(self, server: ScratchServer, each: _Sealed, name: str, before: Schema) -> Drill:
-        """It leaves the server as it was."""
+    def _drill(self, server: ScratchServer, each: _Sealed, name: str, before: Schema) -> tuple[Drill, bool]:
+        """And whether it stopped at the broken statement."""
         if each.entry.command:
             server.query(f"ALTER DATABASE \"{self._database}\" SET log_statement = 'all'")
         at = server.log.stat().st_size
@@ -293,8 +298,8 @@ class Stage:
             log.seek(at)
             further = went_on(log.read().decode("utf-8", "replace"))
         kept = _told(before, self._schema(server))
-        server.put_back()
-        return Drill(script=name, exit_code=ended.code, said=ended.said, kept=kept, went_on=further)
+        drill = Drill(script=name, exit_code=ended.code, said=ended.said, kept=kept, went_on=further)
+        return drill, ended.stopped_at_drill
 
     def _argv(self, server: ScratchServer, each: _Sealed) -> list[str]:
         return list(each.entry.rehearse_command) or _psql(server, each, each.scripts.order.forward, ())

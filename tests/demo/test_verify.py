@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from preflight.check import Expect
+from preflight.cli.options import load
+from preflight.clock import now
 from preflight.demo.site import DemoSite
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.run import collect, judge
 from preflight.plan.load import load_plan
 from preflight.questions.rehearsed import Rehearsal, parse_rehearsal
+from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
+from preflight.verdict import Decision
 from tests.cli.program import preflight
 from tests.demo.test_demo_site import ssh
 
@@ -60,6 +68,18 @@ def deploy(demo: DemoSite, *, new: bool) -> None:
         demo.apps[name].version = versions[new]
 
 
+def assert_nothing_is_taken_for_granted(demo: DemoSite) -> None:
+    """Without any one answer the state is no longer valid."""
+    plan, registry = load(demo.plan_path)
+    inspection = inspect(plan, registry.verifying(Expect.AFTER), now(), expect=Expect.AFTER)
+    with Pools(plan, Secrets.of(plan)) as pools:
+        answered = collect(inspection, pools.session)
+    assert judge(answered).decision is Decision.VALID
+    for question, _ in answered.evidence:
+        less = judge(Answered(inspection, answered.evidence.without(question.id)))
+        assert less.decision is Decision.NOT_KNOWN, question.text
+
+
 def test_the_work_and_the_way_back_are_verified(demo: DemoSite, record: Rehearsal) -> None:
     code, told = verify(demo, "before")
     assert code == 0, told
@@ -81,7 +101,8 @@ def test_the_work_and_the_way_back_are_verified(demo: DemoSite, record: Rehearsa
     code, told = verify(demo, "after")
     assert code == 0, told
     assert told.startswith("VALID  REL-DEMO"), told
-    assert not (Path(demo.plan_path.parent) / ".preflight").exists()
+    assert not (demo.plan_path.parent / ".preflight").exists()
+    assert_nothing_is_taken_for_granted(demo)
     code, told = verify(demo, "before")
     assert code == 1, told
 

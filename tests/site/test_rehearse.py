@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,7 @@ from preflight.probe import NoReply
 from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched, parse_rehearsal
 from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
+from preflight.rehearsal import account as account_module
 from preflight.rehearsal.account import site_account
 from preflight.rehearsal.rehearse import announced, rehearse, write_record
 from preflight.rehearsal.work import Runner
@@ -151,11 +153,25 @@ def newer(site: Site, newer_postgres: Cluster, tmp_path: Path, monkeypatch: pyte
     return make_stage(site, newer_postgres, tmp_path, monkeypatch)
 
 
-def left_behind() -> list[str]:
-    """Folders and servers of rehearsals that are over."""
-    folders = [str(path) for top in ("/tmp", "/dev/shm") for path in Path(top).glob("preflight-*/private")]
-    running = subprocess.run(["pgrep", "-af", "cluster_name=preflight-scratch"], capture_output=True, text=True)
-    return [*folders, *running.stdout.splitlines()]
+@pytest.fixture(autouse=True)
+def nothing_is_left_anywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of every rehearsal in this file, also of one that fails: neither a folder nor a server."""
+    made: list[Path] = []
+    make = account_module._made
+
+    def note(parent: Path) -> Path:
+        made.append(make(parent))
+        return made[-1]
+
+    monkeypatch.setattr(account_module, "_made", note)
+    yield
+    assert [left for folder in made for left in left_of(folder)] == []
+
+
+def left_of(folder: Path) -> list[str]:
+    """The folder of a rehearsal that is over, where it is still there, and the processes that name it."""
+    running = subprocess.run(["pgrep", "-af", str(folder)], capture_output=True, text=True)
+    return [*([str(folder)] if folder.exists() else []), *running.stdout.splitlines()]
 
 
 DEFINE = """
@@ -348,18 +364,19 @@ server = "{saved.server}"
     return plan.path
 
 
-def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage) -> None:
+def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_path: Path) -> None:
     path = plan_file(stage, {"010_wait.sql": "SELECT pg_sleep(600);\n"})
-    known = environment(RELEASE_PASSWORD=stage.release.password)
+    known = environment(RELEASE_PASSWORD=stage.release.password, TMPDIR=str(shared_path))
     with subprocess.Popen(argv("rehearse", path), stderr=subprocess.PIPE, text=True, env=known) as child:
         assert child.stderr is not None
         said = [line for line in iter(child.stderr.readline, "running orders ...\n") if line]
         assert "rehearse is the one command that writes" in said[0]
+        deadline, found = Deadline(GENEROUS_SECONDS), None
+        while not found and not deadline.over:  # until psql runs; its line names the folder of the server's socket
+            children = subprocess.run(["pgrep", "-a", "-P", str(child.pid)], capture_output=True, text=True)
+            found = re.search(r" -h (\S+)/private/s ", children.stdout)
+        assert found, children.stdout
         child.send_signal(signal.SIGINT)
         assert child.wait(GENEROUS_SECONDS) == 130
-    assert (left_behind(), path.with_suffix(".rehearsal.json").exists()) == ([], False)
-
-
-def test_nothing_is_left_anywhere() -> None:
-    """Last of this file: after all that was rehearsed above, also where it failed."""
-    assert left_behind() == []
+    assert (left_of(Path(found[1])), list(shared_path.iterdir())) == ([], [])
+    assert not path.with_suffix(".rehearsal.json").exists()
