@@ -14,14 +14,7 @@ from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
 from preflight.plan.work import ServerWork, script_work
 from preflight.questions.files import LocalText, Texts, read_manifest
-from preflight.questions.rehearsed import (
-    Drill,
-    Rehearsal,
-    RehearsalProbe,
-    Rehearsed,
-    RehearsedDatabase,
-    RehearsedEntry,
-)
+from preflight.questions.rehearsed import Drill, Rehearsal, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry
 from preflight.units import format_size
 from preflight.wording import counted, named
 

@@ -137,8 +137,7 @@ class _Looked:
             window = self.plan.window
             start = format_moment(window.start - self.plan.freshness.state, window.zone)
             summary, expected = f"{summary}: seen now, asked again at the gate", f"{expected}, from {start} on"
-        judged = failed if self.when is When.NEAR else warned
-        return judged(summary, expected=expected, actual=actual, remedy=remedy)
+        return (failed if self.when is When.NEAR else warned)(summary, expected=expected, actual=actual, remedy=remedy)
 
     def _since(self, seen: Seen) -> str:
         lasted = format_duration(timedelta(seconds=seen.seconds))
