@@ -27,7 +27,7 @@ from preflight.demo.postgres import Postgres
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.questions.schema_sql import SCHEMA_SQL
-from preflight.rehearsal.account import new_folder, new_memory_folder, site_account
+from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
 from preflight.rehearsal.server import find_programs, signals_deferred
 
 _ZONE = "America/New_York"
@@ -139,6 +139,7 @@ class DemoSite:
 
     def _make_folders(self) -> None:
         self._account = site_account()
+        self._stack.callback(os.umask, os.umask(READABLE))
         self.folder = new_folder(self._account)
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         memory = new_memory_folder(_LEAST_MEMORY_BYTES)

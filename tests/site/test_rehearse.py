@@ -115,11 +115,14 @@ class Stage:
 
 
 def rehearsed(plan: Plan) -> Rehearsal:
-    """What is recorded beside the plan."""
-    secrets = Secrets.of(plan)
-    with Pools(plan, secrets) as pools:
-        record = rehearse(plan, pools, secrets, Deadline(120.0), lambda _: None)
-    write_record(plan, record)
+    """What is recorded beside the plan, on a machine where new files are their owner's alone."""
+    secrets, before = Secrets.of(plan), os.umask(0o077)
+    try:
+        with Pools(plan, secrets) as pools:
+            record = rehearse(plan, pools, secrets, Deadline(120.0), lambda _: None)
+        write_record(plan, record)
+    finally:
+        os.umask(before)
     return record
 
 
