@@ -324,7 +324,7 @@ def test_an_account_that_sudo_refuses_is_told() -> None:
         ("curl -H 'Authorization: Bearer s3cret' https://x/", None),
         ("mysqldump -u root -ps3cret shop", f"mysqldump -u root -p{REDACTED} shop"),
         ("redis-cli -a s3cret SAVE", f"redis-cli -a{REDACTED} SAVE"),
-        ("AWS_SECRET_ACCESS_KEY=s3cret aws s3 sync /backup s3://b", f"AWS_SECRET_ACCESS_KEY={REDACTED} aws s3 sync /backup s3://b"),
+        ("AWS_SECRET_ACCESS_KEY=s3cret aws s3 sync /b s3://b", f"AWS_SECRET_ACCESS_KEY={REDACTED} aws s3 sync /b s3://b"),
         ('curl -d \'{"token":"s3cret"}\' https://x/', None),
         ("find /backup -mtime +7 -print -delete", None),
         ("mkdir -p /backup && rsync -a /srv /backup", None),
