@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.clock import format_moment
@@ -12,7 +11,15 @@ from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database, Scripts
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
-from preflight.questions.schema import Schema, SchemaProbe, SealedSchema, SealedSchemaProbe, difference, matching
+from preflight.questions.schema import (
+    Schema,
+    SchemaProbe,
+    SealedSchema,
+    SealedSchemaProbe,
+    difference,
+    matching,
+    without,
+)
 from preflight.wording import counted, listed, named
 
 _MOST_SHOWN = 3
@@ -81,7 +88,7 @@ class SchemaDrift(Check):
                 actual=f"PostgreSQL {schema.major}",
                 remedy=f"have the upgrade approved, then run: {self.plan.seal_command}",
             )
-        changed = difference(sealed.schema, schema, database.drift_allowed)
+        changed = without(difference(sealed.schema, schema), database.drift_allowed)
         allowed = self._allowed(database, sealed.schema, schema)
         if rehearsed is not None:
             problem = self._unrecorded(database, rehearsed, manifests)
@@ -108,29 +115,27 @@ class SchemaDrift(Check):
         """Once the scripts have run. `changed`: since the schema was sealed, by object. `problem`: why the record does
         not tell what they were to change."""
         told = f"{counted(len(changed), 'object')} changed since the schema was sealed{allowed}"
-        expected, lines = "just what the scripts were to change", "\n".join(changed.values()).split("\n")
+        expected = "just what the scripts were to change"
+        details = listed("\n".join(changed.values()).split("\n"), _MOST_LINES, "\n")
         if reason := self.plan.release.without.rehearsal:
             remedy = f"have somebody read the difference who knows the scripts: it must be {expected}"
             summary = f"{told}; whether that is just the work was not rehearsed: {reason}"
-            return warned(summary, expected=expected, remedy=remedy, details=listed(lines, _MOST_LINES, "\n"))
+            return warned(summary, expected=expected, remedy=remedy, details=details)
         tried = record.databases[database.id] if record and not problem else None
-        left_out = set(matching(tried.changes, database.drift_allowed)) if tried else set()
-        wanted = {name: lines for name, lines in tried.changes.items() if name not in left_out} if tried else {}
+        wanted = without(tried.changes, database.drift_allowed) if tried else {}
         if tried and wanted == changed:
             return passed(f"{told}, each as in the rehearsal")
         if tried and tried.major == tried.server_major and not tried.missing_extensions:
             return _otherwise(wanted, changed)
         elsewhere = f"they were rehearsed on a server unlike the real one, PostgreSQL {tried.major}" if tried else ""
-        return replace(
-            unknown(
-                f"{told}; whether that is just the work is not known: {problem or elsewhere}",
-                expected=expected,
-                actual=problem or elsewhere,
-                remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
-                'did in [release]: without = { rehearsal = "" }; before the next window, run: '
-                f"{self.plan.rehearse_command}",
-            ),
-            details=listed(lines, _MOST_LINES, "\n"),
+        return unknown(
+            f"{told}; whether that is just the work is not known: {problem or elsewhere}",
+            expected=expected,
+            actual=problem or elsewhere,
+            remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
+            'did in [release]: without = { rehearsal = "" }; before the next window, run: '
+            f"{self.plan.rehearse_command}",
+            details=details,
         )
 
     def _unrecorded(self, database: Database, rehearsed: Rehearsed, manifests: Mapping[str, LocalText]) -> str:
@@ -140,7 +145,7 @@ class SchemaDrift(Check):
             return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {database.id}"
         for entry in self._entries(database):
             sealed, problem = read_manifest(manifests[f"manifest {entry.id}"])
-            tried = record.scripts.get(entry.id)
+            tried = rehearsed.entry(entry.id)
             if tried is None or not tried.runs:
                 return f"the scripts of {entry.id} were not rehearsed"
             if any(run.exit_code for run in tried.forward):
