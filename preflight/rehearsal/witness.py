@@ -91,7 +91,9 @@ UNION ALL SELECT 'database', quote_ident(datname), datacl::text FROM pg_database
 UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl::text FROM pg_tablespace
 UNION ALL SELECT 'setting', name, setting FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'
 UNION ALL SELECT 'setting of', setdatabase || ' ' || setrole, setconfig::text FROM pg_db_role_setting"""
-_GONE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_END_SESSIONS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _LOCKED = """
 SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid())"""
@@ -154,9 +156,9 @@ class Witness:
         return Observation(at, self._row(_NOW)[0], int(wal), relations, shared, schema)
 
     def rolled_back(self) -> int:
-        """How many transactions were rolled back since the last call. Waits for the sessions of the work to end, which
-        count their last one then."""
-        while self._value(_GONE):
+        """How many transactions were rolled back since the last call. Ends the sessions of the work, whose clients have
+        ended, and which count their last one then."""
+        while self._value(_END_SESSIONS):
             self._connection.execute("SELECT pg_sleep(0.01)")
         before, self._rolled_back = self._rolled_back, int(self._value(_ROLLED_BACK))
         return self._rolled_back - before
