@@ -8,7 +8,7 @@ from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
-from preflight.plan import Database, Scripts
+from preflight.plan import Database
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
 from preflight.questions.schema import (
@@ -56,7 +56,7 @@ class SchemaDrift(Check):
     def probes(self, subject: Subject) -> Probes:
         database = subject.item.id
         probes: Probes = {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
-        entries = self._entries(subject.item)
+        entries = self.plan.scripts_in(database)
         if self.expect is not Expect.AFTER or not entries:
             return probes
         manifests = {f"manifest {each.id}": sealing_probes(self.plan, each)[0] for each in entries}
@@ -143,7 +143,7 @@ class SchemaDrift(Check):
         record = rehearsed.record
         if record is None or database.id not in record.databases:
             return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {database.id}"
-        for entry in self._entries(database):
+        for entry in self.plan.scripts_in(database.id):
             sealed, problem = read_manifest(manifests[f"manifest {entry.id}"])
             tried = rehearsed.entry(entry.id)
             if tried is None or not tried.runs:
@@ -153,9 +153,6 @@ class SchemaDrift(Check):
             if tried.files != sealed:
                 return problem or f"the scripts of {entry.id} are others than were rehearsed"
         return ""
-
-    def _entries(self, database: Database) -> list[Scripts]:
-        return [entry for entry in self.plan.scripts.values() if entry.database == database.id]
 
     def _asked(self) -> str:
         """When, where the window has begun: the scripts may have run by then."""

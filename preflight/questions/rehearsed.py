@@ -40,8 +40,6 @@ class Touched:
     """Rows, those that were rolled back again with them; updated and deleted likewise."""
     updated: int = 0
     deleted: int = 0
-    size_bytes: int = 0
-    """Before the script, of a table with its indexes and its TOAST table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +95,6 @@ class RehearsedEntry:
     runs: tuple[Run, ...] = ()
     """The scripts in their order up to the first that failed; then the ways back, as far as they ran."""
     drills: tuple[Drill, ...] = ()
-    changes: str = ""
-    """Unified diff of the schema, before and after the scripts."""
     left: str = ""
     """Unified diff of the schema, before the scripts and after the ways back; empty where these undo everything."""
 
@@ -150,6 +146,11 @@ class RehearsedDatabase:
         return self.server_version_num // 10_000
 
 
+def version_text(version_num: int) -> str:
+    """`15.18`, as `server_version` says it."""
+    return f"{version_num // 10_000}.{version_num % 10_000}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """The whole record."""
@@ -160,7 +161,7 @@ class Rehearsal:
     by: str
     """Who called it: the account of the machine where preflight ran."""
     where: str
-    """The scratch server, in words."""
+    """The name of that machine."""
     databases: Mapping[str, RehearsedDatabase] = field(default_factory=dict)
     """By id of `[databases]`."""
     scripts: Mapping[str, RehearsedEntry] = field(default_factory=dict)

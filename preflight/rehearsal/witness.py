@@ -91,12 +91,9 @@ UNION ALL SELECT 'database', quote_ident(datname), datacl::text FROM pg_database
 UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl::text FROM pg_tablespace
 UNION ALL SELECT 'setting', name, setting FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'
 UNION ALL SELECT 'setting of', setdatabase || ' ' || setrole, setconfig::text FROM pg_db_role_setting"""
-_SIZES = f"""
-SELECT i.identity, pg_total_relation_size(c.oid)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
-WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '{SCHEMA}', 'pg_toast')"""  # noqa: S608
-_GONE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_END_SESSIONS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _LOCKED = """
 SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid())"""
@@ -143,7 +140,6 @@ class Witness:
         self._connection = connection
         connection.execute(_INSTALL)
         self._newest = self._value(_BEGIN)
-        self._sizes: dict[str, int] = dict(connection.execute(_SIZES).fetchall())
         self._rolled_back = 0
 
     @property
@@ -160,9 +156,9 @@ class Witness:
         return Observation(at, self._row(_NOW)[0], int(wal), relations, shared, schema)
 
     def rolled_back(self) -> int:
-        """How many transactions were rolled back since the last call. Waits for the sessions of the work to end, which
-        count their last one then."""
-        while self._value(_GONE):
+        """How many transactions were rolled back since the last call. Ends the sessions of the work, whose clients have
+        ended, and which count their last one then."""
+        while self._value(_END_SESSIONS):
             self._connection.execute("SELECT pg_sleep(0.01)")
         before, self._rolled_back = self._rolled_back, int(self._value(_ROLLED_BACK))
         return self._rolled_back - before
@@ -173,11 +169,7 @@ class Witness:
         for each in (*self._by_statements(before, after), *self._by_comparison(before, after)):
             known = found.get((each.kind, each.name))
             found[each.kind, each.name] = _together(known, each) if known else each
-        return tuple(
-            replace(each, size_bytes=self._sizes.get(each.name, 0))
-            for (kind, _), each in sorted(found.items())
-            if kind not in _DERIVED or not each.dropped
-        )
+        return tuple(each for (kind, _), each in sorted(found.items()) if kind not in _DERIVED or not each.dropped)
 
     def rows_lost(self, before: Observation, after: Observation) -> Iterator[str]:
         """Tables that have fewer rows afterwards. Where the statistics say so, or were gathered anew, they are counted:

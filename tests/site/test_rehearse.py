@@ -195,6 +195,7 @@ DELETE FROM billing.invoice WHERE id = 1001;
 """
 UNSEEN = "TRUNCATE billing.line;\nREINDEX TABLE billing.invoice;\n"
 WRAPPER = """#!/bin/sh
+{before}
 for script in 010_due.sql 020_total.sql; do
   psql -X -w -v ON_ERROR_STOP=1 -f "$script" {after}
 done
@@ -210,7 +211,7 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     first = objects(define)
     of_table = first["table billing.invoice"]
     assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
-    assert (of_table.lock, of_table.size_bytes > 0) == ("AccessExclusiveLock", True)
+    assert of_table.lock == "AccessExclusiveLock"
     assert first["table billing.line"].created
     assert first["index billing.invoice_due"].created
     assert first["view billing.open"].dropped
@@ -281,7 +282,7 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
     }
     plan = stage.plan(scripts, content=Content.RESTORE)
     found = tried(plan)
-    assert ([run.rolled_back for run in found.runs], found.changes) == ([0, 1, 0], "")
+    assert [(run.rolled_back, run.changes) for run in found.runs] == [(0, ""), (1, ""), (0, "")]
     said = told(judged(plan))
     assert "rolled back or left open" in said, said
     locks = "CREATE OR REPLACE VIEW billing.open AS SELECT id FROM billing.invoice WHERE total > 9;\n"
@@ -295,8 +296,9 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
 
 @pytest.mark.parametrize("stops", [True, False], ids=["stops", "goes on"])
 def test_a_wrapper_is_drilled_with_its_own_arguments(stage: Stage, stops: bool) -> None:
+    left_behind = "psql -X -w -c 'SELECT pg_sleep(600)' &"
     plan = stage.plan(
-        {**GOOD, "deploy.sh": WRAPPER.format(after="|| exit 1" if stops else "")},
+        {**GOOD, "deploy.sh": WRAPPER.format(before="" if stops else left_behind, after="|| exit 1" if stops else "")},
         command=("./deploy.sh", "prod"),
         rehearse_command=("./deploy.sh", "scratch"),
         files=("010_due.sql", "020_total.sql"),
