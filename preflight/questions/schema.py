@@ -26,6 +26,9 @@ _NAME = re.compile(r'(?:[a-z-]+ )*?([^ ]*[.("].*|[^ ]+)')
 """What follows the words of an object's kind."""
 
 
+_NOT_RESTORED = ("database", "extension ", "subscription ")
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """Every object of a database that somebody made."""
@@ -54,9 +57,23 @@ class Schema:
         blocks = (f"{name}\n{lines}\n" for name, lines in self.objects.items())
         return f"PostgreSQL {self.major}\n{''.join(blocks)}end of {len(self.objects)} objects\n"
 
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+
+def hashed(schema: Schema) -> Mapping[str, str]:
+    """The first 16 hex digits of the SHA-256 of each object's lines."""
+    return {name: hashlib.sha256(lines.encode()).hexdigest()[:16] for name, lines in schema.objects.items()}
+
+
+def unlike(schema: Schema, hashes: Mapping[str, str], allowed: Sequence[str]) -> list[str]:
+    """The objects of a sealed schema that are others in one of which `hashed` was kept. Left out are what `allowed`
+    matches, what a dump does not restore as it was, and what holds a secret, which is masked where a schema is kept."""
+    now = hashed(schema)
+    names = {name for name in now.keys() | hashes.keys() if now.get(name) != hashes.get(name)}
+    left_out = set(matching(names, allowed))
+    return sorted(
+        name
+        for name in names - left_out
+        if not name.startswith(_NOT_RESTORED) and MASK not in schema.objects.get(name, "")
+    )
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from preflight.plan.work import Section, ServerWork, server_work
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run
-from preflight.questions.schema import Schema, SchemaProbe, difference
+from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
@@ -170,7 +170,7 @@ class Stage:
         files = _copy_sealed(entry, folder, self._account)
         texts, unread = read_scripts(folder, Deadline(60.0))
         scripts = sealed_scripts(entry, files, "", Texts(texts, unread))
-        line = entry.rehearse_command or psql_argv(entry, work, scripts.order.forward)
+        line = (*entry.command, *entry.rehearse_command) or psql_argv(entry, work, scripts.order.forward)
         there = replace(work, server=f"{server.sockets}:{server.port}")
         known = {"PGHOST": str(server.sockets), "PGPORT": str(server.port), "PGUSER": work.login}
         environment = {**known, "PGDATABASE": self._database} if entry.command else {}
@@ -214,8 +214,7 @@ class Stage:
             version_num=server.version_num,
             server_version_num=identity.version_num,
             system_identifier=self._real.system_identifier,
-            schema_before=first.schema.sha256,
-            schema_after=last.schema.sha256,
+            objects=hashed(first.schema),
             changes=difference(first.schema, last.schema),
             missing_extensions=contents.missing_extensions,
         )

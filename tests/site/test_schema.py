@@ -271,7 +271,7 @@ def test_a_restored_twin_is_the_same_to_the_byte(version: str, request: pytest.F
     with described.cluster.connect(described.name) as one, described.cluster.connect(described.twin()) as other:
         schema = read(one)
         assert "\n".join(difference(schema, read(other)).values()) == ""
-        assert schema.sha256 == read(other).sha256
+        assert schema.text == read(other).text
         assert schema.major == described.cluster.version
         assert len({name.partition(" ")[0] for name in schema.objects}) > 20
 
