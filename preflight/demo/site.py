@@ -10,11 +10,9 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from string import Template
@@ -29,8 +27,8 @@ from preflight.demo.postgres import Postgres
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.questions.schema_sql import SCHEMA_SQL
-from preflight.rehearsal.account import new_folder, new_memory_folder, site_account
-from preflight.rehearsal.server import find_programs
+from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
+from preflight.rehearsal.server import find_programs, signals_deferred
 
 _ZONE = "America/New_York"
 _WINDOW_HOURS = 6
@@ -52,7 +50,6 @@ _REHEARSED_BEFORE = timedelta(days=7)
 _CONFIRMED_BEFORE = timedelta(minutes=30)
 _ROLE_LEFT = timedelta(hours=2, minutes=30)
 """On the night: how far into the window the database role still works."""
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def next_window(moment: datetime) -> tuple[datetime, datetime]:
@@ -142,6 +139,7 @@ class DemoSite:
 
     def _make_folders(self) -> None:
         self._account = site_account()
+        self._stack.callback(os.umask, os.umask(READABLE))
         self.folder = new_folder(self._account)
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         memory = new_memory_folder(_LEAST_MEMORY_BYTES)
@@ -274,26 +272,6 @@ class DemoSite:
         said = (block for block in blocks if not (night and block.startswith("[[decisions]]")))
         text = Template("\n\n".join(said)).substitute(facts)
         self.plan_path.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Signals that come inside take effect on leaving.
-
-    Starting a server and noting that it must be stopped are two steps; an interrupt between them would leave the
-    server behind, and an impatient second Ctrl-C would do so while the first one clears up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = {which: signal.signal(which, lambda number, _frame: came.append(number)) for which in _ENDING}
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-        if came:
-            signal.raise_signal(came[0])
 
 
 def _scripts(database: str) -> list[Path]:

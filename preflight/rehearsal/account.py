@@ -18,6 +18,8 @@ from typing import Any
 
 from preflight.rehearsal import ScratchError
 
+READABLE = 0o022
+"""The umask under which the account may read what is written for it, whatever the caller's own."""
 _UNPRIVILEGED = ("postgres", "nobody")
 
 

@@ -21,11 +21,12 @@ from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
 _LOCK_WAIT = "--lock-wait-timeout=5s"
-_DATABASE_PROPERTY = re.compile(
-    r"^(?:ALTER DATABASE .* (?:SET|OWNER TO) .*|ALTER ROLE .* IN DATABASE .*|(?:GRANT|REVOKE) .* ON DATABASE .*);$",
-    re.MULTILINE,
+_FOR_PSQL = re.compile(
+    r"""^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""", re.MULTILINE
 )
-"""Lines of pg_restore --create that say what else belongs to a database than what is in it."""
+"""Commands of psql between the statements. It cuts no literal, in which PostgreSQL's programs double backslashes."""
+_MAKES_SUPERUSER = re.compile(rf"^CREATE ROLE {SUPERUSER};\n", re.MULTILINE)
+_DATABASE_RIGHTS = re.compile(r"^\d+; \d+ \d+ ACL - DATABASE .*\n", re.MULTILINE)
 _EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 _OF_EXTENSION = " (?:EXTENSION - {0} |COMMENT - EXTENSION {0} )"
 _CREATE_DATABASE = re.compile(
@@ -33,7 +34,6 @@ _CREATE_DATABASE = re.compile(
 )
 _ENCODING = re.compile(r" ENCODING = ('[^']*')")
 _SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: (\d+)\.(\d+)", re.MULTILINE)
-_RESTORE_SECONDS = 24 * 3600.0
 
 
 class Streams(Protocol):
@@ -178,29 +178,32 @@ class Contents:
 
 def make_roles(server: ScratchServer, archive: Archive) -> None:
     """On a new server, whose superuser stays one. Raises ScratchError."""
-    # No line for psql, and not the making of the superuser, who is there.
-    lines = [line for line in archive.roles.splitlines() if not line.startswith("\\")]
-    made = [line for line in lines if line != f"CREATE ROLE {SUPERUSER};"]
-    _run_statements(server, "\n".join([*made, f"ALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;"]))
+    made = _MAKES_SUPERUSER.sub("", _FOR_PSQL.sub("", archive.roles))
+    _run_statements(server, f"{made}\nALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;")
 
 
 def make_database(
-    server: ScratchServer, database: str, archive: Archive, contents: Contents, *, schema_only: bool
+    server: ScratchServer, database: str, archive: Archive, contents: Contents, deadline: Deadline, *, schema_only: bool
 ) -> None:
-    """Makes the database and fills it; the first error ends it. Raises ScratchError."""
-    told = server.run("pg_restore", "--create", "--schema-only", "-f", "-", archive.file)
+    """Makes the database and fills it until `deadline`; the first error ends it. Raises ScratchError."""
+    # Of all objects none but the database: nothing that somebody wrote in one may be taken for a statement of its own.
+    rights = archive.file.with_suffix(".rights")
+    rights.write_text("".join(_DATABASE_RIGHTS.findall(server.run("pg_restore", "--create", "-l", archive.file))))
+    told = server.run("pg_restore", "--create", "--schema-only", "-L", rights, "-f", "-", archive.file)
     made = _CREATE_DATABASE.search(told)
-    encoding = _ENCODING.search(made[0]) if made else None
+    if made is None:
+        raise ScratchError(f"the archive does not say how {visible(database)} is made")
     plain = f"CREATE DATABASE {quote_identifier(database)} TEMPLATE template0"
     try:
-        _run_statements(server, f"{plain}{made[1] if made else ''}")
+        _run_statements(server, f"{plain}{made[1]}")
     except ScratchError:  # this machine has no such locale
+        encoding = _ENCODING.search(made[0])
         _run_statements(server, f"{plain} ENCODING {encoding[1] if encoding else 'UTF8'}")
-    _run_statements(server, "\n".join(_DATABASE_PROPERTY.findall(told)))
+    _run_statements(server, _FOR_PSQL.sub("", told[: made.start()] + told[made.end() :]))
     list_file = archive.file.with_suffix(".list")
     list_file.write_text(contents.listed)
     options = ["--exit-on-error", "--no-tablespaces", "-L", str(list_file), *(["--schema-only"] if schema_only else [])]
-    server.run("pg_restore", *options, "-d", database, archive.file, seconds=_RESTORE_SECONDS)
+    server.run("pg_restore", *options, "-d", database, archive.file, seconds=deadline.left())
 
 
 def _run_statements(server: ScratchServer, statements: str) -> None:

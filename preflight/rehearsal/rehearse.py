@@ -6,7 +6,6 @@ import getpass
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline, now
 from preflight.evidence import write_private
@@ -17,16 +16,13 @@ from preflight.probe import Answer, NoReply, Probe, T
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
 from preflight.questions.rehearsed import Rehearsal, RehearsedDatabase, RehearsedEntry, format_rehearsal
 from preflight.rehearsal import ScratchError
-from preflight.rehearsal.account import site_account
+from preflight.rehearsal.account import READABLE, site_account
 from preflight.rehearsal.content import Source, planned_source
 from preflight.rehearsal.server import no_route
 from preflight.rehearsal.stage import RealServer, Stage, version_text, work_of
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
-
-if TYPE_CHECKING:
-    pass
 
 _ASKED_SECONDS = 30.0
 
@@ -70,6 +66,7 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
         real = _real_server(plan, entries[0].database, pools, deadline)
         account = site_account()
         with ExitStack() as stack:
+            stack.callback(os.umask, os.umask(READABLE))
             stage = Stage(plan, entries, account, real, deadline, say, stack)
             try:
                 tried = stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))

@@ -6,12 +6,15 @@ import contextlib
 import importlib.util
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from preflight import INTERRUPTIONS
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
 
@@ -25,6 +28,8 @@ _PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump", "pg_restore")
 _START_SECONDS = 20
 _STOP_SECONDS = 5
 _COMMAND_SECONDS = 30.0
+_COPY_SECONDS = 900.0
+"""A restored database of some hundred GB is removed with it."""
 _NO_ROUTE = ("unshare", "--map-current-user", "--net", "--")
 """A network of its own with nothing in it, as the caller's own account (unshare(1), user_namespaces(7))."""
 _SETTINGS = {
@@ -82,6 +87,26 @@ def no_route() -> tuple[str, ...]:
         if subprocess.run(tried, capture_output=True, timeout=_COMMAND_SECONDS, check=False).returncode == 0:
             return _NO_ROUTE
     return ()
+
+
+@contextlib.contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Signals that come inside take effect on leaving.
+
+    Starting a server and noting that it must be stopped are two steps; an interrupt between them would leave the
+    server behind, and an impatient second Ctrl-C would do so while the first one clears up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {which: signal.signal(which, lambda number, _frame: came.append(number)) for which in INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 class ScratchServer:
@@ -167,9 +192,10 @@ class ScratchServer:
 
     def _copied(self, source: Path, target: Path) -> None:
         self._control("stop", "-m", "fast", "-t", str(_STOP_SECONDS))
-        self._run(["rm", "-rf", "--", target])
-        self._run(["cp", "-a", "--", source, target])
-        self._start()
+        self._run(["rm", "-rf", "--", target], seconds=_COPY_SECONDS)
+        self._run(["cp", "-a", "--", source, target], seconds=_COPY_SECONDS)
+        with signals_deferred():
+            self._start()
 
     def stop(self) -> None:
         """Ends the server at once; its files are about to be removed."""

@@ -19,10 +19,11 @@ from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
+from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
-from preflight.rehearsal.server import ScratchServer, find_programs, no_route
+from preflight.rehearsal.server import ScratchServer, find_programs, no_route, signals_deferred
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Runner, went_on
 from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
@@ -98,7 +99,8 @@ class Stage:
         """Whatever it makes is gone when the stack is left."""
         self._plan, self._entries, self._account, self._real, self._say = plan, entries, account, real, say
         self._stack, self._deadline = stack, deadline
-        self._folder = self._private(new_folder(account))
+        with signals_deferred():
+            self._folder = self._private(new_folder(account))
         self._server: ScratchServer | None = None
         self._database = work_of(plan, entries[0]).database.dbname
         self._before = no_route()
@@ -120,17 +122,19 @@ class Stage:
         content = self._plan.rehearsal.content
         self._say(f"fetching the {'backup' if content is Content.RESTORE else 'schema'} of {self._database} ...")
         archive = source.fetch(content, self._folder)
-        memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
-        server = self._start(self._private(memory) if memory else self._folder)
+        with signals_deferred():
+            memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
+            server = self._start(self._private(memory) if memory else self._folder)
         contents = Contents.of(server, archive)
         self._say(f"filling PostgreSQL {version_text(server.version_num)} on this machine ...")
         make_roles(server, archive)
-        make_database(server, self._database, archive, contents, schema_only=True)
+        make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
         sealed = [self._sealed(server, entry) for entry in self._entries]
         server.keep()
         if archive.content is Content.RESTORE:
-            server.query(f'DROP DATABASE "{self._database}"')
-            make_database(server, self._database, archive, contents, schema_only=False)
+            name = quote_identifier(self._database)
+            server.query(f"ALTER DATABASE {name} IS_TEMPLATE false; DROP DATABASE {name}")
+            make_database(server, self._database, archive, contents, self._deadline, schema_only=False)
         tried = self._run_all(server, archive, contents, sealed)
         done = [each for each in sealed if all(not run.exit_code for run in tried.scripts[each.entry.id].runs)]
         if len(done) < len(sealed):
@@ -289,7 +293,7 @@ class Stage:
     def _drill(self, server: ScratchServer, each: _Sealed, name: str, before: Schema) -> tuple[Drill, bool]:
         """And whether it stopped at the broken statement."""
         if each.entry.command:
-            server.query(f"ALTER DATABASE \"{self._database}\" SET log_statement = 'all'")
+            server.query(f"ALTER DATABASE {quote_identifier(self._database)} SET log_statement = 'all'")
         at = server.log.stat().st_size
         with each.runner.broken(name):
             ended = each.runner.run(self._argv(server, each))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import argv, environment, preflight, preflight_process
-from tests.site.machine import command_lines
+from tests.site.machine import TIMEOUT_SECONDS, command_lines
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -93,5 +93,5 @@ def test_an_interrupted_demo_leaves_nothing(folder: Path, which: signal.Signals)
     assert process.stderr is not None
     process.stderr.readline()  # it has begun
     os.kill(process.pid, which)
-    process.communicate(timeout=30)
+    process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 130

@@ -33,7 +33,7 @@ from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import site_account
 from preflight.rehearsal.server import find_programs
 from tests.cli.program import preflight
-from tests.site.machine import command_lines, needs, needs_root, run
+from tests.site.machine import TIMEOUT_SECONDS, command_lines, needs, needs_root, run
 
 _PROJECT = Path(__file__).parents[2]
 _HOLD = """
@@ -88,7 +88,7 @@ def ssh(demo: DemoSite, host: str, command: str, stdin: str = "") -> subprocess.
 def fetch_health(url: str, ca: Path) -> dict[str, Any]:
     context = ssl.create_default_context(cafile=str(ca))
     context.verify_flags |= ssl.VERIFY_X509_STRICT  # what newer Pythons set by themselves
-    connection = http.client.HTTPSConnection(url.split("/")[2], context=context, timeout=5)
+    connection = http.client.HTTPSConnection(url.split("/")[2], context=context, timeout=TIMEOUT_SECONDS)
     connection.request("GET", "/health")
     try:
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -272,7 +272,7 @@ def assert_ended(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        assert select.select([watched], [], [], 10)[0], f"process {pid} is still there"
+        assert select.select([watched], [], [], TIMEOUT_SECONDS)[0], f"process {pid} is still there"
     finally:
         os.close(watched)
 
@@ -295,7 +295,7 @@ def test_leaving_the_site_leaves_nothing() -> None:
     assert left_behind(folder) == []
     assert not demo._database_folder.parent.exists()
     for thread in set(threading.enumerate()) - threads:
-        thread.join(5)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive(), thread.name
 
 
@@ -314,7 +314,7 @@ def test_a_signal_ends_the_site_and_leaves_nothing(number: signal.Signals) -> No
         assert child.stdout is not None
         folder = child.stdout.readline().split()[1]
         child.send_signal(number)
-        assert child.wait(15) == 130
+        assert child.wait(TIMEOUT_SECONDS) == 130
     assert left_behind(folder) == []
 
 
@@ -328,7 +328,7 @@ def test_a_signal_while_the_site_starts_leaves_nothing(after_seconds: float, tmp
             child.send_signal(signal.SIGTERM)
             time.sleep(0.05)
             child.send_signal(signal.SIGINT)
-            assert child.wait(15) in (130, -signal.SIGTERM, -signal.SIGINT, 1)
+            assert child.wait(TIMEOUT_SECONDS) in (130, -signal.SIGTERM, -signal.SIGINT, 1)
         assert left_behind(f"{own}/preflight-") == []
         assert list(own.iterdir()) == []
     finally:
@@ -360,7 +360,7 @@ def test_the_site_runs_without_root_too() -> None:
         assert Path(words[1]).stat().st_uid == 65534
         assert words[2] == "42"
         child.send_signal(signal.SIGTERM)
-        assert child.wait(15) == 130
+        assert child.wait(TIMEOUT_SECONDS) == 130
     assert left_behind(words[1]) == []
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,36 @@ KEPT = "everything is asked again but the full reads of 3 backups, unchanged sin
 """Of orders also the one before: the newest is so new that it could still be being written."""
 
 
-@pytest.fixture
-def demo() -> Iterator[DemoSite]:
+@contextmanager
+def about_to_begin() -> Iterator[DemoSite]:
     """The demo's site after a run that was GO, its window about to begin."""
     with DemoSite(soon=True) as demo:
         assert ask(demo, "run")["verdict"] == "GO"
         yield demo
+
+
+@pytest.fixture
+def demo() -> Iterator[DemoSite]:
+    """For one test."""
+    with about_to_begin() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def kept_site() -> Iterator[DemoSite]:
+    with about_to_begin() as demo:
+        yield demo
+
+
+@pytest.fixture
+def shared(kept_site: DemoSite) -> Iterator[DemoSite]:
+    """For tests that add a backup at most: it is taken away again, and so are the runs after the first one."""
+    places = [archive(kept_site), kept_site.plan_path.parent / ".preflight" / "REL-DEMO"]
+    before = [set(place.iterdir()) for place in places]
+    yield kept_site
+    for place, files in zip(places, before, strict=True):
+        for file in set(place.iterdir()) - files:
+            file.unlink()
 
 
 def ask(demo: DemoSite, *command: str) -> dict[str, Any]:
@@ -104,6 +129,9 @@ def test_what_broke_since_the_run_is_no_go(
 ) -> None:
     for change in changes:
         change(demo)
+    report = ask(demo, "gate", "--no-ask")
+    assert report["verdict"] == "GO", "without asking the run is judged as it stands, and says so"
+    assert report["basis"][0].endswith("judged again without asking")
     report = ask(demo, "gate")
     assert report["verdict"] == "NO-GO"
     for check, subject in changes.values():
@@ -111,11 +139,11 @@ def test_what_broke_since_the_run_is_no_go(
 
 
 @pytest.mark.case(4)
-def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
-    made = archive(demo) / "tonight.dump"
-    demo.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", made, "billing")
+def test_a_backup_taken_since_is_the_one_that_is_read(shared: DemoSite) -> None:
+    made = archive(shared) / "tonight.dump"
+    shared.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", made, "billing")
     settle(made)
-    report = ask(demo, "gate")
+    report = ask(shared, "gate")
     (read,) = (
         found for found in report["findings"] if (found["check"], found["subject"]) == ("earlier-backup", "billing")
     )
@@ -125,12 +153,12 @@ def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
 
 
 @pytest.mark.case(3)
-def test_a_nightly_dump_that_was_cut_off_fails(demo: DemoSite) -> None:
-    content = newest(demo).read_bytes()
-    made = archive(demo) / "tonight.dump"
+def test_a_nightly_dump_that_was_cut_off_fails(shared: DemoSite) -> None:
+    content = newest(shared).read_bytes()
+    made = archive(shared) / "tonight.dump"
     made.write_bytes(content[: len(content) * 6 // 10])
     settle(made)
-    assert ("earlier-backup", "billing") in failures(ask(demo, "gate"))
+    assert ("earlier-backup", "billing") in failures(ask(shared, "gate"))
 
 
 @pytest.mark.case(25)
@@ -153,8 +181,8 @@ def test_scripts_changed_with_their_manifest_are_told_by_hash_and_a_pinned_manif
         assert (("script-hashes", "orders") in failures(ask(demo, "gate"))) is fails
 
 
-def test_of_an_unchanged_site_only_the_full_reads_are_kept(demo: DemoSite) -> None:
-    report = ask(demo, "gate")
+def test_of_an_unchanged_site_only_the_full_reads_are_kept(shared: DemoSite) -> None:
+    report = ask(shared, "gate")
     assert report["verdict"] == "GO"
     assert report["basis"][0].endswith(KEPT)
     (read,) = (
@@ -163,10 +191,3 @@ def test_of_an_unchanged_site_only_the_full_reads_are_kept(demo: DemoSite) -> No
     assert read["oldest_evidence_at"] < report["collected_at"]
     others = [found for found in report["findings"] if found is not read and found["check"] != "earlier-backup"]
     assert all(found["oldest_evidence_at"] >= report["collected_at"] for found in others if found["oldest_evidence_at"])
-
-
-def test_without_asking_the_run_is_judged_as_it_stands_and_says_so(demo: DemoSite) -> None:
-    stop_the_application(demo)
-    report = ask(demo, "gate", "--no-ask")
-    assert report["verdict"] == "GO"
-    assert report["basis"][0].endswith("judged again without asking")

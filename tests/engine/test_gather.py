@@ -68,9 +68,9 @@ def test_a_hanging_target_costs_only_itself() -> None:
     release = threading.Event()
     hanging = hangs(release)
     started = monotonic()
-    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(0.3))
+    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(1))
     release.set()
-    assert monotonic() - started < 5
+    assert monotonic() - started < 20
     assert isinstance(answers[ELSEWHERE.id], Reply)
     lost = answers[ONE.id]
     assert isinstance(lost, NoReply)
@@ -84,7 +84,7 @@ def test_what_arrived_before_a_hang_is_kept() -> None:
         deliver(questions[0], reply("first"))
         release.wait(30)
 
-    answers = gather([ONE, TWO], opener(db1=Fake(half)), Deadline(0.3))
+    answers = gather([ONE, TWO], opener(db1=Fake(half)), Deadline(1))
     release.set()
     assert isinstance(answers[ONE.id], Reply)
     assert isinstance(answers[TWO.id], NoReply)

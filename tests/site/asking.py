@@ -23,7 +23,7 @@ from preflight.plan.sealed_servers import SealedServer
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.site.accounts import Account
-from tests.site.machine import clean_environment
+from tests.site.machine import TIMEOUT_SECONDS, clean_environment
 from tests.site.postgres import Cluster
 from tests.site.sshd import Sshd
 from tests.toy import toy_plan
@@ -63,7 +63,7 @@ def sealed_at(cluster: Cluster, name: str = "orders") -> dict[str, SealedServer]
     return {name: server}
 
 
-def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Mapping[str, Finding]:
+def findings(check: type[Check], plan: Plan, timeout_seconds: float = TIMEOUT_SECONDS) -> Mapping[str, Finding]:
     """The check's findings by subject. Saved evidence, judged again, must give the same ones, and without any one of
     its answers no finding may pass."""
     inspection = inspect(plan, Registry((check,)), now())  # the suite may have begun minutes ago
@@ -79,7 +79,7 @@ def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> M
     return {finding.subject: finding for finding in found}
 
 
-def finding(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Finding:
+def finding(check: type[Check], plan: Plan, timeout_seconds: float = TIMEOUT_SECONDS) -> Finding:
     """The only finding."""
     (found,) = findings(check, plan, timeout_seconds).values()
     return found
@@ -105,5 +105,5 @@ def pasted(plan: Plan, command: str) -> subprocess.CompletedProcess[str]:
     alone = command.replace("ssh ", "ssh -F none ").replace("scp ", "scp -F none ", 1)
     return subprocess.run(
         ["sh", "-c", alone], cwd=plan.folder, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=30,
+        text=True, timeout=TIMEOUT_SECONDS,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""What the test machine must offer, and the one directory of a test run.
+"""What the test machine must offer, and the directories of a test run.
 
-Everything a run leaves on the machine (directory, processes, mounts, accounts, sudo rules) carries the run's tag, so
+Everything a run leaves on the machine (directories, processes, mounts, accounts, sudo rules) carries the run's tag, so
 that the next run can clear away what a killed one left behind, and nothing else.
 """
 
@@ -21,7 +21,9 @@ from typing import IO
 import pytest
 
 PREFIX = "preflight-site-"
-TIMEOUT_SECONDS = 30.0
+MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 3 * 1024**3
+TIMEOUT_SECONDS = 60.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
     "sshd": "openssh-server",
@@ -187,11 +189,22 @@ def is_alive(tag: str) -> bool:
     return pid.isdigit() and _start_time(int(pid)) == started
 
 
+def temporary() -> Path:
+    """The folder for temporary files."""
+    return Path(tempfile.gettempdir()).resolve()
+
+
+def memory() -> Path:
+    """A folder on a file system in memory, for what a disk would slow down; the folder for temporary files where there
+    is none, or too little room for the clusters of the whole suite."""
+    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > _MEMORY_BYTES
+    return MEMORY if roomy else temporary()
+
+
 @contextlib.contextmanager
-def run_directory() -> Iterator[Path]:
-    """The run's directory: short, so that sockets fit, and open to other accounts; removed afterwards."""
-    clear_leftovers()
-    directory = Path(tempfile.gettempdir()).resolve() / f"{PREFIX}{own_tag()}"
+def run_directory(parent: Path) -> Iterator[Path]:
+    """A directory of the run: short, so that sockets fit, and open to other accounts; removed afterwards."""
+    directory = parent / f"{PREFIX}{own_tag()}"
     directory.mkdir(mode=0o755)
     directory.chmod(0o755)
     try:
@@ -203,7 +216,7 @@ def run_directory() -> Iterator[Path]:
 
 def clear_leftovers() -> None:
     """Ends the servers, mounts and files of killed runs."""
-    for directory in Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*"):
+    for directory in (*temporary().glob(f"{PREFIX}*"), *MEMORY.glob(f"{PREFIX}*")):
         if not is_alive(directory.name.removeprefix(PREFIX)) and directory.stat().st_uid == os.geteuid():
             _end_processes_of(directory)
             unmount_below(directory)

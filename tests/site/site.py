@@ -15,7 +15,7 @@ from preflight.rehearsal.server import reachable
 from tests.site.accounts import Account, Accounts
 from tests.site.certificates import Authority
 from tests.site.https import HTTPS_PORT, HttpsApp
-from tests.site.machine import run_directory
+from tests.site.machine import clear_leftovers, memory, run_directory, temporary
 from tests.site.mounts import Mounts
 from tests.site.netns import Namespace
 from tests.site.postgres import Cluster, newer_bin_directory
@@ -33,7 +33,11 @@ class Site:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.directory = stack.enter_context(run_directory())
+            clear_leftovers()
+            self.directory = stack.enter_context(run_directory(temporary()))
+            self._clusters = self.directory / "clusters"
+            if memory() != temporary():
+                self._clusters = stack.enter_context(run_directory(memory()))
             self._stack = stack.pop_all()
         self._made = 0
         self._standard: dict[str, Account] = {}
@@ -103,7 +107,8 @@ class Site:
 
     def start_postgres(self, **keywords: Any) -> Cluster:
         """Another cluster (about a second); keywords as for `Cluster`."""
-        cluster = Cluster(self.new_path("pg"), self.authority, **keywords)
+        self._made += 1
+        cluster = Cluster(self._clusters / f"pg{self._made}", self.authority, **keywords)
         self._stack.callback(cluster.close)
         return cluster
 

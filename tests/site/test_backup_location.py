@@ -200,13 +200,26 @@ def test_a_containers_layer_fails_unless_the_plan_accepts_it(ask: Ask, place: Pa
     assert ask(layered, settings={"accepted_types": ("overlay",)}).status is Status.PASS
 
 
+IN_MEMORY = {"accepted_types": ("tmpfs",)}
+"""Where the tests' clusters lie if they can."""
+
+
+@pytest.fixture
+def beside_data(postgres: Cluster) -> Iterator[Path]:
+    """A folder on the file system of the data directory."""
+    folder = postgres.directory / "beside"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    yield folder
+    folder.rmdir()
+
+
 @pytest.mark.case(52)
-def test_the_disk_of_the_data_directory_fails_or_warns_as_the_plan_says(ask: Ask, shared_path: Path) -> None:
-    shared_path.chmod(0o1777)
-    found = ask(shared_path)
+def test_the_disk_of_the_data_directory_fails_or_warns_as_the_plan_says(ask: Ask, beside_data: Path) -> None:
+    found = ask(beside_data, settings=IN_MEMORY)
     assert found.status is Status.FAIL, told(found)
     assert "shares the storage of what it protects" in found.judgement.summary
-    found = ask(shared_path, settings={"same_device": SharedStorage.WARN})
+    found = ask(beside_data, settings=IN_MEMORY | {"same_device": SharedStorage.WARN})
     assert found.status is Status.WARN, told(found)
 
 
@@ -225,7 +238,7 @@ def test_a_tablespace_on_the_backups_disk_fails(ask: Ask, place: Path, postgres:
 
 
 def test_a_data_directory_the_role_may_not_see_is_unknown_until_somebody_answers_for_it(
-    ask: Ask, place: Path, postgres: Cluster, shared_path: Path
+    ask: Ask, place: Path, postgres: Cluster, beside_data: Path
 ) -> None:
     found = ask(place, monitor=False)
     assert found.status is Status.UNKNOWN, told(found)
@@ -238,9 +251,9 @@ def test_a_data_directory_the_role_may_not_see_is_unknown_until_somebody_answers
     found = ask(place, monitor=False, said=said(data))
     assert found.status is Status.WARN, told(found)
     assert "said by D. Kaya (dba)" in found.judgement.summary
-    shared_path.chmod(0o1777)
-    found = ask(shared_path, monitor=False, said=said(data))
+    found = ask(beside_data, monitor=False, said=said(data), settings=IN_MEMORY)
     assert found.status is Status.FAIL, told(found)
+    assert "shares the storage of what it protects" in found.judgement.summary
 
 
 def test_a_link_warns_unless_it_is_written_out(ask: Ask, place: Path, shared_path: Path) -> None:

@@ -580,7 +580,7 @@ def odd_names(orders: Orders, ask: Ask) -> Iterator[Ask]:
         ("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()", ""),
         ('ALTER ROLE "{role}" IN DATABASE "{name}" SET search_path = app', "or: "),
         ('ALTER DATABASE "{name}" SET session_replication_role = replica', ""),
-        ('ALTER DATABASE "{name}" SET statement_timeout = 7', ""),
+        ('ALTER DATABASE "{name}" SET statement_timeout = 7000', ""),
         ('ALTER ROLE "{role}" SUPERUSER', "or: "),
         ('ALTER DATABASE "{name}" ALLOW_CONNECTIONS false', ""),
         ('ALTER DATABASE "{name}" OWNER TO postgres; REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC', ""),

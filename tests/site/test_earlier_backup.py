@@ -360,7 +360,7 @@ def base_backup(orders: Orders, kind: BackupFormat, *options: str) -> Backup:
 
 @pytest.mark.case(60)
 def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders, ask: Ask) -> None:
-    backup = base_backup(orders, BackupFormat.TAR, "-Ft", "-z")
+    backup = base_backup(orders, BackupFormat.TAR, "-Ft", "-Z", "1")
 
     def found(**changes: Any) -> Finding:
         return ask(backups={"orders": replace(backup, **changes)})["orders"]

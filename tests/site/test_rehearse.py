@@ -116,11 +116,14 @@ class Stage:
 
 
 def rehearsed(plan: Plan) -> Rehearsal:
-    """What is recorded beside the plan."""
-    secrets = Secrets.of(plan)
-    with Pools(plan, secrets) as pools:
-        record = rehearse(plan, pools, secrets, Deadline(120.0), lambda _: None)
-    write_record(plan, record)
+    """What is recorded beside the plan, on a machine where new files are their owner's alone."""
+    secrets, before = Secrets.of(plan), os.umask(0o077)
+    try:
+        with Pools(plan, secrets) as pools:
+            record = rehearse(plan, pools, secrets, Deadline(120.0), lambda _: None)
+        write_record(plan, record)
+    finally:
+        os.umask(before)
     return record
 
 
@@ -265,6 +268,22 @@ def test_a_script_that_goes_on_after_an_error_fails(stage: Stage) -> None:
     assert "010_late.sql goes on after an error and ends with status 0" in told(judged(plan))
 
 
+def test_what_a_role_of_the_database_writes_is_never_run_by_the_superuser(stage: Stage, shared_path: Path) -> None:
+    touched = shared_path / "touched"
+    act = f"COPY (SELECT 1) TO PROGRAM $$touch {touched}$$"
+    line = f"ALTER DATABASE {stage.name} SET lock_timeout TO 1; {act};"
+    stage.cluster.sql(f"ALTER ROLE {stage.backup.name} SET application_name TO E'a\n\\\\b'")
+    stage.cluster.sql(
+        f"SET ROLE {stage.release.name}; "
+        f"CREATE FUNCTION billing.text() RETURNS text LANGUAGE sql AS $body$ SELECT '\n{line}\n' $body$; "
+        f"ALTER ROLE {stage.release.name} SET application_name TO '; {act} --'; "
+        f"ALTER DATABASE {stage.name} SET lock_timeout TO '123ms'",
+        dbname=stage.name,
+    )
+    found = tried(stage.plan({"010_time.sql": "SELECT 1 / (current_setting('lock_timeout') = '123ms')::int;\n"}))
+    assert ([run.exit_code for run in found.runs], touched.exists()) == ([0], False)
+
+
 def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
     path = plan_file(stage, {**GOOD, "020_total.sql": "SELECT 1;\nSELEC 1;\n"})
     done = preflight("rehearse", path, RELEASE_PASSWORD=stage.release.password)
@@ -278,7 +297,9 @@ def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
 
 
 def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> None:
+    stage.cluster.sql(f"ALTER DATABASE {stage.name} IS_TEMPLATE true")
     stage.back_up()
+    stage.cluster.sql(f"ALTER DATABASE {stage.name} IS_TEMPLATE false")
     scripts = {
         "010_open.sql": "BEGIN;\nUPDATE billing.invoice SET total = 1;\n",
         "020_more.sql": "DELETE FROM billing.invoice WHERE id < 4;\nCREATE TABLE billing.late (n int);\n",

@@ -248,6 +248,7 @@ def test_what_a_killed_run_left_behind_is_cleared_away(site: Site) -> None:
     machine.clear_leftovers()
     clear_account_leftovers()
     assert not Path(directory).exists()
+    assert not (machine.MEMORY / Path(directory).name).exists()
     assert directory not in Path("/proc/self/mountinfo").read_text()
     assert name not in {entry.pw_name for entry in pwd.getpwall()}
     assert not any(name in file.read_text() for file in Path("/etc/sudoers.d").iterdir())
