@@ -450,10 +450,9 @@ def _is_left_aside(endpoint: Endpoint, word: Word) -> bool:
 def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgement:
     expected = f"{word.path or 'an answer'} that is well"
     cure = instance.fill("have this part of {app} on {host} looked at before the window")
-    if word.state is State.ILL:
-        return failed(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
-    if word.state is State.IMPAIRED:
-        return warned(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
+    if word.state in (State.ILL, State.IMPAIRED):
+        judged = f"{seen}{beside}"
+        return (failed if word.state is State.ILL else warned)(judged, expected=expected, actual=seen, remedy=cure)
     entry = in_toml({json.dumps(word.path): word.text})
     aside = "" if part_of_answer(word.path) else ", or its part in `ignore`"
     remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}{aside}"

@@ -11,7 +11,7 @@ from preflight.judging.cures import hidden_from
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.questions.dump_rights import MOST_FOUND, DumpRights, DumpRightsProbe, Kind
 from preflight.questions.sql import inheriting_grant, quote_identifier, quote_literal
-from preflight.wording import MOST_NAMED, counted
+from preflight.wording import MOST_NAMED, counted, listed
 
 _AT_ONCE = "at once and leaves an empty file"
 _IN_THE_MIDDLE = "while it copies the tables and leaves a part of a file"
@@ -152,5 +152,4 @@ def _locks(rights: DumpRights) -> Iterator[Judgement]:
 
 
 def _some(rights: DumpRights, kind: Kind) -> str:
-    left = rights.count(kind) - MOST_NAMED
-    return ", ".join([*rights.names[kind][:MOST_NAMED], *([f"and {left} more"] if left > 0 else [])])
+    return listed(rights.names[kind], MOST_NAMED, total=rights.count(kind))

@@ -9,19 +9,12 @@ from collections.abc import Iterator, Sequence
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, sealing_probes
-from preflight.plan import Content, Database, Scripts
+from preflight.plan import Database, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
-from preflight.plan.work import Section, ServerWork, scripts_beside, server_work
+from preflight.plan.work import ServerWork, script_work, scripts_beside
 from preflight.questions.files import LocalText, Texts, read_manifest
-from preflight.questions.rehearsed import (
-    Drill,
-    Rehearsal,
-    RehearsalProbe,
-    Rehearsed,
-    RehearsedDatabase,
-    RehearsedEntry,
-)
+from preflight.questions.rehearsed import Drill, Rehearsal, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry
 from preflight.questions.schema import SealedSchema, SealedSchemaProbe, unlike
 from preflight.units import format_size
 from preflight.wording import counted, named
@@ -58,8 +51,8 @@ class RehearsalCheck(Check):
     def subjects(self) -> Sequence[Subject]:
         return [
             Subject(work.id, work, work.owner)
-            for work in server_work(self.plan)
-            if work.section is Section.SCRIPTS and (work.connects or self.plan.scripts[work.id].rehearse_command)
+            for work in script_work(self.plan)
+            if work.connects or self.plan.scripts[work.id].rehearse_command
         ]
 
     def probes(self, subject: Subject) -> Probes:
@@ -83,7 +76,7 @@ class RehearsalCheck(Check):
         if rehearsed is None or manifest is None or texts is None:
             return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
         record = rehearsed.record
-        tried = record.scripts.get(subject.id) if record else None
+        tried = rehearsed.entry(subject.id)
         database = record.databases.get(tried.database) if record and tried else None
         if record is None or tried is None or database is None:
             return unknown(
@@ -217,7 +210,7 @@ class RehearsalCheck(Check):
         self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase, scripts: SealedScripts
     ) -> Iterator[Judgement]:
         """Of scripts that all ran: whether they did anything, and whether their ways back take it back."""
-        with_rows = database.content is Content.RESTORE
+        with_rows = database.has_rows
         idle = [run.script for run in tried.forward if run.idle]
         if entry.single_transaction and len(idle) < len(tried.forward):
             idle = []  # rows are told with the last script
@@ -250,9 +243,7 @@ class RehearsalCheck(Check):
             summary = f"changed nothing in the rehearsal: {named(names)}"
             actual = "no difference of the schema, no row inserted, updated or deleted"
             remedy = f"correct the scripts, {says}"
-            if whole:
-                return failed(summary, expected=expected, actual=actual, remedy=remedy)
-            return warned(summary, expected=expected, actual=actual, remedy=remedy)
+            return (failed if whole else warned)(summary, expected=expected, actual=actual, remedy=remedy)
         return unknown(
             f"whether they change anything is not known, there were no rows: {named(names)}",
             expected=expected,
@@ -329,7 +320,7 @@ def _fault_of(entry: Scripts, drill: Drill) -> str:
 def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedDatabase) -> Judgement:
     scripts = counted(len(tried.forward), "script")
     on, offered = "without rows", ""
-    if database.content is Content.RESTORE:
+    if database.has_rows:
         on = f"{tried.minutes:.0f} min on a restore of {format_size(database.size_bytes)}"
         minutes = f"minutes = {math.ceil(tried.minutes)}"
         offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'

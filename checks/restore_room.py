@@ -140,7 +140,7 @@ class RestoreRoom(Check):
         keeps_broken = bool(self.plan.rollback and self.plan.rollback.keep_broken)
         growth, now = self.settings.growth, sum(part.bytes for part in here)
         need = sum(round(part.bytes * (growth if keeps_broken else growth - 1)) for part in here)
-        where = place.mount.label if place.mount else place.path
+        where = place.label
         names = ", ".join(dict.fromkeys(part.database for part in here))
         whose = f"{names} {'beside' if keeps_broken else 'over'} the broken one"
         if place.free_bytes < need:

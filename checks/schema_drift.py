@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
@@ -13,7 +12,15 @@ from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database, Scripts
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry, Run
-from preflight.questions.schema import Schema, SchemaProbe, SealedSchema, SealedSchemaProbe, difference, matching
+from preflight.questions.schema import (
+    Schema,
+    SchemaProbe,
+    SealedSchema,
+    SealedSchemaProbe,
+    difference,
+    matching,
+    without,
+)
 from preflight.wording import counted, listed, named
 
 _MOST_SHOWN = 3
@@ -23,7 +30,7 @@ _MOST_LINES = 500
 class SchemaDrift(Check):
     """Is the schema of the database the one that was sealed?
 
-       Scripts are reviewed and rehearsed against one schema. A column that somebody added by hand, an index that is no
+    Scripts are reviewed and rehearsed against one schema. A column that somebody added by hand, an index that is no
     longer valid, a grant that is gone: the same scripts fail at 01:00, or succeed and leave something else than was
     tested. `preflight seal` records the schema as text beside the plan, from the catalogues alone: tables, columns,
     constraints, indexes, views, functions, triggers, policies, grants, owners, extensions, each with its state. Before
@@ -33,7 +40,7 @@ class SchemaDrift(Check):
     UNKNOWN. Once the scripts have run, `preflight verify` asks instead whether the difference is just the one that
     their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is FAIL. What a
     script changes besides a schema, rows above all, does not show here: without a query of the plan that tells it,
-    UNKNOWN. Rehearsed on on another major version, or without an extension of the real server, a difference is UNKNOWN,
+    UNKNOWN. Rehearsed on another major version, or without an extension of the real server, a difference is UNKNOWN,
     and so is all without a record of just the sealed scripts; where the plan leaves the rehearsal out for a reason,
     what differs is told as a warning, for a person to read.
     """
@@ -83,7 +90,7 @@ class SchemaDrift(Check):
                 actual=f"PostgreSQL {schema.major}",
                 remedy=f"have the upgrade approved, then run: {self.plan.seal_command}",
             )
-        changed = difference(sealed.schema, schema, database.drift_allowed)
+        changed = without(difference(sealed.schema, schema), database.drift_allowed)
         allowed = self._allowed(database, sealed.schema, schema)
         if rehearsed is not None:
             problem = self._unrecorded(database, rehearsed, manifests)
@@ -110,14 +117,14 @@ class SchemaDrift(Check):
         """Once the scripts have run. `changed`: since the schema was sealed, by object. `problem`: why the record does
         not tell what they were to change."""
         told = f"{counted(len(changed), 'object')} changed since the schema was sealed{allowed}"
-        expected, lines = "just what the scripts were to change", "\n".join(changed.values()).split("\n")
+        expected = "just what the scripts were to change"
+        details = listed("\n".join(changed.values()).split("\n"), _MOST_LINES, "\n")
         if reason := self.plan.release.without.rehearsal:
             remedy = f"have somebody read the difference who knows the scripts: it must be {expected}"
             summary = f"{told}; whether that is just the work was not rehearsed: {reason}"
-            return warned(summary, expected=expected, remedy=remedy, details=listed(lines, _MOST_LINES, "\n"))
+            return warned(summary, expected=expected, remedy=remedy, details=details)
         tried = record.databases[database.id] if record and not problem else None
-        left_out = set(matching(tried.changes, database.drift_allowed)) if tried else set()
-        wanted = {name: lines for name, lines in tried.changes.items() if name not in left_out} if tried else {}
+        wanted = without(tried.changes, database.drift_allowed) if tried else {}
         unseen = self._unseen(database, record) if record and tried and wanted == changed else []
         if unseen and not self._asked_by_the_plan(database):
             return unknown(
@@ -132,16 +139,14 @@ class SchemaDrift(Check):
         if tried and tried.major == tried.server_major and not tried.missing_extensions:
             return _otherwise(wanted, changed)
         elsewhere = f"they were rehearsed on a server unlike the real one, PostgreSQL {tried.major}" if tried else ""
-        return replace(
-            unknown(
-                f"{told}; whether that is just the work is not known: {problem or elsewhere}",
-                expected=expected,
-                actual=problem or elsewhere,
-                remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
-                'did in [release]: without = { rehearsal = "" }; before the next window, run: '
-                f"{self.plan.rehearse_command}",
-            ),
-            details=listed(lines, _MOST_LINES, "\n"),
+        return unknown(
+            f"{told}; whether that is just the work is not known: {problem or elsewhere}",
+            expected=expected,
+            actual=problem or elsewhere,
+            remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
+            'did in [release]: without = { rehearsal = "" }; before the next window, run: '
+            f"{self.plan.rehearse_command}",
+            details=details,
         )
 
     def _unrecorded(self, database: Database, rehearsed: Rehearsed, manifests: Mapping[str, LocalText]) -> str:
@@ -151,7 +156,7 @@ class SchemaDrift(Check):
             return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {database.id}"
         for entry in self._entries(database):
             sealed, problem = read_manifest(manifests[f"manifest {entry.id}"])
-            tried = record.scripts.get(entry.id)
+            tried = rehearsed.entry(entry.id)
             if tried is None or not tried.runs:
                 return f"the scripts of {entry.id} were not rehearsed"
             if any(run.exit_code for run in tried.forward):

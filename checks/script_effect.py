@@ -16,7 +16,7 @@ from preflight.judging.data_directory import data_directory, not_measured, not_s
 from preflight.plan import Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
-from preflight.plan.work import PlannedBackup, Section, ServerWork, planned_backups, server_work
+from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
 from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
@@ -102,8 +102,7 @@ class ScriptEffect(Check):
         """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
         if self.plan.release.without.rehearsal:
             return []
-        scripts = (work for work in server_work(self.plan) if work.section is Section.SCRIPTS)
-        return [Subject(work.id, work, work.owner) for work in scripts if work.target is not None]
+        return [Subject(work.id, work, work.owner) for work in script_work(self.plan) if work.target]
 
     def probes(self, subject: Subject) -> Probes:
         work: ServerWork = subject.item
@@ -125,7 +124,7 @@ class ScriptEffect(Check):
         write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
         and the tablespaces lie, and what is free there."""
         work: ServerWork = subject.item
-        tried = _tried(rehearsed, work)
+        tried = rehearsed.entry(work.id)
         if tried is None:
             return {}
         names = {each.name for run in tried.forward for each in run.touched if each.rewritten}
@@ -141,7 +140,7 @@ class ScriptEffect(Check):
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         work: ServerWork = subject.item
         rehearsed: Rehearsed = facts["rehearsed"]
-        tried = _tried(rehearsed, work)
+        tried = rehearsed.entry(work.id)
         if tried is None:
             return unknown(
                 "what the scripts do is not known (see rehearsal)",
@@ -190,7 +189,7 @@ class ScriptEffect(Check):
     def _judge_storage(self, work: ServerWork, place: Place, written: int, facts: Mapping[str, Any]) -> Judgement:
         need = math.ceil(written * self.settings.headroom)
         beside = self._backups_on(work, place.storage, facts)
-        where = f"{place.mount.label if place.mount else place.path} of {work.host.id}"
+        where = f"{place.label} of {work.host.id}"
         wanted = f"{format_need(need)} for what the scripts write, {self.settings.headroom:g} times"
         if beside:
             wanted += f", and {format_need(sum(beside.values()))} for the backup of {' and '.join(beside)} before them"
@@ -237,18 +236,14 @@ class ScriptEffect(Check):
             yield passed(f"they took {known}; step {step.id} has {format_duration(planned)}")
             return
         over = takes - planned
-        found = failed(
+        yield failed(
             f"they take {format_duration(takes)}: {format_duration(over)} longer than planned",
             expected=f"at most {format_duration(planned)}, as step {step.id} plans",
             actual=known,
             remedy=f"plan {math.ceil(effect.minutes)} min for step {step.id}",
             minutes_at_stake=over.total_seconds() / 60,
+            quantity=Quantity(over.total_seconds(), "s"),
         )
-        yield replace(found, quantity=Quantity(over.total_seconds(), "s"))
-
-
-def _tried(rehearsed: Rehearsed, work: ServerWork) -> RehearsedEntry | None:
-    return rehearsed.record.scripts.get(work.id) if rehearsed.record else None
 
 
 def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:

@@ -142,9 +142,17 @@ def failed(
     )
 
 
-def unknown(summary: str, *, remedy: str, expected: str = "", actual: str = "", behind: str = "") -> Judgement:
+def unknown(
+    summary: str, *, remedy: str, expected: str = "", actual: str = "", details: str = "", behind: str = ""
+) -> Judgement:
     return Judgement(
-        status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy, behind=behind
+        status=Status.UNKNOWN,
+        summary=summary,
+        expected=expected,
+        actual=actual,
+        remedy=remedy,
+        details=details,
+        behind=behind,
     )
 
 

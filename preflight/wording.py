@@ -30,10 +30,11 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def listed(names: Iterable[str], most: int, joint: str = ", ") -> str:
-    """`a, b`; of more than `most`, the first ones and how many are left out: `a, b, and 3 more`."""
+def listed(names: Iterable[str], most: int, joint: str = ", ", *, total: int = 0) -> str:
+    """`a, b`; of more than `most`, the first ones and how many are left out: `a, b, and 3 more`. `total`: how many
+    there are, where not all are told by name."""
     every = list(names)
-    left = len(every) - most
+    left = max(total, len(every)) - min(most, len(every))
     return joint.join([*every[:most], f"and {left} more"] if left > 0 else every)
 
 

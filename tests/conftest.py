@@ -39,9 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Gives SIGINT its usual meaning: a shell's background job ignores it, and what it starts would do so, too."""
+    """What is started knows SIGINT and SIGHUP in their usual meaning: a shell's background job ignores the one, nohup
+    the other, and what they start would do so, too; a handler is not handed on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 class Network:

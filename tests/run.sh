@@ -63,8 +63,9 @@ if [ $# -gt 0 ]; then
 fi
 
 # The suite waits more than it computes, so its parts run side by side: the paths of each line below, and last the whole
-# suite without them, so that every test is in one part. They are cut by the time they take. A part makes its own
-# servers, accounts and files; their names carry the process that made them.
+# suite without them, so that every test is in one part. They are cut by the time they take: the second computes half as
+# much as each of the others, and waits. A part makes its own servers, accounts and files; their names carry the process
+# that made them.
 part1="tests/site/test_[!s]*.py tests/checks tests/questions"
 part2="tests/sessions tests/cli tests/site/test_s*.py"
 others=

@@ -19,6 +19,7 @@ def test_one_is_not_told_in_the_plural(number: int, said: str) -> None:
 )
 def test_a_long_list_says_how_many_it_leaves_out(names: str, said: str) -> None:
     assert listed(names, 2, "; ") == said
+    assert listed(names[:2], 2, "; ", total=len(names)) == said
 
 
 def test_what_is_cut_says_by_how_much() -> None:

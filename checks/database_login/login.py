@@ -76,11 +76,7 @@ def most_of(acts: Iterable[ServerWork], sessions: int) -> int:
 
 
 def judge_login(
-    login: PlannedLogin,
-    identity: Identity,
-    system: str,
-    roles: Mapping[str, DatabaseRole],
-    need: TimeOfNeed,
+    login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
 ) -> Iterator[Judgement]:
     """All but the connections that are left."""
     yield from _judge_server(login, identity, system)
@@ -286,8 +282,7 @@ def _judge_credential(
         )
     if role is None:
         yield unknown(
-            f"the role {database.user} is not in pg_roles",
-            remedy="ask the DBA what hides the catalogue from the role",
+            f"the role {database.user} is not in pg_roles", remedy="ask the DBA what hides the catalogue from the role"
         )
         return
     yield _judge_expiry(login, role, need, used_password=used)

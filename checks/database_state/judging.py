@@ -18,9 +18,16 @@ from preflight.questions.activity import Seen
 from preflight.questions.sql import membership_grant, quote_identifier, quote_literal
 from preflight.questions.state import Item
 from preflight.units import format_duration, format_size
-from preflight.wording import counted, one_line
+from preflight.wording import counted, listed, one_line
 
 _VACUUM = "autovacuum worker"
+_LASTING = {
+    "blocks": ("session holds", "sessions hold", "locks on tables that the scripts touch",
+               "no transaction that holds one"),
+    "idle": ("session is", "sessions are", "idle in a transaction", "none"),
+    "long": ("transaction is", "transactions are", "open for long", "none"),
+}  # fmt: skip
+"""Kinds of transactions that last too long -> how one is told, several, what they do, and what is allowed."""
 _WORN_OUT = 1_300_000_000
 """Age at which check_postgres warns: the server takes no more changes at about 2 billion."""
 
@@ -30,10 +37,8 @@ def judge_activity(
 ) -> Iterator[Judgement]:
     """`most`: how long each kind may last."""
     looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when)
-    judges = {
-        "blocks": looked.judge_blockers,
-        "idle": looked.judge_idle,
-        "long": looked.judge_long,
+    judges: Mapping[str, Callable[[Sequence[Seen]], Judgement]] = {
+        **dict.fromkeys(_LASTING, looked.judge_lasting),
         "prepared": looked.judge_prepared,
         "stranger": looked.judge_strangers,
         "backup": looked.tell_backups,
@@ -44,7 +49,7 @@ def judge_activity(
     for kind, judge in judges.items():
         if found := [each for each in seen if each.kind == kind]:
             yield judge(found)
-    if not {"blocks", "idle", "long", "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
+    if not {*_LASTING, "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
         yield passed("no transaction is open for long, idle, left prepared, or holds a lock on what the scripts touch")
 
 
@@ -55,19 +60,21 @@ class _Looked:
     most: Mapping[str, str]
     when: When
 
-    def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
-        summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
-        return self._ends_by_itself(
-            summary, f"no transaction that holds one for more than {self.most['blocks']}", found
+    def judge_lasting(self, found: Sequence[Seen]) -> Judgement:
+        """A kind of transaction that lasts too long, and that a person ends."""
+        one, many, rest, allowed = _LASTING[found[0].kind]
+        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
+        people = " and ".join(dict.fromkeys(_person(each) for each in found))
+        ends = " ".join(f"SELECT pg_terminate_backend({each.pid});" for each in found)
+        remedy = f"ask {people} to end it (COMMIT or ROLLBACK); once they agree, the DBA ends what is left over: {ends}"
+        if any(each.state == _VACUUM for each in found):
+            remedy += " (an autovacuum that prevents wraparound begins anew: have it finished before the window)"
+        return self._or_later(
+            f"{counted(found[0].total, one, many)} {rest}",
+            f"{allowed} for more than {self.most[found[0].kind]}",
+            _listed(told, found),
+            remedy,
         )
-
-    def judge_idle(self, found: Sequence[Seen]) -> Judgement:
-        summary = f"{counted(found[0].total, 'session is', 'sessions are')} idle in a transaction"
-        return self._ends_by_itself(summary, f"none for more than {self.most['idle']}", found)
-
-    def judge_long(self, found: Sequence[Seen]) -> Judgement:
-        summary = f"{counted(found[0].total, 'transaction is', 'transactions are')} open for long"
-        return self._ends_by_itself(summary, f"none for more than {self.most['long']}", found)
 
     def judge_prepared(self, found: Sequence[Seen]) -> Judgement:
         """They keep their locks over a restart, and no session shows them."""
@@ -94,7 +101,7 @@ class _Looked:
             f"clients are connected from {', '.join(addresses)}, which nobody listed",
             f"only clients from {', '.join(self.database.clients or ()) or 'the server itself'}: `clients` of "
             f"[databases.{self.database.id}]",
-            _listed([f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found], found),
+            _clients(found),
             "ask whoever runs them there: have them stopped, or listed in `clients`; once they agree, what is left "
             f"over is ended by the DBA: {ends}",
         )
@@ -104,9 +111,8 @@ class _Looked:
         return passed(f"a backup of the plan is being taken: pg_dump by {first.user}, {self._since(first)}")
 
     def tell_clients(self, found: Sequence[Seen]) -> Judgement:
-        told = [f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found]
         judged = "" if self.database.clients is not None else "; from where they may come, the plan does not say"
-        return passed(f"connected: {_listed(told, found)}{judged}")
+        return passed(f"connected: {_clients(found)}{judged}")
 
     def judge_hidden(self, found: Sequence[Seen]) -> Judgement:
         grant = membership_grant("pg_read_all_stats", self.database.user)
@@ -126,28 +132,20 @@ class _Looked:
             "pg_db_role_setting has it for a role or a database: ALTER ROLE ... RESET track_activities;",
         )
 
-    def _ends_by_itself(self, summary: str, expected: str, found: Sequence[Seen]) -> Judgement:
-        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
-        people = " and ".join(dict.fromkeys(_person(each) for each in found))
-        ends = " ".join(f"SELECT pg_terminate_backend({each.pid});" for each in found)
-        remedy = f"ask {people} to end it (COMMIT or ROLLBACK); once they agree, the DBA ends what is left over: {ends}"
-        if any(each.state == _VACUUM for each in found):
-            remedy += " (an autovacuum that prevents wraparound begins anew: have it finished before the window)"
-        return self._or_later(summary, expected, _listed(told, found), remedy)
-
     def _or_later(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        if self.when is When.NEAR:
-            return failed(summary, expected=expected, actual=actual, remedy=remedy)
-        if self.when is When.AFTER:
-            return warned(summary, expected=expected, actual=actual, remedy=remedy)
-        window = self.plan.window
-        start = format_moment(window.start - self.plan.freshness.state, window.zone)
-        later = f"{summary}: seen now, asked again at the gate"
-        return warned(later, expected=f"{expected}, from {start} on", actual=actual, remedy=remedy)
+        if self.when is When.EARLY:
+            window = self.plan.window
+            start = format_moment(window.start - self.plan.freshness.state, window.zone)
+            summary, expected = f"{summary}: seen now, asked again at the gate", f"{expected}, from {start} on"
+        return (failed if self.when is When.NEAR else warned)(summary, expected=expected, actual=actual, remedy=remedy)
 
     def _since(self, seen: Seen) -> str:
         lasted = format_duration(timedelta(seconds=seen.seconds))
         return f"since {format_moment(seen.since, self.plan.window.zone)} ({lasted})"
+
+
+def _clients(found: Sequence[Seen]) -> str:
+    return _listed([f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found], found)
 
 
 def _who(seen: Seen) -> str:
@@ -285,25 +283,23 @@ def _judge_slot(slot: Item) -> Judgement:
         )
     if slot.detail == "extended" or not slot.touched:
         return warned(f"{state}: it holds {held} of WAL, and what the work writes", expected=expected, remedy=remedy)
-    return passed(f"{state}")
+    return passed(state)
 
 
 def _judge_archiver(archiver: Item, *, needs_archive: bool) -> Judgement:
     at = f"{datetime.fromtimestamp(archiver.number, UTC):%Y-%m-%d %H:%M} UTC"
     expected = "archive_mode on with a command that archives, or off"
-    look = "have the DBA read the server's log and mend archive_command"
     if archiver.detail == "pretends":
         summary = f"archive_command archives nothing and says that it did: {archiver.name}"
         remedy = "have a command set that archives, then a new base backup taken"
-        if needs_archive:
-            return failed(summary, expected=expected, actual=archiver.name, remedy=remedy)
-        return warned(summary, expected=expected, actual=archiver.name, remedy=remedy)
+        return (failed if needs_archive else warned)(summary, expected=expected, actual=archiver.name, remedy=remedy)
     summary, actual = {
         "none": ("there is no archive_command: all WAL is kept until the disk is full", "archive_command is empty"),
         "fails": (f"WAL is not archived since {at}: it is kept until the disk is full", f"last failed {at}"),
         "hangs": (f"nothing was archived since {at}, and WAL waits", f"last archived {at}"),
     }[archiver.detail]
-    return failed(summary, expected=expected, actual=actual, remedy=look)
+    remedy = "have the DBA read the server's log and mend archive_command"
+    return failed(summary, expected=expected, actual=actual, remedy=remedy)
 
 
 def _judge_checksum(database: Item) -> Judgement:
@@ -398,5 +394,4 @@ def _of_kind(items: Sequence[Item], kind: str) -> list[Item]:
 
 
 def _listed(told: Sequence[str], found: Sequence[Seen] | Sequence[Item]) -> str:
-    more = found[0].total - len(found)
-    return ", ".join([*told, *([f"and {more} more"] if more > 0 else [])])
+    return listed(told, len(told), total=found[0].total)

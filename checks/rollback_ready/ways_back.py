@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.psql_script import included_in_forward
+from preflight.judging.sealed_scripts import approved_unread
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
@@ -27,13 +28,8 @@ class WaysBack:
     texts: Texts
 
     def judge(self) -> Iterator[Judgement]:
-        if self.approved.problem or self.texts.problem:
-            yield failed(
-                "the approved scripts cannot be read",
-                expected=f"scripts in {self.folder}, each with its way back",
-                actual=self.approved.problem or self.texts.problem,
-                remedy=f"check out {self.folder} beside the plan, or correct `approved` of [scripts.{self.scripts.id}]",
-            )
+        if problem := self.approved.problem or self.texts.problem:
+            yield approved_unread(self.plan, self.scripts, problem)
             return
         scripts = self.scripts
         included = included_in_forward(scripts, self.approved.files, self.texts.texts)

@@ -10,14 +10,14 @@ from pathlib import PurePosixPath
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
-from preflight.judging.sealed_scripts import unread_scripts
+from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
 from preflight.plan.work import no_shell
 from preflight.questions.files import EntryKind
 from preflight.questions.staged import StagedEntry
-from preflight.wording import MOST_NAMED, beside, counted, in_toml, listed, named
+from preflight.wording import MOST_NAMED, beside, counted, in_toml, listed, named, visible
 
-from .comparison import RUNNABLE_SUFFIXES, Comparison, Differences, is_script, visible
+from .comparison import RUNNABLE_SUFFIXES, Comparison, Differences, is_script
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"
@@ -55,12 +55,7 @@ def _manifest(seen: Comparison) -> Iterator[Judgement]:
 def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
     folder, tree = seen.approved_folder, seen.approved_tree
     if tree.problem:
-        yield failed(
-            "the approved folder cannot be read",
-            expected=f"the approved scripts in {folder}",
-            actual=tree.problem,
-            remedy=f"check out {folder} beside the plan, or correct `approved` of [scripts.{seen.scripts.id}]",
-        )
+        yield approved_unread(seen.plan, seen.scripts, tree.problem)
         return
     if tree.unread:
         yield unknown(

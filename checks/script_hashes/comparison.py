@@ -17,7 +17,7 @@ from preflight.plan import Host, Plan, Scripts
 from preflight.plan.values import SCRIPT_SUFFIXES, LineEndings
 from preflight.questions.files import EntryKind, Texts, Tree
 from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning, StagedEntry, StagedTree
-from preflight.wording import beside
+from preflight.wording import beside, visible
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""
@@ -278,21 +278,21 @@ def unified_diff(old: str, new: str, old_name: str, new_name: str) -> str:
     if not opcodes:
         return ""
     # Whether a removed and an added line would be shown alike.
-    removed = {visible(line).rstrip() for _, at, end, _, _ in opcodes for line in old_lines[at:end]}
-    exact = any(visible(line).rstrip() in removed for _, _, _, at, end in opcodes for line in new_lines[at:end])
+    removed = {_shown(line).rstrip() for _, at, end, _, _ in opcodes for line in old_lines[at:end]}
+    exact = any(_shown(line).rstrip() in removed for _, _, _, at, end in opcodes for line in new_lines[at:end])
     lines = [f"--- {visible(old_name)}", f"+++ {visible(new_name)}"]
     for mark, text in _marked(old_lines, new_lines, opcodes):
-        lines.append(text if mark == "@" else mark + visible(text, exact=exact))
+        lines.append(text if mark == "@" else mark + _shown(text, exact=exact))
     cut = [line if len(line) <= MOST_COLUMNS else line[: MOST_COLUMNS - 3] + "..." for line in lines]
     if len(cut) > _MOST_DIFF_LINES:
         cut[_MOST_DIFF_LINES - 1 :] = [f"... {len(cut) - _MOST_DIFF_LINES + 1} more lines of difference"]
     return "\n".join(cut)
 
 
-def visible(text: str, *, exact: bool = False) -> str:
-    """The beginning of `text` on one line, safe for a terminal. `exact`: tabs and blanks at its end can be told
-    apart."""
-    line = text[: MOST_COLUMNS * 4]
+def _shown(line: str, *, exact: bool = False) -> str:
+    """The beginning of a script's line, safe for a terminal: every character that is not seen is escaped. `exact`: tabs
+    and blanks at its end can be told apart."""
+    line = line[: MOST_COLUMNS * 4]
     if exact:
         body = line.rstrip(" ")
         line = body + "\N{MIDDLE DOT}" * (len(line) - len(body))

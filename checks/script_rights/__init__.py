@@ -10,7 +10,7 @@ from preflight.judging.cures import hidden_from
 from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan.release_plan import grouped
 from preflight.plan.said import answered_for
-from preflight.plan.work import Section, ServerWork, server_work
+from preflight.plan.work import ServerWork, script_work
 from preflight.questions.files import TARGET, LocalFile, LocalText
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
 from preflight.questions.sql import quote_identifier
@@ -41,8 +41,8 @@ class ScriptRights(Check):
     cure = "have the rights granted that the line names; rehearse the scripts, or name in `touches` what they alter"
 
     def subjects(self) -> Sequence[Subject]:
-        works = (work for work in server_work(self.plan) if work.section is Section.SCRIPTS and work.target)
-        return [Subject(work.id, work, work.owner, steps=work.steps) for work in works]
+        works = script_work(self.plan)
+        return [Subject(work.id, work, work.owner, steps=work.steps) for work in works if work.target]
 
     def probes(self, subject: Subject) -> Probes:
         manifest = LocalFile(TARGET, beside(self.plan.folder, self.plan.scripts[subject.id].manifest))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from preflight.finding import Judgement, failed
 from preflight.judging.psql_script import (
     TAKES_BACK,
     WHY_UNREAD,
@@ -116,6 +117,17 @@ def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapp
     run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
     run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
     return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
+
+
+def approved_unread(plan: Plan, entry: Scripts, problem: str) -> Judgement:
+    """The folder of the approved scripts could not be read."""
+    folder = beside(plan.folder, entry.approved)
+    return failed(
+        "the approved folder cannot be read",
+        expected=f"the approved scripts in {folder}",
+        actual=problem,
+        remedy=f"check out {folder} beside the plan, or correct `approved` of [scripts.{entry.id}]",
+    )
 
 
 def by_number(names: Sequence[str]) -> list[str]:

@@ -52,7 +52,7 @@ def relation_of(touched: Touched) -> str:
 def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -> TouchedObjects:
     """Of one entry of `[scripts]`. `manifest`: of the sealed files, since a rehearsal of others says nothing."""
     declared = _declared(entry)
-    tried = rehearsed.record.scripts.get(entry.id) if rehearsed.record else None
+    tried = rehearsed.entry(entry.id)
     if rehearsed.record is None or tried is None:
         return replace(declared, not_told="the scripts were not rehearsed")
     if read_manifest(manifest)[0] != tried.files:

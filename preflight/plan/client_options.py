@@ -70,10 +70,7 @@ _ALLOWED: Mapping[Client, Mapping[str, _Option]] = {
         "--single-transaction": _Option(),
         "--verbose": _Option(),
     },
-    Client.PSQL: {
-        "--single-transaction": _Option(),
-        "--quiet": _Option(),
-    },
+    Client.PSQL: {"--single-transaction": _Option(), "--quiet": _Option()},
 }
 _OF_KEYS: Mapping[str, str] = {
     "--host": "`server`",

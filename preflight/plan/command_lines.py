@@ -202,17 +202,15 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
         server_work(plan),
         key=lambda each: place.get(each.step, -1 if each.section is Section.BACKUPS else len(place)),
     )
-    scripts = [each for each in work if each.section is Section.SCRIPTS]
-    backups = [each for each in work if isinstance(each, PlannedBackup)]
-    found: list[Command] = []
+    forward, back, restores = list[Command](), list[Command](), list[Command]()
     for each in work:
         if isinstance(each, PlannedBackup):
-            found.append(backup_command(plan, each))
+            forward.append(backup_command(plan, each))
+            restores.insert(0, restore_command(plan, each))
         else:
-            found += script_commands(plan, each, orders[each.id])
-    for each in reversed(scripts):
-        found += way_back_commands(plan, each, orders[each.id])
-    return (*found, *(restore_command(plan, each) for each in reversed(backups)))
+            forward += script_commands(plan, each, orders[each.id])
+            back = [*way_back_commands(plan, each, orders[each.id]), *back]
+    return (*forward, *back, *restores)
 
 
 def _password(work: ServerWork) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
-from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, SslMode, UndoKind
+from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, UndoKind
 from preflight.plan.release_plan import protects
 from preflight.plan.said import too_old
 
@@ -181,7 +181,7 @@ def _databases(plan: Plan) -> Iterator[str]:
         if name not in scripted and plan.scripts and database.role is not ServerRole.REPLICA:
             add = f'add a [scripts.NAME] with database = "{name}", if any will run there'
             yield f"Database {name} has no scripts: {add}."
-        if database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
+        if not database.sslmode.verifies:
             add = f'add sslmode = "verify-full" to [databases.{name}]'
             yield f"Database {name} is reached without proof of which server answers: {add}."
 

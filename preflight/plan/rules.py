@@ -26,7 +26,6 @@ from preflight.plan import (
     Restore,
     Rule,
     Scripts,
-    SslMode,
     UndoKind,
 )
 from preflight.plan.client_options import Client, complaints
@@ -76,7 +75,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _jumps(plan)
     yield from _network_zones(plan)
     for name, database in plan.databases.items():
-        if "sslrootcert" in raw["databases"][name] and database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
+        if "sslrootcert" in raw["databases"][name] and not database.sslmode.verifies:
             message = 'is used only with sslmode "verify-ca" or "verify-full"'
             yield Broken(("databases", name, "sslrootcert"), message)
         if (database.sslcert is None) is not (database.sslkey is None):

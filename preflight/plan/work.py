@@ -309,6 +309,11 @@ def server_work(plan: Plan) -> tuple[ServerWork, ...]:
     return plan.once(_server_work)
 
 
+def script_work(plan: Plan) -> tuple[ServerWork, ...]:
+    """That of `[scripts]`, in the plan's order."""
+    return tuple(work for work in server_work(plan) if work.section is Section.SCRIPTS)
+
+
 def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     """All of them, in the plan's order."""
     return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))

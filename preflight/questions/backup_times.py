@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Between
 from preflight.probe import Family, Reply
-from preflight.questions.backups import ProgramRead
+from preflight.questions.backups import FILE_IS_MADE_WITHIN, ProgramRead
 from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 
@@ -50,7 +50,6 @@ while written < @BYTES@ and time.monotonic() - begun < @SECONDS@:
     os.fdatasync(file)
 print(f"written={written}\\nmicroseconds={round((time.monotonic() - begun) * 1e6)}")
 """
-_FILE_IS_MADE_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class BackupBegan(ProgramRead[datetime | UnplacedTime | None]):
             moments = [shown - offset for offset in told.offset]
         except (ValueError, OverflowError):
             moments = []
-        if born and born <= self.changed_at and any(abs(born - each) <= _FILE_IS_MADE_WITHIN for each in moments):
+        if born and born <= self.changed_at and any(abs(born - each) <= FILE_IS_MADE_WITHIN for each in moments):
             return born
         return UnplacedTime(told.text)
 

@@ -29,6 +29,8 @@ from preflight.questions.shell import (
 MOST_LISTED = 6
 MOST_NAMES = 10_000
 """Tables of a backup that are told by name."""
+FILE_IS_MADE_WITHIN = timedelta(seconds=5)
+"""Of the time that pg_dump writes into an archive's header."""
 PARTS_WITHIN = timedelta(minutes=10)
 """Files that follow each other faster are parts of one backup."""
 _LIST = """\
@@ -192,17 +194,8 @@ class Listing(Looked):
     @classmethod
     def told(cls, backups: tuple[BackupFile, ...], now: datetime, repository: Repository) -> Listing:
         """By a program, which ran as the account itself."""
-        count = len(backups)
-        return cls(
-            backups=backups,
-            count=count,
-            dangling=0,
-            folder="readable",
-            now=now,
-            repository=repository,
-            ran_as=0,
-            account=0,
-        )
+        found = cls(ran_as=0, account=0, backups=backups, count=len(backups), dangling=0, folder="readable", now=now)
+        return replace(found, repository=repository)
 
     def age(self, backup: BackupFile) -> timedelta:
         """When it was last changed, by the host's own clock."""

@@ -198,10 +198,7 @@ class LocalFile(LocalProbe[LocalText]):
     act = LocalAct.TEXT
 
     def read(self, reply: Reply) -> LocalText:
-        if reply.code:
-            return LocalText(problem=refusal_of(reply))
-        line, _, text = reply.text.partition("\n")
-        return read_record(LocalText, parse_json(line), complete=True, text=text, problem="")
+        return text_in(reply)
 
 
 class LocalTexts(LocalProbe[Texts]):
@@ -215,12 +212,12 @@ class LocalTexts(LocalProbe[Texts]):
         return read_record(Texts, parse_json(reply.text), complete=True, problem="")
 
 
-def text_in(reply: Reply) -> str:
-    """The text of a file, without the line before it that tells its hash. Raises Unreadable where there is none."""
-    head, line, text = reply.text.partition("\n")
-    if not head or not line:
-        raise Unreadable("no text with its hash before it")
-    return text
+def text_in(reply: Reply) -> LocalText:
+    """The text of a file, with its hash from the line before it. Raises Unreadable where that is missing."""
+    if reply.code:
+        return LocalText(problem=refusal_of(reply))
+    line, _, text = reply.text.partition("\n")
+    return read_record(LocalText, parse_json(line), complete=True, text=text, problem="")
 
 
 def refusal_of(reply: Reply) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from preflight.probe import Family, Reply
 from preflight.questions.fields import read_rows
-from preflight.questions.sql import SqlProbe, quote_identifier, quote_literal
+from preflight.questions.sql import OWN_SCHEMA, SqlProbe, quote_identifier, quote_literal
 from preflight.wording import one_line
 
 _MOST_TABLES = 50
@@ -207,7 +207,7 @@ JOIN (VALUES
 ) tool (name, columns, more, "table")
   ON has.columns @> tool.columns AND (tool.more OR tool.columns @> has.columns)
   AND tool."table" IN ('', c.relname)
-WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+WHERE c.relkind IN ('r', 'p') AND {OWN_SCHEMA}
 ORDER BY 2, 3, 1 LIMIT {_MOST_TABLES}"""  # noqa: S608
 
     def read(self, reply: Reply) -> Sequence[HistoryTable]:

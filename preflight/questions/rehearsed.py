@@ -5,7 +5,7 @@ It holds no row of anybody's data and no secret; psql's own error line may quote
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Annotated
@@ -13,7 +13,7 @@ from typing import Annotated
 from preflight.plan import Content, Plan
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of, text_in
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, text_in
 from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 
@@ -169,12 +169,6 @@ class Rehearsal:
     """By id of `[scripts]`; a command without `rehearse_command` is not among them."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
-    def touched(self, database: str) -> Iterator[tuple[str, Run, Touched]]:
-        """Every object that a script touched in one database of the plan: (entry of `[scripts]`, run, object)."""
-        for name, entry in self.scripts.items():
-            if entry.database == database:
-                yield from ((name, run, each) for run in entry.runs for each in run.touched)
-
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
@@ -183,6 +177,10 @@ class Rehearsed:
     record: Rehearsal | None
     problem: str = ""
     """Why there is no record: no such file, or one that cannot be relied on."""
+
+    def entry(self, name: str) -> RehearsedEntry | None:
+        """That of `[scripts]`; None where it was not rehearsed."""
+        return self.record.scripts.get(name) if self.record else None
 
 
 @dataclass(frozen=True)
@@ -196,11 +194,9 @@ class RehearsalProbe(LocalProbe[Rehearsed]):
         return cls(TARGET, beside(plan.folder, plan.rehearsal_record))
 
     def read(self, reply: Reply) -> Rehearsed:
-        if reply.code:
-            return Rehearsed(None, refusal_of(reply))
-        text = text_in(reply)
+        told = text_in(reply)
         try:
-            return Rehearsed(parse_rehearsal(text))
+            return Rehearsed(None if told.problem else parse_rehearsal(told.text), told.problem)
         except Unreadable as error:
             return Rehearsed(None, f"it cannot be read: {error}")
 

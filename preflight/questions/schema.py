@@ -17,16 +17,15 @@ from typing import ClassVar, Self
 from preflight.plan import Plan
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_row
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of, text_in
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, text_in
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.questions.sql import SqlProbe, as_regular_expression
 from preflight.wording import MASK, beside
 
 _NAME = re.compile(r'(?:[a-z-]+ )*?([^ ]*[.("].*|[^ ]+)')
 """What follows the words of an object's kind."""
-
-
 _NOT_RESTORED = ("database", "extension ", "subscription ")
+"""How the names begin of what a dump does not restore as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +89,18 @@ def _spellings(name: str) -> Iterator[str]:
     yield from (bare, bare.partition("(")[0])
 
 
-def difference(before: Schema, after: Schema, allowed: Sequence[str] = ()) -> Mapping[str, str]:
+def without(changes: Mapping[str, str], patterns: Iterable[str]) -> Mapping[str, str]:
+    """`changes` by object, those left out that fit a pattern."""
+    left_out = set(matching(changes, patterns))
+    return {name: lines for name, lines in changes.items() if name not in left_out}
+
+
+def difference(before: Schema, after: Schema) -> Mapping[str, str]:
     """For each object that is not the same, in order: its lines that are gone (`-`) and those that are new (`+`), below
-    its name. Objects that `allowed` matches are left out."""
+    its name."""
     names = before.objects.keys() | after.objects.keys()
     changed = sorted(name for name in names if not _is_same(before.objects.get(name), after.objects.get(name)))
-    left_out = set(matching(changed, allowed))
-    return {name: "\n".join(_lines(name, before, after)) for name in changed if name not in left_out}
+    return {name: "\n".join(_lines(name, before, after)) for name in changed}
 
 
 def _is_same(before: str | None, after: str | None) -> bool:
@@ -151,10 +155,8 @@ class SealedSchemaProbe(LocalProbe[SealedSchema]):
         return cls(TARGET, beside(plan.folder, plan.sealed_schema(database)))
 
     def read(self, reply: Reply) -> SealedSchema:
-        if reply.code:
-            return SealedSchema(None, refusal_of(reply))
-        text = text_in(reply)
+        told = text_in(reply)
         try:
-            return SealedSchema(Schema.parse(text))
+            return SealedSchema(None if told.problem else Schema.parse(told.text), told.problem)
         except Unreadable as error:
             return SealedSchema(None, str(error))

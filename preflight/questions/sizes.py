@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Between, Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, read_row, read_rows
-from preflight.questions.sql import SqlProbe, quote_literal
+from preflight.questions.sql import OWN_SCHEMA, SqlProbe, quote_literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class SizesProbe(SqlProbe[Sizes]):
 
     # A tablespace's size may be asked by pg_read_all_stats (so by pg_monitor), by who may create in it, and for the
     # database's own one; asking for another would end the whole statement with an error.
-    text = """\
+    text = f"""\
 SELECT pg_database_size(current_database())::text AS database_bytes,
   t.bytes::text AS table_bytes, t.tables::text AS tables, t.largest::text AS largest_table_bytes,
   coalesce(pg_table_size('pg_catalog.pg_largeobject'), 0)::text AS large_object_bytes,
@@ -61,13 +61,13 @@ FROM
   (SELECT coalesce(sum(pg_table_size(c.oid)), 0) AS bytes, count(*) AS tables,
      coalesce(max(pg_table_size(c.oid)), 0) AS largest
    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') t,
+   WHERE c.relkind IN ('r', 'm') AND {OWN_SCHEMA}) t,
   (SELECT sum(CASE WHEN v.visible THEN pg_tablespace_size(v.oid) END) AS bytes,
      count(*) FILTER (WHERE NOT v.visible) AS hidden, count(*) AS tablespaces
    FROM (SELECT p.oid, d.dattablespace = p.oid OR has_tablespace_privilege(p.oid, 'CREATE') OR coalesce(
            (SELECT pg_has_role(r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = 'pg_read_all_stats'), false)
            AS visible
-         FROM pg_tablespace p, pg_database d WHERE d.datname = current_database()) v) s"""
+         FROM pg_tablespace p, pg_database d WHERE d.datname = current_database()) v) s"""  # noqa: S608 - all of it is fixed text
 
     def read(self, reply: Reply) -> Sizes:
         return read_row(Sizes, reply)
@@ -89,12 +89,12 @@ class TextSizeProbe(SqlProbe[int | None]):
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = 20.0
-    text = """\
+    text = f"""\
 WITH t AS (
   SELECT c.oid, pg_relation_size(c.oid) AS heap, coalesce(pg_relation_size(c.reltoastrelid), 0) AS toast,
     has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {OWN_SCHEMA}
     AND pg_relation_size(c.oid) > 0),
 l AS (
   SELECT heap + toast AS stored, oid::regclass AS name,
@@ -115,7 +115,7 @@ SELECT CASE WHEN hidden.stored <= every.stored * 0.05
   THEN round(sampled.bytes * every.stored / greatest(sampled.stored, 1)) END::text AS bytes
 FROM (SELECT coalesce(sum(heap + toast), 0) AS stored FROM t WHERE NOT readable) hidden,
   (SELECT coalesce(sum(heap + toast), 0) AS stored FROM t) every,
-  (SELECT coalesce(sum(stored), 0) AS stored, coalesce(sum(bytes), 0) AS bytes FROM s) sampled"""
+  (SELECT coalesce(sum(stored), 0) AS stored, coalesce(sum(bytes), 0) AS bytes FROM s) sampled"""  # noqa: S608 - all of it is fixed text
 
     def read(self, reply: Reply) -> int | None:
         return None if reply.code else read_row(_Text, reply).bytes
@@ -280,10 +280,10 @@ class LiveContent:
 class LiveContentProbe(SqlProbe[LiveContent]):
     """CONNECT is enough for it."""
 
-    text = """\
+    text = f"""\
 WITH t AS (
   SELECT c.oid, n.nspname || ' ' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {OWN_SCHEMA}
     AND NOT EXISTS (SELECT FROM pg_depend d
       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
 k AS (
@@ -299,7 +299,7 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text AS system_ident
   CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(name, chr(10)), '') ELSE '' END AS listed,
   (SELECT coalesce(string_agg(kind, chr(10)), '') FROM k) AS kinds,
   (SELECT string_agg(rolname, chr(10)) FROM pg_roles) AS roles
-FROM t"""
+FROM t"""  # noqa: S608 - all of it is fixed text
 
     def read(self, reply: Reply) -> LiveContent:
         return read_row(LiveContent, reply)

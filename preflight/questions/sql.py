@@ -59,6 +59,8 @@ _ESCAPE_STRING = re.compile(
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 
+OWN_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+"""The SQL condition that the schema `n` is none of PostgreSQL's; temporary ones are left out too."""
 _SETTINGS = (
     "DateStyle",
     "TimeZone",

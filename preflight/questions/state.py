@@ -59,6 +59,9 @@ _OBJECTS = f"""\
     AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
       THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
+_SERVER = """\
+  SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
+    current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,7 @@ class SequencesProbe(_Items):
 
     text = f"""\
 WITH item AS (
-  SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
-    current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched
+{_SERVER}
   UNION ALL
   SELECT CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')
     THEN 'sequence' ELSE 'hidden' END, n.nspname, c.relname, '', '',
@@ -173,8 +175,7 @@ archiver AS (
     FROM pg_settings WHERE name LIKE 'archive\\_%') AS set
   WHERE library = '' AND (mode = 'always' OR mode = 'on' AND NOT pg_is_in_recovery())),
 item AS (
-  SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
-    current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched
+{_SERVER}
   UNION ALL
 {_OBJECTS}
   UNION ALL

@@ -237,6 +237,11 @@ class Place:
     """None where the file system does not limit them."""
 
     @property
+    def label(self) -> str:
+        """Of the file system, where it is known."""
+        return self.mount.label if self.mount else self.path
+
+    @property
     def seen(self) -> bool:
         return self.path == self.reached
 

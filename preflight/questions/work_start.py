@@ -13,15 +13,7 @@ from preflight.plan.work import Connection, connection_options, connection_strin
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Complaint, filled, quoted
-from preflight.questions.sql import (
-    ASKED_MS,
-    BEGUN_MS,
-    STARTED_MS,
-    Major,
-    RoleSettings,
-    major_in,
-    settings_as_json,
-)
+from preflight.questions.sql import ASKED_MS, BEGUN_MS, STARTED_MS, Major, RoleSettings, major_in, settings_as_json
 
 _SCRIPT = """\
 printf 'account=%s\\n' "$(id -un)"

@@ -78,12 +78,7 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
         databases |= {each.database: tried.database for each in entries}
         where = f"PostgreSQL {version_text(tried.database.version_num)} on {os.uname().nodename}"
     return Rehearsal(
-        release=plan.release.id,
-        at=begun,
-        by=getpass.getuser(),
-        where=where,
-        databases=databases,
-        scripts=scripts,
+        release=plan.release.id, at=begun, by=getpass.getuser(), where=where, databases=databases, scripts=scripts
     )
 
 

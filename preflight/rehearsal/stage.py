@@ -14,7 +14,7 @@ from preflight.clock import Deadline
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv
-from preflight.plan.work import Section, ServerWork, server_work
+from preflight.plan.work import ServerWork, script_work
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run
@@ -358,7 +358,7 @@ def version_text(number: int) -> str:
 
 
 def work_of(plan: Plan, entry: Scripts) -> ServerWork:
-    return next(each for each in server_work(plan) if each.section is Section.SCRIPTS and each.id == entry.id)
+    return next(each for each in script_work(plan) if each.id == entry.id)
 
 
 def _copy_sealed(entry: Scripts, folder: Path, account: Account) -> Mapping[str, str]:

@@ -87,11 +87,7 @@ ABSENT = "absent"
 
 def read_inputs(plan: Plan) -> dict[str, str]:
     """Name -> SHA-256 of the file, or `ABSENT`; the tool's version for `preflight`."""
-    return {
-        "preflight": __version__,
-        "plan": plan.digest,
-        **{name: _digest(path) for name, path in _files(plan)},
-    }
+    return {"preflight": __version__, "plan": plan.digest, **{name: _digest(path) for name, path in _files(plan)}}
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

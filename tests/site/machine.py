@@ -22,7 +22,7 @@ import pytest
 
 PREFIX = "preflight-site-"
 MEMORY = Path("/dev/shm")
-_MEMORY_BYTES = 3 * 1024**3
+_MEMORY_BYTES = 6 * 1024**3
 TIMEOUT_SECONDS = 60.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
@@ -196,7 +196,7 @@ def temporary() -> Path:
 
 def memory() -> Path:
     """A folder on a file system in memory, for what a disk would slow down; the folder for temporary files where there
-    is none, or too little room for the clusters of the whole suite."""
+    is none, or too little room for the clusters of the whole suite, which take up to half of what is asked for here."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > _MEMORY_BYTES
     return MEMORY if roomy else temporary()
 
