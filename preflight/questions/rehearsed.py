@@ -100,7 +100,8 @@ class RehearsedEntry:
     changes: str = ""
     """Unified diff of the schema, before and after the scripts."""
     left: str = ""
-    """Unified diff of the schema, before the scripts and after the ways back; empty where these undo everything."""
+    """Unified diff of the schema, and of roles and settings of the server, before the scripts and after the ways back;
+    empty where these undo everything."""
 
     @property
     def forward(self) -> tuple[Run, ...]:
@@ -131,6 +132,8 @@ class RehearsedDatabase:
     """Of the real one."""
     system_identifier: str = ""
     """Of the real server; empty where the plan's role may not see it."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """With which the role of the database began a session at the real server: `RoleSettings.of_scripts`."""
     objects: Mapping[str, str] = field(default_factory=dict)
     """Of the schema before the work: a hash of each object's definition, by kind and name."""
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -166,7 +169,7 @@ class Rehearsal:
     databases: Mapping[str, RehearsedDatabase] = field(default_factory=dict)
     """By id of `[databases]`."""
     scripts: Mapping[str, RehearsedEntry] = field(default_factory=dict)
-    """By id of `[scripts]`; a command without `rehearse_command` is not among them."""
+    """By id of `[scripts]`, in the order in which they ran; a command without `rehearse_command` is not among them."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
 

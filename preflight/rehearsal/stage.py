@@ -208,7 +208,7 @@ class Stage:
                 for each in reversed(sealed):
                     runs, at = self._back(witness, each, begun[each.entry.id], at, with_rows=bool(archive.backup))
                     entry = tried[each.entry.id]
-                    left = _told(begun[each.entry.id].schema, at.schema) if runs else ""
+                    left = _left(begun[each.entry.id], at) if runs else ""
                     tried[each.entry.id] = replace(entry, runs=(*entry.runs, *runs), left=left)
         identity = self._real.identity
         database = RehearsedDatabase(
@@ -219,6 +219,7 @@ class Stage:
             server_version_num=identity.version_num,
             system_identifier=self._real.system_identifier,
             objects=hashed(first.schema),
+            settings=identity.settings.of_scripts,
             changes=difference(first.schema, last.schema),
             missing_extensions=contents.missing_extensions,
         )
@@ -351,6 +352,16 @@ def _run(witness: Witness, name: str, before: Observation, after: Observation) -
 
 def _told(before: Schema, after: Schema) -> str:
     return "\n".join(difference(before, after).values())
+
+
+def _left(before: Observation, after: Observation) -> str:
+    """What the ways back left otherwise, in the schema and of what belongs to the server."""
+    gone, new = (
+        sorted(before.shared.items() - after.shared.items()),
+        sorted(after.shared.items() - before.shared.items()),
+    )
+    told = [f"{sign}{kind} {name} {text}" for sign, found in (("-", gone), ("+", new)) for (kind, name), text in found]
+    return "\n".join([text for text in [_told(before.schema, after.schema)] if text] + told)
 
 
 def version_text(number: int) -> str:

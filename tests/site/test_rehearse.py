@@ -226,6 +226,12 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     assert "the ways back leave a difference" in told(judged(plan))
 
 
+def test_settings_and_roles_that_the_ways_back_leave_are_told(stage: Stage) -> None:
+    forward = f"ALTER ROLE {stage.release.name} SET search_path = billing;\nCREATE TABLE billing.late ();\n"
+    found = tried(stage.plan({"010_late.sql": forward, "undo/010_late.down.sql": "DROP TABLE billing.late;\n"}))
+    assert found.left == f"+setting of {stage.release.name} {{search_path=billing}}"
+
+
 def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) -> None:
     plan = stage.plan(GOOD)
     assert any("pg_dump --schema-only" in sentence for sentence in announced(plan))
