@@ -25,7 +25,7 @@ from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
 from preflight.rehearsal.server import ScratchServer, find_programs, no_route, signals_deferred
 from preflight.rehearsal.witness import Observation, Witness
-from preflight.rehearsal.work import FLUSH, Runner, went_on
+from preflight.rehearsal.work import FLUSH, Ended, Runner, went_on
 from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
 from preflight.wording import visible
 
@@ -101,7 +101,6 @@ class Stage:
         self._stack, self._deadline = stack, deadline
         with signals_deferred():
             self._folder = self._private(new_folder(account))
-        self._server: ScratchServer | None = None
         self._database = work_of(plan, entries[0]).database.dbname
         self._before = no_route()
 
@@ -136,8 +135,7 @@ class Stage:
             server.query(f"ALTER DATABASE {name} IS_TEMPLATE false; DROP DATABASE {name}")
             make_database(server, self._database, archive, contents, self._deadline, schema_only=False)
         tried = self._run_all(server, archive, contents, sealed)
-        done = [each for each in sealed if all(not run.exit_code for run in tried.scripts[each.entry.id].runs)]
-        if len(done) < len(sealed):
+        if any(run.exit_code for entry in tried.scripts.values() for run in entry.runs):
             return tried
         drills = self._drill_all(server, sealed)
         scripts = {name: replace(entry, drills=drills[name]) for name, entry in tried.scripts.items()}
@@ -146,7 +144,7 @@ class Stage:
     def _start(self, folder: Path) -> ScratchServer:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
         programs = self._plan.rehearsal.programs or find_programs(self._real.identity.version_num // 10_000)
-        self._server = server = ScratchServer(
+        server = ScratchServer(
             programs,
             folder / "server",
             folder / "s",
@@ -183,33 +181,31 @@ class Stage:
 
     def _run_all(self, server: ScratchServer, archive: Archive, contents: Contents, sealed: Sequence[_Sealed]) -> Tried:
         """All scripts, then all ways back, the last entry's first."""
-        tried: dict[str, RehearsedEntry] = {}
+        tried = {
+            each.entry.id: RehearsedEntry(database=each.entry.database, files=each.files, line=each.line)
+            for each in sealed
+        }
+        begun: dict[str, Observation] = {}
         with server.connect(self._database) as connection:
             witness = Witness(connection)
             size_bytes = witness.database_bytes
             first = last = witness.look()
-            begun: dict[str, Observation] = {}
             for each in sealed:
-                begun[each.entry.id] = last
-                self._say(f"running {each.entry.id} ...")
+                name = each.entry.id
+                begun[name] = last
+                self._say(f"running {name} ...")
                 runs, after = self._forward(server, witness, each, last)
-                tried[each.entry.id] = RehearsedEntry(
-                    database=each.entry.database,
-                    files=each.files,
-                    line=each.line,
-                    runs=runs,
-                    changes=_told(last.schema, after.schema),
-                )
+                tried[name] = replace(tried[name], runs=runs, changes=_told(last.schema, after.schema))
                 last = after
                 if any(run.exit_code for run in runs):
                     break
             else:
                 at = last
                 for each in reversed(sealed):
-                    runs, at = self._back(witness, each, begun[each.entry.id], at, with_rows=bool(archive.backup))
-                    entry = tried[each.entry.id]
-                    left = _left(begun[each.entry.id], at) if runs else ""
-                    tried[each.entry.id] = replace(entry, runs=(*entry.runs, *runs), left=left)
+                    name, before = each.entry.id, begun[each.entry.id]
+                    runs, at = _back(server, witness, each, before, at, with_rows=bool(archive.backup))
+                    left = _left(before, at) if runs else ""
+                    tried[name] = replace(tried[name], runs=(*tried[name].runs, *runs), left=left)
         identity = self._real.identity
         database = RehearsedDatabase(
             content=archive.content,
@@ -223,11 +219,6 @@ class Stage:
             changes=difference(first.schema, last.schema),
             missing_extensions=contents.missing_extensions,
         )
-        missing = {each.entry.id: each for each in sealed if each.entry.id not in tried}
-        tried |= {
-            name: RehearsedEntry(database=each.entry.database, files=each.files, line=each.line)
-            for name, each in missing.items()
-        }
         return Tried(database, tried)
 
     def _forward(
@@ -237,38 +228,11 @@ class Stage:
         looks = [before]
         marks = self._marks(len(names) - 1)
         argv = list(each.entry.rehearse_command) or _psql(server, each, names, marks)
-        ended = each.runner.run(argv, marks, lambda _: looks.append(witness.look(looks[-1])))
+        ended = each.runner.run(argv, marks, lambda: looks.append(witness.look(looks[-1])))
         rolled_back = witness.rolled_back()
         looks.append(witness.look(looks[-1]))
-        runs = []
-        for number, (name, one, other) in enumerate(zip(names, looks, looks[1:], strict=False)):
-            is_last = number == len(looks) - 2
-            run = _run(witness, name, one, other)
-            if is_last:
-                run = replace(run, exit_code=ended.code, said=ended.said, rolled_back=0 if ended.code else rolled_back)
-            runs.append(run)
-        return tuple(runs), looks[-1]
-
-    def _back(
-        self, witness: Witness, each: _Sealed, begun: Observation, at: Observation, *, with_rows: bool
-    ) -> tuple[tuple[Run, ...], Observation]:
-        """The ways back of one entry, the last script's first, up to the first that fails."""
-        assert self._server is not None  # noqa: S101 - it was started before anything ran there
-        runs: list[Run] = []
-        for name in reversed(() if each.entry.command else each.scripts.order.back):
-            ended = each.runner.run(_psql(self._server, each, (name,), ()))
-            rolled_back = witness.rolled_back()
-            after = witness.look(at)
-            run = replace(
-                _run(witness, name, at, after), way_back=True, exit_code=ended.code, said=ended.said, changes=""
-            )
-            runs.append(replace(run, rolled_back=0 if ended.code else rolled_back))
-            at = after
-            if ended.code:
-                break
-        if runs and with_rows:
-            runs[-1] = replace(runs[-1], rows_lost=tuple(witness.rows_lost(begun, at)))
-        return tuple(runs), at
+        runs = [_run(witness, name, one, other) for name, one, other in zip(names, looks, looks[1:], strict=False)]
+        return (*runs[:-1], *(_ended(run, ended, rolled_back) for run in runs[-1:])), looks[-1]
 
     def _drill_all(self, server: ScratchServer, sealed: Sequence[_Sealed]) -> dict[str, tuple[Drill, ...]]:
         """Each script of each entry with a broken statement put first in it, on an untouched copy of the schema in
@@ -348,6 +312,30 @@ def _run(witness: Witness, name: str, before: Observation, after: Observation) -
         changes=_told(before.schema, after.schema),
         touched=witness.touched(before, after),
     )
+
+
+def _ended(run: Run, ended: Ended, rolled_back: int) -> Run:
+    """The run in which the client ended. The transaction that an error rolls back is told by the error."""
+    return replace(run, exit_code=ended.code, said=ended.said, rolled_back=0 if ended.code else rolled_back)
+
+
+def _back(
+    server: ScratchServer, witness: Witness, each: _Sealed, begun: Observation, at: Observation, *, with_rows: bool
+) -> tuple[tuple[Run, ...], Observation]:
+    """The ways back of one entry, the last script's first, up to the first that fails."""
+    runs: list[Run] = []
+    for name in reversed(() if each.entry.command else each.scripts.order.back):
+        ended = each.runner.run(_psql(server, each, (name,), ()))
+        rolled_back = witness.rolled_back()
+        after = witness.look(at)
+        run = replace(_run(witness, name, at, after), way_back=True, changes="")
+        runs.append(_ended(run, ended, rolled_back))
+        at = after
+        if ended.code:
+            break
+    if runs and with_rows:
+        runs[-1] = replace(runs[-1], rows_lost=tuple(witness.rows_lost(begun, at)))
+    return tuple(runs), at
 
 
 def _told(before: Schema, after: Schema) -> str:

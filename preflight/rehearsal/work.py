@@ -66,11 +66,9 @@ class Runner:
         known = {"PATH": f"{path}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.parent), "LC_ALL": "C.UTF-8"}
         self._environment = {**known, **environment}
 
-    def run(
-        self, argv: Sequence[str], marks: Sequence[Path] = (), at_mark: Callable[[int], None] | None = None
-    ) -> Ended:
+    def run(self, argv: Sequence[str], marks: Sequence[Path] = (), at_mark: Callable[[], None] = lambda: None) -> Ended:
         """Runs a command to its end. `marks`: FIFOs that it reads in this order; at each, which it waits for,
-        `at_mark` is called with its place. Whatever ends us ends the command with all that it started. Raises
+        `at_mark` is called. Whatever ends us ends the command with all that it started. Raises
         ScratchError when it does not end in time."""
         output, errors = self._folder.parent / "output", self._folder.parent / "errors"
         with output.open("wb") as out, errors.open("wb") as err:
@@ -114,7 +112,7 @@ class Runner:
             file.write_bytes(before)
 
 
-def _attend(process: subprocess.Popen[bytes], marks: Sequence[Path], at_mark: Callable[[int], None] | None) -> None:
+def _attend(process: subprocess.Popen[bytes], marks: Sequence[Path], at_mark: Callable[[], None]) -> None:
     """Meets the command at its marks. When it ended before one of them, nobody waits there: a thread opens them all for
     reading then, so that opening them for writing returns."""
     held: list[int] = []
@@ -126,12 +124,11 @@ def _attend(process: subprocess.Popen[bytes], marks: Sequence[Path], at_mark: Ca
     watcher = threading.Thread(target=open_at_end, daemon=True)
     watcher.start()
     try:
-        for number, mark in enumerate(marks):
+        for mark in marks:
             with mark.open("w"):
                 if process.poll() is not None:
                     return
-                if at_mark:
-                    at_mark(number)
+                at_mark()
         watcher.join()
     finally:
         if process.poll() is None:

@@ -86,7 +86,7 @@ def test_the_counters_of_a_clean_restart_go_on_and_only_a_slot_that_holds_counts
     cluster.sql("SELECT pg_create_physical_replication_slot('unused')")
     before = rate()
     assert not before.held, "it has never held anything back"
-    cluster.sql("SELECT pg_sleep(1.1)")
+    cluster.sql("SELECT pg_sleep(2.1)")  # whole seconds, and at least one: those of a new cluster may be none yet
     cluster.restart()
     after = rate()
     assert after.seconds > before.seconds, "counted from the counters' own begin, not from the restart"
