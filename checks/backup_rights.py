@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.cures import hidden_from
+from preflight.finding import Judgement, passed, warned
+from preflight.judging.cures import hidden_from, no_such_role
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.questions.dump_rights import MOST_FOUND, DumpRights, DumpRightsProbe, Kind
 from preflight.questions.sql import inheriting_grant, quote_identifier, quote_literal
@@ -90,12 +90,7 @@ class BackupRights(Check):
         if work.replicates:
             return Judgement.of([passed("a base backup reads files, not tables"), *_left_out(work, rights)])
         if not (rights.count(Kind.ROLE) or rights.count(Kind.SUPERUSER)):
-            return unknown(
-                f"the role {work.login} is not there",
-                expected=f"a role that {work.table} names",
-                remedy=work.database.on_primary(f"CREATE ROLE {quote_identifier(work.login)} LOGIN;")
-                + f" or correct `login` of {work.table}",
-            )
+            return no_such_role(work)
         return Judgement.of([*_may_not_read(work, rights), *_left_out(work, rights), *_locks(rights)])
 
 

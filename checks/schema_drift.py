@@ -9,7 +9,7 @@ from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
-from preflight.plan import Database, Scripts
+from preflight.plan import Database
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry, Run
 from preflight.questions.schema import (
@@ -58,7 +58,7 @@ class SchemaDrift(Check):
     def probes(self, subject: Subject) -> Probes:
         database = subject.item.id
         probes: Probes = {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
-        entries = self._entries(subject.item)
+        entries = self.plan.scripts_in(database)
         if self.expect is not Expect.AFTER or not entries:
             return probes
         manifests = {f"manifest {each.id}": sealing_probes(self.plan, each)[0] for each in entries}
@@ -154,7 +154,7 @@ class SchemaDrift(Check):
         record = rehearsed.record
         if record is None or database.id not in record.databases:
             return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {database.id}"
-        for entry in self._entries(database):
+        for entry in self.plan.scripts_in(database.id):
             sealed, problem = read_manifest(manifests[f"manifest {entry.id}"])
             tried = rehearsed.entry(entry.id)
             if tried is None or not tried.runs:
@@ -169,7 +169,7 @@ class SchemaDrift(Check):
         """Scripts that did something, and nothing of which is compared."""
         return [
             run.script
-            for entry in self._entries(database)
+            for entry in self.plan.scripts_in(database.id)
             for run in record.scripts[entry.id].forward
             if not (run.idle or _compared(record.scripts[entry.id] if entry.single_transaction else run, database))
         ]
@@ -179,9 +179,6 @@ class SchemaDrift(Check):
         queries: Any = self.plan.checks.get("sql", {}).get("run", {})
         asked = (each for each in queries.values() if each.database == database.id and each.when is Expect.AFTER)
         return bool(database.migration and database.migration.to) or any(asked)
-
-    def _entries(self, database: Database) -> list[Scripts]:
-        return [entry for entry in self.plan.scripts.values() if entry.database == database.id]
 
     def _asked(self) -> str:
         """When, where the window has begun: the scripts may have run by then."""

@@ -173,7 +173,6 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
     name, sealed = plan.sealed_servers.name, plan.sealed.get(database.id)
     if sealed is None:
         # Their manifests are sealed by the same call, so that the servers are not says that something is gone.
-        runs_scripts = any(scripts.database == database.id for scripts in plan.scripts.values())
         summary = f"{name} says nothing of {database.id}: another server at the same address would not be noticed"
         words = {
             "expected": f"an entry of {database.id} in {name}, beside the plan",
@@ -181,7 +180,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             "remedy": f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
             f"is reached: {plan.seal_command}",
         }
-        yield unknown(summary, **words) if runs_scripts else warned(summary, **words)
+        yield unknown(summary, **words) if plan.scripts_in(database.id) else warned(summary, **words)
         return
     found = sealed.compared(system, identity.port, identity.settings.data_directory)
     if found.differ:

@@ -11,7 +11,7 @@ from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.finding import Judgement, unknown
 from preflight.judging.cures import could_not_look
 from preflight.judging.touched import TouchedObjects, touched_objects
-from preflight.plan import BackupMethod, Database, Scripts
+from preflight.plan import BackupMethod, Database
 from preflight.plan.limits import Above, Between
 from preflight.plan.work import PlannedBackup, work_with
 from preflight.probe import NoReply, Probe, Via
@@ -78,7 +78,7 @@ class DatabaseState(Check):
     def probes(self, subject: Subject) -> Probes:
         database: Database = subject.item
         probes: dict[str, Probe[Any]] = {"sequences": SequencesProbe(subject.id)}
-        if entries := self._entries(database):
+        if entries := self.plan.scripts_in(database.id):
             probes["rehearsed"] = RehearsalProbe.of(self.plan)
             probes |= {
                 f"manifest {each.id}": LocalFile(TARGET, beside(self.plan.folder, each.manifest)) for each in entries
@@ -146,14 +146,11 @@ class DatabaseState(Check):
         near = self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
         return When.NEAR if near else When.EARLY
 
-    def _entries(self, database: Database) -> list[Scripts]:
-        return [entry for entry in self.plan.scripts.values() if entry.database == database.id]
-
     def _touched(self, database: Database, told: Mapping[str, Any]) -> Mapping[str, TouchedObjects]:
         """By entry of [scripts]. `told`: the record of the rehearsal, and the manifests."""
         return {
             each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"])
-            for each in self._entries(database)
+            for each in self.plan.scripts_in(database.id)
         }
 
     def _backups(self, database: Database) -> list[PlannedBackup]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Status, passed, unknown, warned
-from preflight.judging.cures import hidden_from
+from preflight.judging.cures import hidden_from, no_such_role
 from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan.release_plan import grouped
 from preflight.plan.said import answered_for
 from preflight.plan.work import ServerWork, script_work
 from preflight.questions.files import TARGET, LocalFile, LocalText
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
-from preflight.questions.sql import quote_identifier
 from preflight.questions.work_rights import OWNER, Lack, Lacks, WorkRights, WorkRightsProbe
 from preflight.wording import MOST_NAMED, beside, counted, listed, named
 
@@ -63,10 +62,7 @@ class ScriptRights(Check):
             return hidden_from(work.database, rights.hidden, f"what {work.login} may do")
         role = next((each for each in rights.lacks if each.lacks is Lacks.ROLE), None)
         if role is None:
-            return unknown(
-                f"the role {work.login} is not there",
-                remedy=f"CREATE ROLE {quote_identifier(work.login)} LOGIN; or correct `login` of {work.table}",
-            )
+            return no_such_role(work)
         if role.kind == "superuser":
             return passed(f"{work.login} is a superuser, who may do everything")
         if not touched.told_by:

@@ -13,6 +13,7 @@ from preflight.clock import format_moment
 from preflight.finding import Judgement, Status, unknown
 from preflight.plan import Database, Host, Plan
 from preflight.plan.values import SSH_PORT
+from preflight.plan.work import ServerWork
 from preflight.probe import NoReply, Via
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import quote_identifier, quote_literal
@@ -117,6 +118,16 @@ def hidden_from(database: Database, catalogue: str, what: str) -> Judgement:
     return unknown(
         f"{what} is not known: {database.user} may not read {catalogue}",
         remedy=database.on_primary(f"GRANT SELECT ON pg_catalog.{catalogue} TO {quote_identifier(database.user)};"),
+    )
+
+
+def no_such_role(work: ServerWork) -> Judgement:
+    """UNKNOWN, because the server does not have the role that does the work."""
+    made = work.database.on_primary(f"CREATE ROLE {quote_identifier(work.login)} LOGIN;")
+    return unknown(
+        f"the role {work.login} is not there",
+        expected=f"a role that {work.table} names",
+        remedy=f"{made} or correct `login` of {work.table}",
     )
 
 

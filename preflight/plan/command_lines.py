@@ -165,7 +165,7 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
 
 def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
     entry, work = planned.backup, planned.restore
-    steps = [plan.step(scripts.step) for scripts in plan.scripts.values() if scripts.database == entry.database]
+    steps = [plan.step(scripts.step) for scripts in plan.scripts_in(entry.database)]
     undos = [step.undo.minutes for step in steps if step and step.undo and step.undo.kind is UndoKind.RESTORE]
     command = Command(act=Act.RESTORE, work=work or planned, minutes=max(undos, default=None))  # the longest of several
     if entry.restore is None or work is None:

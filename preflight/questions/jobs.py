@@ -25,18 +25,18 @@ _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
 _MOST_SQL_JOBS = 500
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
-MASK = "[redacted]"
+REDACTED = "[redacted]"
 _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
     r"|api[_-]?key|access[_-]?key|private[_-]?key"
 )
 _SHELL_WORD = r"""("[^"]*"|'[^']*'|\\.|[^[:space:]"'\\;|&])*"""
-SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/Ig
-s/\[redacted\]["'].*/{MASK}/
-s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {MASK}/I
-s,://[^@[:space:]]*@,://{MASK}@,g
-s/([[:space:]](-u|--user))[[:space:]=]*[^[:space:]:]+:[^[:space:]]+/\1 {MASK}/g
-/mysql|maria|mongo|redis|ldap|docker|zip|7z|ftp|smb|xtrabackup/s/([[:space:]]-[pPaw])[[:space:]]*[^-[:space:]][^[:space:]]*/\1{MASK}/g
+SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{REDACTED}/Ig
+s/\[redacted\]["'].*/{REDACTED}/
+s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {REDACTED}/I
+s,://[^@[:space:]]*@,://{REDACTED}@,g
+s/([[:space:]](-u|--user))[[:space:]=]*[^[:space:]:]+:[^[:space:]]+/\1 {REDACTED}/g
+/mysql|maria|mongo|redis|ldap|docker|zip|7z|ftp|smb|xtrabackup/s/([[:space:]]-[pPaw])[[:space:]]*[^-[:space:]][^[:space:]]*/\1{REDACTED}/g
 """
 r"""For `sed -E` of GNU, BusyBox or BSD, whose flag I means any case. In order: the value of NAME=value where the name
 speaks of a secret; the rest of the line after such a value that does not end; the rest of the line after such a word
@@ -335,8 +335,8 @@ class PgCronJobsProbe(SqlProbe[tuple[PgCronJob, ...]]):
     text = f"""\
 SELECT coalesce(to_jsonb(j) ->> 'jobname', 'job ' || jobid::text) AS name, schedule::text AS schedule,
   username::text AS "user", database::text AS database,
-  left(regexp_replace(regexp_replace(command::text, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i'),
-    '://[^@[:space:]]*@', '://{MASK}@', 'g'), 400) AS command
+  left(regexp_replace(regexp_replace(command::text, '({_WORDS}|passfile).*$', '\\1 {REDACTED}', 'i'),
+    '://[^@[:space:]]*@', '://{REDACTED}@', 'g'), 400) AS command
 FROM cron.job j WHERE coalesce(to_jsonb(j) ->> 'active', 'true') = 'true' ORDER BY jobid LIMIT {_MOST_SQL_JOBS + 1}"""  # noqa: S608
 
     def read(self, reply: Reply) -> tuple[PgCronJob, ...]:

@@ -303,9 +303,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
     ),
-    "checks/backup_rights.py BackupRights.judge": (
-        Way("command: CREATE ROLE", backup_rights.judged, {"ROLE": 0}, {"ROLE": 1}),
-    ),
     "checks/backup_space/__init__.py _judge_files": (
         Way(
             "line: backup-location",
@@ -718,9 +715,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"runs_programs": SAID},
         ),
     ),
-    "checks/script_rights/__init__.py ScriptRights.judge": (
-        Way("command: CREATE ROLE", script_rights.judged, {"gone": True}, {"gone": False}),
-    ),
     "checks/script_rights/__init__.py ScriptRights._not_told": (
         Way("command: preflight rehearse", script_rights.judged, {"touches": ()}, {"seen": script_rights.rehearsed()}),
         Way("key: touches", script_rights.judged, {"touches": ()}, {"touches": ("app.*",)}),
@@ -844,6 +838,10 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way(
             "command: GRANT SELECT ON pg_catalog.", backup_rights.judged, {"hidden": "pg_subscription"}, {"hidden": ""}
         ),
+    ),
+    "preflight/judging/cures.py no_such_role": (
+        Way("command: CREATE ROLE", backup_rights.judged, {"ROLE": 0}, {"ROLE": 1}),
+        Way("command: CREATE ROLE", script_rights.judged, {"gone": True}, {"gone": False}),
     ),
     "preflight/judging/cures.py could_not_look": (
         Way(

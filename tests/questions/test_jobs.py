@@ -12,7 +12,7 @@ import pytest
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.jobs import (
-    MASK,
+    REDACTED,
     SED_PROGRAM,
     CrontabProbe,
     HostJobs,
@@ -111,7 +111,7 @@ esac"""
     found = HostJobsProbe("db1").read(ask(HostJobsProbe("db1").ask(), tmp_path / "bin"))
     assert found.systemd is Systemd.RUNNING
     assert [timer.name for timer in found.timers] == ["pg-backup.timer", "systemd-tmpfiles-clean.timer"]
-    assert found.timers[0].command == f"/usr/bin/x --token={MASK} -v"
+    assert found.timers[0].command == f"/usr/bin/x --token={REDACTED} -v"
     assert "-- off.service pg-backup.service" in (tmp_path / "asked").read_text()
 
 
@@ -309,22 +309,22 @@ def test_an_account_that_sudo_refuses_is_told() -> None:
     ("command", "expected"),
     [
         ("pg_dump -Fc -p 5432 orders > /backup/o.dump", None),
-        ("0 1 * * * PGPASSWORD=s3cret pg_dump orders", f"0 1 * * * PGPASSWORD={MASK} pg_dump orders"),
-        ("PGPASSWORD='s3 cret'\"s3cret\" pg_dump orders", f"PGPASSWORD={MASK} pg_dump orders"),
-        ("PGPASSWORD=s3\\ cret pg_dump orders", f"PGPASSWORD={MASK} pg_dump orders"),
-        ('PGPASSWORD="s3cret and more', f"PGPASSWORD={MASK}"),
-        ("x --password=s3cret --verbose", f"x --password={MASK} --verbose"),
-        ("x --password s3cret --verbose", f"x --password {MASK}"),
+        ("0 1 * * * PGPASSWORD=s3cret pg_dump orders", f"0 1 * * * PGPASSWORD={REDACTED} pg_dump orders"),
+        ("PGPASSWORD='s3 cret'\"s3cret\" pg_dump orders", f"PGPASSWORD={REDACTED} pg_dump orders"),
+        ("PGPASSWORD=s3\\ cret pg_dump orders", f"PGPASSWORD={REDACTED} pg_dump orders"),
+        ('PGPASSWORD="s3cret and more', f"PGPASSWORD={REDACTED}"),
+        ("x --password=s3cret --verbose", f"x --password={REDACTED} --verbose"),
+        ("x --password s3cret --verbose", f"x --password {REDACTED}"),
         ("x --Passwd: s3cret", None),
-        ("sshpass -p s3cret ssh db2 pg_dump", f"sshpass {MASK}"),
-        ("psql -c \"ALTER ROLE x PASSWORD 's3cret'\"", f'psql -c "ALTER ROLE x PASSWORD {MASK}'),
-        ("psql postgresql://app:s3cret@db1/orders -c 'VACUUM'", f"psql postgresql://{MASK}@db1/orders -c 'VACUUM'"),
-        ("curl -u admin:s3cret https://x/", f"curl -u {MASK} https://x/"),
-        ("curl --user=admin:s3cret https://x/", f"curl --user {MASK} https://x/"),
+        ("sshpass -p s3cret ssh db2 pg_dump", f"sshpass {REDACTED}"),
+        ("psql -c \"ALTER ROLE x PASSWORD 's3cret'\"", f'psql -c "ALTER ROLE x PASSWORD {REDACTED}'),
+        ("psql postgresql://app:s3cret@db1/orders -c 'VACUUM'", f"psql postgresql://{REDACTED}@db1/orders -c 'VACUUM'"),
+        ("curl -u admin:s3cret https://x/", f"curl -u {REDACTED} https://x/"),
+        ("curl --user=admin:s3cret https://x/", f"curl --user {REDACTED} https://x/"),
         ("curl -H 'Authorization: Bearer s3cret' https://x/", None),
-        ("mysqldump -u root -ps3cret shop", f"mysqldump -u root -p{MASK} shop"),
-        ("redis-cli -a s3cret SAVE", f"redis-cli -a{MASK} SAVE"),
-        ("AWS_SECRET_ACCESS_KEY=s3cret aws s3 sync /backup s3://b", f"AWS_SECRET_ACCESS_KEY={MASK} aws s3 sync /backup s3://b"),
+        ("mysqldump -u root -ps3cret shop", f"mysqldump -u root -p{REDACTED} shop"),
+        ("redis-cli -a s3cret SAVE", f"redis-cli -a{REDACTED} SAVE"),
+        ("AWS_SECRET_ACCESS_KEY=s3cret aws s3 sync /b s3://b", f"AWS_SECRET_ACCESS_KEY={REDACTED} aws s3 sync /b s3://b"),
         ('curl -d \'{"token":"s3cret"}\' https://x/', None),
         ("find /backup -mtime +7 -print -delete", None),
         ("mkdir -p /backup && rsync -a /srv /backup", None),
