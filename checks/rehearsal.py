@@ -14,7 +14,15 @@ from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
 from preflight.plan.work import ServerWork, script_work, scripts_beside
 from preflight.questions.files import LocalText, Texts, read_manifest
-from preflight.questions.rehearsed import Drill, Rehearsal, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry
+from preflight.questions.rehearsed import (
+    Drill,
+    Rehearsal,
+    RehearsalProbe,
+    Rehearsed,
+    RehearsedDatabase,
+    RehearsedEntry,
+    version_text,
+)
 from preflight.questions.schema import SealedSchema, SealedSchemaProbe, unlike
 from preflight.units import format_size
 from preflight.wording import counted, named
@@ -326,6 +334,6 @@ def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedData
         offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
     stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
     return passed(
-        f"{scripts} rehearsed {record.at:%Y-%m-%d} on {record.where}, {on}; {stopped}",
-        actual=f"by {record.by}{offered}",
+        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version_text(database.version_num)}, {on}; {stopped}",
+        actual=f"by {record.by} on {record.where}{offered}",
     )

@@ -155,6 +155,11 @@ class RehearsedDatabase:
         return self.server_version_num // 10_000
 
 
+def version_text(version_num: int) -> str:
+    """`15.18`, as `server_version` says it."""
+    return f"{version_num // 10_000}.{version_num % 10_000}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """The whole record."""
@@ -165,7 +170,7 @@ class Rehearsal:
     by: str
     """Who called it: the account of the machine where preflight ran."""
     where: str
-    """The scratch server, in words."""
+    """The name of that machine."""
     databases: Mapping[str, RehearsedDatabase] = field(default_factory=dict)
     """By id of `[databases]`."""
     scripts: Mapping[str, RehearsedEntry] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import READABLE, site_account
 from preflight.rehearsal.content import Source, planned_source
 from preflight.rehearsal.server import no_route
-from preflight.rehearsal.stage import RealServer, Stage, version_text, work_of
+from preflight.rehearsal.stage import RealServer, Stage, work_of
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
@@ -61,7 +61,6 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
     begun = now()
     databases: dict[str, RehearsedDatabase] = {}
     scripts: dict[str, RehearsedEntry] = {}
-    where = ""
     for entries in rehearsable(plan):
         real = _real_server(plan, entries[0].database, pools, deadline)
         account = site_account()
@@ -76,9 +75,13 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
                 raise ScratchError(f"the scratch server was lost: {one_line(str(error))}") from None
         scripts |= tried.scripts
         databases |= {each.database: tried.database for each in entries}
-        where = f"PostgreSQL {version_text(tried.database.version_num)} on {os.uname().nodename}"
     return Rehearsal(
-        release=plan.release.id, at=begun, by=getpass.getuser(), where=where, databases=databases, scripts=scripts
+        release=plan.release.id,
+        at=begun,
+        by=getpass.getuser(),
+        where=os.uname().nodename,
+        databases=databases,
+        scripts=scripts,
     )
 
 

@@ -17,7 +17,7 @@ from preflight.plan.command_lines import psql_argv
 from preflight.plan.work import ServerWork, script_work
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
-from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run
+from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
 from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
@@ -350,10 +350,6 @@ def _left(before: Observation, after: Observation) -> str:
     )
     told = [f"{sign}{kind} {name} {text}" for sign, found in (("-", gone), ("+", new)) for (kind, name), text in found]
     return "\n".join([text for text in [_told(before.schema, after.schema)] if text] + told)
-
-
-def version_text(number: int) -> str:
-    return f"{number // 10_000}.{number % 10_000}"
 
 
 def work_of(plan: Plan, entry: Scripts) -> ServerWork:

@@ -97,7 +97,9 @@ SELECT i.identity, pg_total_relation_size(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
 WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '{SCHEMA}', 'pg_toast')"""  # noqa: S608
-_GONE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_END_SESSIONS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _LOCKED = """
 SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid())"""
@@ -161,9 +163,9 @@ class Witness:
         return Observation(at, self._row(_NOW)[0], int(wal), relations, shared, schema)
 
     def rolled_back(self) -> int:
-        """How many transactions were rolled back since the last call. Waits for the sessions of the work to end, which
-        count their last one then."""
-        while self._value(_GONE):
+        """How many transactions were rolled back since the last call. Ends the sessions of the work, whose clients have
+        ended, and which count their last one then."""
+        while self._value(_END_SESSIONS):
             self._connection.execute("SELECT pg_sleep(0.01)")
         before, self._rolled_back = self._rolled_back, int(self._value(_ROLLED_BACK))
         return self._rolled_back - before

@@ -80,7 +80,7 @@ RECORD = Rehearsal(
     release="REL-1",
     at=MOMENT,
     by="kaya",
-    where="PostgreSQL 15.18 of this machine",
+    where="here",
     databases={
         "orders": RehearsedDatabase(
             content=Content.RESTORE,
@@ -155,7 +155,7 @@ def test_scripts_that_ran_as_they_are_sealed_pass() -> None:
     assert (found.status, found.summary) == (
         Status.PASS,
         (
-            "2 scripts rehearsed 2026-10-16 on PostgreSQL 15.18 of this machine, 0 min on a restore of 9 B; "
+            "2 scripts rehearsed 2026-10-16 on PostgreSQL 15.18, 0 min on a restore of 9 B; "
             "2 broken scripts stopped it"
         ),
     )  # fmt: skip

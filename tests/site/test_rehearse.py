@@ -196,6 +196,7 @@ DELETE FROM billing.invoice WHERE id = 1001;
 """
 UNSEEN = "TRUNCATE billing.line;\nREINDEX TABLE billing.invoice;\n"
 WRAPPER = """#!/bin/sh
+{before}
 for script in 010_due.sql 020_total.sql; do
   psql -X -w -v ON_ERROR_STOP=1 -f "$script" {after}
 done
@@ -327,8 +328,9 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
 
 @pytest.mark.parametrize("stops", [True, False], ids=["stops", "goes on"])
 def test_a_wrapper_is_drilled_with_its_own_arguments(stage: Stage, stops: bool) -> None:
+    left_behind = "psql -X -w -c 'SELECT pg_sleep(600)' &"
     plan = stage.plan(
-        {**GOOD, "deploy.sh": WRAPPER.format(after="|| exit 1" if stops else "")},
+        {**GOOD, "deploy.sh": WRAPPER.format(before="" if stops else left_behind, after="|| exit 1" if stops else "")},
         command=("./deploy.sh", "prod"),
         rehearse_command=("./deploy.sh", "scratch"),
         files=("010_due.sql", "020_total.sql"),
