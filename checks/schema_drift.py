@@ -131,7 +131,7 @@ class SchemaDrift(Check):
                 f"{told}, as in the rehearsal; whether these ran does not show in the schema: {named(unseen)}",
                 expected=f"{expected}, and a query that tells their rows",
                 actual="they change what is no part of a schema (rows, roles), or what `drift_allowed` leaves out",
-                remedy='name a query that tells it, in [checks.sql.run.NAME] with when = "after"; or `migration` of '
+                remedy='name a query that tells it, in [checks.sql.run] with when = "after"; or `migration` of '
                 f"[databases.{database.id}], with its `to`",
             )
         if tried and wanted == changed:
