@@ -4,7 +4,6 @@ redirects, body) within one absolute deadline. Those of one application are aske
 from __future__ import annotations
 
 import http.client
-import io
 import socket
 import ssl
 import threading
@@ -13,7 +12,6 @@ from dataclasses import dataclass, replace
 from email.message import Message
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
 from preflight import __version__
@@ -31,11 +29,18 @@ from preflight.questions.http import (
 from preflight.reasons import Reason, Side
 from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
+from preflight.sessions.http_response import (
+    HEADER_ROOM_BYTES,
+    AnswerStream,
+    TooMuch,
+    declared_bytes,
+    final_response,
+    limit,
+    read_body,
+    require_unencoded,
+)
 from preflight.sessions.timetable import Timetable
 from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 MOST_AT_ONCE = 32
 """Requests to one application that are under way at the same time: few enough not to slow each other down, which
@@ -51,9 +56,6 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _KEPT_HEADERS = ("age", "content-type", "date", "server", "via", "x-varnish")
 """Besides every header with "cache" in its name."""
 _LONGEST_HEADER = 500
-_HEADER_ROOM_BYTES = 256 * 1024
-"""For status lines, headers and the framing of chunks, beside the body."""
-_READ_BYTES = 16 * 1024
 _CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 """Python knows many more, among them some that are no character sets."""
 
@@ -250,15 +252,15 @@ class Exchange:
         self._phase = "headers"
         limit(sock, self._deadline)
         _send(request, sock)
-        stream = AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + _HEADER_ROOM_BYTES)
-        with _final_response(stream) as response:
+        stream = AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + HEADER_ROOM_BYTES)
+        with final_response(stream) as response:
             head = _Response(response.status, response.headers)
             if head.location:
                 return head  # nobody reads the body of a redirect
             self._phase = "body"
-            _require_unencoded(response)
-            declared = _declared_bytes(response)
-            return replace(head, body=_body(response, declared, LARGEST_BODY_BYTES), declared_bytes=declared)
+            require_unencoded(response)
+            declared = declared_bytes(response)
+            return replace(head, body=read_body(response, declared, LARGEST_BODY_BYTES), declared_bytes=declared)
 
     def _explained(self, error: Exception) -> tuple[Reason, str]:
         """Reason and sentence. The order matters: most of these are subclasses of later ones."""
@@ -326,98 +328,3 @@ def _send(request: HttpRequest, sock: socket.socket) -> None:
     }
     lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
-
-
-def _final_response(stream: AnswerStream) -> http.client.HTTPResponse:
-    """Interim responses (RFC 9110, section 15.2), such as 103 Early Hints, are passed over."""
-    while True:
-        response = http.client.HTTPResponse(stream, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
-        response.begin()
-        if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
-            return response
-
-
-def _require_unencoded(response: http.client.HTTPResponse) -> None:
-    encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
-    if encoding != "identity":
-        detail = f"the body is {encoding[:40]}-encoded, although the request asked for it as it is"
-        raise CannotAsk(Reason.CONTENT_ENCODING, detail)
-
-
-def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
-    """What Content-Length promises; None where nothing is promised, as in a chunked answer."""
-    lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
-    if response.chunked:
-        return None
-    if len(lengths) > 1 or (lengths and response.length is None):
-        detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise CannotAsk(Reason.NOT_HTTP, detail)
-    return response.length
-
-
-def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -> bytes:
-    """The whole body, or CannotAsk: a part of one is no evidence."""
-    if declared is not None and declared > most:
-        raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has {declared} bytes, more than the {most} read")
-    body = bytearray()
-    while declared is None or len(body) < declared:
-        # Never beyond the declared length: a server that keeps the connection open would never end the read.
-        chunk = response.read1(_READ_BYTES if declared is None else min(_READ_BYTES, declared - len(body)))
-        if not chunk:
-            break
-        body += chunk
-        if len(body) > most:
-            raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has more than the {most} bytes read")
-    if declared is not None and len(body) < declared:
-        detail = f"the body was cut short: {len(body)} of {declared} bytes came"
-        raise CannotAsk(Reason.SHORT_BODY, detail)
-    return bytes(body)
-
-
-class TooMuch(OSError):
-    """The server sent more than the limit in one exchange."""
-
-
-class AnswerStream(io.BufferedReader):
-    """Stands for the socket of every response of one exchange, within one absolute deadline and one limit of bytes.
-    Whoever made the real socket closes it.
-
-    `http.client` only knows a timeout per read: a server that drips a byte at a time, in the headers or in the body,
-    or sends `100 Continue` for ever holds it as long as it likes."""
-
-    def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
-        super().__init__(_Received(sock, deadline, most_bytes))
-
-    def makefile(self, _mode: str) -> AnswerStream:
-        return self
-
-    def close(self) -> None:
-        """Nothing: a response closes its stream, and behind an interim response the final one is still to be read."""
-
-
-class _Received(io.RawIOBase):
-    def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._bytes_left = most_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        """Raises TimeoutError at the deadline and TooMuch past the limit."""
-        if self._bytes_left <= 0:
-            raise TooMuch("the server sends without end")
-        limit(self._sock, self._deadline)
-        count = self._sock.recv_into(buffer)
-        self._bytes_left -= count
-        return count
-
-
-def limit(sock: socket.socket, deadline: Deadline) -> None:
-    """Lets the socket's next call last until the deadline. Raises TimeoutError when it has passed: no time left would
-    mean a socket that does not wait at all."""
-    left = deadline.left()
-    if left <= 0:
-        raise TimeoutError("the deadline has passed")
-    sock.settimeout(left)
