@@ -183,17 +183,21 @@ def test_what_the_work_left_otherwise_fails_by_object(seen: str, said: str) -> N
     assert allowed.status is Status.PASS, allowed
 
 
+ROWS = replace(RUN, script="020.sql", touched=(Touched(kind="table", name="billing.invoice", updated=3),))
+ROWS_ALONE = replace(
+    recorded(TEXT),
+    scripts={"s": RehearsedEntry(database="orders", files={"010.sql": "a" * 64}, runs=(RUN, ROWS))},
+)
+MIGRATED = Migration(from_="42", to="43")
+
+
 def test_what_leaves_no_trace_in_the_schema_is_unknown_until_the_plan_asks_for_it() -> None:
-    rows = replace(RUN, script="020.sql", touched=(Touched(kind="table", name="billing.invoice", updated=3),))
-    record = recorded(TEXT)
-    record = replace(record, scripts={"s": replace(record.scripts["s"], runs=(replace(RUN, changes=""), rows))})
-    found = worked(TEXT, record)
+    found = worked(TEXT, ROWS_ALONE)
     assert found.status is Status.UNKNOWN, found
     assert found.summary.endswith("whether these ran does not show in the schema: 020.sql")
-    migration = Migration(from_="42", to="43")
-    assert worked(TEXT, record, migration=migration).status is Status.PASS
-    changed = replace(rows, changes=" table billing.invoice\n+  column due date")
-    record = replace(record, scripts={"s": replace(record.scripts["s"], runs=(changed,))})
+    assert worked(TEXT, ROWS_ALONE, migration=MIGRATED).status is Status.PASS
+    changed = replace(ROWS, changes=" table billing.invoice\n+  column due date")
+    record = replace(ROWS_ALONE, scripts={"s": replace(ROWS_ALONE.scripts["s"], runs=(changed,))})
     assert worked(TEXT, record).status is Status.PASS
     assert worked(TEXT, record, drift_allowed=("billing.*",)).status is Status.UNKNOWN
 
