@@ -40,8 +40,6 @@ class Touched:
     """Rows, those that were rolled back again with them; updated and deleted likewise."""
     updated: int = 0
     deleted: int = 0
-    size_bytes: int = 0
-    """Before the script, of a table with its indexes and its TOAST table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +95,6 @@ class RehearsedEntry:
     runs: tuple[Run, ...] = ()
     """The scripts in their order up to the first that failed; then the ways back, as far as they ran."""
     drills: tuple[Drill, ...] = ()
-    changes: str = ""
-    """Unified diff of the schema, before and after the scripts."""
     left: str = ""
     """Unified diff of the schema, and of roles and settings of the server, before the scripts and after the ways back;
     empty where these undo everything."""

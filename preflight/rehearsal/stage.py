@@ -195,7 +195,7 @@ class Stage:
                 begun[name] = last
                 self._say(f"running {name} ...")
                 runs, after = self._forward(server, witness, each, last)
-                tried[name] = replace(tried[name], runs=runs, changes=_told(last.schema, after.schema))
+                tried[name] = replace(tried[name], runs=runs)
                 last = after
                 if any(run.exit_code for run in runs):
                     break

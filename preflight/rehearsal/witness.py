@@ -92,11 +92,6 @@ UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl::text FROM pg_tables
 UNION ALL SELECT 'setting', name, setting FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'
 UNION ALL SELECT 'setting of', concat_ws(' in ', nullif(setrole, 0)::regrole, quote_ident(datname)), setconfig::text
   FROM pg_db_role_setting LEFT JOIN pg_database d ON d.oid = setdatabase"""
-_SIZES = f"""
-SELECT i.identity, pg_total_relation_size(c.oid)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
-WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', '{SCHEMA}', 'pg_toast')"""  # noqa: S608
 _END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
@@ -146,7 +141,6 @@ class Witness:
         self._connection = connection
         connection.execute(_INSTALL)
         self._newest = self._value(_BEGIN)
-        self._sizes: dict[str, int] = dict(connection.execute(_SIZES).fetchall())
         self._rolled_back = 0
 
     @property
@@ -176,11 +170,7 @@ class Witness:
         for each in (*self._by_statements(before, after), *self._by_comparison(before, after)):
             known = found.get((each.kind, each.name))
             found[each.kind, each.name] = _together(known, each) if known else each
-        return tuple(
-            replace(each, size_bytes=self._sizes.get(each.name, 0))
-            for (kind, _), each in sorted(found.items())
-            if kind not in _DERIVED or not each.dropped
-        )
+        return tuple(each for (kind, _), each in sorted(found.items()) if kind not in _DERIVED or not each.dropped)
 
     def rows_lost(self, before: Observation, after: Observation) -> Iterator[str]:
         """Tables that have fewer rows afterwards. Where the statistics say so, or were gathered anew, they are counted:

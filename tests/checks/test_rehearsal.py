@@ -74,7 +74,6 @@ TRIED = RehearsedEntry(
         Drill(script="010.sql", exit_code=3, said="psql:010.sql:1: ERROR:  syntax error"),
         Drill(script="020.sql", exit_code=3, said="psql:020.sql:1: ERROR:  syntax error", kept="+ table public.a"),
     ),
-    changes="+ table public.a",
 )
 RECORD = Rehearsal(
     release="REL-1",
@@ -138,7 +137,7 @@ def with_database(record: Rehearsal = RECORD, **fields: Any) -> Rehearsal:
     return replace(record, databases={"orders": replace(RECORD.databases["orders"], **fields)})
 
 
-IDLE = with_entry(runs=tuple(replace(run, touched=()) for run in TRIED.runs), changes="")
+IDLE = with_entry(runs=tuple(replace(run, touched=()) for run in TRIED.runs))
 IDLE_WITHOUT_ROWS = with_database(IDLE, content=Content.SCHEMA, backup="")
 IDLE_WAYS_BACK = with_database(
     with_entry(runs=(*TRIED.runs[:2], replace(TRIED.runs[2], touched=()), TRIED.runs[3])), content=Content.SCHEMA
@@ -255,7 +254,7 @@ DRILL = TRIED.drills[0]
         ),
         ({"runs": (*TRIED.runs[:3], replace(BACK, rows_lost=("public.a: 3 rows of 10",)))}, "public.a: 3 rows of 10"),
         ({"left": "-table public.a"}, "the ways back leave a difference: -table public.a"),
-        ({"runs": IDLE.scripts["orders"].runs, "changes": ""}, "changed nothing in the rehearsal: 010.sql, 020.sql"),
+        ({"runs": IDLE.scripts["orders"].runs}, "changed nothing in the rehearsal: 010.sql, 020.sql"),
         ({"drills": (replace(DRILL, exit_code=0),)}, "put first in 010.sql, the line ended with status 0"),
         ({"drills": (replace(DRILL, went_on="DELETE FROM a"),)}, "the line went on with: DELETE FROM a"),
     ],

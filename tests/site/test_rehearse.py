@@ -212,7 +212,7 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     first = objects(define)
     of_table = first["table billing.invoice"]
     assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
-    assert (of_table.lock, of_table.size_bytes > 0) == ("AccessExclusiveLock", True)
+    assert of_table.lock == "AccessExclusiveLock"
     assert first["table billing.line"].created
     assert first["index billing.invoice_due"].created
     assert first["view billing.open"].dropped
@@ -314,7 +314,7 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
     }
     plan = stage.plan(scripts, content=Content.RESTORE)
     found = tried(plan)
-    assert ([run.rolled_back for run in found.runs], found.changes) == ([0, 1, 0], "")
+    assert [(run.rolled_back, run.changes) for run in found.runs] == [(0, ""), (1, ""), (0, "")]
     said = told(judged(plan))
     assert "rolled back or left open" in said, said
     locks = "CREATE OR REPLACE VIEW billing.open AS SELECT id FROM billing.invoice WHERE total > 9;\n"
