@@ -11,7 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database
 from preflight.questions.files import LocalText, read_manifest
-from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry, Run
+from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, Run
 from preflight.questions.schema import (
     Schema,
     SchemaProbe,
@@ -171,7 +171,8 @@ class SchemaDrift(Check):
             run.script
             for entry in self.plan.scripts_in(database.id)
             for run in record.scripts[entry.id].forward
-            if not (run.idle or _compared(record.scripts[entry.id] if entry.single_transaction else run, database))
+            if not run.idle
+            and not _compared(record.scripts[entry.id].forward if entry.single_transaction else [run], database)
         ]
 
     def _asked_by_the_plan(self, database: Database) -> bool:
@@ -197,9 +198,9 @@ class SchemaDrift(Check):
         return f"; not compared, by `drift_allowed`: {named(objects) or 'no object has such a name'}"
 
 
-def _compared(done: Run | RehearsedEntry, database: Database) -> bool:
-    """Whether it changed an object of the schema that `drift_allowed` does not leave out."""
-    names = {line[1:] for line in done.changes.splitlines() if line[1:2] not in ("", " ")}
+def _compared(runs: Sequence[Run], database: Database) -> bool:
+    """Whether they changed an object of the schema that `drift_allowed` does not leave out."""
+    names = {line[1:] for run in runs for line in run.changes.splitlines() if line[1:2] not in ("", " ")}
     return names > set(matching(names, database.drift_allowed))
 
 
