@@ -50,7 +50,10 @@ def judge_activity(
         if found := [each for each in seen if each.kind == kind]:
             yield judge(found)
     if not {*_LASTING, "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
-        yield passed("no transaction is open for long, idle, left prepared, or holds a lock on what the scripts touch")
+        yield passed(
+            f"no transaction is open for long, idle for {looked.most['idle']}, left prepared, or has held a lock on "
+            f"what the scripts touch for {looked.most['blocks']}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,11 @@ def _parts(known: Beginnings) -> Iterator[str]:
     if known.databases:
         yield from ("", "[rollback]", "# rehearsed = 2026-10-10           # when the way back was last tried")
         yield 'owner = "dba"'
+        yield from (
+            "",
+            "# [rehearsal]",
+            '# content = "restore"             # `preflight rehearse` runs the scripts on a backup put back',
+        )
     yield "\n# The steps of the window. source: measured DATE | rehearsed DATE | guess. undo kinds: restore, script,"
     yield "# redeploy, nothing-to-undo, none."
     for database in known.databases:

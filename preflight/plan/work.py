@@ -346,6 +346,14 @@ def _database_of(plan: Plan, entry: Scripts) -> Hashable:
     return (*server_of(plan, database), database.dbname)
 
 
+def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
+    """Who fetches what a rehearsal runs on: the database's backup by pg_dump, another backup of it, or else its
+    scripts."""
+    backups = [each for each in planned_backups(plan) if each.database.id == database]
+    by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
+    return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
+
+
 def work_of(plan: Plan, host_id: str, account: str) -> Sequence[ServerWork]:
     """The work of one account on one host."""
     return [work for work in work_on(plan, host_id) if work.account == account]

@@ -17,14 +17,16 @@ from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Host, Plan, Scripts, ServerRole, SslMode
 from preflight.plan.limits import split_server
 from preflight.plan.release_plan import grouped
-from preflight.plan.values import Privilege, show_address
+from preflight.plan.values import Content, Privilege, show_address
 from preflight.plan.work import (
     PlannedBackup,
     Section,
     ServerWork,
     other_accounts,
     planned_backups,
+    planned_source,
     programs_of,
+    script_work,
     work_on,
     work_with,
 )
@@ -131,7 +133,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
     line = sudoers_line(plan, host, account)
     if not line:
         text += " A name in it means something else in sudoers: write this rule by hand."
-    checks = ("become", "backup-location", "earlier-backup", "script-hashes")
+    checks = ("become", "backup-location", "earlier-backup", "script-hashes", "rehearsal")
     return Requirement(host.owner, text, checks, "sudoers", (line,) if line else ())
 
 
@@ -146,7 +148,8 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     asked = [work.program(work.backup.method) for work in backups if work.backup.method.has_repository]
     kept = [each.kept for each in planned_backups(plan) if each.kept is not each and each.kept.host == host]
     reading = [each.program("pg_restore") for each in kept if each.account == account and each.backup.previous]
-    names = [*programs_of(plan, host.id, account), *telling, *started, *verifying, *asked, *reading]
+    fetching = _fetching(plan, host, account)
+    names = [*programs_of(plan, host.id, account), *telling, *started, *verifying, *asked, *reading, *fetching]
     programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]
     listed = [*programs, "/bin/sh"] if works or kept or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
@@ -162,6 +165,16 @@ def _verifying(work: PlannedBackup) -> tuple[str, ...]:
         return work.backup.verify[:1]
     is_read = work.replicates and work.backup.previous
     return (work.program("pg_verifybackup"), work.program("pg_controldata")) if is_read else ()
+
+
+def _fetching(plan: Plan, host: Host, account: str) -> Iterator[str]:
+    """What `preflight rehearse` calls there, where the plan does not leave the rehearsal out."""
+    for work in () if plan.release.without.rehearsal else script_work(plan):
+        if work.connects:
+            source = planned_source(plan, work.database.id, work)
+            if (source.host, source.account) == (host, account):
+                dumped = plan.rehearsal.content is Content.SCHEMA
+                yield from map(source.program, ("pg_dump", "pg_dumpall") if dumped else ("pg_dumpall",))
 
 
 def _is_plain(name: str) -> bool:

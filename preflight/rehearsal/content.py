@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from preflight.clock import Deadline
-from preflight.plan import BackupMethod, Content, Plan, SecretRef
-from preflight.plan.work import PlannedBackup, ServerWork, connection_options, planned_backups, sudo_cure
+from preflight.plan import BackupMethod, Content, SecretRef
+from preflight.plan.work import PlannedBackup, ServerWork, connection_options, sudo_cure
 from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
 from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
@@ -60,13 +60,6 @@ class Archive:
     def size_bytes(self) -> int:
         files = self.file.rglob("*") if self.file.is_dir() else [self.file]
         return sum(file.stat().st_size for file in files)
-
-
-def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
-    """Who fetches it: the database's backup by pg_dump, another backup of it, or else its scripts."""
-    backups = [each for each in planned_backups(plan) if each.database.id == database]
-    by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
-    return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
 
 
 class Source:
@@ -119,7 +112,9 @@ class Source:
         host, who = self._work.host, self._work.who
         told = f"{program} on {host.id} as {who}, role {self._work.login}: {one_line(said) or f'exit status {status}'}"
         if any(each.is_in(said) for each in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD)):
-            return f"{told}; {sudo_cure(host, self._account.account, f'the full path of {program}')}"
+            named = self._work.program(program)
+            path = named if named.startswith("/") else f"/usr/bin/{named}"
+            return f"{told}; {sudo_cure(host, self._account.account, path)}"
         return f"{told}; cure it as the lines backup-rights and script-runner say, then rehearse again"
 
     def _fetch_backup(self, roles: str, folder: Path) -> Archive:

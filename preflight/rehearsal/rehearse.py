@@ -11,13 +11,13 @@ from preflight.clock import Deadline, now
 from preflight.evidence import write_private
 from preflight.judging.cures import cure_of
 from preflight.plan import Plan, Scripts
-from preflight.plan.work import scripts_by_database
+from preflight.plan.work import planned_source, scripts_by_database
 from preflight.probe import Answer, NoReply, Probe, T
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
 from preflight.questions.rehearsed import Rehearsal, RehearsedDatabase, RehearsedEntry, format_rehearsal
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import READABLE, site_account
-from preflight.rehearsal.content import Source, planned_source
+from preflight.rehearsal.content import Source
 from preflight.rehearsal.server import no_route
 from preflight.rehearsal.stage import RealServer, Stage, work_of
 from preflight.sessions.pools import Pools

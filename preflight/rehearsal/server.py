@@ -47,9 +47,15 @@ _SETTINGS = {
 """Its data is thrown away; nothing here is advice for a server that matters."""
 
 
-def find_programs(major: int = 0) -> Path:
-    """The folder of the programs: of that major version where there is one, else the machine's newest PostgreSQL, else
-    the wheel's. Raises ScratchError."""
+def find_programs(major: int = 0, named: Path | None = None) -> Path:
+    """The folder of the programs: the one that is named; else of that major version where there is one, else the
+    machine's newest PostgreSQL, else the wheel's. Raises ScratchError."""
+    if named is not None:
+        if missing := [program for program in _PROGRAMS if not (named / program).is_file()]:
+            raise ScratchError(
+                f"{named} has no {', '.join(missing)}: correct `programs` of [rehearsal], or take it out of the plan"
+            )
+        return named
     # The wheel brings several major versions; found without importing it, which would start a server.
     spec = importlib.util.find_spec(_WHEEL)
     locations = list(spec.submodule_search_locations or ()) if spec else []

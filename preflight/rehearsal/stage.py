@@ -14,7 +14,7 @@ from preflight.clock import Deadline
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv
-from preflight.plan.work import ServerWork, script_work
+from preflight.plan.work import ServerWork, planned_source, script_work
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
@@ -22,7 +22,7 @@ from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
-from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
+from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles
 from preflight.rehearsal.server import ScratchServer, find_programs, no_route, signals_deferred
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Ended, Runner, went_on
@@ -143,7 +143,7 @@ class Stage:
 
     def _start(self, folder: Path) -> ScratchServer:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
-        programs = self._plan.rehearsal.programs or find_programs(self._real.identity.version_num // 10_000)
+        programs = find_programs(self._real.identity.version_num // 10_000, self._plan.rehearsal.programs)
         server = ScratchServer(
             programs,
             folder / "server",

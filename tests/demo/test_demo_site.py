@@ -397,6 +397,11 @@ def test_programs_in_a_private_folder_are_copied_for_the_server(shared_path: Pat
         server.stop()
 
 
+def test_a_named_folder_without_the_programs_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ScratchError, match=r"has no initdb, .*: correct `programs` of \[rehearsal\]"):
+        find_programs(15, tmp_path)
+
+
 def test_a_machine_without_postgresql_is_told_what_to_install(mocker: Any, tmp_path: Path) -> None:
     mocker.patch("preflight.rehearsal.server.MACHINE_PROGRAMS", tmp_path)
     mocker.patch.dict(os.environ, {"PATH": str(tmp_path)})

@@ -87,6 +87,14 @@ def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
     assert sudoers_line(PLAN, host, "nobody") == f"{host.user} ALL=(nobody) NOPASSWD: /bin/sh"
 
 
+def test_the_rule_has_what_rehearse_calls_unless_the_plan_leaves_the_rehearsal_out() -> None:
+    release = PLAN.release
+    wanted = replace(PLAN, release=replace(release, without=replace(release.without, rehearsal="")))
+    without = replace(PLAN, release=replace(release, without=replace(release.without, rehearsal="tried by hand")))
+    assert "/usr/bin/pg_dumpall, /bin/sh" in sudoers_line(wanted, PLAN.hosts["db1"], "postgres")
+    assert "pg_dumpall" not in sudoers_line(without, PLAN.hosts["db1"], "postgres")
+
+
 def test_hostile_names_stay_text() -> None:
     plan = replace(
         PLAN,

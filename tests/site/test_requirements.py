@@ -147,6 +147,8 @@ def test_the_lines_of_the_document_are_enough_and_each_is_needed(
         postgres.sql(statement, dbname=dbname)
     assert list(red(wanted.plan)) == []
     for program in wanted.sudoers:
+        if program.endswith("/pg_dumpall"):  # is for `preflight rehearse`: tests/site/test_rehearse.py sees it refused
+            continue
         allow(accounts, wanted, [each for each in wanted.sudoers if each != program])
         assert next(red(wanted.plan), None), f"{program} is not needed"
     allow(accounts, wanted, wanted.sudoers)
