@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, sealing_probes
-from preflight.plan import Scripts
+from preflight.plan import Database, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
-from preflight.plan.work import ServerWork, script_work
+from preflight.plan.work import ServerWork, script_work, scripts_beside
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.rehearsed import (
     Drill,
@@ -23,6 +23,7 @@ from preflight.questions.rehearsed import (
     RehearsedEntry,
     version_text,
 )
+from preflight.questions.schema import SealedSchema, SealedSchemaProbe, unlike
 from preflight.units import format_size
 from preflight.wording import counted, named
 
@@ -38,14 +39,14 @@ class RehearsalCheck(Check):
     there already, is green in every one of them and fails at 01:00. `preflight rehearse PLAN` runs the declared line on
     the sealed files, in a copy of the real database's schema or in a restore of its newest backup, then the ways back,
     then each script with a broken statement put first in it; it records beside the plan what PostgreSQL said. FAIL
-    where a sealed file or the line is another one than was rehearsed; where a script or a way back failed, with psql's
-    own line; where a transaction was rolled back without an error or left open; where the ways back leave a difference
-    or lose rows; where the line did not stop at a broken statement, or kept what `single_transaction` promises to
-    take back; where all changed nothing on a restore, unless
-    `changes = "nothing"` says so; and where a way back changed nothing though its script did. UNKNOWN without a
-    record, on another major version, without an extension of the real server, and where nothing was changed on the
-    schema alone. `[release] without = { rehearsal = "..." }` leaves it out for a reason, as a warning that every report
-    prints.
+    where a sealed file or the line is another one than was rehearsed, or another entry runs before it in its database;
+    where a script or a way back failed, with psql's own line, or went on after an error; where a transaction was rolled
+    back without an error or left open; where the ways back leave a difference or lose rows; where the line did not stop
+    at a broken statement, or kept what `single_transaction` promises to take back; where all changed nothing on a
+    restore, unless `changes = "nothing"` says so; and where a way back changed nothing though its script did. UNKNOWN
+    without a record, on another major version, without an extension of the real server, on another schema than the
+    sealed one, and where nothing was changed on the schema alone. `[release] without = { rehearsal = "..." }` leaves it
+    out for a reason, as a warning that every report prints.
     """
 
     id = "rehearsal"
@@ -65,8 +66,10 @@ class RehearsalCheck(Check):
     def probes(self, subject: Subject) -> Probes:
         if self.plan.release.without.rehearsal:
             return {}
-        manifest, texts = sealing_probes(self.plan, self.plan.scripts[subject.id])
-        return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest, "texts": texts}
+        entry = self.plan.scripts[subject.id]
+        manifest, texts = sealing_probes(self.plan, entry)
+        schema = SealedSchemaProbe.of(self.plan, entry.database)
+        return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest, "texts": texts, "schema": schema}
 
     def judge(
         self,
@@ -75,6 +78,7 @@ class RehearsalCheck(Check):
         rehearsed: Rehearsed | None = None,
         manifest: LocalText | None = None,
         texts: Texts | None = None,
+        schema: SealedSchema | None = None,
     ) -> Judgement:
         reason = self.plan.release.without.rehearsal
         if rehearsed is None or manifest is None or texts is None:
@@ -90,12 +94,13 @@ class RehearsalCheck(Check):
                 remedy=f"run: {self.plan.rehearse_command}; "
                 'or say why not in [release]: without = { rehearsal = "" }',
             )
-        changed = list(self._changed(subject.item, tried, manifest, texts))
+        changed = [*self._changed(subject.item, tried, manifest, texts), *self._judge_neighbours(record, subject.id)]
         if changed:
             return Judgement.of(changed)
         entry = self.plan.scripts[subject.id]
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
         points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(database)]
+        points += self._judge_schema(self.plan.databases[entry.database], database, schema)
         points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
@@ -117,12 +122,43 @@ class RehearsalCheck(Check):
         line = entry.rehearse_command
         if not files and not line:
             line = psql_argv(entry, work, sealed_scripts(entry, sealed, problem, texts).order.forward)
+        if entry.command:
+            line = (*entry.command, *line)
         if not files and line != tried.line:
             yield failed(
                 "the line that runs the scripts is another one than was rehearsed",
                 expected=shlex.join(tried.line),
                 actual=shlex.join(line),
                 remedy=again,
+            )
+
+    def _judge_neighbours(self, record: Rehearsal, name: str) -> Iterator[Judgement]:
+        """Each entry ran on what those before it had left."""
+        beside = scripts_beside(self.plan, self.plan.scripts[name])
+        now = [each.id for each in beside if not each.command or each.rehearse_command]
+        places = {each.database for each in beside}
+        then = [other for other, each in record.scripts.items() if each.database in places]
+        if now != then:
+            yield failed(
+                "the entries of [scripts] in its database, or their order, are others than were rehearsed",
+                expected=", ".join(then),
+                actual=", ".join(now),
+                remedy=f"run: {self.plan.rehearse_command}",
+            )
+
+    def _judge_schema(
+        self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema | None
+    ) -> Iterator[Judgement]:
+        """Whether they ran on the schema that is sealed; that it is the real one's, schema-drift judges."""
+        if sealed is None or sealed.schema is None or database.major != sealed.schema.major:
+            return
+        names = unlike(sealed.schema, database.objects, entry.drift_allowed)
+        if names:
+            yield unknown(
+                f"rehearsed on another schema than the sealed one: {named(names)}",
+                expected=f"the schema in {self.plan.sealed_schema(entry.id).name}",
+                actual=counted(len(names), "object") + " with another definition, or only in one of them",
+                remedy=f"run: {self.plan.rehearse_command}; with an older backup, take a new one before",
             )
 
     def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
@@ -161,6 +197,12 @@ class RehearsalCheck(Check):
                     f"{named([run.script])} failed in the rehearsal: {run.said or f'exit status {run.exit_code}'}",
                     "exit status 0",
                     f"exit status {run.exit_code}",
+                )
+            elif run.said:
+                yield self._fails(
+                    f"{named([run.script])} goes on after an error and ends with status 0: {run.said}",
+                    "no error, or a stop at the first one",
+                    "ON_ERROR_STOP was switched off in it, or a wrapper takes no notice",
                 )
             elif run.rolled_back:
                 what = counted(run.rolled_back, "transaction")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
 from preflight.clock import format_moment
@@ -10,7 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database
 from preflight.questions.files import LocalText, read_manifest
-from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
+from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, Run
 from preflight.questions.schema import (
     Schema,
     SchemaProbe,
@@ -32,15 +33,16 @@ class SchemaDrift(Check):
     Scripts are reviewed and rehearsed against one schema. A column that somebody added by hand, an index that is no
     longer valid, a grant that is gone: the same scripts fail at 01:00, or succeed and leave something else than was
     tested. `preflight seal` records the schema as text beside the plan, from the catalogues alone: tables, columns,
-    constraints, indexes, views, functions, triggers, policies, grants, owners, extensions, each with its state.
-    Before the window it must be equal to the word; a difference is FAIL, shown as a diff of the objects. Positions of
+    constraints, indexes, views, functions, triggers, policies, grants, owners, extensions, each with its state. Before
+    the window it must be equal to the word; a difference is FAIL, shown as a diff of the objects. Positions of
     sequences, comments and statistics are not in it. A half-applied attempt of the same release shows here too.
     `drift_allowed` of the database names objects that jobs make every night; the report lists them. Never sealed is
     UNKNOWN. Once the scripts have run, `preflight verify` asks instead whether the difference is just the one that
-    their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is FAIL. Rehearsed on
-    another major version, or without an extension of the real server, a difference is UNKNOWN, and so is all without a
-    record of just the sealed scripts; where the plan leaves the rehearsal out for a reason, what differs is told as a
-    warning, for a person to read.
+    their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is FAIL. What a
+    script changes besides a schema, rows above all, does not show here: without a query of the plan that tells it,
+    UNKNOWN. Rehearsed on another major version, or without an extension of the real server, a difference is UNKNOWN,
+    and so is all without a record of just the sealed scripts; where the plan leaves the rehearsal out for a reason,
+    what differs is told as a warning, for a person to read.
     """
 
     id = "schema-drift"
@@ -123,6 +125,15 @@ class SchemaDrift(Check):
             return warned(summary, expected=expected, remedy=remedy, details=details)
         tried = record.databases[database.id] if record and not problem else None
         wanted = without(tried.changes, database.drift_allowed) if tried else {}
+        unseen = self._unseen(database, record) if record and tried and wanted == changed else []
+        if unseen and not self._asked_by_the_plan(database):
+            return unknown(
+                f"{told}, as in the rehearsal; whether these ran does not show in the schema: {named(unseen)}",
+                expected=f"{expected}, and a query that tells their rows",
+                actual="they change what is no part of a schema (rows, roles), or what `drift_allowed` leaves out",
+                remedy='name a query that tells it, in [checks.sql.run] with when = "after"; or `migration` of '
+                f"[databases.{database.id}], with its `to`",
+            )
         if tried and wanted == changed:
             return passed(f"{told}, each as in the rehearsal")
         if tried and tried.major == tried.server_major and not tried.missing_extensions:
@@ -154,6 +165,22 @@ class SchemaDrift(Check):
                 return problem or f"the scripts of {entry.id} are others than were rehearsed"
         return ""
 
+    def _unseen(self, database: Database, record: Rehearsal) -> list[str]:
+        """Scripts that did something, and nothing of which is compared."""
+        return [
+            run.script
+            for entry in self.plan.scripts_in(database.id)
+            for run in record.scripts[entry.id].forward
+            if not run.idle
+            and not _compared(record.scripts[entry.id].forward if entry.single_transaction else [run], database)
+        ]
+
+    def _asked_by_the_plan(self, database: Database) -> bool:
+        """Whether something else than the schema tells that the work is done."""
+        queries: Any = self.plan.checks.get("sql", {}).get("run", {})
+        asked = (each for each in queries.values() if each.database == database.id and each.when is Expect.AFTER)
+        return bool(database.migration and database.migration.to) or any(asked)
+
     def _asked(self) -> str:
         """When, where the window has begun: the scripts may have run by then."""
         window = self.plan.window
@@ -169,6 +196,12 @@ class SchemaDrift(Check):
             return ""
         objects = matching(sorted({*sealed.objects, *seen.objects}), database.drift_allowed)
         return f"; not compared, by `drift_allowed`: {named(objects) or 'no object has such a name'}"
+
+
+def _compared(runs: Sequence[Run], database: Database) -> bool:
+    """Whether they changed an object of the schema that `drift_allowed` does not leave out."""
+    names = {line[1:] for run in runs for line in run.changes.splitlines() if line[1:2] not in ("", " ")}
+    return names > set(matching(names, database.drift_allowed))
 
 
 def _otherwise(wanted: Mapping[str, str], seen: Mapping[str, str]) -> Judgement:

@@ -18,6 +18,7 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
 from preflight.questions.backups import Listing, PreviousBackups
+from preflight.questions.postgres import Identity, IdentityProbe
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import (
@@ -32,7 +33,7 @@ from preflight.questions.sizes import (
 )
 from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_duration, format_need, format_size
-from preflight.wording import counted, listed
+from preflight.wording import counted, listed, named
 
 _MOST_NAMED = 5
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
@@ -87,8 +88,8 @@ class ScriptEffect(Check):
     it is now. A rewritten table needs its own size again where the data lies, and as much WAL where that lies, beside
     the backup that is written before. Minutes and WAL of a rehearsal on a restore grow with the database since; one on
     the schema alone tells neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more
-    than the step has. What is dropped, opened to everybody or given to another owner is listed for whoever reviews the
-    scripts.
+    than the step has; UNKNOWN where the role begins with other settings than in the rehearsal, another search path say.
+    What is dropped, opened to everybody or given to another owner is listed for whoever reviews the scripts.
     """
 
     id = "script-effect"
@@ -111,6 +112,7 @@ class ScriptEffect(Check):
             "rehearsed": RehearsalProbe.of(self.plan),
             "live": SizesProbe(database),
             "data": DataDirectoriesProbe(database),
+            "identity": IdentityProbe(database),
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
@@ -155,9 +157,22 @@ class ScriptEffect(Check):
             [
                 *self._room(work, effect, facts),
                 *self._time(work, effect),
+                *self._settings(work, of, facts["identity"]),
                 *_for_reviewer(self.plan.scripts[work.id], tried),
             ]
         )
+
+    def _settings(self, work: ServerWork, of: RehearsedDatabase, identity: Identity) -> Iterator[Judgement]:
+        """Of the role that runs them, where it is the one that asks."""
+        now = identity.settings.of_scripts
+        others = [name for name, value in of.settings.items() if now.get(name, value) != value]
+        if others and work.login == work.database.user:
+            yield unknown(
+                f"{work.login} begins with other settings than in the rehearsal: {named(others)}",
+                expected=", ".join(f"{name} = '{of.settings[name]}'" for name in others),
+                actual=", ".join(f"{name} = '{now[name]}'" for name in others),
+                remedy=f"have the change taken back, or run: {self.plan.rehearse_command}",
+            )
 
     def _room(self, work: ServerWork, effect: _Effect, facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Where the data and the WAL lie, for the script that writes most; for all where they are one transaction."""

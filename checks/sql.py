@@ -77,8 +77,9 @@ class SqlCheck(Check):
     address once the script has run. Each is one SELECT with the value that it must give, asked in a read-only
     transaction as the database's user within `timeout`, before the work or, by `preflight verify`, after it. Another
     value, or rows where none may be, is a failure, and so is a table, column or function that is not there. What the
-    server refuses for another reason, a statement that writes or several statements in one, is UNKNOWN with the
-    server's own words. What a function changes outside of the transaction is its author's responsibility.
+    server refuses for another reason, a statement that writes, several statements in one, or rows that row security
+    hides, is UNKNOWN with the server's own words. What a function changes outside of the transaction is its author's
+    responsibility.
     """
 
     id = "sql"
@@ -135,7 +136,10 @@ class SqlCheck(Check):
             return failed(summary, expected=assertion.told, actual=error, remedy=remedy)
         if sqlstate == _NOT_ALLOWED:
             role = quote_identifier(self.plan.databases[assertion.database].user)
-            correct = f"have {role} granted what the server names: USAGE on its schema, SELECT on its table"
+            correct = (
+                f"have {role} granted what the server names: USAGE on its schema, SELECT on its table; where row "
+                "security hides rows, BYPASSRLS, or name a `database` whose role sees all"
+            )
         return unknown(summary, expected=assertion.told, actual=error, remedy=correct)
 
 

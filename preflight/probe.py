@@ -53,6 +53,8 @@ class Question:
     """How long this one question may take at the far end, in seconds."""
     own_channel: bool = False
     """Risky or slow: asked in a channel of its own, so that a hang costs only itself."""
+    every_row: bool = False
+    """SQL: an error instead of fewer rows, where row security would hide some."""
     stdin_secret: str = ""
     """Secret reference whose value is written to the command's standard input, one line (sudo -S); never the value."""
 
@@ -138,4 +140,6 @@ class Probe(Generic[T]):
         return ""
 
     def question(self) -> Question:
-        return Question(self.via, self.target, self.ask(), self.timeout_seconds, self.own_channel, self.stdin_secret())
+        return Question(
+            self.via, self.target, self.ask(), self.timeout_seconds, self.own_channel, stdin_secret=self.stdin_secret()
+        )

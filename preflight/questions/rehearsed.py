@@ -54,7 +54,7 @@ class Run:
     exit_code: int
     """Of the client program that ran it; 128 + N when signal N ended it."""
     said: str = ""
-    """Where it failed: the client's own error line."""
+    """Where it failed: the client's own error line. With status 0: the error after which it went on."""
     rolled_back: int = 0
     """Transactions of this client that were rolled back, one that was left open with them."""
     rows_lost: tuple[str, ...] = ()
@@ -91,12 +91,13 @@ class RehearsedEntry:
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 by path of every sealed file: scripts, ways back and what they include."""
     line: tuple[str, ...] = ()
-    """As the plan declares it for the real server; the `rehearse_command` of a command."""
+    """As the plan declares it for the real server; a command, and then its `rehearse_command`."""
     runs: tuple[Run, ...] = ()
     """The scripts in their order up to the first that failed; then the ways back, as far as they ran."""
     drills: tuple[Drill, ...] = ()
     left: str = ""
-    """Unified diff of the schema, before the scripts and after the ways back; empty where these undo everything."""
+    """Unified diff of the schema, and of roles and settings of the server, before the scripts and after the ways back;
+    empty where these undo everything."""
 
     @property
     def forward(self) -> tuple[Run, ...]:
@@ -127,6 +128,10 @@ class RehearsedDatabase:
     """Of the real one."""
     system_identifier: str = ""
     """Of the real server; empty where the plan's role may not see it."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """With which the role of the database began a session at the real server: `RoleSettings.of_scripts`."""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    """Of the schema before the work: a hash of each object's definition, by kind and name."""
     changes: Mapping[str, str] = field(default_factory=dict)
     """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
@@ -165,7 +170,7 @@ class Rehearsal:
     databases: Mapping[str, RehearsedDatabase] = field(default_factory=dict)
     """By id of `[databases]`."""
     scripts: Mapping[str, RehearsedEntry] = field(default_factory=dict)
-    """By id of `[scripts]`; a command without `rehearse_command` is not among them."""
+    """By id of `[scripts]`, in the order in which they ran; a command without `rehearse_command` is not among them."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
 

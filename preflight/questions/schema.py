@@ -7,8 +7,9 @@ definitions, which locks views, and what they read, with ACCESS SHARE; 5,000 tab
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import ClassVar, Self
@@ -23,6 +24,8 @@ from preflight.wording import MASK, beside
 
 _NAME = re.compile(r'(?:[a-z-]+ )*?([^ ]*[.("].*|[^ ]+)')
 """What follows the words of an object's kind."""
+_NOT_RESTORED = ("database", "extension ", "subscription ")
+"""How the names begin of what a dump does not restore as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,24 @@ class Schema:
         """As the server wrote it."""
         blocks = (f"{name}\n{lines}\n" for name, lines in self.objects.items())
         return f"PostgreSQL {self.major}\n{''.join(blocks)}end of {len(self.objects)} objects\n"
+
+
+def hashed(schema: Schema) -> Mapping[str, str]:
+    """The first 16 hex digits of the SHA-256 of each object's lines."""
+    return {name: hashlib.sha256(lines.encode()).hexdigest()[:16] for name, lines in schema.objects.items()}
+
+
+def unlike(schema: Schema, hashes: Mapping[str, str], allowed: Sequence[str]) -> list[str]:
+    """The objects of a sealed schema that are others in one of which `hashed` was kept. Left out are what `allowed`
+    matches, what a dump does not restore as it was, and what holds a secret, which is masked where a schema is kept."""
+    now = hashed(schema)
+    names = {name for name in now.keys() | hashes.keys() if now.get(name) != hashes.get(name)}
+    left_out = set(matching(names, allowed))
+    return sorted(
+        name
+        for name in names - left_out
+        if not name.startswith(_NOT_RESTORED) and MASK not in schema.objects.get(name, "")
+    )
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -77,6 +77,9 @@ _SETTINGS = (
     "unix_socket_directories",
 )
 """Those that matter to the work of a role, and those that tell one server from another."""
+
+
+_OF_SCRIPTS = ("DateStyle", "TimeZone", "lock_timeout", "search_path", "session_replication_role", "statement_timeout")
 
 
 class SqlProbe(Probe[T]):
@@ -202,6 +205,11 @@ class RoleSettings:
     def listens(self) -> str:
         """Addresses at which the server listens, with commas between them."""
         return self.get("listen_addresses") or ""
+
+    @property
+    def of_scripts(self) -> Mapping[str, str]:
+        """Those that decide what the same script does, as far as they are told."""
+        return {name: value for name in _OF_SCRIPTS if (value := self.get(name)) is not None}
 
     def get(self, name: str, column: str = "setting") -> str | None:
         """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,

@@ -18,7 +18,7 @@ from preflight.plan.work import ServerWork, planned_source, script_work
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
-from preflight.questions.schema import Schema, SchemaProbe, difference
+from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
@@ -172,7 +172,7 @@ class Stage:
         files = _copy_sealed(entry, folder, self._account)
         texts, unread = read_scripts(folder, Deadline(60.0))
         scripts = sealed_scripts(entry, files, "", Texts(texts, unread))
-        line = entry.rehearse_command or psql_argv(entry, work, scripts.order.forward)
+        line = (*entry.command, *entry.rehearse_command) or psql_argv(entry, work, scripts.order.forward)
         there = replace(work, server=f"{server.sockets}:{server.port}")
         known = {"PGHOST": str(server.sockets), "PGPORT": str(server.port), "PGUSER": work.login}
         environment = {**known, "PGDATABASE": self._database} if entry.command else {}
@@ -204,7 +204,7 @@ class Stage:
                 for each in reversed(sealed):
                     name, before = each.entry.id, begun[each.entry.id]
                     runs, at = _back(server, witness, each, before, at, with_rows=bool(archive.backup))
-                    left = _told(before.schema, at.schema) if runs else ""
+                    left = _left(before, at) if runs else ""
                     tried[name] = replace(tried[name], runs=(*tried[name].runs, *runs), left=left)
         identity = self._real.identity
         database = RehearsedDatabase(
@@ -214,6 +214,8 @@ class Stage:
             version_num=server.version_num,
             server_version_num=identity.version_num,
             system_identifier=self._real.system_identifier,
+            objects=hashed(first.schema),
+            settings=identity.settings.of_scripts,
             changes=difference(first.schema, last.schema),
             missing_extensions=contents.missing_extensions,
         )
@@ -338,6 +340,16 @@ def _back(
 
 def _told(before: Schema, after: Schema) -> str:
     return "\n".join(difference(before, after).values())
+
+
+def _left(before: Observation, after: Observation) -> str:
+    """What the ways back left otherwise, in the schema and of what belongs to the server."""
+    gone, new = (
+        sorted(before.shared.items() - after.shared.items()),
+        sorted(after.shared.items() - before.shared.items()),
+    )
+    told = [f"{sign}{kind} {name} {text}" for sign, found in (("-", gone), ("+", new)) for (kind, name), text in found]
+    return "\n".join([text for text in [_told(before.schema, after.schema)] if text] + told)
 
 
 def work_of(plan: Plan, entry: Scripts) -> ServerWork:

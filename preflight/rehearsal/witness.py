@@ -84,13 +84,14 @@ CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', '{SCHEMA}')
   AND c.relpersistence <> 't' AND c.relkind IN ('r', 'm', 'p', 'i')"""  # noqa: S608
 _SHARED = """
-SELECT 'role', quote_ident(rolname), (to_jsonb(r) - 'oid' || jsonb_build_object('member_of', ARRAY(
+SELECT 'role', quote_ident(rolname), (to_jsonb(r) - '{oid, rolconfig}'::text[] || jsonb_build_object('member_of', ARRAY(
     SELECT m.roleid::regrole::text || m.admin_option FROM pg_auth_members m WHERE m.member = r.oid ORDER BY 1)))::text
   FROM pg_roles r WHERE rolname !~ '^pg_'
 UNION ALL SELECT 'database', quote_ident(datname), datacl::text FROM pg_database
 UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl::text FROM pg_tablespace
 UNION ALL SELECT 'setting', name, setting FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'
-UNION ALL SELECT 'setting of', setdatabase || ' ' || setrole, setconfig::text FROM pg_db_role_setting"""
+UNION ALL SELECT 'setting of', concat_ws(' in ', nullif(setrole, 0)::regrole, quote_ident(datname)), setconfig::text
+  FROM pg_db_role_setting LEFT JOIN pg_database d ON d.oid = setdatabase"""
 _END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""

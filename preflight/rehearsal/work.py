@@ -25,6 +25,8 @@ _BROKEN = "preflight_drill_breaks_here"
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 _ENDS = re.compile(r"\s*(?:commit|rollback|abort|end|set|show|reset|discard|deallocate)\b", re.IGNORECASE)
 _ERROR_SIGNS = ("ERROR:", "FATAL:", "PANIC:", "error:")
+_PSQLS_ERROR = re.compile(r"^psql:[^:\n]*:\d+: (?:ERROR|FATAL|PANIC|error): .*", re.MULTILINE)
+"""One of its own, and not one that a NOTICE quotes."""
 _MOST_ERROR_BYTES = 256 * 1024
 
 
@@ -35,7 +37,8 @@ class Ended:
     code: int
     """128 + N when signal N ended it."""
     said: str
-    """Its error line: the first one that says so, else the last line."""
+    """Its error line: the first one that says so, else the last line. With status 0: an error of psql's that it went on
+    after."""
 
     @property
     def stopped_at_drill(self) -> bool:
@@ -92,7 +95,10 @@ class Runner:
             raise ScratchError(f"{argv[0]} did not end in the time there was for all of it (--timeout)")
         with errors.open("rb") as told:
             said = told.read(_MOST_ERROR_BYTES).decode("utf-8", "replace")
-        return Ended(code if code >= 0 else 128 - code, _error_line(said) if code else "")
+        if code:
+            return Ended(code if code >= 0 else 128 - code, _error_line(said))
+        went_on_after = _PSQLS_ERROR.search(said)
+        return Ended(0, one_line(went_on_after[0]) if went_on_after else "")
 
     @contextlib.contextmanager
     def broken(self, script: str) -> Iterator[None]:

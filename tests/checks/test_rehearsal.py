@@ -27,6 +27,7 @@ from preflight.questions.rehearsed import (
     format_rehearsal,
     parse_rehearsal,
 )
+from preflight.questions.schema import Schema, hashed
 from preflight.testing import Trial, answered
 from tests.toy import MOMENT, toy_plan
 
@@ -48,6 +49,16 @@ ENTRY = Scripts(
     files=("010.sql", "020.sql"),
 )
 LINE = ("psql", "-X", "-w", "-v", "ON_ERROR_STOP=1", "-U", "release", "-d", "orders", "-f", "010.sql", "-f", "020.sql")
+SCHEMA = """\
+PostgreSQL 15
+database
+  owner dba
+schema public
+  owner dba
+table public.events_p1
+  owner dba
+end of 3 objects
+"""
 A = Touched(kind="table", name="public.a")
 TRIED = RehearsedEntry(
     database="orders",
@@ -71,7 +82,12 @@ RECORD = Rehearsal(
     where="here",
     databases={
         "orders": RehearsedDatabase(
-            content=Content.RESTORE, backup="/b/1.dump", size_bytes=9, version_num=150018, server_version_num=150018
+            content=Content.RESTORE,
+            backup="/b/1.dump",
+            size_bytes=9,
+            version_num=150018,
+            server_version_num=150018,
+            objects=hashed(Schema.parse(SCHEMA)),
         )
     },
     scripts={"orders": TRIED},
@@ -94,6 +110,8 @@ def trial(
     def answer(question: Question) -> Answer:
         if question.id == RehearsalProbe.of(plan).question().id:
             return _file(text) if text is not None else answered("", 1, "toy.rehearsal.json: no such file")
+        if "schema.txt" in question.text:
+            return _file(SCHEMA)
         if "SHA256SUMS" in question.text:
             return _file(format_manifest(sealed))
         return answered(json.dumps({"texts": TEXTS, "unread": {}}))
@@ -183,6 +201,35 @@ def test_another_line_than_rehearsed_fails() -> None:
     assert (found.status, "--single-transaction" in found.actual) == (Status.FAIL, True)
 
 
+def test_the_program_of_a_command_belongs_to_the_line() -> None:
+    command, rehearsed = ("./deploy.sh", "prod"), ("./deploy.sh", "scratch")
+    entry = replace(ENTRY, files=(), way_back="", command=command, rehearse_command=rehearsed)
+    record = with_entry(line=(*command, *rehearsed))
+    for of_plan, status in ((command, Status.PASS), (("./other.sh", "prod"), Status.FAIL)):
+        plan = replace(plan_with(), scripts={"orders": replace(entry, command=of_plan)})
+        assert judged(record, plan=plan).status is status
+
+
+def test_other_entries_before_it_in_its_database_void_it() -> None:
+    gone = replace(RECORD, scripts={"earlier": TRIED, "orders": TRIED})
+    found = judged(gone)
+    assert (found.status, found.expected, found.actual) == (Status.FAIL, "earlier, orders", "orders")
+
+
+def test_a_rehearsal_on_another_schema_than_the_sealed_one_is_unknown() -> None:
+    objects = RECORD.databases["orders"].objects
+    more = {**objects, "table public.a": "0" * 16}
+    found = judged(with_database(objects=more))
+    assert (found.status, "rehearsed on another schema than the sealed one: table public.a" in found.summary) == (
+        Status.UNKNOWN,
+        True,
+    )
+    other = with_database(objects={**objects, "database": "0" * 16, "table public.events_p2": "0" * 16})
+    [database] = plan_with().databases.values()
+    allowed = replace(database, drift_allowed=("public.events_p*",))
+    assert judged(other, plan=replace(plan_with(), databases={"orders": allowed})).status is Status.PASS
+
+
 def test_a_script_that_failed_is_told_in_psqls_own_words() -> None:
     said = 'psql:010.sql:1: ERROR:  syntax error at or near "SELEC"'
     found = judged(with_entry(runs=(Run(script="010.sql", seconds=0.1, exit_code=3, said=said),)))
@@ -196,6 +243,10 @@ DRILL = TRIED.drills[0]
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
+        (
+            {"runs": (replace(RUN, said="psql:010.sql:2: ERROR:  no"), *TRIED.runs[1:])},
+            "goes on after an error and ends",
+        ),
         ({"runs": (replace(RUN, rolled_back=1), *TRIED.runs[1:])}, "1 transaction rolled back or left open"),
         (
             {"runs": (*TRIED.runs[:3], replace(BACK, exit_code=3, said="ERROR: no"))},
@@ -207,7 +258,16 @@ DRILL = TRIED.drills[0]
         ({"drills": (replace(DRILL, exit_code=0),)}, "put first in 010.sql, the line ended with status 0"),
         ({"drills": (replace(DRILL, went_on="DELETE FROM a"),)}, "the line went on with: DELETE FROM a"),
     ],
-    ids=["rolled back", "way back fails", "rows lost", "difference left", "nothing", "goes on to 0", "goes on"],
+    ids=[
+        "an error",
+        "rolled back",
+        "way back fails",
+        "rows lost",
+        "difference left",
+        "nothing",
+        "goes on to 0",
+        "goes on",
+    ],
 )
 def test_what_a_rehearsal_shows_to_be_wrong_fails(entry: dict[str, Any], said: str) -> None:
     found = judged(with_entry(**entry))

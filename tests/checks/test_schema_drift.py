@@ -14,9 +14,10 @@ from preflight_checks.schema_drift import SchemaDrift
 from preflight.check import Expect
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
+from preflight.plan.targets import Migration
 from preflight.probe import Answer, Question, Via
 from preflight.questions.files import LocalText
-from preflight.questions.rehearsed import Content, Rehearsal, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
+from preflight.questions.rehearsed import Content, Rehearsal, Rehearsed, RehearsedDatabase, RehearsedEntry, Run, Touched
 from preflight.questions.schema import Schema, SealedSchema, SealedSchemaProbe, difference
 from preflight.testing import Trial, answered
 from tests.toy import MOMENT, WINDOW, toy_plan
@@ -180,6 +181,25 @@ def test_what_the_work_left_otherwise_fails_by_object(seen: str, said: str) -> N
     assert found.details.startswith(said.partition(":")[0])
     allowed = worked(seen, recorded(), drift_allowed=("billing.*",))
     assert allowed.status is Status.PASS, allowed
+
+
+ROWS = replace(RUN, script="020.sql", touched=(Touched(kind="table", name="billing.invoice", updated=3),))
+ROWS_ALONE = replace(
+    recorded(TEXT),
+    scripts={"s": RehearsedEntry(database="orders", files={"010.sql": "a" * 64}, runs=(RUN, ROWS))},
+)
+MIGRATED = Migration(from_="42", to="43")
+
+
+def test_what_leaves_no_trace_in_the_schema_is_unknown_until_the_plan_asks_for_it() -> None:
+    found = worked(TEXT, ROWS_ALONE)
+    assert found.status is Status.UNKNOWN, found
+    assert found.summary.endswith("whether these ran does not show in the schema: 020.sql")
+    assert worked(TEXT, ROWS_ALONE, migration=MIGRATED).status is Status.PASS
+    changed = replace(ROWS, changes=" table billing.invoice\n+  column due date")
+    record = replace(ROWS_ALONE, scripts={"s": replace(ROWS_ALONE.scripts["s"], runs=(changed,))})
+    assert worked(TEXT, record).status is Status.PASS
+    assert worked(TEXT, record, drift_allowed=("billing.*",)).status is Status.UNKNOWN
 
 
 def test_a_rehearsal_elsewhere_leaves_a_difference_unknown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from preflight.questions.rehearsed import Rehearsed, Run, Touched
 from preflight.questions.sizes import DataDirectories, LiveTable, WalRate
 from preflight.questions.storage import Place
 from tests.checks.test_backup_space import directory
+from tests.checks.test_database_host import IDENTITY
 from tests.checks.test_rehearsal import ENTRY, RECORD, TRIED
 from tests.checks.test_restore_room import MIB, PLACE, SIZES, TWO
 from tests.toy import MOMENT, toy_plan
@@ -44,6 +46,7 @@ def effect(
     places: dict[str, Place] | None = None,
     data: str = "/data/pg",
     recorded: bool = True,
+    search_path: str = "app",
     **entry: Any,
 ) -> Judgement:
     """`free`: MiB where the data and the WAL lie. The database has 100 MiB, 50 of them when it was rehearsed."""
@@ -55,10 +58,11 @@ def effect(
     )
     check = ScriptEffect(plan, MOMENT)
     (subject,) = check.subjects()
-    of = replace(RECORD.databases["orders"], content=content, size_bytes=50 * MIB)
+    of = replace(RECORD.databases["orders"], content=content, size_bytes=50 * MIB, settings={"search_path": "app"})
     record = replace(RECORD, databases={"orders": of}, scripts={"orders": replace(TRIED, runs=runs)})
     rehearsed = Rehearsed(record) if recorded else Rehearsed(None, "no such file")
     facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
+    facts["identity"] = replace(IDENTITY, session={"settings": json.dumps({"search_path": {"setting": search_path}})})
     if backup:
         facts["directory orders"] = replace(directory(), place=PLACE)
     assert set(check.probes(subject)) == set(facts)
@@ -70,7 +74,7 @@ def effect(
     if "tables" in asked:
         sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
         facts["tables"] = {name: LiveTable(name, sizes[name], "") for name in asked["tables"].names}
-    assert set(asked) == set(facts) - {"rehearsed", "live", "data", "directory orders"}
+    assert set(asked) == set(facts) - {"rehearsed", "live", "data", "identity", "directory orders"}
     return check.judge(subject, **facts)
 
 
@@ -100,6 +104,13 @@ def test_wal_that_is_recycled_takes_no_more_than_its_limit_and_what_is_held_all(
     assert effect(run(ORDERS), free=132, wal=recycled).status is Status.PASS
     assert effect(run(ORDERS), free=131, wal=recycled).status is Status.FAIL
     assert effect(run(ORDERS), free=239, wal=replace(recycled, held=True)).status is Status.FAIL
+
+
+def test_other_settings_of_its_role_than_in_the_rehearsal_are_unknown() -> None:
+    found = effect(run(), search_path="public")
+    assert found.status is Status.UNKNOWN, found
+    assert found.summary == "release begins with other settings than in the rehearsal: search_path"
+    assert (found.expected, found.actual) == ("search_path = 'app'", "search_path = 'public'")
 
 
 def test_two_devices_are_judged_each_for_itself() -> None:

@@ -529,6 +529,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"record": rehearsal_check.RECORD},
         ),
     ),
+    "checks/rehearsal.py RehearsalCheck._judge_schema": (
+        Way(
+            "command: preflight rehearse",
+            rehearsed,
+            {"record": rehearsal_check.with_database(objects={})},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
     "checks/rehearsal.py RehearsalCheck.judge": (
         Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
         Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
@@ -656,6 +664,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             schema_drift.worked,
             {"problem": "no such file"},
             {"record": schema_drift.recorded()},
+        ),
+        Way(
+            "key: migration",
+            schema_drift.worked,
+            {"seen": schema_drift.TEXT, "record": schema_drift.ROWS_ALONE},
+            {"migration": schema_drift.MIGRATED},
         ),
     ),
     "checks/script_hashes/agreement.py _staged_folder": (
@@ -817,6 +831,9 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/time_budget.py TimeBudget._unknown_undo": (
         Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
+    ),
+    "checks/script_effect.py ScriptEffect._settings": (
+        Way("command: preflight rehearse", rewriting, {"search_path": "public"}, {"search_path": "app"}),
     ),
     "checks/script_effect.py ScriptEffect.judge": (
         Way("line: rehearsal", rewriting, {"recorded": False}, {"recorded": True}),

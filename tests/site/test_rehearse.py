@@ -28,6 +28,7 @@ from preflight.rehearsal import ScratchError
 from preflight.rehearsal import account as account_module
 from preflight.rehearsal.account import site_account
 from preflight.rehearsal.rehearse import announced, rehearse, write_record
+from preflight.rehearsal.stage import read_schema
 from preflight.rehearsal.work import Runner
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
@@ -226,6 +227,12 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     assert "the ways back leave a difference" in told(judged(plan))
 
 
+def test_settings_and_roles_that_the_ways_back_leave_are_told(stage: Stage) -> None:
+    forward = f"ALTER ROLE {stage.release.name} SET search_path = billing;\nCREATE TABLE billing.late ();\n"
+    found = tried(stage.plan({"010_late.sql": forward, "undo/010_late.down.sql": "DROP TABLE billing.late;\n"}))
+    assert found.left == f"+setting of {stage.release.name} {{search_path=billing}}"
+
+
 def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) -> None:
     plan = stage.plan(GOOD)
     assert any("pg_dump --schema-only" in sentence for sentence in announced(plan))
@@ -235,12 +242,37 @@ def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) ->
     assert (found.drills[0].kept, "+  column due date" in found.drills[1].kept) == ("", True)
     assert plan.rehearsal_record.stat().st_mode & 0o777 == 0o600
     assert judged(plan).status is Status.PASS, told(judged(plan))
+    for change in ("", "ALTER TABLE billing.invoice ADD note text"):
+        with stage.cluster.connect(stage.name) as connection:
+            connection.execute(change.encode())
+            plan.sealed_schema("orders").write_text(read_schema(connection).text)
+        said = told(judged(plan))
+        assert ("rehearsed on another schema than the sealed one: table billing.invoice" in said) is bool(change), said
     (plan.folder / "approved" / "010_due.sql").write_text(GOOD["010_due.sql"] + "-- one more\n")
     with pytest.raises(ScratchError, match=r"010_due\.sql is not as it was sealed"):
         rehearsed(plan)
     stage.cluster.sql(f"REVOKE pg_read_all_data FROM {stage.backup.name}")
     with pytest.raises(ScratchError, match=r"pg_dump on db1 as .*permission denied"):
         rehearsed(plan)
+
+
+GOES_ON = """
+\\set ON_ERROR_STOP off
+\\set ON_ERROR_ROLLBACK on
+DO $$ BEGIN RAISE NOTICE 'ERROR: none'; END $$;
+BEGIN;
+SELEC 1;
+CREATE TABLE billing.late ();
+COMMIT;
+"""
+
+
+def test_a_script_that_goes_on_after_an_error_fails(stage: Stage) -> None:
+    plan = stage.plan({"010_late.sql": GOES_ON}, way_back="")
+    (run,) = tried(plan).runs
+    assert (run.exit_code, run.rolled_back) == (0, 0)
+    assert run.said == 'psql:010_late.sql:6: ERROR: syntax error at or near "SELEC"'
+    assert "010_late.sql goes on after an error and ends with status 0" in told(judged(plan))
 
 
 def test_what_a_role_of_the_database_writes_is_never_run_by_the_superuser(stage: Stage, shared_path: Path) -> None:

@@ -50,6 +50,7 @@ CASES: Mapping[str, Case] = {
     "no-query": Case("SET work_mem = '1MB'", "no rows", Status.UNKNOWN, "is no query"),
     "nothing": Case("-- SELECT 1", "no rows", Status.UNKNOWN, "is no query"),
     "denied": Case("SELECT count(*) FROM app.hidden", "0", Status.UNKNOWN, "permission denied for table hidden"),
+    "policy": Case("SELECT count(*) FROM app.policed", "0", Status.UNKNOWN, "row-level security"),
     "slow": Case("SELECT pg_sleep(60)", "0", Status.UNKNOWN, "raise `timeout` in [checks.sql.run.slow]", 0.2),
 }
 
@@ -71,6 +72,9 @@ def found(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Mapping
             GRANT USAGE ON SCHEMA app TO {role.name};
             CREATE TABLE app.orders (id serial, state text);
             CREATE TABLE app.hidden ();
+            CREATE TABLE app.policed AS SELECT 1 AS id;
+            ALTER TABLE app.policed ENABLE ROW LEVEL SECURITY;
+            GRANT SELECT ON app.policed TO {role.name};
             INSERT INTO app.orders (state) VALUES ('sent'), ('paid');
             GRANT ALL ON app.orders, app.orders_id_seq TO {role.name}""")
     folder = tmp_path_factory.mktemp("sql")

@@ -53,6 +53,7 @@ class Statement:
     limits: bool = True
     """False leaves the role's own settings in force and visible."""
     most_bytes: int = MOST_BYTES
+    every_row: bool = False
 
 
 _FACTS_SECONDS = 5.0
@@ -111,6 +112,8 @@ class Connection:
             group = ["ROLLBACK", *self._before] if groups else [*self._before]
             if statement.limits:
                 group += _limits(statement.seconds)
+            if statement.every_row:
+                group.append("SET LOCAL row_security = off")
             groups.append([*group, "" if "\0" in statement.text else statement.text])
         return [*groups, ["ROLLBACK"]]
 

@@ -126,6 +126,7 @@ class SqlSession:
                 question.text,
                 question.timeout_seconds if question.own_channel else min(question.timeout_seconds, STATEMENT_SECONDS),
                 most_bytes=connection.MOST_BYTES_ALONE if question.own_channel else connection.MOST_BYTES,
+                every_row=question.every_row,
             )
             for question in questions
         ]
