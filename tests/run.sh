@@ -63,13 +63,14 @@ if [ $# -gt 0 ]; then
 fi
 
 # The suite waits more than it computes, so its parts run side by side: the paths of each line below, and last the whole
-# suite without them, so that every test is in one part. They are cut by the time they take: the second computes half as
-# much as each of the others, and waits. A part makes its own servers, accounts and files; their names carry the process
-# that made them.
-part1="tests/site/test_[!s]*.py tests/checks tests/questions"
-part2="tests/sessions tests/cli tests/site/test_s*.py"
+# suite without them, so that every test is in one part. They are cut by the time they take. A part makes its own servers,
+# accounts and files; their names carry the process that made them.
+part1="tests/site/test_[a-d]*.py tests/checks tests/questions"
+part2="tests/sessions tests/cli"
+part3="tests/site/test_[e-r]*.py"
+part4="tests/site/test_[!a-r]*.py"
 others=
-for path in $part1 $part2; do others="$others --ignore=$path"; done
+for path in $part1 $part2 $part3 $part4; do others="$others --ignore=$path"; done
 
 logs=$(mktemp -d)
 pids=
@@ -98,11 +99,15 @@ failed=
 {
     begin lint lint
     begin part2 run_tests $part2
-    begin part3 run_tests $others
+    begin part3 run_tests $part3
+    begin part4 run_tests $part4
+    begin part5 run_tests $others
     (run_tests $part1) || failed=" part1"
 }
 finish part2
 finish part3
+finish part4
+finish part5
 finish lint
 pids=
 if [ -n "$failed" ]; then
