@@ -196,15 +196,15 @@ def inspect_and_report(
     timeout_seconds: float,
     evidence_path: Path | None,
     report: ReportOptions,
-    below: Callable[[Verdict], str] = lambda _: "",
+    below: Callable[[Verdict], str] | None = None,
 ) -> int:
     """The main job: asks, judges, keeps the run, reports. `below`: what is printed below the report."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
     code = deliver(asked, verdict, report, evidence_path=evidence_path)
-    if told := below(verdict):  # nothing must not be written to an output that is closed
-        write_stdout(told)
+    if below:
+        write_stdout(below(verdict))
     return code
 
 
@@ -267,7 +267,7 @@ def demo(context: click.Context, night: bool, gate: bool, story: bool, report: R
             complain("preflight gate: at the start of the call ...")
             code = hold_gate(site.plan_path, TIMEOUT_SECONDS, report)
         else:
-            below = tell_story if story else (lambda _: "")
+            below = tell_story if story else None
             code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report, below)
     context.exit(code)
 
