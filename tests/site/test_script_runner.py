@@ -344,8 +344,8 @@ def test_settings_that_end_scripts_fail_for_the_role_that_runs_them(server: Serv
     entry = {"login": Login(deployer.name)}
     backup = {"restore": Restore(login=Login(deployer.name))}
     assert server.scripts(entry=entry).status is Status.PASS
-    server.cluster.sql(f"ALTER ROLE \"{deployer.name}\" SET statement_timeout = '5ms'")
-    fails(server.scripts(entry=entry), "is 5 ms, shorter than the step of 1 h 30 min", "RESET statement_timeout")
+    server.cluster.sql(f"ALTER ROLE \"{deployer.name}\" SET statement_timeout = '50s'")
+    fails(server.scripts(entry=entry), "is 50 s, shorter than the step of 1 h 30 min", "RESET statement_timeout")
     assert server.backup(backup=backup).status is Status.PASS
     server.cluster.sql(f'ALTER ROLE "{deployer.name}" SET default_transaction_read_only = on')
     undo = f"ALTER ROLE {deployer.name} RESET default_transaction_read_only"
