@@ -171,6 +171,8 @@ class Rehearsal:
     """By id of `[databases]`."""
     scripts: Mapping[str, RehearsedEntry] = field(default_factory=dict)
     """By id of `[scripts]`, in the order in which they ran; a command without `rehearse_command` is not among them."""
+    not_rehearsed: Mapping[str, str] = field(default_factory=dict)
+    """By id of `[databases]`: why nothing of its scripts is here."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
 

@@ -36,7 +36,7 @@ from preflight.sessions.secrets import Secrets
 from tests.cli.program import BASE, argv, environment, preflight
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
+from tests.site.asking import NOW, database_on, finding, findings, host_on, make_plan, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -351,17 +351,36 @@ def test_a_command_is_never_started_with_its_own_arguments(stage: Stage) -> None
 
 
 @pytest.mark.parametrize(
-    ("fault", "raised"),
+    "fault",
     [
-        (SessionFailed(NoReply(Reason.CONNECTION_LOST, "db1: the connection was lost", NOW)), SessionFailed),
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ScratchError),
+        SessionFailed(NoReply(Reason.CONNECTION_LOST, "db1: the connection was lost", NOW)),
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     ],
     ids=["lost connection", "full disk"],
 )
-def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception, raised: type[Exception]) -> None:
+def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception) -> None:
     mocker.patch.object(Pools, "stream", side_effect=fault)
-    with pytest.raises(raised, match=r"connection was lost|No space left"):
+    with pytest.raises(ScratchError, match=r"connection was lost|No space left"):
         rehearsed(stage.plan(GOOD))
+
+
+def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(stage: Stage) -> None:
+    plan = stage.plan({"010_late.sql": "CREATE TABLE billing.late ();\n"}, way_back="")
+    gone = replace(plan.databases["orders"], id="gone")
+    saved = replace(plan.backups["orders"], id="gone", database="gone", program="/no/such/pg_dump")
+    other = replace(plan.scripts["orders"], id="gone", database="gone")
+    gone = replace(gone, name=stage.cluster.create_database("gone", owner=stage.release.name))
+    plan = replace(
+        plan,
+        databases={"gone": gone, **plan.databases},
+        backups={"gone": saved, **plan.backups},
+        scripts={"gone": other, **plan.scripts},
+    )
+    record = rehearsed(plan)
+    assert (list(record.scripts), list(record.not_rehearsed)) == (["orders"], ["gone"])
+    found = findings(RehearsalCheck, plan)
+    assert [found[name].status for name in ("gone", "orders")] == [Status.UNKNOWN, Status.PASS]
+    assert "/no/such/pg_dump" in told(found["gone"])
 
 
 def test_the_backups_account_is_reached_by_sudo_for_two_programs(
