@@ -38,12 +38,12 @@ def rehearsable(plan: Plan) -> Sequence[Sequence[Scripts]]:
 
 
 def announced(plan: Plan) -> Iterator[str]:
-    """What will be written and read, and where, in sentences; and what will not be rehearsed."""
+    """What will be written and read, and where, in sentences; and what will not be rehearsed. Raises ScratchError."""
     yield (
         "rehearse is the one command that writes: scratch servers on this machine, on a socket in a private folder, "
         f"thrown away afterwards; and the record {plan.rehearsal_record.name}"
     )
-    if not no_route():
+    if not no_route(site_account()):
         yield "this machine offers no network of its own (unshare): what the scripts call could reach the site's"
     for entries in rehearsable(plan):
         work = work_of(plan, entries[0])
