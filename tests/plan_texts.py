@@ -345,9 +345,9 @@ ASSIGNMENTS = [index for index, line in enumerate(LINES) if " = " in line]
 
 
 @st.composite
-def mutated_plans(draw: st.DrawFn) -> str:
-    """The full plan with values replaced by odd ones, and lines dropped, doubled and moved."""
-    lines = list(LINES)
+def mutated_plans(draw: st.DrawFn, text: str = FULL) -> str:
+    """The full plan, or another, with values replaced by odd ones, and lines dropped, doubled and moved."""
+    lines = text.splitlines()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
         match draw(st.integers(0, 4)):
