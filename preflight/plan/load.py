@@ -11,7 +11,7 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, Misfit, dotted, kind_of, not_declared, quoted
+from preflight.faults import KINDS, Keys, Misfit, dotted, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref, Scripts
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
@@ -211,7 +211,8 @@ class Tables(Reader):
         if meant:
             return self.value(meant, value, keys)
         advice = '; write a dotted path as one quoted key: "a.b" = ...' if isinstance(value, Mapping) else ""
-        return self.fault(keys, f"expected a string, a number or a boolean, found {kind_of(value)}{advice}")
+        *others, last = (KINDS[option.type] for option in options)
+        return self.fault(keys, f"expected {', '.join(others)} or {last}, found {kind_of(value)}{advice}")
 
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         """Entries `[section.NAME]`, whose name becomes the field `id`, or values by name."""

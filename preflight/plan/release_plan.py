@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from preflight.faults import Keys
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
@@ -146,6 +147,7 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     decisions: tuple[Decision, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    freeze: Mapping[str, Freeze] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""

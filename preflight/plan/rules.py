@@ -30,6 +30,7 @@ from preflight.plan import (
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
+from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
 from preflight.plan.values import PSQL_VARIABLE
@@ -71,6 +72,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
         yield Broken(("window", "end"), "the window must end after it starts")
+    for name, freeze in plan.freeze.items() if window and window.zone else ():
+        if freeze.from_ and freeze.until and (wrong := why_no_period(freeze, window.zone)):
+            yield Broken(("freeze", name, "until"), wrong)
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
