@@ -11,13 +11,12 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import KINDS, Keys, Misfit, dotted, kind_of, not_declared, quoted
+from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Nothing, Plan, Ref, Scripts
+from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
-from preflight.plan.rules import broken_in_scripts, broken_rules
+from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SealedServer, file_beside, read_sealed_servers
 from preflight.plan.source import Problems, read_source
@@ -160,22 +159,10 @@ class Tables(Reader):
         return INVALID
 
     def unknown(self, keys: Keys, table: Mapping[str, Any], known: Collection[str]) -> None:
-        if instead := instead_of(keys, self._problems.source.tables, self._scripts_complaint):
-            self._problems.add(keys, instead)
-            return
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
         self._problems.add_unknown(keys, f"unknown {noun}", known)
-
-    def _scripts_complaint(self, written: Mapping[str, Any]) -> str:
-        """The first thing wrong with these keys of an entry of `[scripts]`; empty where they are right."""
-        trial = Tables(Problems(self._problems.source), self._scalars, {"databases": ("x",)})
-        table = {"database": "x", "approved": "x", "manifest": "x", "staged": "/x", **written}
-        draft = trial.record(Scripts, table, ("x",), id="x")
-        found = [(each.where, each.message) for each in trial._problems.found]
-        found += [(dotted(each.keys), each.message) for each in broken_in_scripts(draft, table)]
-        return next((f"{where.removeprefix('x.')}: {message}" for where, message in found), "")
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):

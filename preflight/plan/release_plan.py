@@ -244,10 +244,6 @@ class Plan:
             return self.hosts[named] if named else self.host_of(entry.database)
         return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
 
-    def scripts_in(self, database_id: str) -> list[Scripts]:
-        """The entries of `[scripts]` that name this one of `[databases]`."""
-        return [entry for entry in self.scripts.values() if entry.database == database_id]
-
     def owner_of(self, entry: Backup | Scripts) -> str:
         """Its own, or its database's, or its host's where it names no database."""
         return entry.owner or (self.databases[entry.database] if entry.database else self.host_of(entry)).owner

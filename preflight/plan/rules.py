@@ -85,7 +85,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         if (database.sslcert is None) is not (database.sslkey is None):
             given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
             yield Broken(("databases", name, given), f"needs {missing} beside it")
-    yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
+    yield from _in_each("scripts", plan.scripts, raw, _scripts)
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
     yield from _ways_back(plan, raw)
@@ -203,7 +203,7 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
             )
 
 
-def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """The rules of one entry of `[scripts]`."""
     yield from _more_than_one(("database", "host"), raw)
     if "database" not in raw and "host" not in raw:
