@@ -12,7 +12,7 @@ from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, seal
 from preflight.plan import Database, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
-from preflight.plan.work import ServerWork, script_work, scripts_beside
+from preflight.plan.work import ServerWork, script_work, scripts_in
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.rehearsed import (
     Drill,
@@ -45,8 +45,8 @@ class RehearsalCheck(Check):
     at a broken statement, or kept what `single_transaction` promises to take back; where all changed nothing on a
     restore, unless `changes = "nothing"` says so; and where a way back changed nothing though its script did. UNKNOWN
     without a record, on another major version, without an extension of the real server, on another schema than the
-    sealed one, and where nothing was changed on the schema alone. `[release] without = { rehearsal = "..." }` leaves it
-    out for a reason, as a warning that every report prints.
+    sealed one, after a `command` that was not rehearsed, and where nothing was changed on the schema alone.
+    `[release] without = { rehearsal = "..." }` leaves it out for a reason, as a warning that every report prints.
     """
 
     id = "rehearsal"
@@ -90,7 +90,7 @@ class RehearsalCheck(Check):
             return unknown(
                 _NEVER,
                 expected=f"a record of their rehearsal in {self.plan.rehearsal_record.name}",
-                actual=rehearsed.problem or "the record does not have them",
+                actual=rehearsed.problem or _why_not(record, self.plan.scripts[subject.id].database),
                 remedy=f"run: {self.plan.rehearse_command}; "
                 'or say why not in [release]: without = { rehearsal = "" }',
             )
@@ -100,6 +100,7 @@ class RehearsalCheck(Check):
         entry = self.plan.scripts[subject.id]
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
         points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(database)]
+        points += self._judge_before(entry)
         points += self._judge_schema(self.plan.databases[entry.database], database, schema)
         points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
@@ -134,7 +135,7 @@ class RehearsalCheck(Check):
 
     def _judge_neighbours(self, record: Rehearsal, name: str) -> Iterator[Judgement]:
         """Each entry ran on what those before it had left."""
-        beside = scripts_beside(self.plan, self.plan.scripts[name])
+        beside = scripts_in(self.plan, self.plan.scripts[name].database)
         now = [each.id for each in beside if not each.command or each.rehearse_command]
         places = {each.database for each in beside}
         then = [other for other, each in record.scripts.items() if each.database in places]
@@ -145,6 +146,19 @@ class RehearsalCheck(Check):
                 actual=", ".join(now),
                 remedy=f"run: {self.plan.rehearse_command}",
             )
+
+    def _judge_before(self, entry: Scripts) -> Iterator[Judgement]:
+        """Commands that change its database before it in the window, and did not in the rehearsal."""
+        beside = scripts_in(self.plan, entry.database)
+        for other in beside[: beside.index(entry)]:
+            if other.command and not other.rehearse_command and other.changes is not ExpectedChange.NOTHING:
+                yield unknown(
+                    f"rehearsed without what {other.id} does first",
+                    expected=f"the database as {other.id} leaves it",
+                    actual=f"the `command` of {other.id} was not run: it has no `rehearse_command`",
+                    remedy=f"add `rehearse_command` to [scripts.{other.id}], then run: {self.plan.rehearse_command}; "
+                    'or, where it is meant to change nothing there, write in that table: changes = "nothing"',
+                )
 
     def _judge_schema(
         self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema | None
@@ -323,6 +337,11 @@ def _fault_of(entry: Scripts, drill: Drill) -> str:
     if entry.single_transaction and drill.kept:
         return f"the line kept what its one transaction was to take back: {named(drill.kept.splitlines()[:3])}"
     return ""
+
+
+def _why_not(record: Rehearsal | None, database: str) -> str:
+    """Why a record has nothing of the scripts of a database."""
+    return (record.not_rehearsed.get(database) if record else "") or "the record does not have them"
 
 
 def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedDatabase) -> Judgement:

@@ -307,6 +307,12 @@ approved_by = "dba"
 granted = 2026-10-15T12:00:00
 expires = 2026-10-18T12:00:00
 
+[freeze.year-end]
+from = 2026-12-20
+until = 2027-01-03T06:00:00
+reason = "the books are closed"
+owner = "dba"
+
 [freshness]
 identity = "20min"
 state = "25min"

@@ -16,7 +16,6 @@ from preflight.engine.inspection import inspect
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
 from preflight.plan import Plan
-from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.wording import visible
@@ -48,13 +47,13 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
     plan, registry = load(plan_path)
     if not rehearsable(plan):
         raise CallError("the plan has no scripts that psql or a `rehearse_command` runs in a database")
-    for sentence in announced(plan):
-        complain(sentence)
     secrets = secrets_of(plan)
     try:
+        for sentence in announced(plan):
+            complain(sentence)
         record_rehearsal(plan, secrets, timeout, complain)
-    except (ScratchError, SessionFailed) as error:
-        complain(f"nothing was recorded: {secrets.redact(str(error))}")
+    except ScratchError as error:
+        complain(f"nothing was recorded: {error}")
         context.exit(int(ExitCode.HOLD))
     inspection = inspect(plan, registry, now(), lambda check: check == "rehearsal")
     found = ask(inspection, TIMEOUT_SECONDS, {}).answered.findings()
@@ -66,7 +65,7 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
 
 
 def record_rehearsal(plan: Plan, secrets: Secrets, timeout_seconds: float, say: Callable[[str], None]) -> None:
-    """Rehearses, and writes the record. Raises ScratchError and SessionFailed; then nothing is written."""
+    """Rehearses, and writes the record. Raises ScratchError; then nothing is written."""
     from preflight.rehearsal.rehearse import rehearse, write_record  # takes both drivers along
 
     with Pools(plan, secrets) as pools:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, Misfit, dotted, kind_of, not_declared, quoted
+from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Nothing, Plan, Ref, Scripts
+from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import Merged, Problems, read_merged
-from preflight.plan.old_keys import instead_of
-from preflight.plan.rules import broken_in_scripts, broken_rules
+from preflight.plan.merged import Problems, read_merged
+from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
@@ -164,22 +163,10 @@ class Tables(Reader):
         return INVALID
 
     def unknown(self, keys: Keys, table: Mapping[str, Any], known: Collection[str]) -> None:
-        if instead := instead_of(keys, self._problems.merged.tables, self._scripts_complaint):
-            self._problems.add(keys, instead)
-            return
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
         self._problems.add_unknown(keys, f"unknown {noun}", known)
-
-    def _scripts_complaint(self, written: Mapping[str, Any]) -> str:
-        """The first thing wrong with these keys of an entry of `[scripts]`; empty where they are right."""
-        trial = Tables(Problems(Merged({}, self._problems.merged.sources)), self._scalars, {"databases": ("x",)})
-        table = {"database": "x", "approved": "x", "manifest": "x", "staged": "/x", **written}
-        draft = trial.record(Scripts, table, ("x",), id="x")
-        found = [(each.where, each.message) for each in trial._problems.found]
-        found += [(dotted(each.keys), each.message) for each in broken_in_scripts(draft, table)]
-        return next((f"{where.removeprefix('x.')}: {message}" for where, message in found), "")
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):
@@ -215,7 +202,8 @@ class Tables(Reader):
         if meant:
             return self.value(meant, value, keys)
         advice = '; write a dotted path as one quoted key: "a.b" = ...' if isinstance(value, Mapping) else ""
-        return self.fault(keys, f"expected a string, a number or a boolean, found {kind_of(value)}{advice}")
+        *others, last = (KINDS[option.type] for option in options)
+        return self.fault(keys, f"expected {', '.join(others)} or {last}, found {kind_of(value)}{advice}")
 
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         """Entries `[section.NAME]`, whose name becomes the field `id`, or values by name."""

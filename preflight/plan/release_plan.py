@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from preflight.faults import Keys
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
@@ -154,6 +155,7 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     decisions: tuple[Decision, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    freeze: Mapping[str, Freeze] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
@@ -256,10 +258,6 @@ class Plan:
             named = entry.host if isinstance(entry, Scripts) else entry.kept_on if entry.method.has_repository else ""
             return self.hosts[named] if named else self.host_of(entry.database)
         return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
-
-    def scripts_in(self, database_id: str) -> list[Scripts]:
-        """The entries of `[scripts]` that name this one of `[databases]`."""
-        return [entry for entry in self.scripts.values() if entry.database == database_id]
 
     def owner_of(self, entry: Backup | Scripts) -> str:
         """Its own, or its database's, or its host's where it names no database."""

@@ -30,6 +30,7 @@ from preflight.plan import (
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
+from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
 from preflight.plan.targets import CREDENTIALS
@@ -70,6 +71,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
         yield Broken(("window", "end"), "the window must end after it starts")
+    for name, freeze in plan.freeze.items() if window and window.zone else ():
+        if freeze.from_ and freeze.until and (wrong := why_no_period(freeze, window.zone)):
+            yield Broken(("freeze", name, "until"), wrong)
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
@@ -80,7 +84,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         if (database.sslcert is None) is not (database.sslkey is None):
             given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
             yield Broken(("databases", name, given), f"needs {missing} beside it")
-    yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
+    yield from _in_each("scripts", plan.scripts, raw, _scripts)
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
     yield from _ways_back(plan, raw)
@@ -198,7 +202,7 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
             )
 
 
-def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """The rules of one entry of `[scripts]`."""
     yield from _more_than_one(("database", "host"), raw)
     if "database" not in raw and "host" not in raw:

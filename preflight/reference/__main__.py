@@ -29,7 +29,8 @@ SECTIONS: Mapping[str, type] = {
     "[[applications.NAME.health]]": plan.Endpoint, "[rehearsal]": plan.Rehearsing, "[rollback]": plan.Rollback,
     "[[rollback.files]]": plan.RollbackFile,
     "[[steps]]": plan.Step, "undo = { ... } of a step": plan.Undo, "[[tested]]": plan.Tested, "[[rules]]": plan.Rule,
-    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver, "[freshness]": plan.Freshness,
+    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver,
+    "[freeze.NAME]": plan.Freeze, "[freshness]": plan.Freshness,
 }  # fmt: skip
 """How a table of the plan is written -> its type."""
 

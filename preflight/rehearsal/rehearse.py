@@ -19,7 +19,8 @@ from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import READABLE, site_account
 from preflight.rehearsal.content import Source
 from preflight.rehearsal.server import no_route
-from preflight.rehearsal.stage import RealServer, Stage, work_of
+from preflight.rehearsal.stage import RealServer, Stage, Tried, work_of
+from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
@@ -37,12 +38,12 @@ def rehearsable(plan: Plan) -> Sequence[Sequence[Scripts]]:
 
 
 def announced(plan: Plan) -> Iterator[str]:
-    """What will be written and read, and where, in sentences; and what will not be rehearsed."""
+    """What will be written and read, and where, in sentences; and what will not be rehearsed. Raises ScratchError."""
     yield (
         "rehearse is the one command that writes: scratch servers on this machine, on a socket in a private folder, "
         f"thrown away afterwards; and the record {plan.rehearsal_record.name}"
     )
-    if not no_route():
+    if not no_route(site_account()):
         yield "this machine offers no network of its own (unshare): what the scripts call could reach the site's"
     for entries in rehearsable(plan):
         work = work_of(plan, entries[0])
@@ -55,26 +56,24 @@ def announced(plan: Plan) -> Iterator[str]:
 
 
 def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say: Callable[[str], None]) -> Rehearsal:
-    """Runs everything; whatever ends it leaves nothing behind. Raises ScratchError and SessionFailed."""
-    import psycopg
-
+    """Runs everything; whatever ends it leaves nothing behind. A database that cannot be rehearsed is told by name, and
+    the others are rehearsed. Raises ScratchError where none can."""
     begun = now()
     databases: dict[str, RehearsedDatabase] = {}
     scripts: dict[str, RehearsedEntry] = {}
+    not_rehearsed: dict[str, str] = {}
     for entries in rehearsable(plan):
-        real = _real_server(plan, entries[0].database, pools, deadline)
-        account = site_account()
-        with ExitStack() as stack:
-            stack.callback(os.umask, os.umask(READABLE))
-            stage = Stage(plan, entries, account, real, deadline, say, stack)
-            try:
-                tried = stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))
-            except OSError as error:  # the disk is full
-                raise ScratchError(f"the scratch server could not be filled: {error.strerror or error}") from None
-            except psycopg.Error as error:
-                raise ScratchError(f"the scratch server was lost: {one_line(str(error))}") from None
+        try:
+            tried = _rehearse_one(plan, entries, pools, secrets, deadline, say)
+        except (ScratchError, SessionFailed) as error:
+            not_rehearsed |= {each.database: secrets.redact(str(error)) for each in entries}
+            continue
         scripts |= tried.scripts
         databases |= {each.database: tried.database for each in entries}
+    if not_rehearsed and not databases:
+        raise ScratchError("; ".join(dict.fromkeys(not_rehearsed.values())))
+    for database, problem in not_rehearsed.items():
+        say(f"{database} was not rehearsed: {problem}")
     return Rehearsal(
         release=plan.release.id,
         at=begun,
@@ -82,7 +81,31 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
         where=os.uname().nodename,
         databases=databases,
         scripts=scripts,
+        not_rehearsed=not_rehearsed,
     )
+
+
+def _rehearse_one(
+    plan: Plan,
+    entries: Sequence[Scripts],
+    pools: Pools,
+    secrets: Secrets,
+    deadline: Deadline,
+    say: Callable[[str], None],
+) -> Tried:
+    """The entries of one database. Raises ScratchError and SessionFailed."""
+    import psycopg
+
+    real = _real_server(plan, entries[0].database, pools, deadline)
+    with ExitStack() as stack:
+        stack.callback(os.umask, os.umask(READABLE))
+        try:
+            stage = Stage(plan, entries, site_account(), real, deadline, say, stack)
+            return stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))
+        except OSError as error:  # the disk is full
+            raise ScratchError(f"the scratch server could not be filled: {error.strerror or error}") from None
+        except psycopg.Error as error:
+            raise ScratchError(f"the scratch server was lost: {one_line(str(error))}") from None
 
 
 def write_record(plan: Plan, record: Rehearsal) -> None:

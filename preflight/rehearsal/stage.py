@@ -23,7 +23,16 @@ from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles
-from preflight.rehearsal.server import ScratchServer, find_programs, no_route, signals_deferred
+from preflight.rehearsal.server import (
+    REMOVE,
+    STOP,
+    ScratchServer,
+    ended_together,
+    find_programs,
+    no_route,
+    run_at_the_end,
+    signals_deferred,
+)
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Ended, Runner, went_on
 from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
@@ -99,10 +108,11 @@ class Stage:
         """Whatever it makes is gone when the stack is left."""
         self._plan, self._entries, self._account, self._real, self._say = plan, entries, account, real, say
         self._stack, self._deadline = stack, deadline
+        self._removals: list[int] = []
         with signals_deferred():
             self._folder = self._private(new_folder(account))
         self._database = work_of(plan, entries[0]).database.dbname
-        self._before = no_route()
+        self._before = no_route(account)
 
     @property
     def source(self) -> ServerWork:
@@ -111,7 +121,7 @@ class Stage:
 
     def _private(self, folder: Path) -> Path:
         """A folder in it that the account alone can enter."""
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        self._removals.append(self._stack.enter_context(run_at_the_end(REMOVE, folder)))
         private = folder / "private"
         private.mkdir(mode=0o700)
         self._account.give(private)
@@ -143,6 +153,7 @@ class Stage:
 
     def _start(self, folder: Path) -> ScratchServer:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
+        self._stack.enter_context(run_at_the_end(STOP, folder / "server" / "data", self._account, self._removals))
         programs = find_programs(self._real.identity.version_num // 10_000, self._plan.rehearsal.programs)
         server = ScratchServer(
             programs,
@@ -152,7 +163,6 @@ class Stage:
             settings=self._real.settings,
             before=self._before,
         )
-        self._stack.callback(server.stop)
         if server.version_num < _OLDEST * 10_000:
             raise ScratchError(
                 f"{programs} is PostgreSQL {version_text(server.version_num)}: a rehearsal needs {_OLDEST}"
@@ -176,7 +186,8 @@ class Stage:
         there = replace(work, server=f"{server.sockets}:{server.port}")
         known = {"PGHOST": str(server.sockets), "PGPORT": str(server.port), "PGUSER": work.login}
         environment = {**known, "PGDATABASE": self._database} if entry.command else {}
-        runner = Runner(self._account, folder, self._deadline, self._before, environment, server.programs)
+        before = (*ended_together(self._account), *self._before)
+        runner = Runner(self._account, folder, self._deadline, before, environment, server.programs)
         return _Sealed(entry, there, line, files, scripts, runner)
 
     def _run_all(self, server: ScratchServer, archive: Archive, contents: Contents, sealed: Sequence[_Sealed]) -> Tried:

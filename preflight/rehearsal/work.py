@@ -57,8 +57,8 @@ class Runner:
         environment: Mapping[str, str],
         path: Path,
     ) -> None:
-        """Each command may take what is left of `deadline`. `before`: as of `no_route`. `environment`: all there is but
-        PATH, which begins with `path`, and HOME."""
+        """Each command may take what is left of `deadline`. `before`: as of `ended_together` and `no_route`.
+        `environment`: all there is but PATH, which begins with `path`, and HOME."""
         self._account = account
         self._folder = folder
         self._deadline = deadline

@@ -167,8 +167,9 @@ def test_scripts_that_ran_as_they_are_sealed_pass() -> None:
         ("{}", "it cannot be read"),
         (format_rehearsal(RECORD).replace('"format": 1', '"format": 2'), "it cannot be read"),
         (replace(RECORD, scripts={}), "the record does not have them"),
+        (replace(RECORD, scripts={}, not_rehearsed={"orders": "db1 was not reached"}), "db1 was not reached"),
     ],
-    ids=["no file", "no record", "another version", "another entry"],
+    ids=["no file", "no record", "another version", "another entry", "not fetched"],
 )
 def test_scripts_that_were_never_rehearsed_are_unknown_with_the_command(record: Rehearsal | str, why: str) -> None:
     found = judged(record)
@@ -214,6 +215,21 @@ def test_other_entries_before_it_in_its_database_void_it() -> None:
     gone = replace(RECORD, scripts={"earlier": TRIED, "orders": TRIED})
     found = judged(gone)
     assert (found.status, found.expected, found.actual) == (Status.FAIL, "earlier, orders", "orders")
+
+
+OTHER = replace(ENTRY, id="other", files=(), way_back="", command=("./deploy.sh", "prod"))
+AFTER_A_COMMAND = replace(plan_with(), scripts={"other": OTHER, "orders": ENTRY})
+AFTER_AN_IDLE_COMMAND = replace(
+    AFTER_A_COMMAND, scripts={"other": replace(OTHER, changes=ExpectedChange.NOTHING), "orders": ENTRY}
+)
+
+
+def test_what_follows_a_command_that_is_not_rehearsed_is_unknown() -> None:
+    found = judged(plan=AFTER_A_COMMAND)
+    assert (found.status, found.summary) == (Status.UNKNOWN, "rehearsed without what other does first")
+    assert "add `rehearse_command` to [scripts.other]" in found.remedy
+    before_it = replace(AFTER_A_COMMAND, scripts={"orders": ENTRY, "other": OTHER})
+    assert [judged(plan=plan).status for plan in (before_it, AFTER_AN_IDLE_COMMAND)] == [Status.PASS] * 2
 
 
 def test_a_rehearsal_on_another_schema_than_the_sealed_one_is_unknown() -> None:

@@ -488,6 +488,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"absent": {("backups", "nightly", "previous"): "the first one"}},
         ),
     ),
+    "checks/rehearsal.py RehearsalCheck._judge_before": (
+        Way(
+            "key: changes",
+            rehearsed,
+            {"record": rehearsal_check.RECORD, "plan": rehearsal_check.AFTER_A_COMMAND},
+            {"plan": rehearsal_check.AFTER_AN_IDLE_COMMAND},
+        ),
+    ),
     "checks/rehearsal.py RehearsalCheck._did_nothing": (
         Way("key: changes", rehearsed, {"record": rehearsal_check.IDLE_WITHOUT_ROWS}, {"plan": rehearsal_check.MEANT}),
     ),

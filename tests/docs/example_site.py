@@ -237,4 +237,9 @@ def _shifted(text: str) -> str:
             return (moment + later).isoformat()
         return (moment + timedelta(days=later.days)).date().isoformat()
 
-    return re.sub(r"\b2026-\d\d-\d\d(T\d\d:\d\d:\d\d)?\b", shift, text)
+    def shift_weekday(match: re.Match[str]) -> str:
+        written = datetime.strptime(f"2026 W42 {match[0]}", "%G W%V %a %H:%M")  # noqa: DTZ007 - local, as all of them
+        return f"{written + later:%a %H:%M}"
+
+    dated = re.sub(r"\b20\d\d-\d\d-\d\d(T\d\d:\d\d:\d\d)?\b", shift, text)
+    return re.sub(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d\d:\d\d\b", shift_weekday, dated)

@@ -89,6 +89,7 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
         (plan_types.Decision,): text["decisions"],
         (plan_types.Waiver,): text["waivers"],
         (plan_types.Freshness,): [text["freshness"]],
+        (plan_types.Freeze, "id"): text["freeze"].values(),
         (plan_types.Role, "id"): text["roles"].values(),
         (plan_types.Host, "id"): text["hosts"].values(),
         (plan_types.Database, "id"): text["databases"].values(),

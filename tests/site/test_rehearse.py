@@ -36,7 +36,7 @@ from preflight.sessions.secrets import Secrets
 from tests.cli.program import BASE, argv, environment, preflight
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
+from tests.site.asking import NOW, database_on, finding, findings, host_on, make_plan, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -194,7 +194,16 @@ INSERT INTO billing.invoice (id, total) SELECT n, n FROM generate_series(1001, 1
 UPDATE billing.invoice SET total = 0 WHERE id > 1005;
 DELETE FROM billing.invoice WHERE id = 1001;
 """
-UNSEEN = "TRUNCATE billing.line;\nREINDEX TABLE billing.invoice;\n"
+UNSEEN = """
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+ALTER TABLE billing.line ADD COLUMN late date;
+SET LOCAL lock_timeout = 0;
+ALTER TABLE billing.line ALTER COLUMN late SET DEFAULT current_date;
+COMMIT;
+TRUNCATE billing.line;
+REINDEX TABLE billing.invoice;
+"""
 WRAPPER = """#!/bin/sh
 {before}
 for script in 010_due.sql 020_total.sql; do
@@ -212,7 +221,11 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     first = objects(define)
     of_table = first["table billing.invoice"]
     assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
-    assert of_table.lock == "AccessExclusiveLock"
+    assert (of_table.lock, of_table.lock_timeout_ms, of_table.waits) == ("AccessExclusiveLock", 0, True)
+    assert first["view billing.open"].waits
+    assert not first["table billing.line"].waits, "nobody else has it yet"
+    line = objects(unseen)["table billing.line"]
+    assert (line.lock, line.lock_timeout_ms, line.waits) == ("AccessExclusiveLock", 5000, False), "as it was taken"
     assert first["table billing.line"].created
     assert first["index billing.invoice_due"].created
     assert first["view billing.open"].dropped
@@ -351,17 +364,36 @@ def test_a_command_is_never_started_with_its_own_arguments(stage: Stage) -> None
 
 
 @pytest.mark.parametrize(
-    ("fault", "raised"),
+    "fault",
     [
-        (SessionFailed(NoReply(Reason.CONNECTION_LOST, "db1: the connection was lost", NOW)), SessionFailed),
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ScratchError),
+        SessionFailed(NoReply(Reason.CONNECTION_LOST, "db1: the connection was lost", NOW)),
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     ],
     ids=["lost connection", "full disk"],
 )
-def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception, raised: type[Exception]) -> None:
+def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception) -> None:
     mocker.patch.object(Pools, "stream", side_effect=fault)
-    with pytest.raises(raised, match=r"connection was lost|No space left"):
+    with pytest.raises(ScratchError, match=r"connection was lost|No space left"):
         rehearsed(stage.plan(GOOD))
+
+
+def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(stage: Stage) -> None:
+    plan = stage.plan({"010_late.sql": "CREATE TABLE billing.late ();\n"}, way_back="")
+    gone = replace(plan.databases["orders"], id="gone")
+    saved = replace(plan.backups["orders"], id="gone", database="gone", program="/no/such/pg_dump")
+    other = replace(plan.scripts["orders"], id="gone", database="gone")
+    gone = replace(gone, name=stage.cluster.create_database("gone", owner=stage.release.name))
+    plan = replace(
+        plan,
+        databases={"gone": gone, **plan.databases},
+        backups={"gone": saved, **plan.backups},
+        scripts={"gone": other, **plan.scripts},
+    )
+    record = rehearsed(plan)
+    assert (list(record.scripts), list(record.not_rehearsed)) == (["orders"], ["gone"])
+    found = findings(RehearsalCheck, plan)
+    assert [found[name].status for name in ("gone", "orders")] == [Status.UNKNOWN, Status.PASS]
+    assert "/no/such/pg_dump" in told(found["gone"])
 
 
 def test_the_backups_account_is_reached_by_sudo_for_two_programs(
@@ -419,19 +451,34 @@ server = "{saved.server}"
     return plan.path
 
 
-def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_path: Path) -> None:
-    path = plan_file(stage, {"010_wait.sql": "SELECT pg_sleep(600);\n"})
+LEAVES_ONE_BEHIND = "\\! setsid -f sh -c 'sleep 600; true' \"$HOME\" >/dev/null 2>&1\nSELECT pg_sleep(600);\n"
+
+
+def test_what_a_script_leaves_running_ends_with_it(stage: Stage) -> None:
+    waits = LEAVES_ONE_BEHIND.partition("\n")[0]  # `nothing_is_left_anywhere` looks for it
+    assert [run.exit_code for run in tried(stage.plan({"010_leave.sql": f"{waits}\n"}, way_back="")).runs] == [0]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_path: Path, sent: signal.Signals) -> None:
+    path = plan_file(stage, {"010_wait.sql": LEAVES_ONE_BEHIND})
     known = environment(RELEASE_PASSWORD=stage.release.password, TMPDIR=str(shared_path))
     with subprocess.Popen(argv("rehearse", path), stderr=subprocess.PIPE, text=True, env=known) as child:
         assert child.stderr is not None
         said = [line for line in iter(child.stderr.readline, "running orders ...\n") if line]
         assert "rehearse is the one command that writes" in said[0]
-        deadline, found = Deadline(GENEROUS_SECONDS), None
-        while not found and not deadline.over:  # until psql runs; its line names the folder of the server's socket
-            children = subprocess.run(["pgrep", "-a", "-P", str(child.pid)], capture_output=True, text=True)
-            found = re.search(r" -h (\S+)/private/s ", children.stdout)
-        assert found, children.stdout
-        child.send_signal(signal.SIGINT)
-        assert child.wait(GENEROUS_SECONDS) == 130
-    assert (left_of(Path(found[1])), list(shared_path.iterdir())) == ([], [])
+        deadline, found = Deadline(5 * GENEROUS_SECONDS), None
+        while not found and not deadline.over:  # until psql's child runs, which names the folder of the scripts
+            running = subprocess.run(["pgrep", "-af", "sleep 600; true"], capture_output=True, text=True).stdout
+            found = re.search(rf"true ({shared_path}/\S+)/private/work$", running, re.MULTILINE)
+        assert found, running
+        children = subprocess.run(["pgrep", "-a", "-P", str(child.pid)], capture_output=True, text=True).stdout
+        server = re.search(r" -h (\S+)/private/s ", children)
+        assert server, children
+        child.send_signal(sent)
+        assert child.wait(GENEROUS_SECONDS) == (130 if sent == signal.SIGINT else -sent)
+    folders = [Path(found[1]), Path(server[1])]
+    while sent == signal.SIGKILL and not deadline.over and any(map(left_of, folders)):
+        pass
+    assert [*map(left_of, folders), list(shared_path.iterdir())] == [[], [], []]
     assert not path.with_suffix(".rehearsal.json").exists()
