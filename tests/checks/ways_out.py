@@ -48,8 +48,9 @@ from preflight.probe import NoReply
 from preflight.questions.backup_reads import Verified
 from preflight.questions.backup_times import UnplacedTime
 from preflight.questions.backups import BackupKind
+from preflight.questions.certificates import Certificate
 from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, LocalText, Texts, Tree
-from preflight.questions.http import Certificate, HttpAnswer, Samples
+from preflight.questions.http import HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
 from preflight.questions.rehearsed import Touched
