@@ -236,6 +236,7 @@ client_key = "monitor.key"
 [[applications.app1.health]]
 url = "https://app1-b.example.net/health"
 version = "build.version"
+identity = { "app.name" = "orders" }
 basic = { user = "monitor", password = "env:MONITOR_PASSWORD" }
 
 [applications.app2]
