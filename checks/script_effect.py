@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.data_directory import data_directory, not_measured, not_shown
+from preflight.judging.touched import strong_locks
 from preflight.plan import Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
@@ -89,7 +90,9 @@ class ScriptEffect(Check):
     the backup that is written before. Minutes and WAL of a rehearsal on a restore grow with the database since; one on
     the schema alone tells neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more
     than the step has; UNKNOWN where the role begins with other settings than in the rehearsal, another search path say.
-    What is dropped, opened to everybody or given to another owner is listed for whoever reviews the scripts.
+    What is dropped, opened to everybody or given to another owner is listed for whoever reviews the scripts, and so is
+    each table that a script locks against all who write without a `lock_timeout`: one open transaction there makes it
+    wait, and the whole application behind it. Who that is at this moment, database-state names.
     """
 
     id = "script-effect"
@@ -158,6 +161,7 @@ class ScriptEffect(Check):
                 *self._room(work, effect, facts),
                 *self._time(work, effect),
                 *self._settings(work, of, facts["identity"]),
+                *_strong_locks(tried),
                 *_for_reviewer(self.plan.scripts[work.id], tried),
             ]
         )
@@ -259,6 +263,13 @@ class ScriptEffect(Check):
             minutes_at_stake=over.total_seconds() / 60,
             quantity=Quantity(over.total_seconds(), "s"),
         )
+
+
+def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:
+    """What they wait for, and everybody behind them; `database-state` tells for whom at this moment."""
+    told = [f"{each.name} for {run.script} ({how})" for run in tried.forward for each, how in strong_locks(run)]
+    if told:
+        yield passed(f"wait for whoever is at work on {listed(told, _MOST_NAMED)}: database-state tells who that is")
 
 
 def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:

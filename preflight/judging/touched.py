@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from preflight.plan import Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText, read_manifest
-from preflight.questions.rehearsed import Rehearsed, Touched
+from preflight.questions.rehearsed import Rehearsed, Run, Touched
 from preflight.questions.sql import array_of, as_regular_expression
 
 _PART = r'(?:"(?:[^"]|"")*"|[^". ]+)'
@@ -28,6 +28,8 @@ class TouchedObjects:
     """Why a rehearsal says nothing."""
     seen: tuple[Touched, ...] = ()
     """By a rehearsal, script by script."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """By table, the script that waits without end for whoever holds a lock there, with its lock."""
     altered: tuple[str, ...] = ()
     """Patterns of what they create, alter or drop; `*` stands for any text."""
     privileges: Mapping[str, tuple[Privilege, ...]] = field(default_factory=dict)
@@ -59,7 +61,14 @@ def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -
         changed = f"the sealed files are others than were rehearsed {rehearsed.record.at:%Y-%m-%d}"
         return replace(declared, not_told=changed)
     told = " and ".join(filter(None, (f"the rehearsal of {rehearsed.record.at:%Y-%m-%d}", declared.told_by)))
-    return replace(declared, told_by=told, seen=tuple(each for run in tried.runs for each in run.touched))
+    seen = tuple(each for run in tried.runs for each in run.touched)
+    waiting = {each.name: f"{run.script} ({how})" for run in tried.forward for each, how in strong_locks(run)}
+    return replace(declared, told_by=told, seen=seen, waiting=waiting)
+
+
+def strong_locks(run: Run) -> Iterator[tuple[Touched, str]]:
+    """What a script locks against all who write, however long it has to wait for that, and how in words."""
+    return ((each, f"{each.lock}, no lock_timeout seen") for each in run.touched if each.waits)
 
 
 def _declared(entry: Scripts) -> TouchedObjects:

@@ -18,6 +18,12 @@ from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 
 _FORMAT = 1
+LOCKS = (
+    *("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"),
+    *("ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"),
+)
+"""From the weakest to the strongest (PostgreSQL, 13.3.1)."""
+_STOP_WRITERS = LOCKS[LOCKS.index("ShareLock") :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +42,19 @@ class Touched:
     """Its files were written anew: it needs its own size again."""
     lock: str = ""
     """The strongest that the script held on it, as pg_locks calls it; empty where none was seen."""
+    lock_timeout_ms: int | None = None
+    """`lock_timeout` of the session that took it, in milliseconds; 0 is none. None where that was not seen."""
     inserted: int = 0
     """Rows, those that were rolled back again with them; updated and deleted likewise."""
     updated: int = 0
     deleted: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for everybody who holds a lock there, as long as that takes, and who writes waits behind
+        it."""
+        is_others = self.dropped or not self.created
+        return self.lock in _STOP_WRITERS and self.kind != "index" and is_others and not self.lock_timeout_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

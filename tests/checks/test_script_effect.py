@@ -156,6 +156,20 @@ def test_what_is_dropped_is_told_for_the_reviewer() -> None:
     assert found.summary == "010.sql drops table public.old"
 
 
+def test_locks_that_are_waited_for_without_end_are_listed() -> None:
+    locked = replace(ORDERS, rewritten=False, lock="AccessExclusiveLock", lock_timeout_ms=0)
+    written = "wait for whoever is at work on public.orders for 010.sql (AccessExclusiveLock, no lock_timeout seen)"
+    assert written in effect(run(locked)).summary
+    assert written in effect(run(replace(locked, lock_timeout_ms=None))).summary, "TRUNCATE, say"
+    for harmless in (
+        {"lock_timeout_ms": 5000},
+        {"lock": "RowExclusiveLock"},
+        {"created": True},
+        {"kind": "index"},
+    ):
+        assert "wait for" not in effect(run(replace(locked, **harmless))).summary
+
+
 CHANGES = """\
  default privileges of release
 +  grant SELECT on tables to app
