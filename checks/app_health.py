@@ -453,7 +453,7 @@ def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgemen
     if word.state in (State.ILL, State.IMPAIRED):
         judged = f"{seen}{beside}"
         return (failed if word.state is State.ILL else warned)(judged, expected=expected, actual=seen, remedy=cure)
-    entry = in_toml({json.dumps(word.path): word.text})
+    entry = in_toml({word.path: word.text})
     aside = "" if part_of_answer(word.path) else ", or its part in `ignore`"
     remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}{aside}"
     return unknown(f"{seen}, which tells nothing of health{beside}", expected=expected, actual=seen, remedy=remedy)

@@ -307,6 +307,12 @@ approved_by = "dba"
 granted = 2026-10-15T12:00:00
 expires = 2026-10-18T12:00:00
 
+[freeze.year-end]
+from = 2026-12-20
+until = 2027-01-03T06:00:00
+reason = "the books are closed"
+owner = "dba"
+
 [freshness]
 identity = "20min"
 state = "25min"
@@ -345,9 +351,9 @@ ASSIGNMENTS = [index for index, line in enumerate(LINES) if " = " in line]
 
 
 @st.composite
-def mutated_plans(draw: st.DrawFn) -> str:
-    """The full plan with values replaced by odd ones, and lines dropped, doubled and moved."""
-    lines = list(LINES)
+def mutated_plans(draw: st.DrawFn, text: str = FULL) -> str:
+    """The full plan, or another, with values replaced by odd ones, and lines dropped, doubled and moved."""
+    lines = text.splitlines()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
         match draw(st.integers(0, 4)):

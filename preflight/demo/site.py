@@ -47,6 +47,8 @@ _APP1_RELEASE = "srv/app1/releases/4.1.tar.gz"
 _NEWEST_BACKUP_AGE = timedelta(hours=1)
 _BACKUP_INTERVAL = timedelta(days=1)
 _REHEARSED_BEFORE = timedelta(days=7)
+_FREE_AFTER = timedelta(days=7)
+"""How long after the window the demo's change freeze begins."""
 _CONFIRMED_BEFORE = timedelta(minutes=30)
 _ROLE_LEFT = timedelta(hours=2, minutes=30)
 """On the night: how far into the window the database role still works."""
@@ -258,6 +260,8 @@ class DemoSite:
             "window_start": start.isoformat(),
             "window_end": end.isoformat(),
             "rehearsed": rehearsed.isoformat(),
+            "freeze_from": (end + _FREE_AFTER).date().isoformat(),
+            "freeze_until": (end + 2 * _FREE_AFTER).date().isoformat(),
             "tls": "\n".join(tls),
             "postgres_port": self.postgres.port,
             "postgres_version": self.postgres.major_version,

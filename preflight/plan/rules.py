@@ -30,20 +30,20 @@ from preflight.plan import (
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
+from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
-from preflight.plan.values import PSQL_VARIABLE
+from preflight.plan.targets import CREDENTIALS
+from preflight.plan.values import PSQL_VARIABLE, SECRET_NAME
 from preflight.units import format_duration
 
 T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
-_CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
@@ -71,6 +71,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
         yield Broken(("window", "end"), "the window must end after it starts")
+    for name, freeze in plan.freeze.items() if window and window.zone else ():
+        if freeze.from_ and freeze.until and (wrong := why_no_period(freeze, window.zone)):
+            yield Broken(("freeze", name, "until"), wrong)
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
@@ -167,15 +170,15 @@ def _network_zones(plan: Plan) -> Iterator[Broken]:
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    yield from _more_than_one(_CREDENTIALS, raw)
-    named = [key for key in _CREDENTIALS if key in raw]
+    yield from _more_than_one(CREDENTIALS, raw)
+    named = [key for key in CREDENTIALS if key in raw]
     if host.certificate and "password" in named:
         yield Broken(("certificate",), "belongs to a key, in a file or in the agent, and the entry has a password")
     if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
         none = "the host logs in without one" if host.ssh_config else "there is none"
         yield Broken(("passphrase",), f'belongs to a "key", and {none}')
     if not host.ssh_config and not named:
-        yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
+        yield Broken((), f"one of {listed(CREDENTIALS)} is required, or ssh_config = true")
     if not host.ssh_config and "user" not in raw:
         yield Broken(("user",), "is required, or ssh_config = true")
     for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
@@ -227,7 +230,7 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif PSQL_VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")
-        elif value and _SECRET_NAME.search(name):
+        elif value and SECRET_NAME.search(name):
             yield Broken(("variables", name), _NO_SECRET)
 
 

@@ -49,6 +49,9 @@ from preflight.plan.values import (
     Url,
 )
 
+CREDENTIALS = ("password", "key", "agent")
+"""Keys of a host of which exactly one is given."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Become:

@@ -42,6 +42,8 @@ PSQL_VARIABLE = re.compile(
     "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
 )
 """Variables that psql treats specially, by the manuals of 12 to 18."""
+SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
+"""How a variable is named that may well hold a secret."""
 SECRET_SCHEMES = ("env", "file", "command", "prompt")
 
 
