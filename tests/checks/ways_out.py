@@ -841,6 +841,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/time_budget.py TimeBudget._unknown_undo": (
         Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
     ),
+    "checks/script_effect.py ScriptEffect._judge_storage": (
+        Way(
+            "key: expected",
+            rewriting,
+            {"backup": script_effect.PLAIN, "seen": script_effect.UNSIZED, "free": 5000},
+            {"backup": replace(script_effect.PLAIN, expected=Bytes(GIB)), "seen": {}},
+        ),
+    ),
     "checks/script_effect.py ScriptEffect._settings": (
         Way("command: preflight rehearse", rewriting, {"search_path": "public"}, {"search_path": "app"}),
     ),
