@@ -228,6 +228,16 @@ follow_redirects = true
 final_url = "https://app1.example.net/health/ready"
 server_name = "app1.example.net"
 ca = "ca.pem"
+bearer = "env:APP1_TOKEN"
+headers = { X-Api-Key = "file:app1.key" }
+client_cert = "monitor.crt"
+client_key = "monitor.key"
+
+[[applications.app1.health]]
+url = "https://app1-b.example.net/health"
+version = "build.version"
+identity = { "app.name" = "orders" }
+basic = { user = "monitor", password = "env:MONITOR_PASSWORD" }
 
 [applications.app2]
 network_zone = "west"
