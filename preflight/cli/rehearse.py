@@ -47,10 +47,10 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
     plan, registry = load(plan_path)
     if not rehearsable(plan):
         raise CallError("the plan has no scripts that psql or a `rehearse_command` runs in a database")
-    for sentence in announced(plan):
-        complain(sentence)
     secrets = secrets_of(plan)
     try:
+        for sentence in announced(plan):
+            complain(sentence)
         record_rehearsal(plan, secrets, timeout, complain)
     except ScratchError as error:
         complain(f"nothing was recorded: {error}")

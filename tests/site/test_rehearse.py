@@ -194,7 +194,16 @@ INSERT INTO billing.invoice (id, total) SELECT n, n FROM generate_series(1001, 1
 UPDATE billing.invoice SET total = 0 WHERE id > 1005;
 DELETE FROM billing.invoice WHERE id = 1001;
 """
-UNSEEN = "TRUNCATE billing.line;\nREINDEX TABLE billing.invoice;\n"
+UNSEEN = """
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+ALTER TABLE billing.line ADD COLUMN late date;
+SET LOCAL lock_timeout = 0;
+ALTER TABLE billing.line ALTER COLUMN late SET DEFAULT current_date;
+COMMIT;
+TRUNCATE billing.line;
+REINDEX TABLE billing.invoice;
+"""
 WRAPPER = """#!/bin/sh
 {before}
 for script in 010_due.sql 020_total.sql; do
@@ -212,7 +221,11 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     first = objects(define)
     of_table = first["table billing.invoice"]
     assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
-    assert of_table.lock == "AccessExclusiveLock"
+    assert (of_table.lock, of_table.lock_timeout_ms, bool(of_table.waits)) == ("AccessExclusiveLock", 0, True)
+    assert first["view billing.open"].waits
+    assert not first["table billing.line"].waits, "nobody else has it yet"
+    line = objects(unseen)["table billing.line"]
+    assert (line.lock, line.lock_timeout_ms, line.waits) == ("AccessExclusiveLock", 5000, ""), "as it was taken"
     assert first["table billing.line"].created
     assert first["index billing.invoice_due"].created
     assert first["view billing.open"].dropped
@@ -438,19 +451,34 @@ server = "{saved.server}"
     return plan.path
 
 
-def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_path: Path) -> None:
-    path = plan_file(stage, {"010_wait.sql": "SELECT pg_sleep(600);\n"})
+LEAVES_ONE_BEHIND = "\\! setsid -f sh -c 'sleep 600; true' \"$HOME\" >/dev/null 2>&1\nSELECT pg_sleep(600);\n"
+
+
+def test_what_a_script_leaves_running_ends_with_it(stage: Stage) -> None:
+    waits = LEAVES_ONE_BEHIND.partition("\n")[0]  # `nothing_is_left_anywhere` looks for it
+    assert [run.exit_code for run in tried(stage.plan({"010_leave.sql": f"{waits}\n"}, way_back="")).runs] == [0]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_path: Path, sent: signal.Signals) -> None:
+    path = plan_file(stage, {"010_wait.sql": LEAVES_ONE_BEHIND})
     known = environment(RELEASE_PASSWORD=stage.release.password, TMPDIR=str(shared_path))
     with subprocess.Popen(argv("rehearse", path), stderr=subprocess.PIPE, text=True, env=known) as child:
         assert child.stderr is not None
         said = [line for line in iter(child.stderr.readline, "running orders ...\n") if line]
         assert "rehearse is the one command that writes" in said[0]
-        deadline, found = Deadline(GENEROUS_SECONDS), None
-        while not found and not deadline.over:  # until psql runs; its line names the folder of the server's socket
-            children = subprocess.run(["pgrep", "-a", "-P", str(child.pid)], capture_output=True, text=True)
-            found = re.search(r" -h (\S+)/private/s ", children.stdout)
-        assert found, children.stdout
-        child.send_signal(signal.SIGINT)
-        assert child.wait(GENEROUS_SECONDS) == 130
-    assert (left_of(Path(found[1])), list(shared_path.iterdir())) == ([], [])
+        deadline, found = Deadline(5 * GENEROUS_SECONDS), None
+        while not found and not deadline.over:  # until psql's child runs, which names the folder of the scripts
+            running = subprocess.run(["pgrep", "-af", "sleep 600; true"], capture_output=True, text=True).stdout
+            found = re.search(rf"true ({shared_path}/\S+)/private/work$", running, re.MULTILINE)
+        assert found, running
+        children = subprocess.run(["pgrep", "-a", "-P", str(child.pid)], capture_output=True, text=True).stdout
+        server = re.search(r" -h (\S+)/private/s ", children)
+        assert server, children
+        child.send_signal(sent)
+        assert child.wait(GENEROUS_SECONDS) == (130 if sent == signal.SIGINT else -sent)
+    folders = [Path(found[1]), Path(server[1])]
+    while sent == signal.SIGKILL and not deadline.over and any(map(left_of, folders)):
+        pass
+    assert [*map(left_of, folders), list(shared_path.iterdir())] == [[], [], []]
     assert not path.with_suffix(".rehearsal.json").exists()
