@@ -114,12 +114,10 @@ def _deselected(verdict: Verdict) -> list[str]:
 
 def entries(verdict: Verdict) -> tuple[Entry, ...]:
     """All that is no pass, each once: what blocks, what could not look by its cause, what is advisory."""
-    plan = verdict.plan
-    blocking, advisory = (
-        [_alike_entry(verdict, each) for each in findings_alike(findings_in_order(plan, verdict.findings, severity))]
-        for severity in (Severity.BLOCKING, Severity.ADVISORY)
-    )
-    return (*blocking, *map(_cause_entry, findings_by_cause(plan, verdict.findings)), *advisory)
+    plan, findings = verdict.plan, verdict.findings
+    ordered = [findings_in_order(plan, findings, severity) for severity in (Severity.BLOCKING, Severity.ADVISORY)]
+    blocking, advisory = ([_alike_entry(verdict, each) for each in findings_alike(plan, told)] for told in ordered)
+    return (*blocking, *map(_cause_entry, findings_by_cause(plan, findings)), *advisory)
 
 
 def _alike_entry(verdict: Verdict, alike: Sequence[Finding]) -> Entry:
