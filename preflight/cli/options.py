@@ -57,7 +57,7 @@ def load(path: Path) -> tuple[Plan, Registry]:
         return found[0].settings()
 
     plan = load_plan(path, settings)
-    refuse(path, misdirected(plan, found[0], now()) if plan.waivers else ())
+    refuse(path, misdirected(plan, found[0], now()))
     return plan, found[0]
 
 

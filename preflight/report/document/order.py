@@ -24,7 +24,8 @@ class Blocker:
 
     status: Status
     what: str
-    """Check and subject, `host-login db1`; of a shared cause, how many checks wait for what."""
+    """Check and subject, `host-login db1`, and the severity where that is not blocking; of a shared cause, how many
+    checks wait for what."""
     why: str
     """What was seen; the shared cause."""
     cure: str
@@ -49,16 +50,17 @@ class Blocker:
 
 
 def blockers(verdict: Verdict) -> list[Blocker]:
-    """By when the cures must have been asked for; shared causes last."""
-    blocking = findings_in_order(verdict.plan, verdict.findings, Severity.BLOCKING)
-    told = [each for each in blocking if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
+    """What blocks, then what is required, by when the cures must have been asked for; shared causes last."""
+    severities = (Severity.BLOCKING, Severity.REQUIRED)
+    every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
+    told = [each for each in every if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
     rows = []
     for each in told:
         ask_by = _ask_by(verdict, [each])
         rows.append(
             Blocker(
                 status=each.status,
-                what=f"{each.check} {each.subject}",
+                what=_named(each),
                 why=each.judgement.summary,
                 cure=each.judgement.remedy,
                 cost=_cost_words(each),
@@ -75,20 +77,24 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
     """`told`: the findings that are blockers of their own."""
     behind = next((each for each in told if is_behind(folded[0].cause, each)), None)
     asked = [behind] if behind else folded
-    number, cause = counted(len(folded), "check"), f"{behind.check} {behind.subject}" if behind else ""
+    number, cause = counted(len(folded), "check"), _named(behind) if behind else ""
     ask_by = _ask_by(verdict, [each for each in asked if each.status is not Status.STALE])
     return Blocker(
         status=folded[0].status,
         what=f"{number} behind {cause}" if behind else folded_words(folded),
         why=folded[0].cause,
         cure=folded[0].judgement.remedy,
-        waiting=sum(each.severity is Severity.BLOCKING for each in folded),
+        waiting=sum(each.severity.decides for each in folded),
         behind=cause,
         cost="",
         ask_by=ask_by,
         ask_by_words=ask_by_words(verdict, ask_by),
         owner=owners(asked),
     )
+
+
+def _named(finding: Finding) -> str:
+    return f"{finding.check} {finding.subject}{finding.severity.mark}"
 
 
 def _ask_by(verdict: Verdict, asked: Sequence[Finding]) -> datetime:

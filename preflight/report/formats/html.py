@@ -128,8 +128,7 @@ def _cells(table: Table, cells: tuple[Cell, ...]) -> Iterator[Html]:
 def _entry(entry: Entry) -> Html:
     """Folded: its status and name, and what was seen first."""
     seen = f": {entry.points[0].summary}" if entry.points else ""
-    advisory = " (advisory)" * entry.advisory
-    title = el("summary", _status(entry.status), advisory, " ", el("strong", entry.name), seen)
+    title = el("summary", _status(entry.status), entry.severity.mark, " ", el("strong", entry.name), seen)
     parts = []
     for point in entry.points:
         parts += [el("p", el("strong", point.summary)), _labels(point.labelled)]
