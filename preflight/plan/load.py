@@ -9,17 +9,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.release_plan import FORMAT, SEVERITY_OF
+from preflight.plan.merged import Problems, read_merged
+from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
-from preflight.plan.sealed_servers import SealedServer, file_beside, read_sealed_servers
-from preflight.plan.source import Problems, read_source
+from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
 
@@ -30,25 +29,31 @@ FindSettings = Callable[[Plan], CheckSettings]
 """Finds the checks that a plan has something for; its `[checks]` are as written."""
 
 
-def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = None) -> Plan:
-    """The plan in a TOML file, valid to the last key. Raises PlanError with everything that is wrong.
+def load_plan(
+    path: Path, check_settings: CheckSettings | FindSettings | None = None, values: Mapping[str, str] | None = None
+) -> Plan:
+    """The plan in a TOML file and those that it includes, valid to the last key. Raises PlanError with everything that
+    is wrong.
 
     `check_settings`: validates `[checks.ID]` too; the plan then holds converted values, else the tables as they are
-    written. A callable is asked once, with the plan as far as it could be read."""
-    source = read_source(path)
-    if not source.tables:
-        raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
-    problems = Problems(source)
-    written = source.tables.get("format")
-    if type(written) is int and written != FORMAT:  # its keys may mean something else: nothing of it is read
-        read = f"preflight {__version__}, which reads format {FORMAT}"
-        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
-        raise PlanError(problems.found)
-    path = source.path.absolute()
-    tables = Tables(problems, readers(path.parent, _zone(source.tables)), _declared(source.tables))
-    preset = {"digest": source.digest, "absent": tables.absent, "sealed": _sealed(path, problems)}
-    plan: Plan = tables.record(Plan, source.tables, (), path=path, **preset)
-    for broken in broken_rules(plan, source.tables):
+    written. A callable is asked once, with the plan as far as it could be read. `values`: what its variables are set
+    to."""
+    merged = read_merged(path, values or {})
+    written = merged.tables
+    if not written:
+        raise PlanError([PlanProblem(merged.own.name, None, "", "is empty; [release] and [window] are required")])
+    problems = Problems(merged)
+    path = path.absolute()
+    tables = Tables(problems, readers(path.parent, _zone(written)), _declared(written))
+    preset = {
+        "digest": merged.digest,
+        "included": tuple(source.path.absolute() for source in merged.sources[:-1]),
+        "set_values": merged.set_values,
+        "absent": tables.absent,
+        "sealed": _sealed(servers_beside(path, merged.set_values), problems),
+    }
+    plan: Plan = tables.record(Plan, written, (), path=path, **preset)
+    for broken in broken_rules(plan, written):
         problems.add(*broken)
     if check_settings is not None:
         known = check_settings(plan) if callable(check_settings) else check_settings
@@ -60,7 +65,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
 
 def _sealed(path: Path, problems: Problems) -> Mapping[str, SealedServer]:
     try:
-        return read_sealed_servers(file_beside(path))
+        return read_sealed_servers(path)
     except PlanError as error:
         problems.found += error.errors
         return {}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
@@ -33,23 +34,23 @@ from preflight.plan.command_lines import backup_name
 from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
-from preflight.plan.values import PSQL_VARIABLE
+from preflight.plan.targets import CREDENTIALS
+from preflight.plan.values import LOOPBACK, PSQL_VARIABLE, SECRET_NAME
 from preflight.units import format_duration
 
 T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
-_CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
     "which stops where there is nothing; if it is no secret, give it another name"
 )
+_THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -171,15 +172,15 @@ def _network_zones(plan: Plan) -> Iterator[Broken]:
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    yield from _more_than_one(_CREDENTIALS, raw)
-    named = [key for key in _CREDENTIALS if key in raw]
+    yield from _more_than_one(CREDENTIALS, raw)
+    named = [key for key in CREDENTIALS if key in raw]
     if host.certificate and "password" in named:
         yield Broken(("certificate",), "belongs to a key, in a file or in the agent, and the entry has a password")
     if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
         none = "the host logs in without one" if host.ssh_config else "there is none"
         yield Broken(("passphrase",), f'belongs to a "key", and {none}')
     if not host.ssh_config and not named:
-        yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
+        yield Broken((), f"one of {listed(CREDENTIALS)} is required, or ssh_config = true")
     if not host.ssh_config and "user" not in raw:
         yield Broken(("user",), "is required, or ssh_config = true")
     for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
@@ -231,7 +232,7 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif PSQL_VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")
-        elif value and _SECRET_NAME.search(name):
+        elif value and SECRET_NAME.search(name):
             yield Broken(("variables", name), _NO_SECRET)
 
 
@@ -410,8 +411,19 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if endpoint.final_url and not endpoint.follow_redirects:
         yield Broken(("final_url",), "is used only with follow_redirects = true")
     if (endpoint.url or "").startswith("http:"):
-        given = {"server_name": endpoint.server_name, "ca": endpoint.ca}
+        given = {"server_name": endpoint.server_name, "ca": endpoint.ca, "client_cert": endpoint.client_cert}
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
+        if urlsplit(endpoint.url).hostname not in _THIS_MACHINE:
+            secret = (key for key in ("bearer", "basic", "headers") if getattr(endpoint, key))
+            yield from (Broken((key,), "needs an https URL: anybody on the way could read it") for key in secret)
+    if (endpoint.client_cert is None) is not (endpoint.client_key is None):
+        names = ("client_cert", "client_key")
+        given_key, missing = names if endpoint.client_cert else names[::-1]
+        yield Broken((given_key,), f"needs {missing} beside it")
+    authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
+    authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
+    if len(authorizing) > 1:
+        yield Broken((authorizing[1].partition(".")[0],), f"only one of {listed(authorizing)} can say who asks")
 
 
 def _steps(plan: Plan) -> Iterator[Broken]:
