@@ -65,7 +65,7 @@ def test_a_subject_that_there_is_not_is_an_error_with_its_line_and_the_nearest_n
 
 
 def test_a_query_of_after_the_work_is_a_subject_too(tmp_path: Path) -> None:
-    host = '[hosts.db1]\nuser = "u"\nagent = true\n'
+    host = '[hosts.db1]\nuser = "u"\nkey = "k"\n'
     host += '[databases.d]\nhost = "db1"\nname = "d"\nuser = "u"\nsslmode = "disable"\n'
     query = '[checks.sql.run.done]\ndatabase = "d"\nquery = "select 1"\nexpect = "1"\nwhen = "after"\n'
     plan = plan_of(tmp_path, host + query + '[checks.sql.severity_of]\ndone = "required"\n')
