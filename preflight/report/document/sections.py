@@ -13,7 +13,6 @@ from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Rule
-from preflight.plan import Plan
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
