@@ -15,6 +15,7 @@ from preflight.report import View, command_sheet
 from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
 from preflight.report.document.blocks import Entry, Labelled, Section
+from preflight.report.document.now import now
 from preflight.report.document.order import Blocker, blockers, findings_by_host
 from preflight.report.document.sections import entries
 from preflight.report.document.window import Timeline, event_text, timeline
@@ -32,6 +33,8 @@ class Document:
     """For its headline, which begins with the decision, its release, its counts."""
     status: Status
     """The status whose colour the decision has."""
+    now: Section
+    """Of a watch: where in the night it is, what comes next, how long until decide-by."""
     facts: tuple[Labelled, ...]
     """The head: window, moment, times, counts."""
     blockers: tuple[Blocker, ...]
@@ -64,6 +67,7 @@ def document(verdict: Verdict, view: View) -> Document:
     return Document(
         verdict=verdict,
         status=_DECISION_STATUS[verdict.exit_code],
+        now=now(verdict, view.watch),
         facts=sections.facts(verdict, view.took_seconds),
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),

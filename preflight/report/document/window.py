@@ -79,8 +79,7 @@ def _work(verdict: Verdict, planned: Schedule, found: Schedule, voice: Voice) ->
 def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
     known = found.known
     if found.unknown_undo:
-        named = listed(found.unknown_undo, _MOST_STEPS_NAMED)
-        yield f"decide by and start rollback by not known: the plan has no time for taking back {named}"
+        yield f"decide by and start rollback by not known: {no_time_back(found)}"
     elif known.decide_by is None or known.start_rollback_by is None:
         yield "nothing to take back"
     else:
@@ -90,6 +89,11 @@ def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
         yield margin(known.margin, voice)
     if found.point_of_no_return is not None:
         yield f"no way back from {voice.moment(found.point_of_no_return, verdict.plan.window)}"
+
+
+def no_time_back(found: Schedule) -> str:
+    """Why it is not known until when to decide."""
+    return f"the plan has no time for taking back {listed(found.unknown_undo, _MOST_STEPS_NAMED)}"
 
 
 def _by(verdict: Verdict, what: str, at: datetime, voice: Voice) -> str:

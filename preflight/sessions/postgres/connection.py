@@ -89,6 +89,14 @@ class Connection:
         pgconn.nonblocking = 1
         pgconn.enter_pipeline_mode()
 
+    def has_ended(self) -> bool:
+        """Whether the server has closed it while nothing was asked. Never blocks."""
+        try:
+            self._pgconn.consume_input()
+        except psycopg.Error:
+            return True
+        return bool(self._pgconn.status == pq.ConnStatus.BAD)
+
     def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
         """Sends all statements, and gives their outcomes in order as they arrive.
 
