@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_moment, local_to_utc, zone
+from preflight.clock import as_written, format_moment
 from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
 from preflight.judging.cures import could_not_look, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
@@ -114,7 +113,7 @@ class OnCall(Check):
         number = f" ({role.contact})" if role.contact.strip() else ""
         first = self.moment - limit
         when = f" from {format_moment(first, zone_name)} on" if self.asked_at < first else ""
-        written = f"confirmed_at = {_local(max(self.asked_at, first), zone_name)}"
+        written = f"confirmed_at = {as_written(max(self.asked_at, first), zone_name)}"
         remedy = (
             f"call {whom or 'them'}{number}{when}, then write {written}, the time of the call, in [roles.{role.id}]"
         )
@@ -247,14 +246,3 @@ def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     if isinstance(entry, Host):
         return ("host", *machine_of(entry))
     return ("database", *server_of(plan, entry), entry.dbname)
-
-
-def _local(moment: datetime, zone_name: str) -> str:
-    """As the plan wants it: a local time, with its offset only where the clocks go back over it."""
-    local = moment.astimezone(zone(zone_name)).replace(microsecond=0)
-    naive = local.replace(tzinfo=None)
-    try:
-        local_to_utc(naive, zone_name)
-    except ValueError:
-        return local.isoformat()
-    return naive.isoformat()

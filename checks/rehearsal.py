@@ -12,7 +12,7 @@ from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, seal
 from preflight.plan import Database, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
-from preflight.plan.work import ServerWork, script_work, scripts_beside
+from preflight.plan.work import ServerWork, script_work, scripts_in
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.rehearsed import (
     Drill,
@@ -135,7 +135,7 @@ class RehearsalCheck(Check):
 
     def _judge_neighbours(self, record: Rehearsal, name: str) -> Iterator[Judgement]:
         """Each entry ran on what those before it had left."""
-        beside = scripts_beside(self.plan, self.plan.scripts[name])
+        beside = scripts_in(self.plan, self.plan.scripts[name].database)
         now = [each.id for each in beside if not each.command or each.rehearse_command]
         places = {each.database for each in beside}
         then = [other for other, each in record.scripts.items() if each.database in places]
@@ -149,7 +149,7 @@ class RehearsalCheck(Check):
 
     def _judge_before(self, entry: Scripts) -> Iterator[Judgement]:
         """Commands that change its database before it in the window, and did not in the rehearsal."""
-        beside = scripts_beside(self.plan, entry)
+        beside = scripts_in(self.plan, entry.database)
         for other in beside[: beside.index(entry)]:
             if other.command and not other.rehearse_command and other.changes is not ExpectedChange.NOTHING:
                 yield unknown(
@@ -177,7 +177,7 @@ class RehearsalCheck(Check):
 
     def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
         """What the scratch server did not have of the real one."""
-        programs = "name another one in [rehearsal], `programs`, and rehearse again"
+        programs = "name another one in [rehearsal], `programs`, or a server in [rehearsal.server]; then rehearse again"
         if database.major != database.server_major:
             yield unknown(
                 f"rehearsed on PostgreSQL {database.major}, and the real server is {database.server_major}",
@@ -352,7 +352,9 @@ def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedData
         minutes = f"minutes = {math.ceil(tried.minutes)}"
         offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
     stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
+    where = f" at {database.named_server}" if database.named_server else ""
+    version = version_text(database.version_num)
     return passed(
-        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version_text(database.version_num)}, {on}; {stopped}",
+        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version}{where}, {on}; {stopped}",
         actual=f"by {record.by} on {record.where}{offered}",
     )

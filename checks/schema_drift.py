@@ -10,6 +10,7 @@ from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database
+from preflight.plan.work import scripts_in
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, Run
 from preflight.questions.schema import (
@@ -58,7 +59,7 @@ class SchemaDrift(Check):
     def probes(self, subject: Subject) -> Probes:
         database = subject.item.id
         probes: Probes = {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
-        entries = self.plan.scripts_in(database)
+        entries = scripts_in(self.plan, database)
         if self.expect is not Expect.AFTER or not entries:
             return probes
         manifests = {f"manifest {each.id}": sealing_probes(self.plan, each)[0] for each in entries}
@@ -123,7 +124,8 @@ class SchemaDrift(Check):
             remedy = f"have somebody read the difference who knows the scripts: it must be {expected}"
             summary = f"{told}; whether that is just the work was not rehearsed: {reason}"
             return warned(summary, expected=expected, remedy=remedy, details=details)
-        tried = record.databases[database.id] if record and not problem else None
+        named_by = scripts_in(self.plan, database.id)[0].database
+        tried = record.databases[named_by] if record and not problem else None
         wanted = without(tried.changes, database.drift_allowed) if tried else {}
         unseen = self._unseen(database, record) if record and tried and wanted == changed else []
         if unseen and not self._asked_by_the_plan(database):
@@ -152,9 +154,9 @@ class SchemaDrift(Check):
     def _unrecorded(self, database: Database, rehearsed: Rehearsed, manifests: Mapping[str, LocalText]) -> str:
         """Why the record is not one of just the sealed scripts; empty where it is."""
         record = rehearsed.record
-        if record is None or database.id not in record.databases:
-            return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {database.id}"
-        for entry in self.plan.scripts_in(database.id):
+        for entry in scripts_in(self.plan, database.id):
+            if record is None or entry.database not in record.databases:
+                return rehearsed.problem or f"{self.plan.rehearsal_record.name} does not have {entry.database}"
             sealed, problem = read_manifest(manifests[f"manifest {entry.id}"])
             tried = rehearsed.entry(entry.id)
             if tried is None or not tried.runs:
@@ -169,7 +171,7 @@ class SchemaDrift(Check):
         """Scripts that did something, and nothing of which is compared."""
         return [
             run.script
-            for entry in self.plan.scripts_in(database.id)
+            for entry in scripts_in(self.plan, database.id)
             for run in record.scripts[entry.id].forward
             if not run.idle
             and not _compared(record.scripts[entry.id].forward if entry.single_transaction else [run], database)

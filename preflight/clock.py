@@ -86,6 +86,27 @@ def local_to_utc(local: datetime, zone_name: str) -> datetime:
     return first.astimezone(UTC)
 
 
+def on_any_day(local: datetime, zone_name: str, *, last: bool) -> datetime:
+    """The UTC instant at which the zone's clocks show `local`, naive, for a time that is meant on every day alike: of
+    one that they show twice the first or the `last`, of one that they skip the moment of the change."""
+    where = zone(zone_name)
+    first, second = sorted(local.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first.astimezone(where).replace(tzinfo=None) != local:
+        return clock_changes(where, first, second)[0].at
+    return second if last else first
+
+
+def as_written(moment: datetime, zone_name: str) -> str:
+    """As the plan wants a moment: a local time, with its offset only where the clocks go back over it."""
+    local = moment.astimezone(zone(zone_name)).replace(microsecond=0)
+    naive = local.replace(tzinfo=None)
+    try:
+        local_to_utc(naive, zone_name)
+    except ValueError:
+        return local.isoformat()
+    return naive.isoformat()
+
+
 @dataclass(frozen=True, slots=True)
 class ClockChange:
     """A moment from which a zone's clocks show another time."""

@@ -4,7 +4,7 @@ exception."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 
@@ -52,12 +52,15 @@ class PlanProblem:
     message: str
     nearest: str = ""
     """The known name that was probably meant."""
+    of: str = ""
+    """The entries in which it was found, where what is written once (`[defaults]`, a range) stands for several."""
 
     @property
     def text(self) -> str:
         """All but its place in the file."""
         suggestion = f'; did you mean "{self.nearest}"?' if self.nearest else ""
-        return ": ".join(part for part in (self.where, self.message) if part) + suggestion
+        entries = f" (of {self.of})" if self.of else ""
+        return ": ".join(part for part in (self.where, self.message) if part) + suggestion + entries
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -65,8 +68,17 @@ class PlanProblem:
 
 
 class PlanError(PreflightError):
-    """A plan that cannot be used; carries everything that is wrong with it, in the order of its lines."""
+    """A plan that cannot be used; carries everything that is wrong with it, file by file in the order of its lines.
+    What is wrong in the same way with many entries is told once."""
 
     def __init__(self, problems: Iterable[PlanProblem]) -> None:
-        self.errors = tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0))
+        from preflight.wording import listed  # not for --help
+
+        found: dict[PlanProblem, dict[str, None]] = {}
+        files: dict[str, int] = {}
+        for problem in problems:
+            files.setdefault(problem.file, len(files))
+            found.setdefault(replace(problem, of=""), {})[problem.of] = None
+        told = (replace(each, of=listed(filter(None, entries), 1)) for each, entries in found.items())
+        self.errors = tuple(sorted(told, key=lambda each: (files[each.file], each.line or 0)))
         super().__init__("\n".join(map(str, self.errors)))

@@ -35,15 +35,16 @@ def expected(what: str, value: Any, advice: str = "") -> Misfit:
     return Misfit(f"expected {what}, found {kind_of(value)}" + (f"; {advice}" if advice else ""))
 
 
-_KINDS: Mapping[type, str] = {  # the narrower kinds first
+KINDS: Mapping[type, str] = {  # the narrower kinds first
     str: "a string", bool: "a boolean", int: "an integer", float: "a number", datetime: "a date and time",
     date: "a date", time: "a time of day", list: "an array", dict: "a table",
 }  # fmt: skip
+"""What TOML holds, in words."""
 
 
 def kind_of(value: Any) -> str:
     """What a value is, without the value itself."""
-    return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "nothing")
+    return next((words for kind, words in KINDS.items() if isinstance(value, kind)), "nothing")
 
 
 def dotted(keys: Keys) -> str:

@@ -104,6 +104,14 @@ def fields_of(cls: Any) -> Mapping[str, Field]:
     return found
 
 
+def shape_below(shape: Shape, key: str) -> Shape | None:
+    """The shape of what stands at `key` of a record or a table; None for a key that a record does not have."""
+    if shape.form is Form.RECORD:
+        field = fields_of(shape.type).get(key)
+        return field.shape if field else None
+    return shape.inner[0] if shape.form is Form.TABLE else None
+
+
 INVALID = object()
 """Stands for a value whose fault was noted by a reader that goes on."""
 

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,25 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def in_toml(value: Any) -> str:
-    """A value as a plan writes it: JSON's strings, arrays and truth values are a part of TOML's."""
+    """A value as a plan writes it, on one line."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {in_toml(each)}" for name, each in value.items()) + " }"
-    if isinstance(value, date):
+        return "{ " + ", ".join(f"{toml_key(name)} = {in_toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(in_toml, value))}]"
+    if isinstance(value, date | time):
         return value.isoformat()
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return '"' + "".join(map(_in_toml_string, value)) + '"'
+    return json.dumps(value)
+
+
+def toml_key(name: str) -> str:
+    """A key as a plan writes it: bare where it may stand so."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else in_toml(name)
+
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+
+
+def _in_toml_string(char: str) -> str:
+    return _ESCAPES.get(char) or (char if char.isprintable() else f"\\U{ord(char):08x}")

@@ -228,6 +228,16 @@ follow_redirects = true
 final_url = "https://app1.example.net/health/ready"
 server_name = "app1.example.net"
 ca = "ca.pem"
+bearer = "env:APP1_TOKEN"
+headers = { X-Api-Key = "file:app1.key" }
+client_cert = "monitor.crt"
+client_key = "monitor.key"
+
+[[applications.app1.health]]
+url = "https://app1-b.example.net/health"
+version = "build.version"
+identity = { "app.name" = "orders" }
+basic = { user = "monitor", password = "env:MONITOR_PASSWORD" }
 
 [applications.app2]
 network_zone = "west"
@@ -239,6 +249,15 @@ health = [{ url = "https://app2.example.net/health", version = "version", identi
 [rehearsal]
 content = "restore"
 programs = "pg/bin"
+
+[rehearsal.server]
+address = "rehearsal.example.net"
+port = 5433
+ssh_port = 2222
+user = "rehearsal"
+password = "env:REHEARSAL_PASSWORD"
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
 
 [rollback]
 rehearsed = 2026-10-10
@@ -307,6 +326,12 @@ approved_by = "dba"
 granted = 2026-10-15T12:00:00
 expires = 2026-10-18T12:00:00
 
+[freeze.year-end]
+from = 2026-12-20
+until = 2027-01-03T06:00:00
+reason = "the books are closed"
+owner = "dba"
+
 [freshness]
 identity = "20min"
 state = "25min"
@@ -345,9 +370,9 @@ ASSIGNMENTS = [index for index, line in enumerate(LINES) if " = " in line]
 
 
 @st.composite
-def mutated_plans(draw: st.DrawFn) -> str:
-    """The full plan with values replaced by odd ones, and lines dropped, doubled and moved."""
-    lines = list(LINES)
+def mutated_plans(draw: st.DrawFn, text: str = FULL) -> str:
+    """The full plan, or another, with values replaced by odd ones, and lines dropped, doubled and moved."""
+    lines = text.splitlines()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
         match draw(st.integers(0, 4)):

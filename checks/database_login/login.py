@@ -14,8 +14,8 @@ from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
 from preflight.plan import Backup, Database, Plan, ServerRole
 from preflight.plan.release_plan import grouped
-from preflight.plan.work import PlannedBackup, ServerWork, connection_options, minutes_at_stake, work_with
-from preflight.questions.http import Certificate
+from preflight.plan.work import PlannedBackup, ServerWork, connection_options, minutes_at_stake, scripts_in, work_with
+from preflight.questions.certificates import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Replay
 from preflight.questions.sql import major_of_server, quote_identifier, shown
 from preflight.units import format_duration
@@ -180,7 +180,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             "remedy": f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
             f"is reached: {plan.seal_command}",
         }
-        yield unknown(summary, **words) if plan.scripts_in(database.id) else warned(summary, **words)
+        yield unknown(summary, **words) if scripts_in(plan, database.id) else warned(summary, **words)
         return
     found = sealed.compared(system, identity.port, identity.settings.data_directory)
     if found.differ:

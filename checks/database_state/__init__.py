@@ -13,7 +13,7 @@ from preflight.judging.cures import could_not_look
 from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan import BackupMethod, Database
 from preflight.plan.limits import Above, Between
-from preflight.plan.work import PlannedBackup, work_with
+from preflight.plan.work import PlannedBackup, scripts_in, work_with
 from preflight.probe import NoReply, Probe, Via
 from preflight.questions.activity import ActivityProbe, Seen
 from preflight.questions.files import TARGET, LocalFile
@@ -43,10 +43,11 @@ class DatabaseState(Check):
 
     A session that somebody left open at noon holds its lock at midnight, and the script that waits for it ends with a
     lock timeout, or stops everybody else behind it. So the line names who blocks the tables that the scripts touch,
-    with the person to ask; who is idle in a transaction; which transaction is open for long; which client comes from an
-    address that nobody listed (`clients` of the database; without it, that is told and not judged). All that ends by
-    itself: it is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's
-    start, and a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
+    with the person to ask, and the script that its rehearsal saw wait there without a `lock_timeout`; who is idle in a
+    transaction; which transaction is open for long; which client comes from an address that nobody listed (`clients` of
+    the database; without it, that is told and not judged). All that ends by itself: it is a WARN, asked again at the
+    gate, until the moment judged is within `[freshness] state` of the window's start, and a FAIL from then on. A
+    prepared transaction that is left over does not end by itself: FAIL.
 
     What stays until somebody mends it is judged at once. FAIL: invalid indexes,
     constraints that are NOT VALID and disabled triggers of the tables that the scripts touch, their partitions and what
@@ -78,7 +79,7 @@ class DatabaseState(Check):
     def probes(self, subject: Subject) -> Probes:
         database: Database = subject.item
         probes: dict[str, Probe[Any]] = {"sequences": SequencesProbe(subject.id)}
-        if entries := self.plan.scripts_in(database.id):
+        if entries := scripts_in(self.plan, database.id):
             probes["rehearsed"] = RehearsalProbe.of(self.plan)
             probes |= {
                 f"manifest {each.id}": LocalFile(TARGET, beside(self.plan.folder, each.manifest)) for each in entries
@@ -125,8 +126,10 @@ class DatabaseState(Check):
             copied = any(each.backup.method.of_server for each in self._backups(database))
             points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
         if activity and not isinstance(activity, NoReply):
-            points += judge_activity(self.plan, database, activity, self._most, self._when)
-            points += self._untold(self._touched(database, told))
+            touched = self._touched(database, told)
+            waiting = {table: script for each in touched.values() for table, script in each.waiting.items()}
+            points += judge_activity(self.plan, database, activity, self._most, self._when, waiting)
+            points += self._untold(touched)
         return Judgement.of(points)
 
     @property
@@ -150,7 +153,7 @@ class DatabaseState(Check):
         """By entry of [scripts]. `told`: the record of the rehearsal, and the manifests."""
         return {
             each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"])
-            for each in self.plan.scripts_in(database.id)
+            for each in scripts_in(self.plan, database.id)
         }
 
     def _backups(self, database: Database) -> list[PlannedBackup]:

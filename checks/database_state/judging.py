@@ -18,7 +18,7 @@ from preflight.questions.activity import Seen
 from preflight.questions.sql import membership_grant, quote_identifier, quote_literal
 from preflight.questions.state import Item
 from preflight.units import format_duration, format_size
-from preflight.wording import counted, listed, one_line
+from preflight.wording import counted, listed, named, one_line
 
 _VACUUM = "autovacuum worker"
 _LASTING = {
@@ -33,10 +33,15 @@ _WORN_OUT = 1_300_000_000
 
 
 def judge_activity(
-    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], when: When
+    plan: Plan,
+    database: Database,
+    seen: Sequence[Seen],
+    most: Mapping[str, timedelta],
+    when: When,
+    waiting: Mapping[str, str],
 ) -> Iterator[Judgement]:
-    """`most`: how long each kind may last."""
-    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when)
+    """`most`: how long each kind may last. `waiting`: as of `TouchedObjects`."""
+    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when, waiting)
     judges: Mapping[str, Callable[[Sequence[Seen]], Judgement]] = {
         **dict.fromkeys(_LASTING, looked.judge_lasting),
         "prepared": looked.judge_prepared,
@@ -62,11 +67,12 @@ class _Looked:
     database: Database
     most: Mapping[str, str]
     when: When
+    waiting: Mapping[str, str]
 
     def judge_lasting(self, found: Sequence[Seen]) -> Judgement:
         """A kind of transaction that lasts too long, and that a person ends."""
         one, many, rest, allowed = _LASTING[found[0].kind]
-        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
+        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{self._locks(each)}{_query(each)}" for each in found]
         people = " and ".join(dict.fromkeys(_person(each) for each in found))
         ends = " ".join(f"SELECT pg_terminate_backend({each.pid});" for each in found)
         remedy = f"ask {people} to end it (COMMIT or ROLLBACK); once they agree, the DBA ends what is left over: {ends}"
@@ -83,7 +89,7 @@ class _Looked:
         """They keep their locks over a restart, and no session shows them."""
         rollback = " ".join(f"ROLLBACK PREPARED {quote_literal(each.words)};" for each in found)
         owners = " and ".join(dict.fromkeys(each.user for each in found))
-        told = [f"{each.words} of {each.user}, {self._since(each)}{_locks(each)}" for each in found]
+        told = [f"{each.words} of {each.user}, {self._since(each)}{self._locks(each)}" for each in found]
         left = counted(found[0].total, "prepared transaction is left over", "prepared transactions are left over")
         return failed(
             f"{left}: it takes somebody to end a prepared transaction",
@@ -142,6 +148,13 @@ class _Looked:
             summary, expected = f"{summary}: seen now, asked again at the gate", f"{expected}, from {start} on"
         return (failed if self.when is When.NEAR else warned)(summary, expected=expected, actual=actual, remedy=remedy)
 
+    def _locks(self, seen: Seen) -> str:
+        """What it holds, and which script waits for that without end."""
+        held = f", {seen.locks}"
+        waiting = [script for table, script in self.waiting.items() if f", {table} (" in held]
+        told = f", for which {named(waiting)} waits, and everybody else behind it" if waiting else ""
+        return f", holds {one_line(seen.locks)}{one_line(told)}" if seen.locks else ""
+
     def _since(self, seen: Seen) -> str:
         lasted = format_duration(timedelta(seconds=seen.seconds))
         return f"since {format_moment(seen.since, self.plan.window.zone)} ({lasted})"
@@ -163,10 +176,6 @@ def _person(seen: Seen) -> str:
     """Whom to ask."""
     what = one_line(seen.application) or "the session"
     return f"whoever runs {what} as {seen.user} on {seen.client or 'the server itself'}" if seen.user else "the DBA"
-
-
-def _locks(seen: Seen) -> str:
-    return f", holds {one_line(seen.locks)}" if seen.locks else ""
 
 
 def _query(seen: Seen) -> str:

@@ -88,16 +88,7 @@ def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
 
 
 def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterator[Judgement]:
-    """The scripts that the plan lists, and what all of them make psql read besides."""
-    unsealed = [name for name in seen.scripts.files if name not in seen.wanted]
-    if unsealed:
-        yield failed(
-            f"{counted(len(unsealed), 'listed script')} not sealed: {listed(unsealed, MOST_NAMED)}",
-            expected=f"`files` of [scripts.{seen.scripts.id}] names what the manifest lists",
-            actual="the manifest does not list it",
-            remedy=f"correct `files` of [scripts.{seen.scripts.id}], or put it into {seen.approved_folder} and run: "
-            f"{seen.seal}",
-        )
+    """What the scripts make psql read besides."""
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
     bad = [each for each in found if each.outside or each.path not in seen.wanted]
     for each in bad[:_MOST_POINTS]:

@@ -14,7 +14,7 @@ from preflight.judging.psql_script import CURE_UNREAD, Place, below
 from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.said import answered_for
-from preflight.plan.work import ServerWork, scripts_beside
+from preflight.plan.work import ServerWork, scripts_in
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.wording import in_toml, named, visible
 
@@ -54,7 +54,7 @@ class OrderedScripts:
         entry, manifest_read = plan.scripts[work.id], read_manifest(manifest)
         sealed = {
             each.id: sealed_scripts(each, *manifest_read, texts)
-            for each in scripts_beside(plan, entry)
+            for each in scripts_in(plan, entry.database)
             if not each.command
             and (entry.manifest == each.manifest or posixpath.normpath(entry.staged) == posixpath.normpath(each.staged))
         }
@@ -88,7 +88,13 @@ class OrderedScripts:
         sealed = self.sealed
         unsealed = [name for name in self._entry.files if name not in sealed.names]
         if unsealed:
-            yield self._fails(f"`files` names what is not sealed: {named(unsealed)}", self._entry.files)
+            yield self.work.failed(
+                f"`files` names what is not sealed: {named(unsealed)}",
+                self._expected,
+                named(self._entry.files),
+                f"{self._remedy}; or put it into the approved folder, have it approved, then run: "
+                f"{self.plan.seal_command}",
+            )
         backward = [name for name in self._entry.files if name in sealed.backward]
         if backward:
             yield self._fails(f"`files` names ways back: {named(backward)}", self._entry.files)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError, carries_unicode, complain, no_such, write_stdout
-from preflight.cli.options import PLAN, complete_check, format_option, load, refuse
+from preflight.cli.options import PLAN, SET, complete_check, format_option, load, read_plan_files, refuse
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
@@ -19,7 +19,7 @@ from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
 from preflight.plan.gaps import found_by_checks, left_out, missing_files, outlived, unconfirmed
 from preflight.probe import Answer, Question
-from preflight.reference import explanation
+from preflight.reference import explanation, merged_plan
 from preflight.reference import lint as lint_report
 from preflight.reference.lint import LintedPlan
 from preflight.reference.schemas import plan_schema, report_schema
@@ -36,6 +36,7 @@ from preflight.sessions.local import LocalSession
     type=click.Path(path_type=Path),
     help="Release plans, TOML files.",
 )
+@SET
 @format_option(lint_report.FORMATS)
 @click.pass_context
 def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: str) -> None:
@@ -65,14 +66,20 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
 @PLAN
 @format_option(("text", "markdown"), "The questions as text, or what to request from whom as Markdown, to be sent.")
 @click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
-def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
+@click.option("--plan", "whole", is_flag=True, help="The plan instead, all files in one, each value with its line.")
+def show(plan_path: Path, stdout_format: str, commands: bool, whole: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
     from preflight.reference import questions as questions_report
     from preflight.reference import requests as requests_report
 
-    if commands and stdout_format != "text":
-        raise CallError("--commands prints text; leave --format out")
+    if commands and whole:
+        raise CallError("--commands and --plan print different texts: give one of them")
+    if (commands or whole) and stdout_format != "text":
+        raise CallError(f"{'--plan' if whole else '--commands'} prints text; leave --format out")
     plan, registry = load(plan_path)
+    if whole:
+        write_stdout(merged_plan.render(read_plan_files(plan_path)))
+        return
     if commands:
         answers: dict[str, tuple[Question, Answer]] = {}  # what the files beside the plan say; nothing else is asked
         questions = list(sheet_questions(plan))
@@ -100,6 +107,7 @@ _PLAN = click.option(
 
 @click.command()
 @_PLAN
+@SET
 @click.pass_context
 def checks(context: click.Context, plan_path: Path | None) -> None:
     """List the checks: id, severity, what its answers tell, question."""
@@ -113,6 +121,7 @@ def checks(context: click.Context, plan_path: Path | None) -> None:
 @click.command()
 @click.argument("check_id", metavar="CHECK", shell_complete=complete_check, help="As `preflight checks` lists it.")
 @_PLAN
+@SET
 def explain(check_id: str, plan_path: Path | None) -> None:
     """Why a check exists, what it asks, how it judges, its settings, the privileges it needs."""
     inspection = None

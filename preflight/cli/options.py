@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +20,10 @@ from preflight.engine.waivers import misdirected
 from preflight.errors import PlanError
 from preflight.plan import Plan, Window
 from preflight.plan.load import load_plan
+from preflight.plan.merged import Merged, Problems, read_merged
 from preflight.plan.rules import Broken
-from preflight.plan.source import Problems, read_source
 from preflight.report.formats import FORMATS
+from preflight.wording import visible
 
 COLOR = click.option(
     "--color",
@@ -41,9 +43,54 @@ def format_option(
     )
 
 
-PLAN = click.argument(
-    "plan_path", metavar="PLAN", type=click.Path(path_type=Path), help="The release plan, a TOML file."
+_ENVIRONMENT = "PREFLIGHT_SET_"
+_VALUES = "preflight.values"
+"""Of a call's context: what it sets variables to."""
+
+
+def _read_values(context: click.Context, _option: click.Parameter, given: Sequence[str]) -> None:
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise CallError("--set: write NAME=VALUE, where NAME is declared in [variables] of the plan")
+        if name in values:
+            raise CallError(f"--set {visible(name)} is given twice")
+        values[name] = value
+    found = {
+        name.removeprefix(_ENVIRONMENT): value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)
+    }
+    context.meta[_VALUES] = found | values
+
+
+SET = click.option(
+    "--set",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_read_values,
+    expose_value=False,
+    help="What a variable of the plan is in this call; may be given several times. Also PREFLIGHT_SET_NAME in the "
+    "environment.",
 )
+
+
+def PLAN(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - as the other decorators here
+    """Decorator: the plan, and what its variables are set to, which `load` finds by itself."""
+    argument = click.argument(
+        "plan_path", metavar="PLAN", type=click.Path(path_type=Path), help="The release plan, a TOML file."
+    )
+    decorated: Callable[..., Any] = argument(SET(command))
+    return decorated
+
+
+def read_plan_files(path: Path) -> Merged:
+    """The plan's files, merged, with the variables as this call sets them. Raises PlanError."""
+    return read_merged(path, _values())
+
+
+def _values() -> Mapping[str, str]:
+    context = click.get_current_context(silent=True)
+    return context.meta.get(_VALUES, {}) if context else {}
 
 
 def load(path: Path) -> tuple[Plan, Registry]:
@@ -56,7 +103,7 @@ def load(path: Path) -> tuple[Plan, Registry]:
         found.append(find_checks(plan.release.checks if plan.release else None, plan))
         return found[0].settings()
 
-    plan = load_plan(path, settings)
+    plan = load_plan(path, settings, _values())
     refuse(path, misdirected(plan, found[0], now()) if plan.waivers else ())
     return plan, found[0]
 
@@ -65,7 +112,7 @@ def refuse(path: Path, broken: Iterable[Broken]) -> None:
     """Raises PlanError, with the lines of the plan, for what a valid plan says to no purpose."""
     faults = list(broken)
     if faults:
-        problems = Problems(read_source(path))
+        problems = Problems(read_plan_files(path))
         for fault in faults:
             problems.add(*fault)
         raise PlanError(problems.found)

@@ -28,7 +28,8 @@ from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
-from preflight.rehearsal.server import find_programs, signals_deferred
+from preflight.rehearsal.processes import signals_deferred
+from preflight.rehearsal.server import find_programs
 
 _ZONE = "America/New_York"
 _WINDOW_HOURS = 6
@@ -47,6 +48,8 @@ _APP1_RELEASE = "srv/app1/releases/4.1.tar.gz"
 _NEWEST_BACKUP_AGE = timedelta(hours=1)
 _BACKUP_INTERVAL = timedelta(days=1)
 _REHEARSED_BEFORE = timedelta(days=7)
+_FREE_AFTER = timedelta(days=7)
+"""How long after the window the demo's change freeze begins."""
 _CONFIRMED_BEFORE = timedelta(minutes=30)
 _ROLE_LEFT = timedelta(hours=2, minutes=30)
 """On the night: how far into the window the database role still works."""
@@ -258,6 +261,8 @@ class DemoSite:
             "window_start": start.isoformat(),
             "window_end": end.isoformat(),
             "rehearsed": rehearsed.isoformat(),
+            "freeze_from": (end + _FREE_AFTER).date().isoformat(),
+            "freeze_until": (end + 2 * _FREE_AFTER).date().isoformat(),
             "tls": "\n".join(tls),
             "postgres_port": self.postgres.port,
             "postgres_version": self.postgres.major_version,

@@ -28,6 +28,8 @@ class TouchedObjects:
     """Why a rehearsal says nothing."""
     seen: tuple[Touched, ...] = ()
     """By a rehearsal, script by script."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """By table, the script that waits without end for whoever holds a lock there, with its lock."""
     altered: tuple[str, ...] = ()
     """Patterns of what they create, alter or drop; `*` stands for any text."""
     privileges: Mapping[str, tuple[Privilege, ...]] = field(default_factory=dict)
@@ -59,7 +61,9 @@ def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -
         changed = f"the sealed files are others than were rehearsed {rehearsed.record.at:%Y-%m-%d}"
         return replace(declared, not_told=changed)
     told = " and ".join(filter(None, (f"the rehearsal of {rehearsed.record.at:%Y-%m-%d}", declared.told_by)))
-    return replace(declared, told_by=told, seen=tuple(each for run in tried.runs for each in run.touched))
+    seen = tuple(each for run in tried.runs for each in run.touched)
+    waiting = {each.name: f"{run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits}
+    return replace(declared, told_by=told, seen=seen, waiting=waiting)
 
 
 def _declared(entry: Scripts) -> TouchedObjects:

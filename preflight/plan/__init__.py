@@ -7,6 +7,7 @@ values must say together is in `preflight.plan.rules`. Docstrings under fields b
 """
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Said, SaidPath, SaidUntil, Step, Tested, Undo, Waiver
+from preflight.plan.freeze import Freeze
 from preflight.plan.release_plan import Plan, Release, Role, Window, Without
 from preflight.plan.targets import (
     Application,
@@ -15,6 +16,7 @@ from preflight.plan.targets import (
     Database,
     Endpoint,
     Host,
+    RehearsalServer,
     Rehearsing,
     Restore,
     Rollback,
@@ -47,8 +49,9 @@ from preflight.plan.values import (
 
 __all__ = [
     "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Content",
-    "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "LoginUse", "Name",
-    "Nothing", "Plan", "Ref", "Rehearsing", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback",
-    "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256",
+    "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef", "LoginUse",
+    "Name", "Nothing", "Plan", "Ref", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role",
+    "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
+    "ServerRole", "Sha256",
     "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

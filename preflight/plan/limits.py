@@ -138,6 +138,8 @@ def http_url(value: str) -> str:
         return "expected a URL that begins with http:// or https:// and a host"
     if parts.username is not None or parts.password is not None:
         return "a URL in a plan must not hold a user name or password"
+    if "{n}" in host:
+        return "the host holds {n}, and no range says which numbers it stands for"
     if not host.isascii():
         return f"write the host name in its ASCII form{_ascii_form(host)}"
     if port == 0:

@@ -9,18 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, Misfit, dotted, kind_of, not_declared, quoted
+from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Nothing, Plan, Ref, Scripts
+from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.old_keys import instead_of
-from preflight.plan.release_plan import FORMAT
-from preflight.plan.rules import broken_in_scripts, broken_rules
+from preflight.plan.merged import Problems, read_merged
+from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
-from preflight.plan.sealed_servers import SealedServer, file_beside, read_sealed_servers
-from preflight.plan.source import Problems, read_source
+from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
 
@@ -31,25 +28,31 @@ FindSettings = Callable[[Plan], CheckSettings]
 """Finds the checks that a plan has something for; its `[checks]` are as written."""
 
 
-def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = None) -> Plan:
-    """The plan in a TOML file, valid to the last key. Raises PlanError with everything that is wrong.
+def load_plan(
+    path: Path, check_settings: CheckSettings | FindSettings | None = None, values: Mapping[str, str] | None = None
+) -> Plan:
+    """The plan in a TOML file and those that it includes, valid to the last key. Raises PlanError with everything that
+    is wrong.
 
     `check_settings`: validates `[checks.ID]` too; the plan then holds converted values, else the tables as they are
-    written. A callable is asked once, with the plan as far as it could be read."""
-    source = read_source(path)
-    if not source.tables:
-        raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
-    problems = Problems(source)
-    written = source.tables.get("format")
-    if type(written) is int and written != FORMAT:  # its keys may mean something else: nothing of it is read
-        read = f"preflight {__version__}, which reads format {FORMAT}"
-        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
-        raise PlanError(problems.found)
-    path = source.path.absolute()
-    tables = Tables(problems, readers(path.parent, _zone(source.tables)), _declared(source.tables))
-    preset = {"digest": source.digest, "absent": tables.absent, "sealed": _sealed(path, problems)}
-    plan: Plan = tables.record(Plan, source.tables, (), path=path, **preset)
-    for broken in broken_rules(plan, source.tables):
+    written. A callable is asked once, with the plan as far as it could be read. `values`: what its variables are set
+    to."""
+    merged = read_merged(path, values or {})
+    written = merged.tables
+    if not written:
+        raise PlanError([PlanProblem(merged.own.name, None, "", "is empty; [release] and [window] are required")])
+    problems = Problems(merged)
+    path = path.absolute()
+    tables = Tables(problems, readers(path.parent, _zone(written)), _declared(written))
+    preset = {
+        "digest": merged.digest,
+        "included": tuple(source.path.absolute() for source in merged.sources[:-1]),
+        "set_values": merged.set_values,
+        "absent": tables.absent,
+        "sealed": _sealed(servers_beside(path, merged.set_values), problems),
+    }
+    plan: Plan = tables.record(Plan, written, (), path=path, **preset)
+    for broken in broken_rules(plan, written):
         problems.add(*broken)
     if check_settings is not None:
         known = check_settings(plan) if callable(check_settings) else check_settings
@@ -61,7 +64,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
 
 def _sealed(path: Path, problems: Problems) -> Mapping[str, SealedServer]:
     try:
-        return read_sealed_servers(file_beside(path))
+        return read_sealed_servers(path)
     except PlanError as error:
         problems.found += error.errors
         return {}
@@ -160,22 +163,10 @@ class Tables(Reader):
         return INVALID
 
     def unknown(self, keys: Keys, table: Mapping[str, Any], known: Collection[str]) -> None:
-        if instead := instead_of(keys, self._problems.source.tables, self._scripts_complaint):
-            self._problems.add(keys, instead)
-            return
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
         self._problems.add_unknown(keys, f"unknown {noun}", known)
-
-    def _scripts_complaint(self, written: Mapping[str, Any]) -> str:
-        """The first thing wrong with these keys of an entry of `[scripts]`; empty where they are right."""
-        trial = Tables(Problems(self._problems.source), self._scalars, {"databases": ("x",)})
-        table = {"database": "x", "approved": "x", "manifest": "x", "staged": "/x", **written}
-        draft = trial.record(Scripts, table, ("x",), id="x")
-        found = [(each.where, each.message) for each in trial._problems.found]
-        found += [(dotted(each.keys), each.message) for each in broken_in_scripts(draft, table)]
-        return next((f"{where.removeprefix('x.')}: {message}" for where, message in found), "")
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):
@@ -211,7 +202,8 @@ class Tables(Reader):
         if meant:
             return self.value(meant, value, keys)
         advice = '; write a dotted path as one quoted key: "a.b" = ...' if isinstance(value, Mapping) else ""
-        return self.fault(keys, f"expected a string, a number or a boolean, found {kind_of(value)}{advice}")
+        *others, last = (KINDS[option.type] for option in options)
+        return self.fault(keys, f"expected {', '.join(others)} or {last}, found {kind_of(value)}{advice}")
 
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         """Entries `[section.NAME]`, whose name becomes the field `id`, or values by name."""

@@ -12,8 +12,9 @@ from typing import Annotated, Any, TypeVar, cast
 
 from preflight.faults import Keys
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
-from preflight.plan.sealed_servers import SealedServer, file_beside
+from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import LOOPBACK, EntryId, Factor, LoginUse, Name, SecretRef, Text
 from preflight.probe import Question, Via
@@ -120,13 +121,21 @@ FORMAT = 1
 """Of the plans that this version reads."""
 
 
+NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed")
+"""Fields of a plan that are no keys of its file."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One release plan, complete and valid. Immutable."""
 
     path: Path
     digest: str
-    """SHA-256 of the file's bytes."""
+    """SHA-256 of the file's bytes; with included files and values that a call set, of all of them."""
+    included: tuple[Path, ...] = ()
+    """The other files that it is made of."""
+    set_values: Mapping[str, str] = field(default_factory=dict)
+    """What a call set variables to, where that is not the plan's own value."""
     absent: Mapping[Keys, str] = field(default_factory=dict)
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
@@ -146,6 +155,7 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     decisions: tuple[Decision, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    freeze: Mapping[str, Freeze] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
@@ -169,36 +179,43 @@ class Plan:
     @property
     def sealed_known_hosts(self) -> Path:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
-        return self.path.with_suffix(".known_hosts")
+        return file_beside(self.path, self.set_values, ".known_hosts")
 
     @property
     def sealed_servers(self) -> Path:
         """The file that says which server each database is at, which `preflight seal` writes beside the plan."""
-        return file_beside(self.path)
+        return servers_beside(self.path, self.set_values)
 
     def sealed_schema(self, database: str) -> Path:
         """The file with the schema of a database that `preflight seal` writes beside the plan."""
-        return self.path.with_suffix(f".{database}.schema.txt")
+        return file_beside(self.path, self.set_values, f".{database}.schema.txt")
 
     @property
     def rehearsal_record(self) -> Path:
         """The file in which `preflight rehearse` records beside the plan what the scripts did."""
-        return self.path.with_suffix(".rehearsal.json")
+        return file_beside(self.path, self.set_values, ".rehearsal.json")
+
+    def call(self, command: str, *options: str, path: str = "") -> str:
+        """One of preflight's commands for this plan, with what its variables are set to.
+
+        `path`: of the plan; without it the line is pasted in the plan's folder."""
+        values = (word for name, value in self.set_values.items() for word in ("--set", f"{name}={value}"))
+        return shlex.join(["preflight", command, path or self.path.name, *options, *values])
 
     @property
     def rehearse_command(self) -> str:
         """Runs its scripts on a scratch server, ready to be pasted in the plan's folder."""
-        return f"preflight rehearse {shlex.quote(self.path.name)}"
+        return self.call("rehearse")
 
     @property
     def gate_command(self) -> str:
         """As a person types it in the plan's folder."""
-        return f"preflight gate {shlex.quote(self.path.name)}"
+        return self.call("gate")
 
     @property
     def seal_command(self) -> str:
         """Seals its scripts, host keys, database servers and schemas, ready to be pasted in the plan's folder."""
-        return f"preflight seal {shlex.quote(self.path.name)}"
+        return self.call("seal")
 
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
         """Every secret reference of the plan with the purpose it is asked for by; just those that one network zone
@@ -214,6 +231,10 @@ class Plan:
         for database in self.databases.values():
             if database.password and database.host in asked:
                 yield database.password, database.password_purpose
+        for application in self.applications.values():
+            if network_zone in ("", application.network_zone):
+                for endpoint in application.health:
+                    yield from endpoint.secrets()
 
     @property
     def network_zones(self) -> tuple[str, ...]:
@@ -241,10 +262,6 @@ class Plan:
             named = entry.host if isinstance(entry, Scripts) else entry.kept_on if entry.method.has_repository else ""
             return self.hosts[named] if named else self.host_of(entry.database)
         return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
-
-    def scripts_in(self, database_id: str) -> list[Scripts]:
-        """The entries of `[scripts]` that name this one of `[databases]`."""
-        return [entry for entry in self.scripts.values() if entry.database == database_id]
 
     def owner_of(self, entry: Backup | Scripts) -> str:
         """Its own, or its database's, or its host's where it names no database."""

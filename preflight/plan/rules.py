@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
@@ -30,25 +31,26 @@ from preflight.plan import (
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
+from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
-from preflight.plan.values import PSQL_VARIABLE
+from preflight.plan.targets import CREDENTIALS
+from preflight.plan.values import LOOPBACK, PSQL_VARIABLE, SECRET_NAME
 from preflight.units import format_duration
 
 T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
-_CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
     "which stops where there is nothing; if it is no secret, give it another name"
 )
+_THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -71,6 +73,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
         yield Broken(("window", "end"), "the window must end after it starts")
+    for name, freeze in plan.freeze.items() if window and window.zone else ():
+        if freeze.from_ and freeze.until and (wrong := why_no_period(freeze, window.zone)):
+            yield Broken(("freeze", name, "until"), wrong)
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
@@ -81,7 +86,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         if (database.sslcert is None) is not (database.sslkey is None):
             given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
             yield Broken(("databases", name, given), f"needs {missing} beside it")
-    yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
+    yield from _in_each("scripts", plan.scripts, raw, _scripts)
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
     yield from _ways_back(plan, raw)
@@ -167,15 +172,15 @@ def _network_zones(plan: Plan) -> Iterator[Broken]:
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    yield from _more_than_one(_CREDENTIALS, raw)
-    named = [key for key in _CREDENTIALS if key in raw]
+    yield from _more_than_one(CREDENTIALS, raw)
+    named = [key for key in CREDENTIALS if key in raw]
     if host.certificate and "password" in named:
         yield Broken(("certificate",), "belongs to a key, in a file or in the agent, and the entry has a password")
     if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
         none = "the host logs in without one" if host.ssh_config else "there is none"
         yield Broken(("passphrase",), f'belongs to a "key", and {none}')
     if not host.ssh_config and not named:
-        yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
+        yield Broken((), f"one of {listed(CREDENTIALS)} is required, or ssh_config = true")
     if not host.ssh_config and "user" not in raw:
         yield Broken(("user",), "is required, or ssh_config = true")
     for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
@@ -199,7 +204,7 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
             )
 
 
-def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """The rules of one entry of `[scripts]`."""
     yield from _more_than_one(("database", "host"), raw)
     if "database" not in raw and "host" not in raw:
@@ -227,7 +232,7 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif PSQL_VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")
-        elif value and _SECRET_NAME.search(name):
+        elif value and SECRET_NAME.search(name):
             yield Broken(("variables", name), _NO_SECRET)
 
 
@@ -406,8 +411,19 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if endpoint.final_url and not endpoint.follow_redirects:
         yield Broken(("final_url",), "is used only with follow_redirects = true")
     if (endpoint.url or "").startswith("http:"):
-        given = {"server_name": endpoint.server_name, "ca": endpoint.ca}
+        given = {"server_name": endpoint.server_name, "ca": endpoint.ca, "client_cert": endpoint.client_cert}
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
+        if urlsplit(endpoint.url).hostname not in _THIS_MACHINE:
+            secret = (key for key in ("bearer", "basic", "headers") if getattr(endpoint, key))
+            yield from (Broken((key,), "needs an https URL: anybody on the way could read it") for key in secret)
+    if (endpoint.client_cert is None) is not (endpoint.client_key is None):
+        names = ("client_cert", "client_key")
+        given_key, missing = names if endpoint.client_cert else names[::-1]
+        yield Broken((given_key,), f"needs {missing} beside it")
+    authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
+    authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
+    if len(authorizing) > 1:
+        yield Broken((authorizing[1].partition(".")[0],), f"only one of {listed(authorizing)} can say who asks")
 
 
 def _steps(plan: Plan) -> Iterator[Broken]:

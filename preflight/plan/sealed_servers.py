@@ -6,6 +6,7 @@ does not: servers restart. Nor does an address: it may be translated, and moves 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from preflight.record import parse_json, read_record
 from preflight.wording import visible
 
 _FORMAT = 1
+_LONGEST = 40
+"""Of a value in the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,18 @@ class _File:
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
 
-def file_beside(plan: Path) -> Path:
+def servers_beside(plan: Path, set_values: Mapping[str, str]) -> Path:
     """Where it lies for the plan in this file."""
-    return plan.with_suffix(".sealed.json")
+    return file_beside(plan, set_values, ".sealed.json")
+
+
+def file_beside(plan: Path, set_values: Mapping[str, str], ending: str) -> Path:
+    """A file that belongs to the plan in the file `plan`. With other values of its variables it is another plan, about
+    other servers, with files of its own: `release.target-production.known_hosts`."""
+    chosen = "".join(
+        f".{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', value)[:_LONGEST]}" for name, value in set_values.items()
+    )
+    return plan.with_name(f"{plan.stem}{chosen}{ending}")
 
 
 def read_sealed_servers(path: Path) -> Mapping[str, SealedServer]:

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, dotted, listed, nearest_name
+from preflight.faults import Keys, dotted
 from preflight.units import format_size
 from preflight.wording import visible
 
@@ -34,7 +34,7 @@ _PLAINER = {"Cannot overwrite a value": "this key or table is already set"}
 
 @dataclass(frozen=True)
 class Source:
-    """The parsed text of a plan, and where in the file each key stands."""
+    """The parsed text of a plan or of a file that it includes, and where in the file each key stands."""
 
     path: Path
     """As the user wrote it."""
@@ -53,27 +53,14 @@ class Source:
         found = (self._lines.get(keys[:length]) for length in range(len(keys), 0, -1))
         return next((line for line in found if line is not None), None)
 
+    def problem(self, keys: Keys, message: str, nearest: str = "", of: str = "") -> PlanProblem:
+        """`keys`: what it is about; a key that is missing gets the line of the table that should hold it. `of`: see
+        PlanProblem."""
+        return PlanProblem(self.name, self.nearest_line(keys), dotted(keys), message, nearest, of)
+
     @cached_property
     def _lines(self) -> dict[Keys, int]:
         return key_lines(self.text)  # only plans with errors need it
-
-
-class Problems:
-    """Every problem of one plan."""
-
-    def __init__(self, source: Source) -> None:
-        self.found: list[PlanProblem] = []
-        self.source = source
-
-    def add(self, keys: Keys, message: str, nearest: str = "") -> None:
-        """`keys`: what it is about; a key that is missing gets the line of the table that should hold it."""
-        line = self.source.nearest_line(keys)
-        self.found.append(PlanProblem(self.source.name, line, dotted(keys), message, nearest))
-
-    def add_unknown(self, keys: Keys, message: str, known: Collection[str]) -> None:
-        """A name that is none of `known`: says which one is nearest, or else which there are."""
-        nearest = nearest_name(str(keys[-1]), known)
-        self.add(keys, message if nearest else f"{message}; known: {listed(known)}", nearest)
 
 
 def read_source(path: Path) -> Source:

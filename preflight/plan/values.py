@@ -42,6 +42,8 @@ PSQL_VARIABLE = re.compile(
     "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
 )
 """Variables that psql treats specially, by the manuals of 12 to 18."""
+SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
+"""How a variable is named that may well hold a secret."""
 SECRET_SCHEMES = ("env", "file", "command", "prompt")
 
 
@@ -100,6 +102,14 @@ Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[str, guess_or_dated]
 Server = Annotated[str, server_place]
 FileBelow = Annotated[str, below_folder]
+HeaderName = Annotated[
+    str,
+    Matches(
+        r"(?i:(?!(?:host|user-agent|accept|accept-encoding|cache-control|connection|content-length|transfer-encoding)$)"
+        r"[a-z0-9!#$%&'*+.^_`|~-]+)",
+        "the name of a header that preflight does not write itself",
+    ),
+]
 ObjectPattern = Annotated[str, Matches(r"[^.]+\..+", '"SCHEMA.NAME", where * stands for any text')]
 """Objects of a database by their schema and name as the catalogue holds them, without quotes."""
 

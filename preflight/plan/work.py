@@ -7,7 +7,6 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from preflight.finding import Judgement, failed, unknown
@@ -333,16 +332,17 @@ def scripts_by_database(plan: Plan) -> Mapping[Hashable, Sequence[Scripts]]:
     """The entries of `[scripts]` that run in one database, whichever entry names it, in the order of their steps."""
     place = {step.id: number for number, step in enumerate(steps_by_begin(plan.steps))}
     entries = sorted(plan.scripts.values(), key=lambda each: place.get(each.step, len(place)))
-    return grouped((each for each in entries if each.database), partial(_database_of, plan))
+    return grouped((each for each in entries if each.database), lambda each: _database(plan, each.database))
 
 
-def scripts_beside(plan: Plan, entry: Scripts) -> Sequence[Scripts]:
-    """Those that run in its database, itself among them."""
-    return plan.once(scripts_by_database)[_database_of(plan, entry)]
+def scripts_in(plan: Plan, database_id: str) -> Sequence[Scripts]:
+    """Those that run in the database of this entry, whichever entry they name."""
+    return plan.once(scripts_by_database).get(_database(plan, database_id), ())
 
 
-def _database_of(plan: Plan, entry: Scripts) -> Hashable:
-    database = plan.databases[entry.database]
+def _database(plan: Plan, database_id: str) -> Hashable:
+    """Equal for entries of one database."""
+    database = plan.databases[database_id]
     return (*server_of(plan, database), database.dbname)
 
 

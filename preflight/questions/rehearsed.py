@@ -18,6 +18,12 @@ from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 
 _FORMAT = 1
+LOCKS = (
+    *("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"),
+    *("ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"),
+)
+"""From the weakest to the strongest (PostgreSQL, 13.3.1)."""
+_STOP_WRITERS = LOCKS[LOCKS.index("ShareLock") :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +42,20 @@ class Touched:
     """Its files were written anew: it needs its own size again."""
     lock: str = ""
     """The strongest that the script held on it, as pg_locks calls it; empty where none was seen."""
+    lock_timeout_ms: int | None = None
+    """`lock_timeout` of the session that took it, in milliseconds; 0 is none. None where that was not seen."""
     inserted: int = 0
     """Rows, those that were rolled back again with them; updated and deleted likewise."""
     updated: int = 0
     deleted: int = 0
+
+    @property
+    def waits(self) -> str:
+        """The lock for which it waits until nobody holds one there, however long that takes, while all who write wait
+        behind it; empty where it does not."""
+        is_others = self.kind != "index" and (self.dropped or not self.created)
+        strong = self.lock in _STOP_WRITERS and not self.lock_timeout_ms
+        return f"{self.lock}, no lock_timeout seen" if strong and is_others else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +152,8 @@ class RehearsedDatabase:
     """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
     """Of the real database, and not to be had on the scratch server."""
+    named_server: str = ""
+    """That of `[rehearsal.server]`, where it was rehearsed there; empty for one that was thrown away."""
 
     @property
     def has_rows(self) -> bool:

@@ -15,7 +15,7 @@ from preflight.engine.registry import Registry, find_checks
 from preflight.plan.load import load_plan
 from preflight.plan.release_plan import FORMAT
 from preflight.reference.explanation import NIGHT, Explanation
-from preflight.reference.keys import Key, in_words, keys
+from preflight.reference.keys import SHARING, Key, in_words, keys
 from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report import formats
 from preflight.report.formats.markdown import table
@@ -26,10 +26,12 @@ SECTIONS: Mapping[str, type] = {
     "[hosts.NAME]": plan.Host,
     "[databases.NAME]": plan.Database, "[backups.NAME]": plan.Backup, "[backups.NAME.restore]": plan.Restore,
     "[scripts.NAME]": plan.Scripts, "[applications.NAME]": plan.Application,
-    "[[applications.NAME.health]]": plan.Endpoint, "[rehearsal]": plan.Rehearsing, "[rollback]": plan.Rollback,
+    "[[applications.NAME.health]]": plan.Endpoint, "[rehearsal]": plan.Rehearsing,
+    "[rehearsal.server]": plan.RehearsalServer, "[rollback]": plan.Rollback,
     "[[rollback.files]]": plan.RollbackFile,
     "[[steps]]": plan.Step, "undo = { ... } of a step": plan.Undo, "[[tested]]": plan.Tested, "[[rules]]": plan.Rule,
-    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver, "[freshness]": plan.Freshness,
+    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver,
+    "[freeze.NAME]": plan.Freeze, "[freshness]": plan.Freshness,
 }  # fmt: skip
 """How a table of the plan is written -> its type."""
 
@@ -79,6 +81,13 @@ def _plan_blocks(registry: Registry) -> Iterator[str]:
     yield (
         f"`format = {FORMAT}` may stand above the first table: it says which format the plan is written in. Another "
         f"number is an error, and nothing else of such a plan is read; left out, it is {FORMAT}."
+    )
+    yield "## What several plans, or entries, share"
+    yield "\n".join(table(("key or table", "meaning"), [(f"`{name}`", said) for name, said in SHARING.items()]))
+    yield (
+        'An id may hold a range: `[hosts."web[01-40]"]` is forty entries, and `{n}` in their strings the number with '
+        "its zeros. So may every place that names entries, the `host` of an entry and the `url` of a health endpoint. "
+        "[Plans that are shared and varied](../guides/plans.md) shows all of it."
     )
     for section, cls in SECTIONS.items():
         yield f"## `{section}`"

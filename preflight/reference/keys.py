@@ -60,6 +60,21 @@ LIMITS: Mapping[object, tuple[str, str]] = {
 """What limits a text -> the text in words, and the pattern that it matches; empty for what only lint can see."""
 
 
+SHARING: Mapping[str, str] = {
+    "include": "Files that are a part of the plan, each relative to the folder of the file that names it. They may "
+    "include others; each is read once. Relative paths in a file start at its own folder.",
+    "variables": "Texts for `${name}` in any string of any file; `$${` is a plain `${`. Each has its value, or "
+    '`{ none = "what to set it to" }` where a call must set it: `--set name=value`, or PREFLIGHT_SET_name in the '
+    "environment. Never a secret.",
+    "defaults": "`[defaults.hosts]`: keys that every entry of [hosts], in whichever file, has unless it says "
+    'otherwise; so for each section of entries, and `[defaults.health]` for every health endpoint. `key = ""` in an '
+    "entry takes a default back; a host that names another credential takes none of them.",
+    "override": "In an entry that is there already, from an included file or a range: the keys it says take the place "
+    "of that one's. Without it an entry that is there twice is an error.",
+}
+"""By what files and entries share what they say -> what it means."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
     """One key of a table."""

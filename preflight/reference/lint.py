@@ -133,7 +133,13 @@ def _plan(linted: LintedPlan) -> dict[str, Any]:
         "file": linted.shown_as,
         "valid": not faults,
         "errors": [
-            {"line": each.line, "key": each.where, "message": each.message, "did_you_mean": each.nearest}
+            {
+                "file": each.file,
+                "line": each.line,
+                "key": each.where,
+                "message": each.message,
+                "did_you_mean": each.nearest,
+            }
             for each in faults
         ],
         "planned": dict(Counter(item.check_id for item in items)),

@@ -22,30 +22,48 @@ from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, limits
+from preflight.plan.merged import DEFAULTS, OVERRIDE
+from preflight.plan.release_plan import NOT_WRITTEN
 from preflight.record import Form, Shape, fields_of, shape_of
-from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
+from preflight.reference.keys import LIMITS, SHARING, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
 from preflight.verdict import REPORT_SCHEMA
 from preflight.wording import first_paragraph
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
+_ENTRIES = {shape.type for shape in DEFAULTS.values()}
 
 
 def plan_schema(registry: Registry) -> Schema:
     """The schema of a whole plan, with the settings of the checks of `registry`."""
     builder = _Builder()
-    properties = {
-        key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "absent", "sealed", "checks"))
-    }
+    properties = {key.name: builder.key(key) for key in keys(Plan, without=(*NOT_WRITTEN, "checks"))}
     properties["checks"] = builder.checks(registry)
+    # What is required may stand in another file of the plan, or in its defaults.
     return {
         "$schema": _DRAFT,
         "title": "preflight release plan",
         "type": "object",
-        "properties": properties,
-        "required": ["release", "window"],
+        "properties": {**_sharing(builder), **properties},
         "additionalProperties": False,
         "definitions": dict(sorted(builder.definitions.items())),
+    }
+
+
+def _sharing(builder: _Builder) -> dict[str, Schema]:
+    """The tables by which several plans, or several entries, say a thing once."""
+    texts = {"type": "string"}
+    variable = {"anyOf": [{**texts, "description": "Its value where nobody sets it."}, builder.record(Nothing)]}
+    defaults = {section: builder.record(shape.type) for section, shape in DEFAULTS.items()}
+    return {
+        "include": {"type": "array", "items": texts, "description": SHARING["include"]},
+        "variables": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": variable,
+            "description": SHARING["variables"],
+        },
+        "defaults": _table(defaults, [], SHARING["defaults"]),
     }
 
 
@@ -61,6 +79,8 @@ class _Builder:
     """Of a plan's types: what they hold is a reference to a definition."""
 
     scalars: Mapping[Any, Schema] = {kind: schema for kind, (_, schema) in VALUES.items()}
+    placeholders: str = r"\$\{|\{n\}"
+    """What may stand in a text before it is what its type wants."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, Schema] = {}
@@ -98,8 +118,14 @@ class _Builder:
             case Form.UNION:
                 return {"anyOf": [self.value(each) for each in shape.inner]}
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
-            return {"enum": [each.value for each in shape.type]}
-        return _limited(dict(self.scalars[shape.type]), shape.marks)
+            words = {"enum": [each.value for each in shape.type]}
+            filled_in = {"type": "string", "pattern": self.placeholders}
+            return {"anyOf": [words, filled_in]} if self.placeholders else words
+        found = _limited(dict(self.scalars[shape.type]), shape.marks)
+        if self.placeholders and "pattern" in found:
+            ranges = r"|\[\d+-\d+\]" if shape == shape_of(EntryId) else ""
+            found["pattern"] = f"(?:{found['pattern']})|{self.placeholders}{ranges}"
+        return found
 
     def record(self, cls: Any, *, named: bool = False) -> Schema:
         """A reference to the definition of `cls`; in `[section.NAME]` the name is no key."""
@@ -107,8 +133,12 @@ class _Builder:
         if name not in self.definitions:
             self.definitions[name] = {}  # a type that holds itself finds it
             own = keys(cls, without=("id",) if named else ())
+            properties = {key.name: self.key(key) for key in own}
             required = [key.name for key in own if key.required]
-            table = _table({key.name: self.key(key) for key in own}, required, first_paragraph(cls))
+            if cls in _ENTRIES:
+                properties |= {key.name: _or_taken_back(properties[key.name]) for key in own if not key.required}
+                properties[OVERRIDE], required = {"const": True, "description": SHARING[OVERRIDE]}, []
+            table = _table(properties, required, first_paragraph(cls))
             short = getattr(cls, "shorthand", None)
             if short:
                 bare = next(self.key(key) for key in own if key.name == short)
@@ -119,6 +149,8 @@ class _Builder:
 
 class _OfReports(_Builder):
     """Of a report's types: everything stands where it is used, and must be there."""
+
+    placeholders = ""
 
     scalars: Mapping[Any, Schema] = {
         str: {"type": "string"},
@@ -136,6 +168,12 @@ class _OfReports(_Builder):
     def record(self, cls: Any, *, named: bool = False) -> Schema:
         properties = {key.name: self.key(key) for key in keys(cls)}
         return _table(properties, list(properties))
+
+
+def _or_taken_back(schema: Schema) -> Schema:
+    """The schema of a key that `[defaults]` may give: an empty text takes it back."""
+    about = {"description": schema["description"]} if "description" in schema else {}
+    return about | {"anyOf": [{name: each for name, each in schema.items() if name not in about}, {"const": ""}]}
 
 
 def _table(properties: Schema, required: list[str], text: str = "") -> Schema:

@@ -6,23 +6,19 @@ compared: file nodes, statistics, pg_roles and pg_settings before and after. An 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from preflight.questions.rehearsed import Touched
+from preflight.questions.rehearsed import LOCKS, Touched
 from preflight.questions.schema import Schema, SchemaProbe
 from preflight.questions.schema_sql import WITNESS_SCHEMA as SCHEMA
 
 if TYPE_CHECKING:
     import psycopg
 
-LOCKS = (
-    *("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"),
-    *("ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"),
-)
-"""From the weakest to the strongest (PostgreSQL, 13.3.1)."""
 _DERIVED = ("type", "toast table", "index column", "table constraint", "default value", "rule", "trigger")
 """Kinds that are dropped with what they belong to, and are told with it."""
 _INSTALL = f"""
@@ -30,7 +26,9 @@ CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.seen (
   at timestamptz DEFAULT clock_timestamp(), kind text, name text, objid oid,
   defined boolean DEFAULT false, created boolean DEFAULT false, dropped boolean DEFAULT false,
-  rewritten boolean DEFAULT false, lock text DEFAULT '');
+  rewritten boolean DEFAULT false, lock text DEFAULT '',
+  lock_timeout int DEFAULT extract(epoch FROM current_setting('lock_timeout')::interval) * 1000,
+  xact xid8 DEFAULT pg_current_xact_id());
 CREATE FUNCTION {SCHEMA}.of_command() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $witness$ BEGIN
   INSERT INTO {SCHEMA}.seen (kind, name, objid, defined, created)
@@ -45,15 +43,19 @@ SET search_path = pg_catalog AS $witness$ BEGIN
     JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, 0) i
     WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
-      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', '{SCHEMA}') AND c.relpersistence <> 't';
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', '{SCHEMA}') AND c.relpersistence <> 't'
+      AND NOT EXISTS (SELECT FROM {SCHEMA}.seen s
+        WHERE s.xact = pg_current_xact_id() AND s.objid = l.relation AND s.lock = l.mode);
 END $witness$;
 CREATE FUNCTION {SCHEMA}.of_drop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $witness$ BEGIN
   INSERT INTO {SCHEMA}.seen (kind, name, objid, defined, dropped, lock)
     SELECT object_type, object_identity, objid, true, true,
       CASE WHEN object_type IN ('table', 'index', 'view', 'materialized view', 'sequence')
+          AND NOT EXISTS (SELECT FROM {SCHEMA}.seen s
+            WHERE s.xact = pg_current_xact_id() AND s.objid = d.objid AND s.lock = 'AccessExclusiveLock')
         THEN 'AccessExclusiveLock' ELSE '' END
-    FROM pg_event_trigger_dropped_objects()
+    FROM pg_event_trigger_dropped_objects() d
     WHERE (original OR normal) AND NOT is_temporary AND schema_name IS DISTINCT FROM 'pg_toast';
 END $witness$;
 CREATE FUNCTION {SCHEMA}.of_rewrite() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -70,7 +72,8 @@ ALTER EVENT TRIGGER {SCHEMA}_command ENABLE ALWAYS;
 ALTER EVENT TRIGGER {SCHEMA}_drop ENABLE ALWAYS;
 ALTER EVENT TRIGGER {SCHEMA}_rewrite ENABLE ALWAYS;
 """  # noqa: S608
-"""ALWAYS: a script may set session_replication_role."""
+"""ALWAYS: a script may set session_replication_role. A lock is noted once in each transaction, when it is first seen:
+that is when it was waited for, with the lock_timeout of then."""
 _BEGIN = f"SELECT max(oid)::bigint FROM pg_proc WHERE pronamespace = '{SCHEMA}'::regnamespace"  # noqa: S608
 """Numbers of objects only grow: what has a greater one was made by the work."""
 _NOW = "SELECT clock_timestamp(), pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
@@ -188,14 +191,16 @@ class Witness:
 
     def _by_statements(self, before: Observation, after: Observation) -> Iterator[Touched]:
         rows = self._connection.execute(
-            f"SELECT kind, name, defined, created AND objid > %s, dropped, rewritten, lock FROM {SCHEMA}.seen "  # noqa: S608
+            "SELECT kind, name, defined, created AND objid > %s, dropped, rewritten, lock, "  # noqa: S608
+            f"CASE WHEN lock <> '' THEN lock_timeout END FROM {SCHEMA}.seen "
             "WHERE at > %s AND at <= %s ORDER BY at",
             (self._newest, before.until, after.at),
         )
-        for kind, name, defined, created, dropped, rewritten, lock in rows:
+        for kind, name, defined, created, dropped, rewritten, lock, timeout in rows:
             yield Touched(
-                kind=kind, name=name, defined=defined, created=created, dropped=dropped, rewritten=rewritten, lock=lock
-            )
+                kind=kind, name=name, defined=defined, created=created, dropped=dropped, rewritten=rewritten,
+                lock=lock, lock_timeout_ms=timeout,
+            )  # fmt: skip
 
     def _by_comparison(self, before: Observation, after: Observation) -> Iterator[Touched]:
         for oid, now in after.relations.items():
@@ -227,15 +232,23 @@ class Witness:
 
 def _together(one: Touched, other: Touched) -> Touched:
     """Of one object: all that was done to it, and the strongest lock."""
-    strongest = max(one.lock, other.lock, key=lambda lock: LOCKS.index(lock) if lock else -1)
+    strongest = max(one, other, key=_strength)
     return replace(
         one,
         defined=one.defined or other.defined,
         created=one.created or other.created,
         dropped=one.dropped or other.dropped,
         rewritten=one.rewritten or other.rewritten,
-        lock=strongest,
+        lock=strongest.lock,
+        lock_timeout_ms=strongest.lock_timeout_ms,
         inserted=one.inserted + other.inserted,
         updated=one.updated + other.updated,
         deleted=one.deleted + other.deleted,
     )
+
+
+def _strength(touched: Touched) -> tuple[int, float]:
+    """Of equal locks the one that may be waited for longest comes last; first those of which that was not seen."""
+    timeout = touched.lock_timeout_ms
+    longest = -1 if timeout is None else timeout or math.inf
+    return LOCKS.index(touched.lock) if touched.lock else -1, longest

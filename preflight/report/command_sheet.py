@@ -6,7 +6,6 @@ A line to paste is whole or not there: cut, it would do something else."""
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +41,7 @@ def shown(
     ascii: bool = False,  # noqa: A002 - as the encoding
 ) -> Iterator[CommandShown]:
     """In the order in which they are pasted."""
-    left, show_all = most_bytes, shlex.join(["preflight", "show", str(plan.path), "--commands"])
+    left, show_all = most_bytes, plan.call("show", "--commands", path=str(plan.path))
     for command in commands:
         line, note = line_to_paste(command.line, ascii=ascii), command.note
         if command.line and not line:

@@ -122,6 +122,6 @@ def _gaps(answered: Answered) -> list[str]:
             question.target for question in open_questions if not zone or plan.is_asked_from(zone, question)
         )
         if targets:
-            cure = f"preflight collect {plan.path.name} --zone {zone}" if zone else "preflight run"
+            cure = plan.call("collect", "--zone", zone) if zone else "preflight run"
             found.append(f"nobody asked {', '.join(targets)}: {cure}")
     return found

@@ -142,6 +142,13 @@ def test_without_touches_and_rehearsal_the_blockers_are_unknown() -> None:
     assert "`touches` of [scripts.orders]" in found.telling_points()[0].remedy
 
 
+def test_what_scripts_touch_counts_for_every_entry_of_their_database() -> None:
+    databases = [ORDERS, replace(ORDERS, id="again", name="orders"), replace(ORDERS, id="billing")]
+    check = DatabaseState(toy_plan(databases=databases, scripts=[SCRIPTS]), MOMENT)
+    told = ["manifest orders" in check.probes(subject) for subject in check.subjects()]
+    assert told == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("kind", "touched", "wanted"),
     [

@@ -132,13 +132,22 @@ RUN = Run(script="010.sql", seconds=1.0, exit_code=0)
 
 
 def worked(
-    seen: str = MORE, record: Rehearsal | None = None, problem: str = "", files: str = "a" * 64, **more: Any
+    seen: str = MORE,
+    record: Rehearsal | None = None,
+    problem: str = "",
+    files: str = "a" * 64,
+    entry: int = 0,
+    **more: Any,
 ) -> Judgement:
-    """What `verify` says once the scripts have run. `files`: the hash of the one that is sealed."""
+    """What `verify` says once the scripts have run. `files`: the hash of the one that is sealed. `entry`: 1 for another
+    entry of the same database, which no entry of `[scripts]` names."""
     scripts = Scripts(id="s", database="orders", approved=Path("sql"), manifest=Path("SUMS"), staged=RemotePath("/srv"))
     release = replace(toy_plan().release, without=Without(rehearsal=more.pop("reason", None)))
-    check = SchemaDrift(replace(plan(**more), scripts={"s": scripts}, release=release), MOMENT, expect=Expect.AFTER)
-    (subject,) = check.subjects()
+    databases = plan(**more).databases
+    databases = {**databases, "again": replace(databases["orders"], id="again", name="orders")}
+    both = replace(plan(), databases=databases, scripts={"s": scripts}, release=release)
+    check = SchemaDrift(both, MOMENT, expect=Expect.AFTER)
+    subject = check.subjects()[entry]
     assert {"rehearsed", "manifest s"} <= check.probes(subject).keys()
     answers = {"rehearsed": Rehearsed(record, problem), "manifest s": LocalText(f"{files}  010.sql\n")}
     return check.judge(subject, schema=Schema.parse(seen), sealed=SEALED, **answers)  # type: ignore[arg-type]
@@ -163,6 +172,7 @@ def recorded(after: str = MORE, **more: Any) -> Rehearsal:
 def test_the_work_is_done_where_just_what_was_rehearsed_is_changed() -> None:
     found = worked(record=recorded())
     assert found.status is Status.PASS, found
+    assert worked(record=recorded(), entry=1) == found
     assert found.summary == "1 object changed since the schema was sealed, each as in the rehearsal"
 
 

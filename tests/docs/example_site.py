@@ -7,6 +7,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,8 @@ NAMES = {
     "app1-b.example.net": "192.0.2.22",
     "app2.example.net": "192.0.2.23",
     "licence.example.net": "192.0.2.30",
+    "web1.example.net": "192.0.2.31",
+    "web2.example.net": "192.0.2.32",
 }
 ENVIRONMENT = {
     "DB1_PASSWORD": "Pw-of-dbadmin-on-db1",
@@ -61,7 +64,7 @@ class ExampleSite:
         self._folder = site.new_path("keys")
         self._folder.mkdir()
         self.here = site.start_namespace(names=NAMES, address="192.0.2.1")
-        for name in ("app1-b", "app2", "licence"):
+        for name in ("app1-b", "app2", "licence", "web1", "web2"):
             self.here.add_address(NAMES[f"{name}.example.net"])
         self._known_hosts = ""
         self._schemas: dict[str, str] = {}
@@ -79,8 +82,9 @@ class ExampleSite:
         self.apps = self._start_apps(self._add_application_host())
         self._licence_server = self.here.call(lambda: socket.create_server((NAMES["licence.example.net"], 27000)))
 
-    def plan(self, folder: Path, text: str) -> Path:
-        """`text` as example.toml in a copy of its folder, with what only a person can give, and at its own time now."""
+    def plan(self, folder: Path, text: str, files: Mapping[str, str]) -> Path:
+        """`text` as example.toml in a copy of its folder, `files` beside it, with what only a person can give, and at
+        its own time now."""
         shutil.copytree(PLANS, folder, dirs_exist_ok=True)
         shutil.copytree(self._folder, folder / "keys", dirs_exist_ok=True)
         shutil.copy(self._site.authority.certificate, folder / "ca.pem")
@@ -89,9 +93,9 @@ class ExampleSite:
             (folder / f"example.{database}.schema.txt").write_text(schema)
         fingerprints = map(_fingerprint, self._agent_keys)
         text = re.sub(r"SHA256:[\w+/]{43}", lambda _: next(fingerprints), text)
-        text = text.replace('"prompt"', '"env:KEY_PASSPHRASE"')
         plan = folder / "example.toml"
-        plan.write_text(_shifted(text))
+        for name, each in {**files, plan.name: text}.items():
+            (folder / name).write_text(_shifted(each.replace('"prompt"', '"env:KEY_PASSPHRASE"')))
         return plan
 
     def preflight(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -203,10 +207,12 @@ class ExampleSite:
             ("app1-a", first, "4.1", 0.0),
             ("app1-b", self.here, "4.1", 2.05),
             ("app2", self.here, "2.7", 0.0),
+            ("web1", self.here, "2.7", 0.0),
+            ("web2", self.here, "2.7", 0.0),
         ):
-            name = f"{host}.example.net"
+            name, application = f"{host}.example.net", "app1" if host.startswith("app1") else "app2"
             app = self._site.start_app([name], address=NAMES[name], namespace=machine)
-            app.answer_json({"application": host[:4], **up, "version": version}, delay_seconds=delay)
+            app.answer_json({"application": application, **up, "version": version}, delay_seconds=delay)
             apps.append(app)
         return apps
 
@@ -231,4 +237,9 @@ def _shifted(text: str) -> str:
             return (moment + later).isoformat()
         return (moment + timedelta(days=later.days)).date().isoformat()
 
-    return re.sub(r"\b2026-\d\d-\d\d(T\d\d:\d\d:\d\d)?\b", shift, text)
+    def shift_weekday(match: re.Match[str]) -> str:
+        written = datetime.strptime(f"2026 W42 {match[0]}", "%G W%V %a %H:%M")  # noqa: DTZ007 - local, as all of them
+        return f"{written + later:%a %H:%M}"
+
+    dated = re.sub(r"\b20\d\d-\d\d-\d\d(T\d\d:\d\d:\d\d)?\b", shift, text)
+    return re.sub(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d\d:\d\d\b", shift_weekday, dated)

@@ -23,6 +23,7 @@ from preflight.finding import Severity
 from preflight.plan import Become, Bytes, Plan, SecretRef, Undo, UndoKind
 from preflight.plan.limits import Between
 from preflight.plan.load import load_plan
+from preflight.plan.release_plan import NOT_WRITTEN
 from tests.plan_texts import ASSIGNMENTS, FULL, LINES, MINIMAL, VALUES, mutated_plans
 
 DATA = Path(__file__).parent.parent / "data"
@@ -88,13 +89,14 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
         (plan_types.Decision,): text["decisions"],
         (plan_types.Waiver,): text["waivers"],
         (plan_types.Freshness,): [text["freshness"]],
+        (plan_types.Freeze, "id"): text["freeze"].values(),
         (plan_types.Role, "id"): text["roles"].values(),
         (plan_types.Host, "id"): text["hosts"].values(),
         (plan_types.Database, "id"): text["databases"].values(),
         (plan_types.Backup, "id"): text["backups"].values(),
         (plan_types.Scripts, "id"): text["scripts"].values(),
         (plan_types.Application, "id"): text["applications"].values(),
-        (plan_types.Plan, "path", "digest", "absent", "sealed"): [text],
+        (plan_types.Plan, *NOT_WRITTEN): [text],
     }
     for (cls, *preset), tables in sections.items():
         assert {key for table in tables for key in table} == keys_of(cls, set(preset)), cls

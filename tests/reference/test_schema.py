@@ -102,10 +102,43 @@ def test_what_the_schema_refuses_lint_refuses_too(old: str, new: str, tmp_path: 
     assert not lints(faulty, tmp_path)
 
 
+def test_what_files_and_entries_share_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text('[hosts.db1]\nowner = "dba"\n[roles.dba]\nprimary = "D. Kaya"\n')
+    text = (
+        f'include = ["s.toml"]\n{MINIMAL}[variables]\nday = "2026-10-10"\nmode = {{ none = "the mode" }}\n'
+        '[defaults.hosts]\nuser = "deploy"\nagent = "id.pub"\nport = 2222\n'
+        '[hosts."web[01-03]"]\nport = ""\naddress = "web{n}.net"\n[hosts.db1]\noverride = true\nlogin_within = "20s"\n'
+        '[databases.db]\nhost = "db1"\nuser = "r"\nsslmode = "${mode}"\n'
+    )
+    text += '[[steps]]\nid = "a"\nminutes = 1\nsource = "measured ${day}"\nhost = "web[01-03]"\n'
+    assert refusals(text) == []
+    assert refusals((tmp_path / "s.toml").read_text()) == []
+    (tmp_path / "plan.toml").write_text(text)
+    assert load_plan(tmp_path / "plan.toml", values={"mode": "verify-full"}).steps[2].host == "web03"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'include = "s.toml"\n',
+        "[variables]\na = 1\n",
+        '[variables]\na-b = ""\n',
+        "[defaults.host]\n",
+        "[defaults.hosts]\nusr = 1\n",
+        "[hosts.a]\noverride = false\n",
+        '[hosts."a[1]"]\n',
+    ],
+)
+def test_what_it_refuses_of_that_lint_refuses_too(text: str, tmp_path: Path) -> None:
+    whole = f"{text}{MINIMAL}" if text.startswith("include") else MINIMAL + text
+    assert refusals(whole)
+    assert not lints(whole, tmp_path)
+
+
 def test_every_section_and_key_is_described() -> None:
     schema = plan_schema(find_checks(None))
     sections = {section.strip("[]").partition(".")[0] for section in SECTIONS if section.startswith("[")}
-    assert set(schema["properties"]) == sections | {"checks", "format"}
+    assert set(schema["properties"]) == sections | {"checks", "format", "include", "variables", "defaults"}
     tables = [*schema["definitions"].values(), *schema["properties"]["checks"]["properties"].values()]
     for table in tables:
         record = next((each for each in table.get("anyOf", []) if "properties" in each), table)

@@ -22,6 +22,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Backup, RemotePath, Scripts, SecretRef, ServerRole, Step, Window
 from preflight.questions import state
 from preflight.questions.activity import ActivityProbe
+from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched, format_rehearsal
 from preflight.questions.state import SequencesProbe, StateProbe
 from tests.site.asking import NOW, WINDOW, database_on, finding, make_plan, told
 from tests.site.machine import TIMEOUT_SECONDS
@@ -265,6 +266,25 @@ def test_sessions_warn_until_the_window_is_near_and_fail_then(billing: Billing) 
         wait_until(lambda: not billing.cluster.sql("SELECT FROM pg_stat_activity WHERE pid = ANY (%s)", pids))
         found = billing.ask("billing.invoices", settings=AT_ONCE, window=SOON)
     assert found.status is Status.PASS, told(found)
+
+
+def test_who_makes_a_script_wait_is_named_with_the_script_and_its_lock(billing: Billing) -> None:
+    """As its rehearsal saw it: with a lock_timeout it would only fail."""
+    sums = f"{'a' * 64}  010.sql\n"
+    (billing.folder / "sums").write_text(sums)
+    table = Touched(kind="table", name="billing.customers", defined=True, lock="AccessExclusiveLock", lock_timeout_ms=0)
+    words = "for which 010.sql (AccessExclusiveLock, no lock_timeout seen) waits, and everybody else behind it"
+    with billing.connect(application_name="billing-ui") as holder:
+        holder.execute("BEGIN; SELECT FROM billing.customers")
+        for touched, told_so in ((table, True), (replace(table, lock_timeout_ms=5000), False)):
+            run = Run(script="010.sql", seconds=1, exit_code=0, touched=(touched,))
+            tried = RehearsedEntry(database="orders", files={"010.sql": "a" * 64}, runs=(run,))
+            record = Rehearsal(release="R", at=NOW, by="x", where="here", scripts={"billing": tried})
+            make_plan(billing.folder).rehearsal_record.write_text(format_rehearsal(record))
+            point = about(billing.ask("", settings=AT_ONCE, window=SOON), "1 session holds locks")
+            assert point.status is Status.FAIL
+            assert f"pid {holder.info.backend_pid}, postgres from the server itself, billing-ui" in point.actual
+            assert (words in point.actual) is told_so, point.actual
 
 
 def test_a_lock_on_a_table_that_no_script_touches_blocks_nobody(billing: Billing) -> None:

@@ -194,7 +194,16 @@ INSERT INTO billing.invoice (id, total) SELECT n, n FROM generate_series(1001, 1
 UPDATE billing.invoice SET total = 0 WHERE id > 1005;
 DELETE FROM billing.invoice WHERE id = 1001;
 """
-UNSEEN = "TRUNCATE billing.line;\nREINDEX TABLE billing.invoice;\n"
+UNSEEN = """
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+ALTER TABLE billing.line ADD COLUMN late date;
+SET LOCAL lock_timeout = 0;
+ALTER TABLE billing.line ALTER COLUMN late SET DEFAULT current_date;
+COMMIT;
+TRUNCATE billing.line;
+REINDEX TABLE billing.invoice;
+"""
 WRAPPER = """#!/bin/sh
 {before}
 for script in 010_due.sql 020_total.sql; do
@@ -212,7 +221,11 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     first = objects(define)
     of_table = first["table billing.invoice"]
     assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
-    assert of_table.lock == "AccessExclusiveLock"
+    assert (of_table.lock, of_table.lock_timeout_ms, bool(of_table.waits)) == ("AccessExclusiveLock", 0, True)
+    assert first["view billing.open"].waits
+    assert not first["table billing.line"].waits, "nobody else has it yet"
+    line = objects(unseen)["table billing.line"]
+    assert (line.lock, line.lock_timeout_ms, line.waits) == ("AccessExclusiveLock", 5000, ""), "as it was taken"
     assert first["table billing.line"].created
     assert first["index billing.invoice_due"].created
     assert first["view billing.open"].dropped

@@ -5,7 +5,6 @@ A section that all formats show is a function in `sections` and a field here. Pu
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +82,6 @@ def document(verdict: Verdict, view: View) -> Document:
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
         commands=tuple(command_sheet.shown(verdict.plan, verdict.commands)),
-        call=line_to_paste(view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]))
+        call=line_to_paste(view.command or verdict.plan.call("run", path=str(verdict.plan.path)))
         or "(a line break in the call: it cannot be shown)",
     )

@@ -11,6 +11,7 @@ from preflight.clock import format_moment, zone
 from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
+from preflight.plan import Plan
 from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.order import Blocker, findings_by_cause, findings_in_order, folded_words
@@ -37,7 +38,7 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
         "window": [window_span(window, verdict.moment)],
         "judged": [f"for {format_moment(verdict.moment, window.zone)}" + lasts],
         "asked": [asked],
-        "plan": [f"{plan.path.name}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
+        "plan": [f"{_plan_file(plan)}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
         "finish": times(verdict),
         "basis": verdict.basis,
         "because": [verdict.reason],
@@ -47,6 +48,11 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     }
     told = [Labelled(label, tuple(each)) for label, each in lines.items()]
     return tuple(fact for fact in told if any(fact.lines))
+
+
+def _plan_file(plan: Plan) -> str:
+    chosen = [f"{name} = {value}" for name, value in plan.set_values.items()]
+    return " with ".join(filter(None, [plan.path.name, ", ".join(chosen)]))
 
 
 def expected_state(verdict: Verdict) -> str:

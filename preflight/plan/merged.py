@@ -1,0 +1,341 @@
+"""What the files of a plan say together: one table as the strict reader takes it, and where each value is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from preflight.errors import PlanError, PlanProblem
+from preflight.faults import Keys, Misfit, dotted, expected, listed, nearest_name
+from preflight.plan import Endpoint, Plan
+from preflight.plan.defaults import HEALTH, entries_of, laid_over
+from preflight.plan.includes import Files, rebased
+from preflight.plan.ranges import Ranges, may_have_ranges, numbered
+from preflight.plan.release_plan import NOT_WRITTEN
+from preflight.plan.source import Source
+from preflight.plan.variables import Variables
+from preflight.record import Form, Shape, fields_of, shape_below, shape_of
+
+SHAPES: Mapping[str, Shape] = {key: each.shape for key, each in fields_of(Plan).items() if key not in NOT_WRITTEN}
+"""Top-level key of a plan -> what it holds."""
+DEFAULTS: Mapping[str, Shape] = {
+    **{
+        key: shape.inner[0]
+        for key, shape in SHAPES.items()
+        if shape.form in (Form.TABLE, Form.LIST) and shape.inner[0].form is Form.RECORD
+    },
+    HEALTH: shape_of(Endpoint),
+}
+"""What `[defaults]` may be said of -> its entries."""
+_OF_FILES = ("include", "variables")
+_LANGUAGE = (*_OF_FILES, "defaults")
+OVERRIDE = "override"
+"""Key of an entry that lets its keys win over those of the same entry elsewhere."""
+Place = tuple[Source, Keys]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The tables of one plan."""
+
+    tables: Mapping[str, Any]
+    sources: tuple[Source, ...]
+    """Its files; the release's own is the last one."""
+    places: Mapping[Keys, Place] = field(default_factory=dict)
+    """Where a value is written that is not written at the same keys of the release's own file, with all below it."""
+    problems: tuple[PlanProblem, ...] = ()
+    set_values: Mapping[str, str] = field(default_factory=dict)
+    """The variables that a call set to another value than the plan's own."""
+
+    @property
+    def own(self) -> Source:
+        return self.sources[-1]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex: of the plan's file alone where it is the whole plan, else of all files and what was set."""
+        if len(self.sources) == 1 and not self.set_values:
+            return self.own.digest
+        whole = json.dumps([[each.digest for each in self.sources], self.set_values], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def place(self, keys: Keys) -> Place:
+        """The file in which a value is written, and its keys there."""
+        return _place(self.places, self.own, keys)
+
+    def problem(self, keys: Keys, message: str, nearest: str = "") -> PlanProblem:
+        """`keys`: of the merged table; it is told where that is written."""
+        source, written = self.place(keys)
+        is_of_several = written[:2] != keys[:2] and len(keys) > 1 and isinstance(keys[1], str)
+        return source.problem(written, message, nearest, dotted(keys[:2]) if is_of_several else "")
+
+
+class Problems:
+    """Every problem of one plan."""
+
+    def __init__(self, merged: Merged) -> None:
+        self.found = list(merged.problems)
+        self.merged = merged
+
+    def add(self, keys: Keys, message: str, nearest: str = "") -> None:
+        """`keys`: what it is about; a key that is missing gets the line of the table that should hold it."""
+        self.found.append(self.merged.problem(keys, message, nearest))
+
+    def add_unknown(self, keys: Keys, message: str, known: Collection[str]) -> None:
+        """A name that is none of `known`: says which one is nearest, or else which there are."""
+        nearest = nearest_name(str(keys[-1]), known)
+        self.add(keys, message if nearest else f"{message}; known: {listed(known)}", nearest)
+
+
+def read_merged(path: Path, values: Mapping[str, str]) -> Merged:
+    """The files of a plan, merged. `values`: what a call sets the plan's variables to.
+
+    Raises PlanError where a file cannot be read; anything else that is wrong is among the problems."""
+    variables = Variables(values)
+    files = Files(variables)
+    own = files.read(path)
+    if files.problems:  # what is missing would be missed everywhere
+        raise PlanError([*files.problems, *variables.problems])
+    if len(files.sources) == 1 and not values and _is_plain(own):
+        return Merged(own.tables, (own,))
+    merger = _Merger(own, variables)
+    for source in files.sources:
+        merger.add(source)
+    merger.apply_defaults()
+    problems = (*variables.problems, *merger.problems, *variables.unused(own))
+    return Merged(merger.tables, tuple(files.sources), merger.places, problems, variables.changed)
+
+
+def _is_plain(source: Source) -> bool:
+    """The file says everything itself, as the strict reader takes it."""
+    return not (
+        any(key in source.tables for key in _LANGUAGE)
+        or OVERRIDE in source.text
+        or Variables.may_stand_in(source)
+        or may_have_ranges(source.text)
+    )
+
+
+class _Merger:
+    def __init__(self, own: Source, variables: Variables) -> None:
+        self.tables: dict[str, Any] = {}
+        self.places: dict[Keys, Place] = {}
+        self.problems: list[PlanProblem] = []
+        self._own = own
+        self._variables = variables
+        self._ranges = Ranges()
+        self._numbers: dict[Keys, str] = {}
+        """Of the entries that a range stands for: what `{n}` is."""
+
+    def add(self, source: Source) -> None:
+        """Lays a file over those before it."""
+        folder = os.path.relpath(source.path.parent, self._own.path.parent)
+        for key, written in source.tables.items():
+            if key in _OF_FILES or (key == "format" and source is not self._own):
+                continue
+            value = self._variables.filled(source, (key,), written)
+            if folder != ".":
+                value = _rebased(key, value, folder)
+            shape = SHAPES.get(key)
+            if key == "defaults" and isinstance(value, Mapping):
+                self.tables.setdefault(key, {})
+            if isinstance(value, Mapping) and (key == "checks" or (shape and shape.form is Form.TABLE)):
+                self._add_entries(source, key, value)
+            elif isinstance(value, list) and shape and shape.form is Form.LIST:
+                self._add_elements(source, key, value)
+            else:
+                self._lay(source, (), {key: value}, ())
+
+    def apply_defaults(self) -> None:
+        """Gives every entry what `[defaults]` says for its section."""
+        defaults = self.tables.pop("defaults", {})
+        if not isinstance(defaults, Mapping):
+            self._note(("defaults",), str(expected("a table", defaults)))
+            return
+        for section, table in defaults.items():
+            keys: Keys = ("defaults", section)
+            if section not in DEFAULTS:
+                nearest = nearest_name(section, DEFAULTS)
+                known = "" if nearest else f"; known: {listed(DEFAULTS)}"
+                self._note(keys, f"there are no defaults of that name{known}", nearest)
+            elif not isinstance(table, Mapping):
+                self._note(keys, str(expected("a table", table)))
+            else:
+                self._apply(section, table)
+
+    def _apply(self, section: str, table: Mapping[str, Any]) -> None:
+        entries = list(entries_of(section, self.tables))
+        source, written = self._place(("defaults", section))
+        if source is self._own and ("applications" if section == HEALTH else section) not in self.tables:
+            self.problems.append(source.problem(written, "the plan has no entry that they could be for"))
+        places = {key: self._place(("defaults", section, key)) for key in table}
+        for keys, entry in entries:
+            whole = laid_over(section, table, entry)
+            for key in whole.keys() - entry.keys():
+                self.places[*keys, key] = places[key]
+                if number := self._numbers.get(keys[:2]):
+                    whole[key] = numbered(whole[key], number)
+            entry.clear()
+            entry.update(whole)
+
+    def _add_entries(self, source: Source, section: str, table: Mapping[str, Any]) -> None:
+        """Those of `[section.NAME]`; in one file, too, the ones that override come after the others."""
+        if not isinstance(self.tables.setdefault(section, {}), Mapping):
+            self._note_doubled(source, (section,), (section,))
+            return
+        found = []
+        for name, entry in table.items():
+            try:
+                found += [(made, (section, name)) for made in self._ranges.entries(name, entry)]
+            except Misfit as misfit:
+                self.problems.append(source.problem((section, name), str(misfit)))
+        for made, written in sorted(found, key=lambda each: _overrides(each[0].entry)):
+            self._numbers[section, made.name] = made.number
+            self._add_entry(source, (section, made.name), made.entry, written)
+
+    def _add_entry(self, source: Source, at: Keys, entry: Any, written: Keys) -> None:
+        there = self.tables[str(at[0])]
+        if at[0] == "checks" and isinstance(entry, Mapping) and isinstance(there.get(at[1]), Mapping):
+            self._lay(source, at, entry, written)
+        elif at[1] not in there:
+            self._put(source, at, self._not_overriding(source, entry, written), written)
+        elif _overrides(entry):
+            self._override(source, there, at, entry, written)
+        else:
+            self._note_doubled(source, at, written)
+
+    def _add_elements(self, source: Source, section: str, elements: list[Any]) -> None:
+        there = self.tables.setdefault(section, [])
+        if not isinstance(there, list):
+            self._note_doubled(source, (section,), (section,))
+            return
+        earlier = {found: at for at, each in enumerate(there) if (found := _id(each))}
+        for index, element in enumerate(elements):
+            written: Keys = (section, index)
+            try:
+                made = list(self._ranges.elements(element))
+            except Misfit as misfit:
+                self.problems.append(source.problem(written, str(misfit)))
+                continue
+            for each in made:
+                known = earlier.get(_id(each))
+                if known is None:
+                    there.append(None)
+                    value = self._not_overriding(source, each, written)
+                    self._put(source, (section, len(there) - 1), value, written)
+                elif _overrides(each):
+                    self._override(source, there, (section, known), each, written)
+                else:
+                    self._note_doubled(source, (section, known), written)
+
+    def _lay(self, source: Source, at: Keys, table: Mapping[str, Any], written: Keys) -> None:
+        """The keys of a table beside those that are there; of the same key, only one that overrides wins."""
+        there = self._at(at)
+        override = _overrides(table)
+        for key, value in table.items():
+            now, was = (*at, key), (*written, key)
+            if key == OVERRIDE and at:
+                continue
+            if key not in there:
+                self._put(source, now, value, was)
+            elif override:
+                self._forget(now)
+                self._put(source, now, value, was)
+            elif isinstance(value, Mapping) and isinstance(there[key], Mapping):
+                self._lay(source, now, value, was)
+            else:
+                self._note_doubled(source, now, was)
+
+    def _override(self, source: Source, there: Any, at: Keys, entry: Mapping[str, Any], written: Keys) -> None:
+        """An entry's keys take the place of those of the entry that is there."""
+        said = {key: value for key, value in entry.items() if key != OVERRIDE}
+        base = there[at[1]]
+        there[at[1]] = laid_over(str(at[0]), base if isinstance(base, Mapping) else {}, said)
+        for key in said.keys() & there[at[1]].keys():
+            self._forget((*at, key))
+            self._put(source, (*at, key), said[key], (*written, key))
+
+    def _not_overriding(self, source: Source, entry: Any, written: Keys) -> Any:
+        if not isinstance(entry, Mapping) or OVERRIDE not in entry:
+            return entry
+        message = "there is no entry that it could override" if _overrides(entry) else "write true, or leave it out"
+        self.problems.append(source.problem((*written, OVERRIDE), message))
+        return {key: value for key, value in entry.items() if key != OVERRIDE}
+
+    def _put(self, source: Source, at: Keys, value: Any, written: Keys) -> None:
+        if shape := _shape_at(at):
+            value = self._ranges.inside(shape, value, at, written)
+        for now, was in self._ranges.moved.items():
+            self.places[now] = (source, was)
+        self._ranges.moved.clear()
+        self.problems += [source.problem(keys, str(misfit)) for keys, misfit in self._ranges.faults]
+        self._ranges.faults.clear()
+        if self._place(at) != (source, written):
+            self.places[at] = (source, written)
+        self._at(at[:-1])[at[-1]] = value
+
+    def _forget(self, at: Keys) -> None:
+        for keys in [each for each in self.places if each[: len(at)] == at]:
+            del self.places[keys]
+
+    def _at(self, keys: Keys) -> Any:
+        found: Any = self.tables
+        for key in keys:
+            found = found[key]
+        return found
+
+    def _place(self, keys: Keys) -> Place:
+        return _place(self.places, self._own, keys)
+
+    def _note(self, keys: Keys, message: str, nearest: str = "") -> None:
+        source, written = self._place(keys)
+        self.problems.append(source.problem(written, message, nearest))
+
+    def _note_doubled(self, source: Source, at: Keys, written: Keys) -> None:
+        earlier, keys = self._place(at)
+        line = earlier.nearest_line(keys)
+        message = f"is there already, at {earlier.name}:{line}; override = true lets what is said here win"
+        is_of_several = at != written and isinstance(at[-1], str)
+        self.problems.append(source.problem(written, message, of=dotted(at) if is_of_several else ""))
+
+
+def _place(places: Mapping[Keys, Place], own: Source, keys: Keys) -> Place:
+    for length in range(len(keys), 0, -1):
+        if found := places.get(keys[:length]):
+            return found[0], (*found[1], *keys[length:])
+    return own, keys
+
+
+def _overrides(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and entry.get(OVERRIDE) is True
+
+
+def _id(element: Any) -> str:
+    """Of an element of an array of tables; empty where it has none."""
+    found = element.get("id") if isinstance(element, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def _shape_at(keys: Keys) -> Shape | None:
+    """What the plan wants there; None where it wants nothing."""
+    top, *below = keys
+    shape = SHAPES.get(str(top))
+    if top == "defaults":
+        shape = DEFAULTS.get(str(below.pop(0))) if below else None
+    for key in below:
+        shape = shape and (shape.inner[0] if isinstance(key, int) else shape_below(shape, key))
+    return shape
+
+
+def _rebased(key: str, value: Any, folder: str) -> Any:
+    if key == "defaults" and isinstance(value, Mapping):
+        return {
+            section: rebased(DEFAULTS[section], table, folder) if section in DEFAULTS else table
+            for section, table in value.items()
+        }
+    return rebased(SHAPES[key], value, folder) if key in SHAPES else value

@@ -1,0 +1,52 @@
+"""A plan's files as one, as `preflight show PLAN --plan` prints it: a plan again, each value with its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from preflight.faults import Keys
+from preflight.plan.merged import Merged
+from preflight.wording import in_toml, toml_key, visible
+
+_COLUMN = 60
+"""Where the places begin, behind values that are shorter."""
+
+
+def render(merged: Merged) -> str:
+    """Variables, ranges and defaults are written out in it: it needs none of them, and no other file."""
+    lines = [f"# {visible(str(merged.own.path))}, with all that it includes, as it is judged."]
+    lines += [f"# --set {name}={visible(value)}" for name, value in merged.set_values.items()]
+    return "\n".join([*lines, *_table(merged, (), merged.tables)]) + "\n"
+
+
+def _table(merged: Merged, keys: Keys, table: Mapping[str, Any]) -> Iterator[str]:
+    """Its values, then the tables in it."""
+    for key, value in table.items():
+        if not _is_table(value) and not _are_tables(value):
+            source, written = merged.place((*keys, key))
+            place = f"# {source.name}:{source.nearest_line(written)}"
+            yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} {place}"
+    for key, value in table.items():
+        header = ".".join(toml_key(str(each)) for each in (*keys, key) if not isinstance(each, int))
+        if _is_table(value):
+            holds_only_tables = value and all(_is_table(each) or _are_tables(each) for each in value.values())
+            yield from () if holds_only_tables else ("", f"[{header}]")
+            yield from _table(merged, (*keys, key), value)
+        elif _are_tables(value):
+            for index, each in enumerate(value):
+                yield from ("", f"[[{header}]]")
+                yield from _table(merged, (*keys, key, index), each)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_table, value))
+
+
+def _plain(value: Any) -> str:
+    """A string that was filled once is not filled again."""
+    return in_toml(value).replace("${", "$${")
