@@ -10,7 +10,7 @@ from preflight.plan import Window
 from preflight.report import Watch
 from preflight.report.document.blocks import Section
 from preflight.report.document.order import blockers
-from preflight.report.document.window import WRITTEN, no_time_back
+from preflight.report.document.window import WRITTEN, unknown_way_back
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted, listed
@@ -70,7 +70,7 @@ def decide_by(verdict: Verdict, at: datetime) -> str:
     if found is None:
         return "" if at >= window.end else "decide by not known: the plan has no steps"
     if found.unknown_undo:
-        return f"decide by not known: {no_time_back(found)}"
+        return f"decide by not known: {unknown_way_back(found)}"
     when = found.known.decide_by
     if when is None:
         return "nothing to take back"
