@@ -20,9 +20,11 @@ from preflight.plan import Application, Endpoint
 from preflight.plan.limits import part_of_answer
 from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
+from preflight.questions.certificates import Certificate
 from preflight.questions.health_words import State, Word, words_of
-from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
-from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, shown, value_at
+from preflight.questions.http import DEFAULT_SECONDS, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
+from preflight.questions.http_secrets import secret_headers
+from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason, Side
 from preflight.wording import beside, in_toml, shortened
 
@@ -94,16 +96,17 @@ class AppHealth(Check):
     time to the last byte, final URL. Answers that differ in status or version fail. What the body itself says of its
     health counts, of the whole and of each part at any depth, asked or not; a part that may be down is named with its
     value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
-    The certificate and those above it, up to the root, must outlive the window and its rollback. What answers wrongly
-    fails; what cannot be reached from here is UNKNOWN, and so is an application that a cache answers for. Once the work
-    is done, `preflight verify` asks for `to` instead.
+    The certificate and those above it, up to the root, must outlive the window and its rollback, and so must a client
+    certificate. A secret that was refused is not shown again, at whichever endpoint. What answers wrongly fails; what
+    cannot be reached from here is UNKNOWN, and so is an application that a cache answers for. Once the work is done,
+    `preflight verify` asks for `to` instead.
     """
 
     id = "app-health"
     title = "the application answers, healthy, in the version expected"
     verifies = ANY_STATE
     sections = ("applications",)
-    needs = "GETs of each health URL from where preflight runs; no login"
+    needs = "GETs of each health URL from where preflight runs, with the login that its endpoint names"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
     Settings = AppHealthSettings
     judges_no_reply = frozenset({"answer"})
@@ -133,6 +136,8 @@ class AppHealth(Check):
                     endpoint.follow_redirects,
                     min(patience, _LONGEST_SECONDS),
                     endpoint.samples,
+                    secret_headers(endpoint),
+                    *("" if file is None else beside(self.plan.folder, file) for file in endpoint.client_files),
                 ),
             )
         }
@@ -187,6 +192,11 @@ class AppHealth(Check):
             yield unknown("the certificate was not seen", remedy=remedy)
             return
         yield from self._need.judge_together(_ends(instance, certificate))
+        if answer.client_certificate:
+            owner = f"{instance.application.id}'s health page"
+            remedy = instance.fill("have the client certificate for {app} issued anew before the window")
+            own = certificate_ends(answer.client_certificate, owner, remedy, "client certificate")
+            yield from self._need.judge_together(own)
 
     @property
     def _need(self) -> TimeOfNeed:
@@ -285,6 +295,9 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             remedy=f"see what is there, perhaps a login or maintenance page; if it is right, {cure} in the plan",
         )
     else:
+        if answer.status in (401, 403):
+            yield _refused(instance, answer)
+            return
         unwell = "have {app} on {host} looked at before the window: it says itself that it is not well"
         elsewhere = "correct the URL in the plan, or ask the {owner} why {app} does not answer there"
         yield failed(
@@ -293,6 +306,27 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             actual=f"{answer.status}: {_excerpt(answer.body)}",
             remedy=instance.fill(unwell if answer.status >= 500 else elsewhere),
         )
+
+
+def _refused(instance: _Instance, answer: HttpAnswer) -> Judgement:
+    """Whoever asks may not see the page."""
+    headers = secret_headers(instance.endpoint)
+    if not headers and instance.endpoint.client_cert is None:
+        seen = f"status {answer.status}: the page is not for everybody"
+        cure = "name at the endpoint who may read it (`bearer`, `basic` or `headers`), or a health path that is open"
+    else:
+        shown = ", ".join(f"{each.what} from {each.secret}" for each in headers) or "client certificate"
+        is_unknown = answer.status == 401
+        seen = (
+            f"status {answer.status}: {'does not accept' if is_unknown else 'may not read the page with'} the {shown}"
+        )
+        cure = f"have the {{owner}} {'confirm' if is_unknown else 'let {app} be read with'} the {shown}"
+    return failed(
+        seen,
+        expected=f"status {instance.endpoint.status}",
+        actual=f"{answer.status}: {_excerpt(answer.body)}",
+        remedy=instance.fill(cure),
+    )
 
 
 def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
@@ -434,17 +468,23 @@ def _words(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     found = list(words_of(answer.body))
     well = next((word for word in found if word.state is State.WELL and "." not in word.path), None)
     beside = f", although the answer says {well.path} {json.dumps(well.text)}" if well else ""
-    unwell = [word for word in found if word.state is not State.WELL and not _is_left_aside(instance.endpoint, word)]
+    aside = _left_aside(instance.endpoint, answer.body)
+    unwell = [word for word in found if word.state is not State.WELL and not aside(word)]
     for word in unwell[:_MOST_WORDS]:
         place = shortened(word.path, _LONGEST_EXCERPT)
         seen = f"{place} is {_excerpt(word.text)}" if place else f"the answer is {_excerpt(word.text)}"
         yield _unwell(instance, word, seen, beside)
 
 
-def _is_left_aside(endpoint: Endpoint, word: Word) -> bool:
-    """The plan names its value, or says that it does not count."""
-    named = word.path in {*endpoint.json, *endpoint.identity, endpoint.version} or word.text == endpoint.text
-    return named or any(f"{word.path}.".startswith(f"{path}.") for path in endpoint.ignore)
+def _left_aside(endpoint: Endpoint, body: str) -> Callable[[Word], bool]:
+    """Whether the plan names the value of a word, or says that it does not count."""
+    try:
+        value = parse_json(body)
+    except BodyError:
+        value = None
+    named = {place_of(value, path) for path in (*endpoint.json, *endpoint.identity, endpoint.version) if path}
+    ignored = tuple(f"{place_of(value, path)}." for path in endpoint.ignore)
+    return lambda word: word.path in named or word.text == endpoint.text or f"{word.path}.".startswith(ignored)
 
 
 def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgement:

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.backup_size import Seen, size_of
 from preflight.judging.data_directory import data_directory, not_measured, not_shown
-from preflight.judging.touched import strong_locks
-from preflight.plan import Scripts
+from preflight.plan import BackupMethod, Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
-from preflight.questions.backups import Listing, PreviousBackups
+from preflight.questions.backups import PreviousBackups
 from preflight.questions.postgres import Identity, IdentityProbe
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
@@ -29,6 +29,7 @@ from preflight.questions.sizes import (
     Sizes,
     SizesProbe,
     TableSizesProbe,
+    TextSizeProbe,
     WalRate,
     WalRateProbe,
 )
@@ -119,9 +120,13 @@ class ScriptEffect(Check):
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
-            if each.backup.previous and not each.backup.expected:
-                previous = each.backup.previous
+            if each.backup.expected:
+                continue
+            probes[f"sizes {each.backup.database}"] = SizesProbe(each.backup.database)
+            if previous := each.backup.previous:
                 probes[f"previous {each.id}"] = PreviousBackups(each.kept.host.id, AsAccount.of(each.kept), previous)
+            if each.backup.method is BackupMethod.PG_DUMP and not each.is_packed:
+                probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
         return probes
 
     def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: DataDirectories, **_facts: Any) -> Probes:
@@ -221,6 +226,13 @@ class ScriptEffect(Check):
                 remedy=f"have {format_need(need - place.free_bytes)} more made free on {where}",
                 quantity=Quantity(need - place.free_bytes, "B"),
             )
+        if unsized := [f"[backups.{name}]" for name, size in beside.items() if not size]:
+            return unknown(
+                f"whether the scripts have room beside the backup is not known: {listed(unsized, _MOST_NAMED)}",
+                expected=f"free on {where}: {wanted}, and for each backup there before them",
+                actual=f"{format_size(place.free_bytes)} free, and nothing here tells how large the backup will be",
+                remedy=f'declare the size in {" and ".join(unsized)}, for example: expected = "20GiB"',
+            )
         return passed(f"{format_size(place.free_bytes)} free on {where}; needed {wanted}")
 
     def _backups(self, work: ServerWork) -> Sequence[PlannedBackup]:
@@ -230,16 +242,16 @@ class ScriptEffect(Check):
         return [each for each in here if machine_of(each.host) == machine]
 
     def _backups_on(self, work: ServerWork, storage: str, facts: Mapping[str, Any]) -> Mapping[str, int]:
-        """What each will have written on this storage, by the plan or by the newest earlier one."""
+        """What each will have written on this storage; 0 where that is not known, as of a repository, which is not
+        asked here. How much a database may have grown since its last backup, backup-space tells."""
         found = {}
         for each in self._backups(work):
             directory: Directory = facts[f"directory {each.id}"]
             if storage and directory.place.storage == storage:
-                previous: Listing | None = facts.get(f"previous {each.id}")
-                sizes = [file.size_bytes or 0 for file in previous.backups] if previous else []
-                found[each.id] = math.ceil(
-                    (each.backup.expected or max(sizes, default=facts["live"].dumped_bytes)) * each.backup.headroom
-                )
+                name = each.backup.database
+                seen = Seen(facts.get(f"previous {each.id}"), facts.get(f"sizes {name}"), facts.get(f"text {name}"))
+                known = each.backup.expected or not each.backup.method.has_repository
+                found[each.id] = math.ceil(size_of(each, seen).expected * each.backup.headroom) if known else 0
         return found
 
     def _time(self, work: ServerWork, effect: _Effect) -> Iterator[Judgement]:
@@ -267,7 +279,9 @@ class ScriptEffect(Check):
 
 def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:
     """What they wait for, and everybody behind them; `database-state` tells for whom at this moment."""
-    told = [f"{each.name} for {run.script} ({how})" for run in tried.forward for each, how in strong_locks(run)]
+    told = [
+        f"{each.name} for {run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits
+    ]
     if told:
         yield passed(f"wait for whoever is at work on {listed(told, _MOST_NAMED)}: database-state tells who that is")
 

@@ -105,6 +105,7 @@ class Reason(Enum):
     SECRET_NOT_MASKED = ("this tool cannot keep the secret out of the report", Side.TOOL, {
         "ssh": f"{_CHANGE_IT}, or log in by key: `key` or `agent` in [hosts.{{target}}]",
         "sql": f"{_CHANGE_IT}, or log in by a client certificate (in ~/.postgresql)",
+        "http": f"{_CHANGE_IT}, or ask with a client certificate",
     })
     OPEN_FILES = "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
     BUSY = ("not asked (busy)", Side.HERE,
@@ -112,6 +113,7 @@ class Reason(Enum):
     REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE, {
         "ssh": f"{_CONFIRM} [hosts.{{target}}] {_OWN}",
         "sql": f"{_CONFIRM} [databases.{{target}}] {_OWN}",
+        "http": "have the owner of {target} confirm the secret it is asked with, and correct it where preflight runs",
     })
     KEY_MODE = "others may read the key file", Side.HERE, "chmod 600 {key}", Status.FAIL
     KEY_CIPHER = ("not supported (key cipher)", Side.TOOL,
@@ -303,7 +305,8 @@ class Reason(Enum):
     CLIENT_CERTIFICATE = ("TLS failed (client certificate)", Side.FAR_END, {
         "sql": "have a client certificate issued for {user} that the server takes, and name it: `sslcert` and "
             "`sslkey` in [databases.{target}]",
-        "http": "ask the {owner} for a health path that wants no client certificate",
+        "http": "have a client certificate issued that {host} takes, and name it at the endpoint: `client_cert` and "
+            "`client_key`",
     })
 
     # HTTP.

@@ -228,6 +228,16 @@ follow_redirects = true
 final_url = "https://app1.example.net/health/ready"
 server_name = "app1.example.net"
 ca = "ca.pem"
+bearer = "env:APP1_TOKEN"
+headers = { X-Api-Key = "file:app1.key" }
+client_cert = "monitor.crt"
+client_key = "monitor.key"
+
+[[applications.app1.health]]
+url = "https://app1-b.example.net/health"
+version = "build.version"
+identity = { "app.name" = "orders" }
+basic = { user = "monitor", password = "env:MONITOR_PASSWORD" }
 
 [applications.app2]
 network_zone = "west"
@@ -239,6 +249,15 @@ health = [{ url = "https://app2.example.net/health", version = "version", identi
 [rehearsal]
 content = "restore"
 programs = "pg/bin"
+
+[rehearsal.server]
+address = "rehearsal.example.net"
+port = 5433
+ssh_port = 2222
+user = "rehearsal"
+password = "env:REHEARSAL_PASSWORD"
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
 
 [rollback]
 rehearsed = 2026-10-10

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
+from preflight.judging.backup_size import Seen, largest_of
 from preflight.judging.schedule import time_in_window
 from preflight.plan import BackupMethod, Bytes
 from preflight.plan.limits import Between
@@ -34,9 +35,7 @@ from .need import (
     Doubt,
     Growth,
     Need,
-    Seen,
     begins_at,
-    largest_of,
     names,
     need_of,
     nightly_growth,

@@ -1,4 +1,4 @@
-"""How much a backup will write, by the best source there is, and what else is written there before it begins. Pure."""
+"""What a backup needs where it is written, and what else is written there before it begins. Pure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
+from preflight.judging.backup_size import COMPARED, Seen, Size, granted, size_of
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.questions.backups import PARTS_WITHIN, BackupFile, BackupKind, Listing
 from preflight.questions.sizes import Sizes, WalRate
-from preflight.questions.sql import membership_grant
 from preflight.questions.storage import Directory, device_name
 from preflight.units import format_duration, format_need
 
 _GIB = 1024**3
-_WAL_SEGMENTS = 2
 _FILES_BESIDE_TABLES = 10
 _FORKS = 2
 _FILES_BESIDE_RELATIONS = 1000
-_SAMPLE_ERROR = 1.2
-"""By so much a sample of a database may be off: less is no growth."""
-_COMPARED = 2
-"""The newest file may be cut short; the one before it then tells how large the next one will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ def nightly_growth(
     if planned.backup.keep is not None:
         coming = min(coming, max(planned.backup.keep - listing.count, 0) + 1)
     coming -= bool(planned.taken_by)
-    size = max((backup.size_bytes or 0 for backup in beside[:_COMPARED]), default=0)
+    size = max((backup.size_bytes or 0 for backup in beside[:COMPARED]), default=0)
     if coming <= 0 or not size:
         return None
     files = "1 file" if coming == 1 else f"{coming} files"
@@ -135,21 +130,6 @@ def _lies_on(backup: BackupFile, directory: Directory) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """How large a backup will be."""
-
-    expected: int
-    """Bytes; 0 when nothing tells."""
-    method: str
-    """How that is known; or why it is not."""
-    most: int | None
-    """Bytes that it may have at most, where the database may have grown since its previous backup; None where nothing
-    tells."""
-    cure: str = ""
-    """What would tell it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Need:
     """What one backup will write."""
 
@@ -177,7 +157,7 @@ class Need:
         most = None if size.most is None else math.ceil(size.most * backup.headroom) - self.bytes
         expected = f'{self.planned.table} expected = "20GiB"'
         reading = f"let the previous one be read to its end (`read_within` of {self.planned.table}) and the tables: "
-        reading += _granted("pg_read_all_data", self.planned)
+        reading += granted("pg_read_all_data", self.planned)
         return Doubt(
             f"{self.id} fits only if {backup.database} has not grown since: {size.method}",
             most,
@@ -190,34 +170,6 @@ class Need:
     def __str__(self) -> str:
         expected, headroom = format_need(self.size.expected), self.planned.backup.headroom
         return f"{self.id} needs {format_need(self.bytes)} ({headroom:g} x {expected}, {self.size.method})"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What tells the size of one backup; None for what was not asked or could not be seen."""
-
-    previous: Listing | None
-    sizes: Sizes | None
-    text_bytes: int | None
-    """Of what a dump of the database is now, as text."""
-    read_bytes: int | None
-    """The same of the newest previous backup."""
-
-    @property
-    def growth(self) -> float | None:
-        """How many times the database has grown since its newest previous backup."""
-        if not self.text_bytes or not self.read_bytes:
-            return None
-        grown = self.text_bytes / self.read_bytes
-        return grown if grown > _SAMPLE_ERROR else 1.0
-
-
-def largest_of(previous: Listing | None) -> BackupFile | None:
-    """Of the two newest; None where no size could be seen."""
-    # A repository names its incremental ones, and the full one that they need.
-    newest = previous.backups[: None if previous.repository else _COMPARED] if previous else ()
-    seen = [backup for backup in newest if backup.size_bytes is not None]
-    return max(seen, key=lambda backup: backup.size_bytes or 0, default=None)
 
 
 def total(needs: Sequence[Need]) -> str:
@@ -237,55 +189,6 @@ def names(needs: Sequence[Need]) -> str:
 def need_of(planned: PlannedBackup, seen: Seen) -> Need:
     size = size_of(planned, seen)
     return Need(planned, size, _files(planned, seen.sizes), _largest_file(planned, size, seen.sizes))
-
-
-def size_of(planned: PlannedBackup, seen: Seen) -> Size:
-    """By the plan; by the previous backup, with what the database has grown since; and by what it holds now: the
-    largest that is known."""
-    backup = planned.backup
-    if backup.expected:
-        return Size(backup.expected, "as the plan expects", backup.expected)
-    catalogue = _by_catalogue(planned, seen)
-    largest = largest_of(seen.previous)
-    if largest is None or not largest.size_bytes:
-        return catalogue
-    grown = seen.growth
-    if planned.is_packed and grown is not None:
-        # What has been added may be packed less well than what was there: it is no larger than it is stored.
-        added = min(largest.size_bytes + math.ceil(catalogue.expected * (1 - 1 / grown)), catalogue.expected)
-        size = max(math.ceil(largest.size_bytes * grown), added if grown > 1 else 0)
-        times = f" and what {backup.database} has grown since, {grown:.3g} times" if grown > 1 else ""
-        return Size(size, f"as {largest.path}{times}", size)
-    if planned.is_packed or catalogue.most is None:
-        return Size(largest.size_bytes, f"as {largest.path}", catalogue.most)
-    return max(Size(largest.size_bytes, f"as {largest.path}", 0), catalogue, key=lambda each: each.expected)
-
-
-def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
-    """Of what is packed the most that it can be: what is stored, which is packed itself."""
-    sizes, is_base = seen.sizes, planned.backup.method.of_server
-    if sizes is None:
-        return Size(0, "neither a previous backup nor the catalogue was seen", None)
-    if is_base and not sizes.cluster_bytes:
-        unseen = "the role may not see the size of every tablespace"
-        return Size(0, unseen, None, _granted("pg_read_all_stats", planned))
-    if is_base:
-        size = (sizes.cluster_bytes or 0) + _WAL_SEGMENTS * sizes.wal_segment_bytes
-        return Size(size, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments", size)
-    if not sizes.dumped_bytes:
-        return Size(0, "by the catalogue, its tables hold nothing", 0)
-    if planned.is_packed:
-        return Size(sizes.dumped_bytes, "by the catalogue: its tables without indexes", sizes.dumped_bytes)
-    if seen.text_bytes is None:
-        unread = "it is not compressed, and the role may not read the tables, or a sample of them took too long"
-        return Size(0, unread, None, _granted("pg_read_all_data", planned))
-    # A large object is written in hexadecimal digits.
-    size = seen.text_bytes + 2 * sizes.large_object_bytes
-    return Size(size, "by a sample of its tables, as text that is not packed", size)
-
-
-def _granted(role: str, planned: PlannedBackup) -> str:
-    return planned.database.on_primary(membership_grant(role, planned.database.user))
 
 
 def _largest_file(planned: PlannedBackup, size: Size, sizes: Sizes | None) -> int:

@@ -15,7 +15,7 @@ from preflight.judging.work_login import ScriptRole
 from preflight.plan import Backup, Database, Plan, ServerRole
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import PlannedBackup, ServerWork, connection_options, minutes_at_stake, scripts_in, work_with
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Replay
 from preflight.questions.sql import major_of_server, quote_identifier, shown
 from preflight.units import format_duration

@@ -16,7 +16,7 @@ from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, acl_cure, behind_become, no_shell
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import ArchiveRead, Recorded, TextRead, Verified
-from preflight.questions.backups import FILE_IS_MADE_WITHIN, BackupFile, BackupKind, Listing
+from preflight.questions.backups import BackupFile, BackupKind, Listing, is_begun_at_birth
 from preflight.questions.shell import glob_word
 from preflight.questions.sizes import LiveContent
 from preflight.units import format_duration, format_size
@@ -24,8 +24,9 @@ from preflight.units import format_duration, format_size
 Read = ArchiveRead | TextRead | Verified
 NOT_READ = "the newest backup cannot be read here"
 _CLOCK_SLACK = timedelta(minutes=5)
-_ZONE_STEP = timedelta(minutes=15)
-_WIDEST_ZONE, _WESTERNMOST = timedelta(hours=14), timedelta(hours=12)
+_WESTERNMOST = timedelta(hours=12)
+_ZONES = [timedelta(minutes=15 * quarters) for quarters in range(-4 * 12, 4 * 14 + 1)]
+"""How far clocks anywhere are ahead of UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,8 @@ class SeenBackup:
         except ValueError:
             return None
         born: datetime | None = self.file.born_at
-        if born and abs(born - shown) <= _WIDEST_ZONE:
-            past = (born - shown) % _ZONE_STEP
-            if min(past, _ZONE_STEP - past) <= FILE_IS_MADE_WITHIN:
-                return born, born
+        if born and is_begun_at_birth(born, shown, _ZONES):
+            return born, born
         return shown - self.listing.zone_offset, shown + _WESTERNMOST
 
     @property

@@ -14,7 +14,7 @@ from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, Status, failed, passed, warned
 from preflight.judging.schedule import schedule_at
 from preflight.plan import Plan
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.units import format_duration
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from preflight.plan import Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText, read_manifest
-from preflight.questions.rehearsed import Rehearsed, Run, Touched
+from preflight.questions.rehearsed import Rehearsed, Touched
 from preflight.questions.sql import array_of, as_regular_expression
 
 _PART = r'(?:"(?:[^"]|"")*"|[^". ]+)'
@@ -62,13 +62,8 @@ def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -
         return replace(declared, not_told=changed)
     told = " and ".join(filter(None, (f"the rehearsal of {rehearsed.record.at:%Y-%m-%d}", declared.told_by)))
     seen = tuple(each for run in tried.runs for each in run.touched)
-    waiting = {each.name: f"{run.script} ({how})" for run in tried.forward for each, how in strong_locks(run)}
+    waiting = {each.name: f"{run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits}
     return replace(declared, told_by=told, seen=seen, waiting=waiting)
-
-
-def strong_locks(run: Run) -> Iterator[tuple[Touched, str]]:
-    """What a script locks against all who write, however long it has to wait for that, and how in words."""
-    return ((each, f"{each.lock}, no lock_timeout seen") for each in run.touched if each.waits)
 
 
 def _declared(entry: Scripts) -> TouchedObjects:

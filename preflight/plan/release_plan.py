@@ -231,6 +231,10 @@ class Plan:
         for database in self.databases.values():
             if database.password and database.host in asked:
                 yield database.password, database.password_purpose
+        for application in self.applications.values():
+            if network_zone in ("", application.network_zone):
+                for endpoint in application.health:
+                    yield from endpoint.secrets()
 
     @property
     def network_zones(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
@@ -34,7 +35,7 @@ from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
 from preflight.plan.targets import CREDENTIALS
-from preflight.plan.values import PSQL_VARIABLE, SECRET_NAME
+from preflight.plan.values import LOOPBACK, PSQL_VARIABLE, SECRET_NAME
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ _NO_SECRET = (
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
     "which stops where there is nothing; if it is no secret, give it another name"
 )
+_THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -409,8 +411,19 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if endpoint.final_url and not endpoint.follow_redirects:
         yield Broken(("final_url",), "is used only with follow_redirects = true")
     if (endpoint.url or "").startswith("http:"):
-        given = {"server_name": endpoint.server_name, "ca": endpoint.ca}
+        given = {"server_name": endpoint.server_name, "ca": endpoint.ca, "client_cert": endpoint.client_cert}
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
+        if urlsplit(endpoint.url).hostname not in _THIS_MACHINE:
+            secret = (key for key in ("bearer", "basic", "headers") if getattr(endpoint, key))
+            yield from (Broken((key,), "needs an https URL: anybody on the way could read it") for key in secret)
+    if (endpoint.client_cert is None) is not (endpoint.client_key is None):
+        names = ("client_cert", "client_key")
+        given_key, missing = names if endpoint.client_cert else names[::-1]
+        yield Broken((given_key,), f"needs {missing} beside it")
+    authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
+    authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
+    if len(authorizing) > 1:
+        yield Broken((authorizing[1].partition(".")[0],), f"only one of {listed(authorizing)} can say who asks")
 
 
 def _steps(plan: Plan) -> Iterator[Broken]:

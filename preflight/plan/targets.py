@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from preflight.plan.values import (
     ExpectedChange,
     Factor,
     FileBelow,
+    HeaderName,
     HostRef,
     LineEndings,
     LoginUse,
@@ -417,6 +418,16 @@ class Scripts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BasicLogin:
+    """A user and a password for HTTP's basic authentication."""
+
+    user: Annotated[str, filled, Matches(r"[^\s:]*", "a user name without white space and colons")]
+    """Who may read the health page."""
+    password: SecretRef
+    """His password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One health endpoint of one instance."""
 
@@ -450,6 +461,34 @@ class Endpoint:
     """Name for SNI and certificate when the URL holds an IP address."""
     ca: Path | None = None
     """Root certificates to trust instead of the system's."""
+    bearer: SecretRef | None = None
+    """Token that is sent as `Authorization: Bearer TOKEN`. Secrets go to this URL's host and port only, over TLS."""
+    basic: BasicLogin | None = None
+    """User and password instead: `{ user = "monitor", password = "env:MONITOR_PASSWORD" }`."""
+    headers: Mapping[HeaderName, SecretRef] = field(default_factory=dict)
+    """Further headers whose whole value is a secret: `{ X-Api-Key = "file:app1.key" }`."""
+    client_cert: Path | None = None
+    """Client certificate in PEM form, with those above it, for a server that asks for one."""
+    client_key: Path | None = None
+    """Private key of `client_cert`, without a passphrase and readable by its owner alone."""
+
+    @property
+    def client_files(self) -> tuple[Path | None, Path | None]:
+        return self.client_cert, self.client_key
+
+    def secrets(self) -> Iterator[tuple[SecretRef, str]]:
+        """Each with the purpose it is asked for by."""
+        if self.bearer:
+            yield self.bearer, health_purpose("bearer token", self.url)
+        if self.basic:
+            yield self.basic.password, health_purpose(f"password of {self.basic.user}", self.url)
+        for name, ref in self.headers.items():
+            yield ref, health_purpose(name, self.url)
+
+
+def health_purpose(what: str, url: str) -> str:
+    """By which a secret of an endpoint is asked for."""
+    return f"{what} for {url}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -482,6 +521,28 @@ class RollbackFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalServer:
+    """`[rehearsal.server]`: a server of the site's own, there for rehearsals alone, in place of one that is thrown
+    away. What is made there is removed again."""
+
+    address: Address
+    """Where it is reached; no address of the plan's, nor a machine with a host key that is pinned for one of its hosts,
+    nor a server with the system identifier of one of its databases."""
+    port: Port = 5432
+    """Port of the server."""
+    ssh_port: Port = 22
+    """Where that machine shows its SSH host key, if it has one."""
+    user: Account
+    """Superuser there, whom event triggers need."""
+    password: SecretRef | None = None
+    """Where that role's password is found."""
+    sslmode: SslMode = SslMode.REQUIRE
+    """As in libpq: how strict TLS is."""
+    sslrootcert: Path | None = None
+    """Certificate authorities to verify the server by; libpq's own default when left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsing:
     """`[rehearsal]`: what `preflight rehearse` runs the scripts on."""
 
@@ -491,6 +552,8 @@ class Rehearsing:
     programs: Path | None = None
     """Folder with PostgreSQL's server programs on the machine where it is called. Left out: those of the real server's
     major version that this machine or the `demo` extra has, else the newest."""
+    server: RehearsalServer | None = None
+    """Where another version, extensions or more room are needed than this machine has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,14 @@ Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[str, guess_or_dated]
 Server = Annotated[str, server_place]
 FileBelow = Annotated[str, below_folder]
+HeaderName = Annotated[
+    str,
+    Matches(
+        r"(?i:(?!(?:host|user-agent|accept|accept-encoding|cache-control|connection|content-length|transfer-encoding)$)"
+        r"[a-z0-9!#$%&'*+.^_`|~-]+)",
+        "the name of a header that preflight does not write itself",
+    ),
+]
 ObjectPattern = Annotated[str, Matches(r"[^.]+\..+", '"SCHEMA.NAME", where * stands for any text')]
 """Objects of a database by their schema and name as the catalogue holds them, without quotes."""
 

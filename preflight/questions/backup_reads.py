@@ -14,9 +14,8 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Reply, Unreadable
 from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, PreviousBackups, ProgramRead
-from preflight.questions.barman import BarmanBackups
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
-from preflight.questions.pgbackrest import PgBackRestBackups
+from preflight.questions.repositories import BarmanBackups, PgBackRestBackups
 from preflight.questions.shell import FIND_HASH_TOOL, AsAccount, Looked, quoted
 
 PROGRAM_MISSING = 127

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Between
 from preflight.probe import Family, Reply
-from preflight.questions.backups import FILE_IS_MADE_WITHIN, ProgramRead
+from preflight.questions.backups import ProgramRead, is_begun_at_birth
 from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 
@@ -89,12 +89,10 @@ class BackupBegan(ProgramRead[datetime | UnplacedTime | None]):
         born = self.born_at
         try:
             shown = datetime.fromisoformat(told.text.rpartition(" ")[0]).replace(tzinfo=UTC)
-            # The moments at which clocks in the zones of this host showed it.
-            moments = [shown - offset for offset in told.offset]
+            if born and born <= self.changed_at and is_begun_at_birth(born, shown, told.offset):
+                return born
         except (ValueError, OverflowError):
-            moments = []
-        if born and born <= self.changed_at and any(abs(born - each) <= FILE_IS_MADE_WITHIN for each in moments):
-            return born
+            pass
         return UnplacedTime(told.text)
 
 

@@ -29,7 +29,7 @@ from preflight.questions.shell import (
 MOST_LISTED = 6
 MOST_NAMES = 10_000
 """Tables of a backup that are told by name."""
-FILE_IS_MADE_WITHIN = timedelta(seconds=5)
+_FILE_IS_MADE_WITHIN = timedelta(seconds=5)
 """Of the time that pg_dump writes into an archive's header."""
 PARTS_WITHIN = timedelta(minutes=10)
 """Files that follow each other faster are parts of one backup."""
@@ -106,6 +106,12 @@ class BackupKind(StrEnum):
     def is_packed_text(self) -> bool:
         """It is text when it is unpacked, or anything else."""
         return self in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
+
+
+def is_begun_at_birth(born: datetime, shown: datetime, offsets: Iterable[timedelta]) -> bool:
+    """Whether a backup was begun when its file was made: at `born` a clock that is so far ahead of UTC showed what the
+    backup says of its beginning, `shown`."""
+    return any(abs(born - (shown - offset)) <= _FILE_IS_MADE_WITHIN for offset in offsets)
 
 
 _FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)

@@ -12,6 +12,8 @@ from typing import ClassVar, Self
 from urllib.parse import quote, urlsplit
 
 from preflight.probe import Family, NoReply, Probe, Reply, Unreadable, Via
+from preflight.questions.certificates import Certificate
+from preflight.questions.http_secrets import SecretHeader
 from preflight.record import parse_json, plain, read_record
 from preflight.units import format_duration
 from preflight.wording import counted
@@ -20,7 +22,6 @@ LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
 SECONDS_APART = 1.0
 """Between the end of one sample and the beginning of the next one of the same address."""
-_NAMES_TOLD = 5
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
@@ -33,10 +34,12 @@ _STILL_SECONDS = 1.9
 """After so long, a date that a server writes itself has moved on: it counts seconds, some renew it once a second."""
 _SHAPE = re.compile(
     r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
+    r"((?:header [^\n]+\n)*)(?:client certificate: ([^\n]+)\nits key: ([^\n]+)\n)?"
     rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s\n"
     r"every address of the name: (\d+) times?"
 )
-"""Groups: URL, server name, file with roots, whether redirects are followed, limit of the time, samples."""
+"""Groups: URL, server name, file with roots, whether redirects are followed, headers with secrets, client certificate,
+its key, limit of the time, samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class HttpRequest:
     """From connecting to the last byte of the body, each time."""
     samples: int = 1
     """How often each address is asked, at least `SECONDS_APART` from each other."""
+    headers: tuple[SecretHeader, ...] = ()
+    """By which it proves who asks; sent to this URL's host and port only."""
+    client_cert: str = ""
+    """PEM file, relative to the plan's folder; empty without one."""
+    client_key: str = ""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -71,8 +79,8 @@ class HttpRequest:
             raise ValueError("the URL names no host")
         if _UNSAFE.search(self.server_name) or _UNSAFE.search(self.url):
             raise ValueError(f"white space or a control character in {self.url!r} or its server name")
-        if "\n" in self.ca or "\r" in self.ca:
-            raise ValueError("a line break in the name of the file with root certificates")
+        if re.search(r"[\n\r]", self.ca + self.client_cert + self.client_key):
+            raise ValueError("a line break in the name of a file with a certificate or a key")
         if not 0.001 <= self.max_seconds <= 3600:
             raise ValueError("a request needs 1 ms to 1 h of time")
         if self.samples < 1:
@@ -117,6 +125,8 @@ class HttpRequest:
             *([f"server-name: {self.server_name}"] if self.server_name else []),
             f"trust: file {self.ca}" if self.ca else "trust: system",
             f"redirects: {'same host' if self.follow_redirects else 'refused'}",
+            *(header.text() for header in self.headers),
+            *([f"client certificate: {self.client_cert}", f"its key: {self.client_key}"] if self.client_cert else []),
             f"body: at most {LARGEST_BODY_BYTES} bytes",
             f"time: at most {seconds} s",
             f"every address of the name: {counted(self.samples, 'time')}",
@@ -129,60 +139,11 @@ class HttpRequest:
         found = _SHAPE.fullmatch(text)
         if found is None:
             raise ValueError("not the text of an HTTP request")
-        url, server_name, ca, follow_redirects, max_seconds, samples = found.groups("")
-        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds), int(samples))
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """A certificate above a server's own."""
-
-    subject: str
-    not_after: datetime
-    is_root: bool
-    """It is its own issuer."""
-
-    def __str__(self) -> str:
-        return f"{'root' if self.is_root else 'intermediate'} certificate {self.subject}"
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A certificate a server showed, and those above it."""
-
-    not_before: datetime
-    not_after: datetime
-    subject: str
-    issuer: str
-    names: tuple[str, ...]
-    """DNS names and addresses the certificate is for."""
-    fingerprint: str
-    """SHA-256 over the DER form, lower-case hex."""
-    verified: bool
-    """Chain, dates and name were verified; False for one that was only looked at to find out what is wrong."""
-    issuers: tuple[Issuer, ...] = ()
-    """From the next one above to the root that this machine trusts; as far as the server sends them where nothing was
-    verified."""
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), default=plain)
-
-    def __str__(self) -> str:
-        names = ", ".join(self.names[:_NAMES_TOLD]) or "nothing"
-        return f"certificate for {names}, issued by {self.issuer or 'nobody named'}, SHA-256 {self.fingerprint[:16]}..."
-
-    def which_ended(self, moment: datetime) -> str:
-        """Of the chain, where one was refused for its date."""
-        above = [str(issuer) for issuer in self.issuers if issuer.not_after <= moment]
-        own = ["the server's own certificate"] if self.not_after <= moment else []
-        return ", ".join(own + above) or "a root certificate that this machine trusts"
-
-    @classmethod
-    def in_session(cls, session: Mapping[str, str], name: str = "certificate") -> Self | None:
-        """The one a server showed, also where the answer failed for it, or as `client_certificate` the one that the
-        login showed; None without. Raises Unreadable."""
-        text = session.get(name, "")
-        return read_record(cls, parse_json(text)) if text else None
+        url, server_name, ca, follow_redirects, headers, cert, key, max_seconds, samples = found.groups("")
+        secrets = tuple(map(SecretHeader.parse, headers.splitlines()))
+        return cls(
+            url, server_name, ca, bool(follow_redirects), float(max_seconds), int(samples), secrets, cert, key
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +173,8 @@ class HttpAnswer:
     """Who answered: `192.0.2.7:443`."""
     certificate: Certificate | None
     """None for plain HTTP."""
+    client_certificate: Certificate | None = None
+    """The plan's own, which the server may have asked for."""
 
 
 Sample = HttpAnswer | NoReply

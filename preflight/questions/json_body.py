@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any, cast
 
-from preflight import record
 from preflight.probe import Unreadable
+from preflight.record import parse_json as parse_exactly
 from preflight.wording import listed
 
 DEEPEST = 100
@@ -18,6 +18,8 @@ DEEPEST = 100
 _MOST_KEYS_NAMED = 10
 _LONGEST_KEY_NAMED = 40
 _STRING = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)  # linear also when the last quote is missing
+_PART = re.compile(r"\[[^].=]+=[^]]*\]|[^.[]+(?:\[(?![^].=]+=)[^.[]*)*")
+"""Of a path: a key, or `[key=value]`, in which dots count as written."""
 _BRACKET = re.compile(r"[][{}]")
 
 
@@ -42,20 +44,26 @@ def parse_json(body: str) -> JsonValue:
     if _depth(body) > DEEPEST:
         raise BodyError(f"the body is nested deeper than {DEEPEST} levels")
     try:
-        return cast(JsonValue, record.parse_json(body, Number))
+        return cast(JsonValue, parse_exactly(body, Number))
     except Unreadable as error:
         raise BodyError(f"the body is {error}") from None
 
 
 def value_at(value: JsonValue, path: str) -> JsonValue:
-    """The value at a dotted path: object keys and, in lists, numbers from 0 or their elements' own names. A key with
-    dots in it is found as well: the longest key that fits is tried first. Raises BodyError, which names the keys there
-    are."""
-    parts = path.split(".")
-    found = _find(value, parts)
+    """The value at a dotted path: object keys and, in lists, numbers from 0, their elements' own names, or what one key
+    of just one element says: `checks[name=db].status`. A key with dots in it is found as well: the longest key that
+    fits is tried first. Raises BodyError, which names the keys there are."""
+    parts = _parts(path)
+    found, _ = _find(value, parts)
     if found is _ABSENT:
         raise BodyError(_absent(value, parts, path))
     return cast(JsonValue, found)
+
+
+def place_of(value: JsonValue, path: str) -> str:
+    """The path by which `preflight.questions.health_words` tells the same value; `path` where there is none."""
+    found, place = _find(value, _parts(path))
+    return path if found is _ABSENT else ".".join(place)
 
 
 def equals(value: JsonValue, wanted: str | int | float | bool) -> bool:
@@ -93,32 +101,67 @@ def _name(element: Any) -> str:
     return next((name[:_LONGEST_KEY_NAMED] for name in names if isinstance(name, str) and not name.isdigit()), "")
 
 
-def _find(value: JsonValue, parts: list[str]) -> Any:
-    """`_ABSENT` where the path leads to nothing."""
+def _parts(path: str) -> list[str]:
+    """`a.b[name=x.y].c` -> `a`, `b`, `[name=x.y]`, `c`."""
+    return _PART.findall(path) or [path]
+
+
+_Found = tuple[Any, tuple[str, ...]]
+_NOWHERE: _Found = (_ABSENT, ())
+
+
+def _find(value: JsonValue, parts: list[str]) -> _Found:
+    """What the path leads to, `_ABSENT` for nothing, and the names on the way there."""
     if not parts:
-        return value
-    if isinstance(value, list) and parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
-        return _find(value[int(parts[0])], parts[1:])
+        return value, ()
     if isinstance(value, list):
-        value = dict(zip(names_of(value), value, strict=True))
+        names = names_of(value)
+        for index in _chosen(value, parts[0]):
+            return _below(names[index], _find(value[index], parts[1:]))
+        value = dict(zip(names, value, strict=True))
     if isinstance(value, dict):
         for count in range(len(parts), 0, -1):
             key = ".".join(parts[:count])
-            found = _find(value[key], parts[count:]) if key in value else _ABSENT
-            if found is not _ABSENT:
-                return found
-    return _ABSENT
+            found = _find(value[key], parts[count:]) if key in value else _NOWHERE
+            if found[0] is not _ABSENT:
+                return _below(key, found)
+    return _NOWHERE
+
+
+def _below(name: str, found: _Found) -> _Found:
+    return found if found[0] is _ABSENT else (found[0], (name, *found[1]))
+
+
+def _chosen(elements: list[Any], part: str) -> list[int]:
+    """The element that a part of a path names by its number, or by what a key of it alone says."""
+    if part.isascii() and part.isdigit():
+        return [int(part)] if int(part) < len(elements) else []
+    chosen = _matching(elements, part)
+    return chosen if len(chosen) == 1 else []
+
+
+def _matching(elements: list[Any], part: str) -> list[int]:
+    """The numbers of those that are as `[key=value]` says; a number and true or false as JSON writes them."""
+    key, is_one, wanted = part[1:-1].partition("=") if part.startswith("[") else ("", "", "")
+    said = [element.get(key) if is_one and isinstance(element, dict) else None for element in elements]
+    return [
+        index for index, each in enumerate(said) if each == wanted or (isinstance(each, bool) and shown(each) == wanted)
+    ]
 
 
 def _absent(value: JsonValue, parts: list[str], path: str) -> str:
     """Says how far the path leads and what is there instead."""
     reached = 0
     for count in range(len(parts) - 1, 0, -1):
-        inner = _find(value, parts[:count])
+        inner, _ = _find(value, parts[:count])
         if inner is not _ABSENT:
             value, reached = inner, count
             break
-    where = f"at {'.'.join(parts[:reached])}" if reached else "at the top"
+    where = f"at {'.'.join(parts[:reached]).replace('.[', '[')}" if reached else "at the top"
+    if isinstance(value, list) and parts[reached].startswith("["):
+        key = parts[reached][1:-1].partition("=")[0]
+        said = listed((shown(each[key]) for each in value if isinstance(each, dict) and key in each), _MOST_KEYS_NAMED)
+        return f"no value {path}: {where} it must be just one element, whose {key} are {said or 'nowhere'}"
     if isinstance(value, dict):
         keys = listed((key[:_LONGEST_KEY_NAMED] for key in value), _MOST_KEYS_NAMED)
         there = f"{'is' if len(value) == 1 else 'are'} only {keys}" if value else "is an empty object"

@@ -50,11 +50,12 @@ class Touched:
     deleted: int = 0
 
     @property
-    def waits(self) -> bool:
-        """Whether it waits for everybody who holds a lock there, as long as that takes, and who writes waits behind
-        it."""
-        is_others = self.dropped or not self.created
-        return self.lock in _STOP_WRITERS and self.kind != "index" and is_others and not self.lock_timeout_ms
+    def waits(self) -> str:
+        """The lock for which it waits until nobody holds one there, however long that takes, while all who write wait
+        behind it; empty where it does not."""
+        is_others = self.kind != "index" and (self.dropped or not self.created)
+        strong = self.lock in _STOP_WRITERS and not self.lock_timeout_ms
+        return f"{self.lock}, no lock_timeout seen" if strong and is_others else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,8 @@ class RehearsedDatabase:
     """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
     """Of the real database, and not to be had on the scratch server."""
+    named_server: str = ""
+    """That of `[rehearsal.server]`, where it was rehearsed there; empty for one that was thrown away."""
 
     @property
     def has_rows(self) -> bool:

@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from functools import partial
@@ -17,15 +17,8 @@ from urllib.parse import urldefrag, urljoin
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.http import (
-    LARGEST_BODY_BYTES,
-    SECONDS_APART,
-    Certificate,
-    HttpAnswer,
-    HttpRequest,
-    Sample,
-    reply_text,
-)
+from preflight.questions.certificates import Certificate
+from preflight.questions.http import LARGEST_BODY_BYTES, SECONDS_APART, HttpAnswer, HttpRequest, Sample, reply_text
 from preflight.reasons import Reason, Side
 from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
@@ -39,8 +32,10 @@ from preflight.sessions.http_response import (
     read_body,
     require_unencoded,
 )
+from preflight.sessions.http_secrets import UNAUTHORIZED, Credential
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.timetable import Timetable
-from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
+from preflight.sessions.tls import TlsFailed, Trust, is_of_client_certificate, peer_certificate, secure
 
 MOST_AT_ONCE = 32
 """Requests to one application that are under way at the same time: few enough not to slow each other down, which
@@ -56,6 +51,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _KEPT_HEADERS = ("age", "content-type", "date", "server", "via", "x-varnish")
 """Besides every header with "cache" in its name."""
 _LONGEST_HEADER = 500
+_ALERT_SECONDS = 2.0
 _CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 """Python knows many more, among them some that are no character sets."""
 
@@ -80,14 +76,15 @@ class _Response:
 
 
 class HttpSession:
-    """The endpoints of the applications. Their questions share TLS contexts, and nothing else: no connection, cookie or
-    credential goes from one to the next. Proxies of the environment are not used."""
+    """The endpoints of the applications. Their questions share TLS contexts and what the plan's secrets were found to
+    be, and nothing else: no connection or cookie goes from one to the next. Proxies of the environment are not used."""
 
     stage = "asking its endpoints"
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: the plan's; relative names of files with root certificates start there."""
+    def __init__(self, folder: Path, secrets: Secrets) -> None:
+        """`folder`: the plan's; relative names of files with certificates and keys start there."""
         self._trust = Trust(folder)
+        self._secrets = secrets
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """See `preflight.sessions.Session`. Calls `deliver` in this thread or another, and returns after the last."""
@@ -114,7 +111,12 @@ class HttpSession:
         except ValueError as error:
             deliver(NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", asked_at, vantage=VANTAGE))
         else:
-            ask = partial(Exchange, request, trust=self._trust, deadline=deadline)
+            credential = Credential(request, self._secrets)
+
+            def ask(instance: Resolved) -> Sample:
+                exchange = Exchange(request, instance, self._trust, deadline)
+                return credential.prove(exchange.answer, deadline)
+
             _Sampling(request, resolved, ask, deliver, timetable).begin()
 
 
@@ -125,7 +127,7 @@ class _Sampling:
         self,
         request: HttpRequest,
         resolved: Resolved,
-        ask: Callable[[Resolved], Exchange],
+        ask: Callable[[Resolved], Sample],
         deliver: Callable[[Answer], None],
         timetable: Timetable,
     ) -> None:
@@ -144,8 +146,9 @@ class _Sampling:
             self._timetable.add(partial(self._sample, instance, 1))
 
     def _sample(self, instance: Resolved, number: int) -> None:
-        sample = self._ask(instance).answer()
-        again = isinstance(sample, HttpAnswer) and number < self._request.samples
+        sample = self._ask(instance)
+        is_refused = bool(self._request.headers) and isinstance(sample, HttpAnswer) and sample.status == UNAUTHORIZED
+        again = isinstance(sample, HttpAnswer) and number < self._request.samples and not is_refused
         with self._lock:
             self._samples.append(sample)
             self._under_way -= 0 if again else 1
@@ -179,15 +182,18 @@ class Exchange:
         self._phase = "connect"
         self._address = instance.first
         self._certificate: Certificate | None = None
+        self._headers: Mapping[str, str] = {}
 
-    def answer(self) -> Sample:
+    def answer(self, headers: Mapping[str, str]) -> Sample:
+        """`headers`: what proves who asks."""
+        self._headers = headers
         asked_at, begun = now(), monotonic()
         seconds = self._request.max_seconds
         cut_short = False
         try:
             if self._request.scheme == "https" or self._request.follow_redirects:
                 # Before the clock starts: reading root certificates is not the server's latency.
-                self._trust.context(self._request.ca)
+                self._context(self._request)
             asked_at, begun = now(), monotonic()
             cut_short = self._deadline.left() < seconds
             self._deadline = self._deadline.at_most(seconds)
@@ -230,7 +236,11 @@ class Exchange:
             latency_seconds=0.0,
             address=self._address,
             certificate=self._certificate if request.scheme == "https" else None,
+            client_certificate=self._trust.client_certificate(request.client_cert),
         )
+
+    def _context(self, request: HttpRequest) -> ssl.SSLContext:
+        return self._trust.context(request.ca, request.client_cert, request.client_key)
 
     def _get(self, request: HttpRequest) -> _Response:
         self._phase = "connect"
@@ -238,10 +248,30 @@ class Exchange:
             if request.scheme == "http":
                 return self._converse(request, sock)
             self._phase = "handshake"
-            context = self._trust.context(request.ca)
+            context = self._context(request)
             with secure(sock, context, request.name, self._deadline, lambda: self._connect(request)) as secured:
                 self._certificate = peer_certificate(secured, verified=True)
-                return self._converse(request, secured)
+                try:
+                    return self._converse(request, secured)
+                except (ConnectionError, ssl.SSLEOFError):
+                    if self._phase == "headers":
+                        self._hear_alert(request, context)
+                    raise
+
+    def _hear_alert(self, request: HttpRequest, context: ssl.SSLContext) -> None:
+        """TLS 1.3: a server refuses a client's certificate after the handshake, and the request that was sent meanwhile
+        makes its alert be lost with the connection. Without a request it comes through. Raises ssl.SSLError for it."""
+        try:
+            with (
+                self._connect(request) as sock,
+                secure(sock, context, request.name, self._deadline, lambda: self._connect(request)) as silent,
+            ):
+                limit(silent, self._deadline.at_most(_ALERT_SECONDS))
+                silent.recv(1)
+        except ssl.SSLError:
+            raise
+        except (OSError, CannotAsk):
+            return
 
     def _connect(self, request: HttpRequest) -> socket.socket:
         # The same address also after a redirect to the server name: the name may lead to another instance.
@@ -251,7 +281,7 @@ class Exchange:
     def _converse(self, request: HttpRequest, sock: socket.socket) -> _Response:
         self._phase = "headers"
         limit(sock, self._deadline)
-        _send(request, sock)
+        _send(request, self._headers, sock)
         stream = AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + HEADER_ROOM_BYTES)
         with final_response(stream) as response:
             head = _Response(response.status, response.headers)
@@ -278,8 +308,10 @@ class Exchange:
                 return Reason.NO_RESPONSE, "the server closed the connection without an answer"
             case http.client.IncompleteRead():
                 return Reason.SHORT_BODY, "the connection ended before the body was complete"
-            case ssl.SSLError() if "CERTIFICATE" in (error.reason or ""):
-                return Reason.CLIENT_CERTIFICATE, "the server wants a client certificate, which is not supported"
+            case ssl.SSLError() if is_of_client_certificate(error.reason or ""):
+                return Reason.CLIENT_CERTIFICATE, "the server answers: " + (error.reason or "").replace(
+                    "_", " "
+                ).lower()
             case OSError():
                 return Reason.ANSWER_LOST, f"the connection was lost: {error.strerror or error}"
             case http.client.HTTPException() | ValueError():
@@ -300,6 +332,8 @@ def redirect(first: HttpRequest, current: HttpRequest, location: str, hops: int)
         return None, f"it points to another host, {urlhost}"
     if current.scheme == "https" and target.scheme == "http":
         return None, "it leaves TLS"
+    if first.headers and (target.scheme, target.port) != (first.scheme, first.port):
+        return None, f"it points to port {target.port}, which the plan's secrets are not for"
     if hops >= MOST_REDIRECTS:
         return None, f"it is redirect number {hops + 1}"
     return target, ""
@@ -317,7 +351,7 @@ def _absolute(url: str, location: str) -> str:
         return location
 
 
-def _send(request: HttpRequest, sock: socket.socket) -> None:
+def _send(request: HttpRequest, more: Mapping[str, str], sock: socket.socket) -> None:
     headers = {
         "Host": request.host_header,
         "User-Agent": f"preflight/{__version__}",
@@ -325,6 +359,7 @@ def _send(request: HttpRequest, sock: socket.socket) -> None:
         "Accept-Encoding": "identity",
         "Cache-Control": "no-cache",
         "Connection": "close",
+        **more,
     }
     lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))

@@ -69,7 +69,7 @@ class Pools:
             case Via.HTTP:
                 from preflight.sessions.http import HttpSession
 
-                http = HttpSession(self._plan.folder)
+                http = HttpSession(self._plan.folder, self._secrets)
                 return lambda _application_id: http
             case Via.LOCAL:
                 from preflight.sessions.local import LocalSession

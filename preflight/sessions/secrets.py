@@ -99,9 +99,13 @@ class Secrets:
         if len(value) < _SHORTEST or value in self._printed or value in _own_words():
             detail = f"{ref} has fewer than {_SHORTEST} characters, or is a word of the plan or of the report"
             raise SecretError(f"{detail}: this tool cannot keep it out of the report", Reason.SECRET_NOT_MASKED)
-        with self._lock:
-            self._forms = sorted({*self._forms, *_forms(value)}, key=len, reverse=True)  # before anybody has the value
+        self.mask(value)  # before anybody has it
         return value
+
+    def mask(self, value: str) -> None:
+        """From now on `redact` masks this too: a value, or what is made of one before it is sent."""
+        with self._lock:
+            self._forms = sorted({*self._forms, *_forms(value)}, key=len, reverse=True)
 
     def _resolve(self, ref: SecretRef, purpose: str) -> str:
         match ref.scheme:
@@ -196,8 +200,9 @@ class PasswordAccount(NamedTuple):
     """Entries with the same user and the same secret reference are one account."""
 
     asked_by: str
-    """`sshd`, `sudo` or `PostgreSQL`."""
+    """`sshd`, `sudo`, `PostgreSQL` or `the application`."""
     user: str
+    """Empty for a token, which stands for itself."""
     reference: str
     entry: str
     """Id of the only entry that has it; empty for an account that others share."""
@@ -206,6 +211,10 @@ class PasswordAccount(NamedTuple):
     def of(cls, entry: Host | Database, asked_by: str, user: str, reference: SecretRef) -> Self:
         alone = entry.local_account or reference.scheme == "prompt"  # what is typed is typed for this entry
         return cls(asked_by, user, str(reference), entry.id if alone else "")
+
+    @property
+    def secret(self) -> str:
+        return f"the password of {self.user}" if self.user else self.reference
 
 
 class PasswordTrials:
@@ -241,10 +250,16 @@ class PasswordTrials:
         """Raises CannotAsk where it was refused before, here, or elsewhere and accepted nowhere."""
         refused_at = self._refused_at.get(account, [])
         if entry in refused_at or (refused_at and account not in self._accepted):
-            detail = (
-                f"refused on {refused_at[0]}: the password of {account.user}, and {account.asked_by} is not asked again"
-            )
+            detail = f"refused on {refused_at[0]}: {account.secret}, and {account.asked_by} is not asked again"
             raise CannotAsk(Reason.REFUSED_ELSEWHERE, detail)
+
+    def wait_for_turn(self, account: PasswordAccount, entry: str, deadline: Deadline) -> None:
+        """Until its password may be tried here; whoever returns calls `settle`. Raises CannotAsk when it must not be,
+        or when that takes too long."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.claim(account, entry), deadline.left()):
+                detail = f"the trial of {account.secret} on {self._tried_at[account]} took all the time there was"
+                raise CannotAsk(Reason.TURN, detail)
 
     @contextmanager
     def alone(self, account: PasswordAccount | None, entry: str, deadline: Deadline) -> Iterator[float]:
@@ -254,10 +269,7 @@ class PasswordTrials:
             yield 0.0
             return
         begun = monotonic()
-        with self._changed:
-            if not self._changed.wait_for(lambda: self.claim(account, entry), deadline.left()):
-                detail = f"the login of {account.user} on {self._tried_at[account]} took all the time there was"
-                raise CannotAsk(Reason.TURN, detail)
+        self.wait_for_turn(account, entry, deadline)
         accepted = None
         try:
             yield monotonic() - begun

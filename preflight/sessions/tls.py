@@ -10,7 +10,10 @@ import _ssl
 import contextlib
 import hashlib
 import ipaddress
+import re
+import shlex
 import ssl
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +22,7 @@ from pathlib import Path
 from socket import socket
 
 from preflight.clock import Deadline, now
-from preflight.questions.http import Certificate, Issuer
+from preflight.questions.certificates import Certificate, Issuer
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Once
 
@@ -37,6 +40,7 @@ VERIFY_REASONS = {
 _VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED", "LEGACY_SIGALG")
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
@@ -55,18 +59,29 @@ class TlsFailed(CannotAsk):
 
 
 class Trust:
-    """One TLS context per file of root certificates and run; reading the system's roots takes tens of ms."""
+    """One TLS context per run for each file of root certificates and client certificate: reading the system's roots
+    takes tens of ms."""
 
     def __init__(self, folder: Path) -> None:
         """`folder`: relative names of files start there."""
         self._folder = folder
-        self._contexts = Once[str, ssl.SSLContext]()
+        self._contexts = Once[tuple[str, str, str], ssl.SSLContext]()
 
-    def context(self, ca: str) -> ssl.SSLContext:
-        """`ca`: PEM file; empty for the system's roots. Raises TlsFailed when it cannot be used."""
-        return self._contexts.get(ca, lambda: self._load(ca))
+    def context(self, ca: str, client_cert: str = "", client_key: str = "") -> ssl.SSLContext:
+        """PEM files; `ca` empty for the system's roots. Raises TlsFailed when one cannot be used."""
+        key = (ca, client_cert, client_key)
+        return self._contexts.get(key, lambda: self._load(*key))
 
-    def _load(self, ca: str) -> ssl.SSLContext:
+    def client_certificate(self, client_cert: str) -> Certificate | None:
+        return certificate_in(self._folder / client_cert) if client_cert else None
+
+    def _load(self, ca: str, client_cert: str, client_key: str) -> ssl.SSLContext:
+        context = self._trusting(ca)
+        if client_cert:
+            _load_client_certificate(context, self._folder / client_cert, self._folder / client_key)
+        return context
+
+    def _trusting(self, ca: str) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=str(self._folder / ca) if ca else None)
         except ssl.SSLError:
@@ -76,6 +91,32 @@ class Trust:
         # On from Python 3.13: refuses private roots without keyUsage, which Python 3.11 and everybody else accept.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Raises TlsFailed."""
+    wrong = ""
+    try:
+        if (mode := stat.S_IMODE(key.stat().st_mode)) & 0o077:
+            wrong = f"{key} can be read by others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(key))}"
+        else:
+            # OpenSSL would ask for a passphrase on the terminal.
+            context.load_cert_chain(cert, key, password=lambda: b"")
+    except ssl.SSLError as error:
+        told = (error.reason or "it has a passphrase").replace("_", " ").lower()
+        wrong = f"{cert} and {key} are no client certificate that can be used: {told}"
+    except OSError as error:
+        wrong = f"{error.filename or f'{cert} or {key}'}: {error.strerror}"
+    if wrong:
+        raise TlsFailed(Reason.CLIENT_KEY, wrong)
+
+
+def certificate_in(file: Path) -> Certificate | None:
+    """The one in a PEM file, with those above it; None where there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        blocks = _PEM.findall(file.read_text("ascii", "replace"))
+        return with_issuers([read_certificate(ssl.PEM_cert_to_DER_cert(block), verified=False) for block in blocks])
+    return None
 
 
 def secure(
@@ -155,10 +196,17 @@ def _without_certificate(error: ssl.SSLError) -> TlsFailed:
     if any(word in problem for word in _VERSION_PROBLEMS):
         detail = f"no TLS version or cipher in common ({problem.replace('_', ' ').lower()})"
         return TlsFailed(Reason.TLS_PROTOCOL, detail)
+    if is_of_client_certificate(problem):
+        return TlsFailed(Reason.CLIENT_CERTIFICATE, f"the server answers: {problem.replace('_', ' ').lower()}")
     if "HANDSHAKE_FAILURE" in problem:
         detail = "the server refuses the TLS handshake: no cipher in common, or it wants a client certificate"
         return TlsFailed(Reason.TLS_PROTOCOL, detail)
     return TlsFailed(Reason.TLS_FAILED, f"the TLS handshake failed: {problem.replace('_', ' ').lower() or error}")
+
+
+def is_of_client_certificate(problem: str) -> bool:
+    """Whether OpenSSL's word for what failed is an alert of the server about the certificate of whoever asks."""
+    return "ALERT" in problem and ("CERTIFICATE" in problem or "UNKNOWN_CA" in problem)
 
 
 def read_certificate(der: bytes, *, verified: bool) -> Certificate:

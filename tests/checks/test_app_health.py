@@ -507,6 +507,15 @@ def test_a_part_that_is_down_is_named_whatever_else_is_asked(https_app: HttpsApp
         assert finding(plan_of(endpoint(https_app, **aside))).status is Status.PASS
 
 
+def test_a_part_in_a_list_is_named_by_a_key_of_its_own(https_app: HttpsApp) -> None:
+    https_app.answer_json({**UP, "checks": [{"id": "db", "status": "UP"}, {"id": "mq", "status": "DOWN"}]})
+    path = "checks[id=mq].status"
+    point(plan_of(endpoint(https_app)), Status.FAIL, 'checks.1.status is "DOWN"')
+    point(plan_of(endpoint(https_app, json={path: "UP"})), Status.FAIL, f'{path} is "DOWN"')
+    for aside in ({"ignore": ("checks[id=mq]",)}, {"json": {path: "DOWN"}}):
+        assert finding(plan_of(endpoint(https_app, **aside))).status is Status.PASS
+
+
 def test_a_word_of_the_application_s_own_is_unknown_until_the_plan_names_it(https_app: HttpsApp) -> None:
     https_app.answer_json({"version": "4.1", "status": "Humming"})
     seen = point(plan_of(endpoint(https_app)), Status.UNKNOWN, "tells nothing of health")

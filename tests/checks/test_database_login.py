@@ -26,7 +26,7 @@ from preflight.plan import (
 )
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Replay, Slots
 from preflight.reasons import Reason
 from tests.toy import MOMENT, settings_of, toy_plan

@@ -10,7 +10,7 @@ import pytest
 from preflight_checks.script_effect import ScriptEffect
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Backup, Content, RemotePath, Step, Without
+from preflight.plan import Backup, BackupFormat, BackupMethod, Content, RemotePath, Step, Without
 from preflight.plan.values import Bytes
 from preflight.questions.rehearsed import Rehearsed, Run, Touched
 from preflight.questions.sizes import DataDirectories, LiveTable, WalRate
@@ -47,9 +47,11 @@ def effect(
     data: str = "/data/pg",
     recorded: bool = True,
     search_path: str = "app",
+    seen: dict[str, Any] | None = None,
     **entry: Any,
 ) -> Judgement:
-    """`free`: MiB where the data and the WAL lie. The database has 100 MiB, 50 of them when it was rehearsed."""
+    """`free`: MiB where the data and the WAL lie. `seen`: what tells the size of the backup. The database has 100 MiB,
+    50 of them when it was rehearsed."""
     plan = toy_plan(
         databases=DATABASES,
         scripts={"orders": replace(ENTRY, step="scripts", **entry)},
@@ -64,7 +66,7 @@ def effect(
     facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
     facts["identity"] = replace(IDENTITY, session={"settings": json.dumps({"search_path": {"setting": search_path}})})
     if backup:
-        facts["directory orders"] = replace(directory(), place=PLACE)
+        facts |= {"directory orders": replace(directory(), place=PLACE), **(seen or {})}
     assert set(check.probes(subject)) == set(facts)
     asked = check.follow_up(subject, **facts)
     if recorded:
@@ -74,7 +76,7 @@ def effect(
     if "tables" in asked:
         sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
         facts["tables"] = {name: LiveTable(name, sizes[name], "") for name in asked["tables"].names}
-    assert set(asked) == set(facts) - {"rehearsed", "live", "data", "identity", "directory orders"}
+    assert set(asked) == set(facts) - {"rehearsed", "live", "data", "identity", "directory orders", *(seen or {})}
     return check.judge(subject, **facts)
 
 
@@ -128,6 +130,26 @@ def test_the_backup_before_the_scripts_takes_its_room_first() -> None:
     found = effect(run(ORDERS), free=359, backup=backup)
     assert found.status is Status.FAIL
     assert "and 120 MiB for the backup of orders before them" in found.expected
+
+
+PLAIN = Backup(id="orders", database="orders", directory=RemotePath("/data/pg"), format=BackupFormat.PLAIN)
+UNSIZED = {"sizes orders": SIZES, "text orders": None}
+
+
+def test_the_size_of_that_backup_is_known_as_backup_space_knows_it() -> None:
+    told = {"sizes orders": SIZES, "text orders": 100 * MIB}
+    assert effect(run(ORDERS), free=360, backup=PLAIN, seen=told).status is Status.PASS
+    assert effect(run(ORDERS), free=359, backup=PLAIN, seen=told).status is Status.FAIL
+    base = replace(PLAIN, method=BackupMethod.PG_BASEBACKUP, format=BackupFormat.TAR)
+    cluster = replace(SIZES, cluster_bytes=100 * MIB, wal_segment_bytes=0)
+    assert effect(run(ORDERS), free=360, backup=base, seen={"sizes orders": cluster}).status is Status.PASS
+    assert effect(run(ORDERS), free=359, backup=base, seen={"sizes orders": cluster}).status is Status.FAIL
+    managed = replace(PLAIN, method=BackupMethod.PGBACKREST, known_as="main")
+    for backup, seen in ((PLAIN, UNSIZED), (managed, {"sizes orders": SIZES})):
+        found = effect(run(ORDERS), free=5000, backup=backup, seen=seen)
+        assert found.status is Status.UNKNOWN, found
+        assert found.remedy == 'declare the size in [backups.orders], for example: expected = "20GiB"'
+        assert effect(run(ORDERS), free=239, backup=backup, seen=seen).status is Status.FAIL, "whatever it has"
 
 
 def test_on_a_restore_the_wal_tells_what_is_written_and_grows_with_the_database() -> None:

@@ -48,8 +48,9 @@ from preflight.probe import NoReply
 from preflight.questions.backup_reads import Verified
 from preflight.questions.backup_times import UnplacedTime
 from preflight.questions.backups import BackupKind
+from preflight.questions.certificates import Certificate
 from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, LocalText, Texts, Tree
-from preflight.questions.http import Certificate, HttpAnswer, Samples
+from preflight.questions.http import HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
 from preflight.questions.rehearsed import Touched
@@ -839,6 +840,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/time_budget.py TimeBudget._unknown_undo": (
         Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
+    ),
+    "checks/script_effect.py ScriptEffect._judge_storage": (
+        Way(
+            "key: expected",
+            rewriting,
+            {"backup": script_effect.PLAIN, "seen": script_effect.UNSIZED, "free": 5000},
+            {"backup": replace(script_effect.PLAIN, expected=Bytes(GIB)), "seen": {}},
+        ),
     ),
     "checks/script_effect.py ScriptEffect._settings": (
         Way("command: preflight rehearse", rewriting, {"search_path": "public"}, {"search_path": "app"}),

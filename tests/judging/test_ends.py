@@ -9,7 +9,7 @@ import pytest
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, Status
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
-from preflight.questions.http import Certificate, Issuer
+from preflight.questions.certificates import Certificate, Issuer
 from tests.window_plans import minutes, step, window, work
 
 WINDOW = window()  # 00:00 to 06:00 -04:00, needed until 07:00

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preflight.plan import SecretRef
 from preflight.probe import NoReply, Reply, Unreadable
-from preflight.questions.http import Certificate, HttpAnswer, HttpGet, HttpRequest, Samples, reply_text
-from preflight.questions.json_body import BodyError, Number, equals, parse_json, shown, value_at
+from preflight.questions.certificates import Certificate
+from preflight.questions.http import HttpAnswer, HttpGet, HttpRequest, Samples, reply_text
+from preflight.questions.http_secrets import SecretHeader
+from preflight.questions.json_body import BodyError, Number, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason
 
 AT = datetime(2026, 10, 16, tzinfo=UTC)
@@ -22,7 +25,18 @@ AT = datetime(2026, 10, 16, tzinfo=UTC)
 
 def test_the_question_reads_like_a_request() -> None:
     request = HttpRequest(
-        "https://192.0.2.7/health", "app1.example.net", "ca.pem", follow_redirects=True, max_seconds=2.5, samples=3
+        "https://192.0.2.7/health",
+        "app1.example.net",
+        "ca.pem",
+        follow_redirects=True,
+        max_seconds=2.5,
+        samples=3,
+        headers=(
+            SecretHeader("Authorization", SecretRef("env", "PW"), user="monitor"),
+            SecretHeader("X-Api-Key", SecretRef("file", "a b")),
+        ),
+        client_cert="a.crt",
+        client_key="a.key",
     )
     probe = HttpGet("app1", request)
     assert probe.ask().splitlines() == [
@@ -30,6 +44,10 @@ def test_the_question_reads_like_a_request() -> None:
         "server-name: app1.example.net",
         "trust: file ca.pem",
         "redirects: same host",
+        "header Authorization: Basic, user monitor, password env:PW",
+        "header X-Api-Key: file:a b",
+        "client certificate: a.crt",
+        "its key: a.key",
         "body: at most 65536 bytes",
         "time: at most 2.5 s",
         "every address of the name: 3 times",
@@ -59,6 +77,16 @@ def test_a_plain_question_leaves_out_what_is_not_set() -> None:
         st.booleans(),
         st.sampled_from([0.001, 1.0, 2.5, 3600.0]),
         st.sampled_from([1, 3, 20]),
+        st.lists(
+            st.builds(
+                SecretHeader,
+                st.sampled_from(["Authorization", "X-Api-Key"]),
+                st.sampled_from([SecretRef("prompt"), SecretRef("command", "pass show a:b, password env:X")]),
+                st.booleans(),
+            )
+            | st.builds(SecretHeader, st.just("Authorization"), st.just(SecretRef("env", "PW")), user=st.just("a,b")),
+            max_size=2,
+        ).map(tuple),
     )
 )
 def test_a_request_is_read_back_from_its_text(request_: HttpRequest) -> None:
@@ -107,7 +135,9 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("fields", [{"server_name": "a b"}, {"ca": "a\nb"}, {"max_seconds": 0.0}, {"samples": 0}])
+@pytest.mark.parametrize(
+    "fields", [{"server_name": "a b"}, {"ca": "a\nb"}, {"client_key": "a\nb"}, {"max_seconds": 0.0}, {"samples": 0}]
+)
 def test_a_field_that_would_break_the_text_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         HttpRequest("https://app1/", **fields)
@@ -205,6 +235,45 @@ def test_a_value_is_found_at_its_path(path: str, value: object) -> None:
 def test_an_absent_value_is_an_error_that_says_what_there_is(path: str, says: str) -> None:
     with pytest.raises(BodyError) as caught:
         value_at(parse_json(HEALTH), path)
+    assert says in str(caught.value)
+
+
+CHECKS = (
+    '{"checks":[{"name":"db.main","status":"UP","n":1.0},{"name":"mq","status":"DOWN","n":2,"ok":true},'
+    '{"name":"mq","status":"UP"},"odd"],"odd[k]":{"a=b]":5},"list":[{"id":"x","at":[{"id":"y","v":1}]}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        ("checks[name=db.main].status", "UP", "checks.0.status"),
+        ("checks[n=2].status", "DOWN", "checks.1.status"),
+        ("checks[ok=true].n", "2", "checks.1.n"),
+        ("odd[k].a=b]", "5", "odd[k].a=b]"),
+        ("list[id=x].at[id=y].v", "1", "list.0.at.0.v"),
+    ],
+)
+def test_an_element_is_chosen_by_what_a_key_of_it_says(path: str, value: str, place: str) -> None:
+    body = parse_json(CHECKS)
+    assert value_at(body, path) == value
+    assert place_of(body, path) == place
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("checks[name=mq].status", 'at checks it must be just one element, whose name are "db.main", "mq", "mq"'),
+        ("checks[n=1].status", "whose n are 1.0, 2"),
+        ("checks[no=1].status", "whose no are nowhere"),
+        ("checks[name=db.main].no", "at checks[name=db.main] there are only name, status, n"),
+        ("list[id=x].at[id=z].v", 'at list[id=x].at it must be just one element, whose id are "y"'),
+        ("odd[k=1].x", "at the top there are only checks, odd[k], list"),
+    ],
+)
+def test_none_or_several_elements_are_an_error(path: str, says: str) -> None:
+    with pytest.raises(BodyError) as caught:
+        value_at(parse_json(CHECKS), path)
     assert says in str(caught.value)
 
 

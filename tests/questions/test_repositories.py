@@ -10,8 +10,7 @@ import pytest
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.backups import Listing, Repository
-from preflight.questions.barman import BarmanBackups
-from preflight.questions.pgbackrest import PgBackRestBackups
+from preflight.questions.repositories import BarmanBackups, PgBackRestBackups
 from preflight.questions.shell import AsAccount
 from tests.toy import MOMENT
 

@@ -27,18 +27,28 @@ class HttpAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     """Wait before the first byte; cut short when the server stops."""
+    wants: Mapping[str, str] = field(default_factory=dict)
+    """Headers without which it answers 401."""
 
 
 class HttpsApp:
     """An application over TLS; every path answers 404 until `answer` or `answer_json` sets it."""
 
-    def __init__(self, certificate: Certificate, ca: Path, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        certificate: Certificate,
+        ca: Path,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        clients: Path | None = None,
+    ) -> None:
+        """`clients`: who signs the certificates without which it lets nobody in."""
         self.ca = ca
         self.answers: dict[str, HttpAnswer] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path with query and headers of every request so far."""
         self.stopping = threading.Event()
-        self._server = _Server((address, port), _Handler, self, certificate)
+        self._server = _Server((address, port), _Handler, self, certificate, clients)
         self.address = address
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="https-app", daemon=True).start()
@@ -55,9 +65,10 @@ class HttpsApp:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         delay_seconds: float = 0.0,
+        wants: Mapping[str, str] | None = None,
     ) -> None:
         raw = body.encode() if isinstance(body, str) else body
-        self.answers[path] = HttpAnswer(status, raw, headers or {}, delay_seconds)
+        self.answers[path] = HttpAnswer(status, raw, headers or {}, delay_seconds, wants or {})
 
     def answer_json(self, value: object, path: str = "/health", **keywords: Any) -> None:
         self.answer(path, json.dumps(value), headers={"Content-Type": "application/json"}, **keywords)
@@ -78,10 +89,14 @@ class _Server(ThreadingHTTPServer):
         handler: type[BaseHTTPRequestHandler],
         app: HttpsApp,
         certificate: Certificate,
+        clients: Path | None,
     ) -> None:
         self.app = app
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate.certificate, certificate.key)
+        if clients:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(clients)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, handler)
@@ -105,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = app.answers.get(self.path.partition("?")[0], HttpAnswer(404, b"no such path\n"))
         if answer.delay_seconds:
             app.stopping.wait(answer.delay_seconds)
+        if any(self.headers[name] != value for name, value in answer.wants.items()):
+            answer = HttpAnswer(401, b"who are you?\n")
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
             self.send_header(name, value)

@@ -120,12 +120,13 @@ class Site:
         address: str = "127.0.0.1",
         port: int = 0,
         namespace: Namespace | None = None,
+        clients: Path | None = None,
     ) -> HttpsApp:
         """An HTTPS application with a certificate for `names` until `not_after`, in a `namespace` on the standard
         port; the caller closes it."""
         certificate, ca = self.authority.issue(names, not_after=not_after), self.authority.certificate
         if namespace is None:
-            return HttpsApp(certificate, ca, address, port)
+            return HttpsApp(certificate, ca, address, port, clients)
         return namespace.call(lambda: HttpsApp(certificate, ca, address, HTTPS_PORT))
 
     def new_mounts(self) -> Mounts:

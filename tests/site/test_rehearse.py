@@ -221,11 +221,11 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     first = objects(define)
     of_table = first["table billing.invoice"]
     assert (of_table.defined, of_table.created, of_table.rewritten) == (True, False, True)
-    assert (of_table.lock, of_table.lock_timeout_ms, of_table.waits) == ("AccessExclusiveLock", 0, True)
+    assert (of_table.lock, of_table.lock_timeout_ms, bool(of_table.waits)) == ("AccessExclusiveLock", 0, True)
     assert first["view billing.open"].waits
     assert not first["table billing.line"].waits, "nobody else has it yet"
     line = objects(unseen)["table billing.line"]
-    assert (line.lock, line.lock_timeout_ms, line.waits) == ("AccessExclusiveLock", 5000, False), "as it was taken"
+    assert (line.lock, line.lock_timeout_ms, line.waits) == ("AccessExclusiveLock", 5000, ""), "as it was taken"
     assert first["table billing.line"].created
     assert first["index billing.invoice_due"].created
     assert first["view billing.open"].dropped

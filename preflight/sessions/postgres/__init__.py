@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan import Database, Host
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.sessions import Once
 from preflight.sessions.postgres.session import CLOSE_SECONDS, SqlSession
 from preflight.sessions.secrets import Secrets

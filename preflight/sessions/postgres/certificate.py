@@ -7,7 +7,6 @@ packet, so it is no login attempt.
 from __future__ import annotations
 
 import contextlib
-import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +14,11 @@ from socket import socket
 
 from preflight.clock import Deadline, now
 from preflight.plan import Database
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.tls import VERIFY_REASONS, accepting_any, peer_certificate, read_certificate, with_issuers
+from preflight.sessions.tls import VERIFY_REASONS, accepting_any, certificate_in, peer_certificate
 
-_PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
 _LEAVE_SECONDS = 1.0
 
@@ -54,11 +52,7 @@ def shown_certificate(sock: socket, ca_file: str, deadline: Deadline) -> Certifi
 
 def client_certificate(database: Database) -> Certificate | None:
     """The one that the login offers, with those above it in its file; None where there is none that can be read."""
-    file = database.sslcert or Path("~/.postgresql/postgresql.crt").expanduser()
-    with contextlib.suppress(OSError, ValueError):
-        blocks = _PEM.findall(file.read_text("ascii", "replace"))
-        return with_issuers([read_certificate(ssl.PEM_cert_to_DER_cert(block), verified=False) for block in blocks])
-    return None
+    return certificate_in(database.sslcert or Path("~/.postgresql/postgresql.crt").expanduser())
 
 
 def _handshake(sock: socket, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:

@@ -16,7 +16,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Closed, Deliver, SessionFailed, require_time
 from preflight.sessions.dial import resolve

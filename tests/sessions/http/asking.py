@@ -14,6 +14,7 @@ from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.http import HttpAnswer, HttpGet, Samples
 from preflight.sessions.http import HttpSession
+from preflight.sessions.secrets import Secrets
 from tests.site.certificates import Certificate
 
 Talk = Callable[[socket.socket, threading.Event], None]
@@ -122,7 +123,7 @@ def ask_all(folder: Path, probes: Sequence[HttpGet], seconds: float = 20.0) -> l
         assert question.id not in answers, "answered twice"
         answers[question.id] = answer
 
-    HttpSession(folder).ask([probe.question() for probe in probes], Deadline(seconds), deliver)
+    HttpSession(folder, Secrets(folder)).ask([probe.question() for probe in probes], Deadline(seconds), deliver)
     return [answers[probe.question().id] for probe in probes]
 
 

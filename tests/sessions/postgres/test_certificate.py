@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from preflight.clock import Deadline, monotonic
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.sessions.postgres.certificate import shown_certificate
 from preflight.sessions.postgres.login import ServerAddress
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS

@@ -10,7 +10,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account as Login
 from preflight.plan import Connect, Host, SslMode
 from preflight.probe import NoReply
-from preflight.questions.http import Certificate
+from preflight.questions.certificates import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import SessionFailed
 from preflight.sessions.postgres.tunnel import Tunnel
