@@ -15,6 +15,7 @@ from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
 from preflight.plan.merged import LANGUAGE, Problems, read_merged
+from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
@@ -123,10 +124,11 @@ def _check(
     """Severity and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
-    if "severity" in table:
-        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
+    shapes = {"severity": shape_of(Severity), SEVERITY_OF: shape_of(Mapping[str, Severity])}
+    for key in shapes.keys() & table.keys():
+        values[key] = tables.value(shapes[key], table[key], (*keys, key))
     try:
-        written = tables.fields(settings, table, keys, beside=("severity",))
+        written = tables.fields(settings, table, keys, beside=tuple(shapes))
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
