@@ -52,7 +52,6 @@ def test_a_plan_with_nothing_to_check_is_hold_and_3(tmp_path: Path, form: str) -
         ["judge", "plan.toml", "absent.json"],
         ["judge", "plan.toml", "plan.toml"],
         ["lint"],
-        ["lint", "absent.toml"],
         ["rum"],
         ["--nonsense"],
     ],
