@@ -79,6 +79,11 @@ def conclude(
     return _without_requests(verdict) if expect else _with_window(verdict)
 
 
+def withheld(verdict: Verdict, reason: str) -> Verdict:
+    """The verdict, but HOLD for this reason where it would be GO."""
+    return replace(verdict, decision=Decision.HOLD, reason=reason) if verdict.decision is Decision.GO else verdict
+
+
 def _with_waivers_of(plan: Plan, findings: Sequence[Finding]) -> Plan:
     """The plan with those waivers alone that are for something verified: of all others there is nothing to tell."""
     looked_at = {(finding.check, finding.subject) for finding in findings}

@@ -6,6 +6,7 @@ not selected, has disappeared, whatever it said before."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from preflight.report.harmless import clean, json_text
 from preflight.report.json_report import Line, Report
 from preflight.report.layout import BODY, WIDTH, Colours, detail, wrapped
 from preflight.units import format_duration
+from preflight.wording import MOST_NAMED, listed
 
 SCHEMA = 1
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""
+_NUMBER = re.compile(r"\d[\d.,:]*")
 _GREEN = (Status.PASS, Status.SKIPPED)
 """Of a line that was not looked at nothing bad is known."""
 
@@ -96,6 +99,27 @@ class Difference:
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before he compares; empty for two runs of one plan, the older one first."""
         return tuple(_notes(self.before, self.after))
+
+
+def in_lines(difference: Difference) -> Iterator[str]:
+    """One line for each change, blockers first: `host-login db1: pass -> FAIL: no login`. Another number in the same
+    sentence is none."""
+    for group in pairs_by_cause([pair for pair in difference.pairs if _is_told(pair)]):
+        names = listed([f"{pair.line.check} {pair.line.subject}" for pair in group], MOST_NAMED)
+        old, new = group[0].old, group[0].new
+        was, now = (line.status if line else "not there" for line in (old, new))
+        seen = f": {new.cause or new.telling[0].summary}" if new and new.status is not Status.PASS else ""
+        advisory = " (advisory)" if group[0].line.severity is Severity.ADVISORY else ""
+        number = f"{len(group)} checks: " if len(group) > 1 else ""
+        yield clean(f"{number}{names}: {was} -> {now.upper() if now is not Status.PASS else now}{seen}{advisory}")
+
+
+def _is_told(pair: Pair) -> bool:
+    old, new = pair.old, pair.new
+    if pair.change is Change.CHANGED and old and new and old.status is new.status:
+        was, now = ([_NUMBER.sub("", str(point.value)) for point in line.telling] for line in (old, new))
+        return was != now
+    return pair.change not in (Change.STILL, Change.ADDED)
 
 
 def _notes(old: Report, new: Report) -> Iterator[str]:

@@ -47,10 +47,17 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
+        *_reload(view),
         el("title", f"{shown.verdict.headline} {shown.verdict.plan.release.id}"),
         el("style", Html(STYLE)),
     )
     return f"<!DOCTYPE html>\n{el('html', head, _body(shown), lang='en')}\n"
+
+
+def _reload(view: View) -> Iterator[Html]:
+    """While a watch rewrites it, the page reads itself again, without a script."""
+    if view.watch and view.watch.goes_on:
+        yield el("meta", http_equiv="refresh", content=f"{max(view.watch.every_seconds, 1):.0f}")
 
 
 def _body(shown: Document) -> Html:
@@ -60,6 +67,7 @@ def _body(shown: Document) -> Html:
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
         el(
             "main",
+            _section(shown.now),
             _titled("The window", _window(shown), "window"),
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),

@@ -68,6 +68,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
         _headline(shown, colours),
+        *labelled("now", shown.now.items),
         *_facts(shown, "expects", "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
