@@ -231,5 +231,5 @@ def missing_files(plan: Plan) -> Iterator[Broken]:
             told = f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
             yield Broken(("scripts", scripts.id, "approved"), told)
         elif not scripts.manifest.is_file():
-            told = f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run preflight seal."
+            told = f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run {plan.seal_command}."
             yield Broken(("scripts", scripts.id, "manifest"), told)
