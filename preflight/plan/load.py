@@ -14,7 +14,7 @@ from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import Problems, read_merged
+from preflight.plan.merged import LANGUAGE, Problems, read_merged
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
@@ -168,7 +168,7 @@ class Tables(Reader):
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
-        self._problems.add_unknown(keys, f"unknown {noun}", known)
+        self._problems.add_unknown(keys, f"unknown {noun}", [*known, *(LANGUAGE if len(keys) == 1 else ())])
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):

@@ -61,7 +61,7 @@ def _reload(view: View) -> Iterator[Html]:
 
 
 def _body(shown: Document) -> Html:
-    aside = (shown.agreed, shown.versions, shown.people)
+    aside = (shown.versions, shown.people)
     return el(
         "body",
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
@@ -72,6 +72,7 @@ def _body(shown: Document) -> Html:
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
             _section(shown.changes),
+            _section(shown.agreed, "agreed"),
             el("div", *map(_section, aside), class_="columns"),
             _titled("Command sheet", _commands(shown), "screen"),
             _titled("Evidence", _evidence(shown), "evidence"),
@@ -178,8 +179,8 @@ def _command(line: str) -> Html:
     return el("pre", whole(line), class_="command", tabindex=0)
 
 
-def _section(section: Section) -> Html:
-    return _titled(section.title, joined(_items(section.items), _table(section.table)))
+def _section(section: Section, class_: str | None = None) -> Html:
+    return _titled(section.title, joined(_items(section.items), _table(section.table)), class_)
 
 
 def _titled(title: str, body: Html, class_: str | None = None) -> Html:
