@@ -130,7 +130,7 @@ def _window(shown: Document) -> Html:
 
 
 def _legend(timeline: Timeline) -> str:
-    told = ["Solid: as planned."]
+    told = [f"Solid: as planned{timeline.begun}."]
     told += ["Outlined: planned, no longer so. Hatched: as found."] * timeline.moved
     told += ["The left edge of the way back is the last moment to begin it."] * timeline.way_back_known
     told += ["+: or later."] * bool(timeline.found.unpriced)
