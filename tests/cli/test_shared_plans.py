@@ -34,8 +34,9 @@ def test_every_command_that_takes_a_plan_takes_set(tmp_path: Path, call: list[st
     (tmp_path / "evidence.json").write_text("{}")
     done = preflight(*typed, "--set", "traget=production", cwd=tmp_path)
     if call[0] != "judge":  # which reads the evidence first
-        assert "--set traget" in done.stderr
-        assert 'did you mean "target"?' in done.stderr
+        told = done.stdout if call[0] == "lint" else done.stderr
+        assert "--set traget" in told
+        assert 'did you mean "target"?' in told
     assert done.returncode == 2
     done = preflight(*typed, "--set", "target=production", cwd=tmp_path)
     assert "--set" not in done.stderr
@@ -74,12 +75,21 @@ def test_a_changed_include_or_another_value_voids_the_saved_run(tmp_path: Path) 
     assert "Traceback" not in preflight("run", plan).stderr
     kept = preflight("gate", plan).stdout
     assert "void" not in kept
-    assert "is void: plan changed from" in " ".join(preflight("gate", plan, "--set", "target=b").stdout.split())
+    told = " ".join(preflight("gate", plan, "--set", "target=b").stdout.split())
+    assert "is void: plan changed from" in told
+    assert "--set target was added" in told
     preflight("run", plan)
     (tmp_path / "site.toml").write_text('[roles.dba]\nprimary = "M. Ortiz"\n')
     told = " ".join(preflight("gate", plan).stdout.split())
     assert "is void: plan changed from" in told
     assert "included site.toml changed from" in told
+
+
+def test_each_host_of_a_range_has_lines_of_its_own_in_the_report(tmp_path: Path) -> None:
+    web = '[hosts."web[08-10]"]\naddress = "127.0.0.{n}"\nport = 1\nuser = "a"\npassword = "env:DB1_PASSWORD"\n'
+    done = preflight("run", write_plan(tmp_path, BASE + web), "--format", "json")
+    found = {each["subject"] for each in json.loads(done.stdout)["findings"] if each["check"] == "host-login"}
+    assert found == {"web08", "web09", "web10"}
 
 
 def test_lint_names_the_file_of_each_error_in_every_format(tmp_path: Path) -> None:
@@ -102,3 +112,8 @@ def test_the_whole_plan_is_printed_and_not_together_with_something_else(tmp_path
     assert "# plan.toml:3\n" in done.stdout
     for more in (["--commands"], ["--format", "markdown"]):
         assert preflight("show", plan, "--plan", *more).returncode == 2
+
+
+def test_what_is_set_is_told_to_programs(tmp_path: Path) -> None:
+    done = preflight("run", write_plan(tmp_path, VARIED), "--set", "target=production", "--format", "json")
+    assert json.loads(done.stdout)["plan"]["set"] == {"target": "production"}

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from preflight.judging.schedule import Schedule, time_in_window
-from preflight.report.document.window import WRITTEN, longer, margin, unknown_way_back, unpriced_steps, utc_time
+from preflight.report.document.window import (
+    WRITTEN,
+    longer,
+    margin,
+    too_long,
+    unknown_way_back,
+    unpriced_steps,
+    utc_time,
+)
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 
@@ -85,10 +93,8 @@ def _latest_start(verdict: Verdict, found: Schedule) -> Figure:
     window, at = verdict.plan.window, found.known.latest_start
     if at is None:
         return Figure("latest start", NOT_KNOWN, bad=True)
-    early = window.start - at
-    if early > timedelta():
-        note = f"{format_duration(early)} more than the window and its margin allow"
-        return Figure("latest start", "none", note=note, bad=True)
+    if at < window.start:
+        return Figure("latest start", "none", note=too_long(found, at), bad=True)
     return _clock(verdict, "latest start", at)
 
 

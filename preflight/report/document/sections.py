@@ -113,7 +113,7 @@ def not_selected(verdict: Verdict) -> list[str]:
     return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
 
 
-def unconfirmed_in_words(gaps: Sequence[str]) -> str:
+def unconfirmed_in_words(gaps: Sequence[object]) -> str:
     """`the plan leaves 2 things unconfirmed`."""
     return f"the plan leaves {counted(len(gaps), 'thing')} unconfirmed"
 

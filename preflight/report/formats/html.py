@@ -1,4 +1,4 @@
-"""For everybody who opens a link: one self-contained page, without a script, that prints on landscape sheets."""
+"""For the shared screen of the call, a phone and paper: one self-contained page, without a script."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _body(shown: Document) -> Html:
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
         el(
             "main",
-            _section(shown.now),
+            _section(shown.now, "now"),
             _titled("The window", _window(shown), "window"),
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
@@ -130,7 +130,7 @@ def _window(shown: Document) -> Html:
 
 
 def _legend(timeline: Timeline) -> str:
-    told = ["Solid: as planned."]
+    told = [f"Solid: as planned{timeline.begun}."]
     told += ["Outlined: planned, no longer so. Hatched: as found."] * timeline.moved
     told += ["The left edge of the way back is the last moment to begin it."] * timeline.way_back_known
     told += ["+: or later."] * bool(timeline.found.unpriced)
@@ -150,8 +150,7 @@ def _card(shown: Document, card: Card) -> Html:
     return el(
         "article",
         el("h3", card.name or NOBODY, " ", el("span", card.contact, class_="soft")),
-        el("p", by if by in ("overdue", "now") else f"ask by {by}", class_="by"),
-        el("p", when, class_="soft"),
+        el("p", el("strong", by if by in ("overdue", "now") else f"ask by {by}"), " ", el("span", when, class_="soft")),
         el("ul", *map(_act, card.acts)),
         class_=f"card acts{min(len(card.acts), _MOST_ABREAST)}",
     )
