@@ -140,7 +140,17 @@ def planned(
     moment = default(plan)
     asked_at = min(moment, now())
     named = report.moment(plan, asked_at=asked_at)
-    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at, expect=expect)
+    inspection = inspect(
+        plan,
+        registry,
+        named or moment,
+        report.selection,
+        asked_at=asked_at,
+        expect=expect,
+        no_warnings=report.fail_on == "warn",
+    )
+    report.require_known(plan, registry.ids, [item.subject.id for item in inspection.items])
+    return inspection
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:

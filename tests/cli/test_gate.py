@@ -254,3 +254,12 @@ def test_every_format_tells_what_changed_since_the_run(plan: Path, form: str) ->
     done = preflight("gate", plan, "--format", form)
     told = "plan changed; everything" if form == "say" else "plan changed from sha256 "
     assert told in " ".join(done.stdout.split()), done.stdout
+
+
+def test_whoever_lets_no_warning_pass_gets_hold_with_that_reason_in_every_format(plan: Path) -> None:
+    for shown in FORMATS:
+        done = preflight("gate", plan, "--fail-on", "warn", "--format", shown)
+        assert done.returncode == 3, (shown, done.stdout)
+        # A gauge has no words.
+        assert shown == "prometheus" or "fail-on warn lets none pass" in done.stdout.replace("\n", " "), shown
+    assert preflight("gate", plan, "--fail-on", "fail").returncode == 0

@@ -3,6 +3,7 @@ versions, people, ages, what was not checked, what changed. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 
@@ -89,8 +90,13 @@ def counts(verdict: Verdict) -> str:
 
 
 def not_selected(verdict: Verdict) -> list[str]:
-    """Ids of the checks that were left out, each once."""
-    return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
+    """Ids of the checks that were left out, each once; of one left out for some only, `app-health (2 of 3)`."""
+    planned = Counter(each.check for each in verdict.findings)
+    skipped = Counter(each.check for each in verdict.findings if each.status is Status.SKIPPED)
+    return [
+        check if count == planned[check] else f"{check} ({count} of {planned[check]})"
+        for check, count in skipped.items()
+    ]
 
 
 def unconfirmed_in_words(gaps: Sequence[str]) -> str:
