@@ -177,7 +177,7 @@ class RehearsalCheck(Check):
 
     def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
         """What the scratch server did not have of the real one."""
-        programs = "name another one in [rehearsal], `programs`, and rehearse again"
+        programs = "name another one in [rehearsal], `programs`, or a server in [rehearsal.server]; then rehearse again"
         if database.major != database.server_major:
             yield unknown(
                 f"rehearsed on PostgreSQL {database.major}, and the real server is {database.server_major}",
@@ -352,7 +352,9 @@ def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedData
         minutes = f"minutes = {math.ceil(tried.minutes)}"
         offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
     stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
+    where = f" at {database.named_server}" if database.named_server else ""
+    version = version_text(database.version_num)
     return passed(
-        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version_text(database.version_num)}, {on}; {stopped}",
+        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version}{where}, {on}; {stopped}",
         actual=f"by {record.by} on {record.where}{offered}",
     )

@@ -250,6 +250,15 @@ health = [{ url = "https://app2.example.net/health", version = "version", identi
 content = "restore"
 programs = "pg/bin"
 
+[rehearsal.server]
+address = "rehearsal.example.net"
+port = 5433
+ssh_port = 2222
+user = "rehearsal"
+password = "env:REHEARSAL_PASSWORD"
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
+
 [rollback]
 rehearsed = 2026-10-10
 max_rehearsal_age = "14d"

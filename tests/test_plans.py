@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from preflight.engine.registry import find_checks
-from preflight.plan.gaps import unconfirmed
+from preflight.plan.gaps import left_out, unconfirmed
 from preflight.plan.load import load_plan
 from preflight.reference.__main__ import SECTIONS
+from preflight.reference.keys import SHARING
 
 EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))
@@ -38,9 +39,25 @@ def test_the_example_shows_every_key() -> None:
     tables += [check.Settings for check in find_checks().checks]
     keys = {(table.__name__, field.name.rstrip("_")) for table in tables for field in dataclasses.fields(table)}
     assert len(keys) > 100, "the tables are found"
+    keys |= {("shared", key) for key in SHARING}
     written_by_us = {"id", "section"}
     missing = {(table, key) for table, key in keys if not re.search(rf"\b{key}\b", text) and key not in written_by_us}
     assert not missing
+
+
+def head_of(text: str) -> str:
+    """The plan with which the example begins, to the line of hyphens; it is told where it ends."""
+    head = re.split(r"^# -+$", text, maxsplit=1, flags=re.MULTILINE)[0]
+    without = re.search(r"^# (without = .*)$", head, re.MULTILINE)
+    assert without is not None
+    return re.sub(r"^without = .*$", lambda _: without[1], head, flags=re.MULTILINE)
+
+
+def test_the_example_begins_with_a_plan_of_25_lines_that_is_enough(tmp_path: Path) -> None:
+    head = tmp_path / "head.toml"
+    head.write_text(head_of(EXAMPLE.read_text()))
+    assert len(re.findall(r"^[a-z\[]", head.read_text(), re.MULTILINE)) <= 25
+    assert not [gap for gap in left_out(load_plan(head, find_checks().settings())) if not gap.reason]
 
 
 def test_what_stands_behind_a_hash_in_the_examples_checks_is_valid_and_the_default(tmp_path: Path) -> None:

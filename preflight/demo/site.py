@@ -28,7 +28,8 @@ from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
-from preflight.rehearsal.server import find_programs, signals_deferred
+from preflight.rehearsal.processes import signals_deferred
+from preflight.rehearsal.server import find_programs
 
 _ZONE = "America/New_York"
 _WINDOW_HOURS = 6

@@ -16,6 +16,7 @@ from preflight.plan.targets import (
     Database,
     Endpoint,
     Host,
+    RehearsalServer,
     Rehearsing,
     Restore,
     Rollback,
@@ -49,7 +50,8 @@ from preflight.plan.values import (
 __all__ = [
     "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Content",
     "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef", "LoginUse",
-    "Name", "Nothing", "Plan", "Ref", "Rehearsing", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback",
-    "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256",
+    "Name", "Nothing", "Plan", "Ref", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role",
+    "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
+    "ServerRole", "Sha256",
     "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

@@ -521,6 +521,28 @@ class RollbackFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalServer:
+    """`[rehearsal.server]`: a server of the site's own, there for rehearsals alone, in place of one that is thrown
+    away. What is made there is removed again."""
+
+    address: Address
+    """Where it is reached; no address of the plan's, nor a machine with a host key that is pinned for one of its hosts,
+    nor a server with the system identifier of one of its databases."""
+    port: Port = 5432
+    """Port of the server."""
+    ssh_port: Port = 22
+    """Where that machine shows its SSH host key, if it has one."""
+    user: Account
+    """Superuser there, whom event triggers need."""
+    password: SecretRef | None = None
+    """Where that role's password is found."""
+    sslmode: SslMode = SslMode.REQUIRE
+    """As in libpq: how strict TLS is."""
+    sslrootcert: Path | None = None
+    """Certificate authorities to verify the server by; libpq's own default when left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsing:
     """`[rehearsal]`: what `preflight rehearse` runs the scripts on."""
 
@@ -530,6 +552,8 @@ class Rehearsing:
     programs: Path | None = None
     """Folder with PostgreSQL's server programs on the machine where it is called. Left out: those of the real server's
     major version that this machine or the `demo` extra has, else the newest."""
+    server: RehearsalServer | None = None
+    """Where another version, extensions or more room are needed than this machine has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

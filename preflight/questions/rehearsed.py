@@ -152,6 +152,8 @@ class RehearsedDatabase:
     """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
     """Of the real database, and not to be had on the scratch server."""
+    named_server: str = ""
+    """That of `[rehearsal.server]`, where it was rehearsed there; empty for one that was thrown away."""
 
     @property
     def has_rows(self) -> bool:

@@ -29,11 +29,13 @@ class Explanation:
         self.question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
         self.why = [" ".join(each.split()) for each in re.split(r"\n\s*\n", why.strip()) if each]
         """Why it exists, what it asks and how it judges: paragraphs, each on one line."""
-        items = inspection.items if inspection else ()
-        first = next((item for item in items if item.check_id == check.id and item.check is not None), None)
+        planned_items = inspection.items if inspection else ()
+        items = [item for item in planned_items if item.check_id == check.id and item.check is not None]
+        first = next((item for item in items if item.probes), items[0] if items else None)
         asked = list(first.probes.values()) if first else []
         self.subject = first.subject.id if first else ""
-        """About which subject it is shown what it asks first; empty where the plan has none for it."""
+        """About which subject it is shown what it asks first: the first one of which it asks anything. Empty where the
+        plan has none for it."""
         self.asks = list({planned.question.id: planned.question for planned in asked}.values())
         self.second_round = second_round(check)
         self.settings = keys(check.Settings)

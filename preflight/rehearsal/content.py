@@ -14,9 +14,8 @@ from preflight.clock import Deadline
 from preflight.plan import BackupMethod, Content, SecretRef
 from preflight.plan.work import PlannedBackup, ServerWork, connection_options, sudo_cure
 from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
-from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
-from preflight.rehearsal.server import SUPERUSER, ScratchServer
+from preflight.rehearsal.server import Server
 from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
@@ -25,10 +24,11 @@ _FOR_PSQL = re.compile(
     r"""^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""", re.MULTILINE
 )
 """Commands of psql between the statements. It cuts no literal, in which PostgreSQL's programs double backslashes."""
-_MAKES_SUPERUSER = re.compile(rf"^CREATE ROLE {SUPERUSER};\n", re.MULTILINE)
 _DATABASE_RIGHTS = re.compile(r"^\d+; \d+ \d+ ACL - DATABASE .*\n", re.MULTILINE)
 _EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 _OF_EXTENSION = " (?:EXTENSION - {0} |COMMENT - EXTENSION {0} )"
+_USER_MAPPING = " USER MAPPING - "
+"""It holds the password with which a script would reach another server of the site."""
 _CREATE_DATABASE = re.compile(
     r"^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$", re.MULTILINE
 )
@@ -158,7 +158,7 @@ class Contents:
     """Its list for pg_restore, without what needs those."""
 
     @classmethod
-    def of(cls, server: ScratchServer, archive: Archive) -> Contents:
+    def of(cls, server: Server, archive: Archive) -> Contents:
         """Raises ScratchError."""
         contents = server.run("pg_restore", "-l", archive.file)
         found = _SERVER_VERSION.search(contents)
@@ -166,19 +166,20 @@ class Contents:
             raise ScratchError(f"{archive.backup or 'what pg_dump wrote'} does not say which server was dumped")
         offered = set(server.query("SELECT name FROM pg_available_extensions").splitlines())
         missing = tuple(name for name in _EXTENSION.findall(contents) if name not in offered)
-        left_out = re.compile("|".join(_OF_EXTENSION.format(re.escape(name)) for name in missing) or "(?!)")
+        patterns = [_OF_EXTENSION.format(re.escape(name)) for name in missing]
+        patterns += [_USER_MAPPING] if server.reaches_network else []
+        left_out = re.compile("|".join(patterns) or "(?!)")
         listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))
         return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed)
 
 
-def make_roles(server: ScratchServer, archive: Archive) -> None:
-    """On a new server, whose superuser stays one. Raises ScratchError."""
-    made = _MAKES_SUPERUSER.sub("", _FOR_PSQL.sub("", archive.roles))
-    _run_statements(server, f"{made}\nALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;")
+def make_roles(server: Server, archive: Archive) -> None:
+    """Raises ScratchError."""
+    server.make_roles(_FOR_PSQL.sub("", archive.roles))
 
 
 def make_database(
-    server: ScratchServer, database: str, archive: Archive, contents: Contents, deadline: Deadline, *, schema_only: bool
+    server: Server, database: str, archive: Archive, contents: Contents, deadline: Deadline, *, schema_only: bool
 ) -> None:
     """Makes the database and fills it until `deadline`; the first error ends it. Raises ScratchError."""
     # Of all objects none but the database: nothing that somebody wrote in one may be taken for a statement of its own.
@@ -188,25 +189,20 @@ def make_database(
     made = _CREATE_DATABASE.search(told)
     if made is None:
         raise ScratchError(f"the archive does not say how {visible(database)} is made")
-    plain = f"CREATE DATABASE {quote_identifier(database)} TEMPLATE template0"
     try:
-        _run_statements(server, f"{plain}{made[1]}")
+        server.create_database(database, made[1])
     except ScratchError:  # this machine has no such locale
         encoding = _ENCODING.search(made[0])
-        _run_statements(server, f"{plain} ENCODING {encoding[1] if encoding else 'UTF8'}")
-    _run_statements(server, _FOR_PSQL.sub("", told[: made.start()] + told[made.end() :]))
+        server.create_database(database, f" ENCODING {encoding[1] if encoding else 'UTF8'}")
+    server.execute(_FOR_PSQL.sub("", told[: made.start()] + told[made.end() :]))
     list_file = archive.file.with_suffix(".list")
     list_file.write_text(contents.listed)
-    options = ["--exit-on-error", "--no-tablespaces", "-L", str(list_file), *(["--schema-only"] if schema_only else [])]
+    options = [
+        "--exit-on-error",
+        "--no-tablespaces",
+        "--no-subscriptions",
+        "-L",
+        str(list_file),
+        *(["--schema-only"] if schema_only else []),
+    ]
     server.run("pg_restore", *options, "-d", database, archive.file, seconds=deadline.left())
-
-
-def _run_statements(server: ScratchServer, statements: str) -> None:
-    """By the simple protocol, so that nothing in them is a command of psql's. Raises ScratchError."""
-    import psycopg
-
-    try:
-        with server.connect() as connection:
-            connection.execute(statements.encode())
-    except psycopg.Error as error:
-        raise ScratchError(f"the roles or the database cannot be made: {one_line(str(error))}") from None

@@ -18,11 +18,13 @@ from preflight.questions.rehearsed import Rehearsal, RehearsedDatabase, Rehearse
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import READABLE, site_account
 from preflight.rehearsal.content import Source
-from preflight.rehearsal.server import no_route
+from preflight.rehearsal.named import Place
+from preflight.rehearsal.place import place_of
+from preflight.rehearsal.processes import no_route
 from preflight.rehearsal.stage import RealServer, Stage, Tried, work_of
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
-from preflight.sessions.secrets import Secrets
+from preflight.sessions.secrets import SecretError, Secrets
 from preflight.wording import one_line, visible
 
 _ASKED_SECONDS = 30.0
@@ -39,11 +41,17 @@ def rehearsable(plan: Plan) -> Sequence[Sequence[Scripts]]:
 
 def announced(plan: Plan) -> Iterator[str]:
     """What will be written and read, and where, in sentences; and what will not be rehearsed. Raises ScratchError."""
-    yield (
-        "rehearse is the one command that writes: scratch servers on this machine, on a socket in a private folder, "
-        f"thrown away afterwards; and the record {plan.rehearsal_record.name}"
-    )
-    if not no_route(site_account()):
+    named = plan.rehearsal.server
+    where = "scratch servers on this machine, on a socket in a private folder, thrown away afterwards"
+    if named:
+        where = (
+            f"on the server {named.address}, port {named.port}, as {named.user}: the databases of the scripts and the "
+            "roles that are missing there, removed afterwards, with what a rehearsal left that was killed"
+        )
+    yield f"rehearse is the one command that writes: {where}; and the record {plan.rehearsal_record.name}"
+    if named:
+        yield "what the scripts call, here or on that server, could reach the site's network"
+    elif not no_route(site_account()):
         yield "this machine offers no network of its own (unshare): what the scripts call could reach the site's"
     for entries in rehearsable(plan):
         work = work_of(plan, entries[0])
@@ -57,14 +65,16 @@ def announced(plan: Plan) -> Iterator[str]:
 
 def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say: Callable[[str], None]) -> Rehearsal:
     """Runs everything; whatever ends it leaves nothing behind. A database that cannot be rehearsed is told by name, and
-    the others are rehearsed. Raises ScratchError where none can."""
+    the others are rehearsed. Raises ScratchError where none can, and before anything is sent to a server that the plan
+    names and that could be one of its own."""
     begun = now()
+    place = _place(plan, pools, secrets, deadline, say)
     databases: dict[str, RehearsedDatabase] = {}
     scripts: dict[str, RehearsedEntry] = {}
     not_rehearsed: dict[str, str] = {}
     for entries in rehearsable(plan):
         try:
-            tried = _rehearse_one(plan, entries, pools, secrets, deadline, say)
+            tried = _rehearse_one(plan, entries, place, pools, secrets, deadline, say)
         except (ScratchError, SessionFailed) as error:
             not_rehearsed |= {each.database: secrets.redact(str(error)) for each in entries}
             continue
@@ -88,6 +98,7 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
 def _rehearse_one(
     plan: Plan,
     entries: Sequence[Scripts],
+    place: Place | None,
     pools: Pools,
     secrets: Secrets,
     deadline: Deadline,
@@ -100,12 +111,27 @@ def _rehearse_one(
     with ExitStack() as stack:
         stack.callback(os.umask, os.umask(READABLE))
         try:
-            stage = Stage(plan, entries, site_account(), real, deadline, say, stack)
+            stage = Stage(plan, entries, site_account(), real, place, deadline, say, stack)
             return stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))
         except OSError as error:  # the disk is full
             raise ScratchError(f"the scratch server could not be filled: {error.strerror or error}") from None
         except psycopg.Error as error:
             raise ScratchError(f"the scratch server was lost: {one_line(str(error))}") from None
+
+
+def _place(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say: Callable[[str], None]) -> Place | None:
+    """Of the server that the plan names. Raises ScratchError."""
+    server = plan.rehearsal.server
+    if server is None:
+        return None
+    try:
+        purpose = f"password of {server.user} for [rehearsal.server]"
+        password = secrets.value(server.password, purpose) if server.password else ""
+    except SecretError as error:
+        raise ScratchError(f"`password` of [rehearsal.server]: {error}") from None
+    return place_of(
+        plan, server, password, lambda name: _asked(plan, SystemIdentifierProbe(name), pools, deadline), say
+    )
 
 
 def write_record(plan: Plan, record: Rehearsal) -> None:

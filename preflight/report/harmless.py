@@ -43,7 +43,13 @@ _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
 _json_string = json.encoder.encode_basestring_ascii
 
-_VOID = {"meta", "br", "hr"}
+_CURE_COMMAND = re.compile(
+    r"(?:^|(?<=: ))(?:preflight [^;]*|(?:ssh|sudo|printf|psql|rm|chmod|chown|chage|install|mkdir|cd|faillock|pg_restore"
+    r"|pg_verifybackup|openssl|systemctl|timedatectl|chronyc|setfacl|ALTER|GRANT|REVOKE|CREATE|SELECT) .*)",
+    re.DOTALL,
+)
+"""The line of a cure that a shell or psql takes: to its end, one of this tool's own to the next semicolon."""
+_VOID = {"meta", "br", "hr", "input"}
 """Elements of HTML without an end."""
 
 _MOST_IN_MARKDOWN = 2000
@@ -92,6 +98,15 @@ def line_to_paste(line: str, *, ascii: bool = False) -> str:  # noqa: A002 - as 
             return ""
         parts.append(f"""'"$(printf '{octal}')"'""" if odd else _CI_COMMAND.sub("#''#", text))
     return re.sub("^::", "':':", "".join(parts))
+
+
+def command_in(cure: str) -> tuple[str, str, str]:
+    """A cure as what stands before the command to paste, the command, and what follows it; no command where there is
+    none, or where pasting what is seen would do something else."""
+    found = _CURE_COMMAND.search(cure)
+    if not found or len(found[0]) > _MOST_IN_HTML or line_to_paste(found[0]) != found[0]:
+        return cure, "", ""
+    return cure[: found.start()].rstrip(), found[0], cure[found.end() :].lstrip("; ")
 
 
 def html_text(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Status
-from preflight.report.harmless import clean, no_command
+from preflight.report.harmless import clean, command_in, no_command
 from preflight.units import UNITS
 from preflight.wording import shortened
 
@@ -18,8 +18,6 @@ BODY = " " * 9
 _MOST_CHARACTERS = 8000
 """Of one text: what a server says without end must not push the verdict off the terminal."""
 _BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(UNITS)})\b)")
-_COMMAND = re.compile(r"(?<=: )(?:ssh|sudo|printf|psql|rm|chmod|install|cd) .*", re.DOTALL)
-"""For a shell, to the end of a cure."""
 _HELD = "\0"
 """In the place of a blank at which no line ends: `clean` leaves none of these."""
 _COLOURS = {
@@ -66,12 +64,13 @@ def detail(label: str, text: str) -> Iterator[str]:
     """A line of an entry's body, its label before it; nothing for an empty text. What a cure has to be pasted into a
     shell stands in a line of its own, however long: folded, it would be another command."""
     first, indent = f"{BODY}{label:<8}", BODY + " " * 8
-    command = _COMMAND.search(text) if label == "cure" and len(indent + text) > WIDTH else None
+    before, command, after = command_in(text) if label == "cure" and len(indent + text) > WIDTH else (text, "", "")
+    if before:
+        yield from wrapped(before, indent, first)
     if command:
-        yield from wrapped(text[: command.start()].rstrip(), indent, first)
-        yield no_command(indent + clean(shortened(command.group(), _MOST_CHARACTERS)))
-    elif text:
-        yield from wrapped(text, indent, first)
+        yield no_command((indent if before else first) + command)
+    if after:
+        yield from wrapped(after, indent)
 
 
 def columns(label: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:

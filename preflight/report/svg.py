@@ -12,16 +12,52 @@ from datetime import UTC, datetime, tzinfo
 
 from preflight.clock import zone
 from preflight.judging.schedule import Slot, time_in_window
+from preflight.plan import Window
 from preflight.report.document.window import Bar, Timeline, margin
 from preflight.report.harmless import Html, el
 from preflight.report.layout import cut
 
-_WIDTH, _LEFT, _RIGHT = 1200.0, 195.0, 30.0
-_TOP, _ROW, _FOOT = 60.0, 22.0, 26.0
+SAID = {"planned": "as planned", "lost": "planned, no longer so", "found": "as found"}
+_WIDTH, _LEFT, _RIGHT = 1320.0, 195.0, 30.0
+_TOP, _ROW, _FOOT = 56.0, 20.0, 22.0
 _MOST_TICKS = 14
 _LABEL_CHARACTERS = 20
 _CHARACTER = 7.5
 """Width of one in a label."""
+
+
+def framed(timeline: Timeline, kind: str, size: tuple[float, float], *drawn: Html) -> Html:
+    """A picture with its name and its times in words, and the hatching of what is as found."""
+    window, found = timeline.window, timeline.found
+    ends = "ends" if found.known.finish_at else "does not end before"
+    told = [
+        f"Work {ends} {time_in_window(window, found.finish_at)}",
+        *(f"{mark.words} {time_in_window(window, mark.at)}" for mark in timeline.marks() if mark.letter != "E"),
+        f"window ends {time_in_window(window, window.end)}",
+    ]
+    line = el("line", x1=0, x2=0, y1=0, y2=7, class_="lines")
+    turned = "rotate(45)"
+    hatch = el(
+        "pattern", line, id=f"hatch-{kind}", width=7, height=7, patternUnits="userSpaceOnUse", patternTransform=turned
+    )
+    return el(
+        "svg",
+        el("title", f"The window of {timeline.release}, to scale"),
+        el("desc", ", ".join(told) + "."),
+        el("defs", hatch),
+        *drawn,
+        viewBox=f"0 0 {size[0]:.0f} {size[1]:.0f}",
+        role="img",
+        class_=kind,
+    )
+
+
+def bar(slot: Slot, window: Window, place: tuple[float, float, float, float], kind: str) -> Html:
+    """A step as a box: left, top, width and height. `kind`: one of SAID."""
+    begins, ends = (time_in_window(window, at) for at in (slot.begins_at, slot.ends_at))
+    tip = el("title", f"{slot.step.id} {begins} to {ends}, {SAID[kind]}")
+    x, y, width, height = place
+    return el("rect", tip, x=x, y=y, width=max(width, 2.0), height=max(height, 2.0), class_=kind)
 
 
 @dataclass(frozen=True)
@@ -44,32 +80,17 @@ class Picture:
         return time_in_window(self.timeline.window, at)
 
     def svg(self) -> Html:
-        """The whole, 1200 units wide."""
-        height = self.bottom + _FOOT
-        ends = "ends" if self.timeline.found.known.finish_at else "does not end before"
-        told = [
-            f"Work {ends} {self.time(self.timeline.found.finish_at)}",
-            *(f"{mark.words} {self.time(mark.at)}" for mark in self.timeline.marks() if mark.letter != "E"),
-            f"window ends {self.time(self.timeline.window.end)}",
-        ]
-        line = el("line", x1=0, x2=0, y1=0, y2=7, class_="lines")
-        turned = "rotate(45)"
-        hatch = el(
-            "pattern", line, id="hatch", width=7, height=7, patternUnits="userSpaceOnUse", patternTransform=turned
-        )
-        return el(
-            "svg",
-            el("title", f"The window of {self.timeline.release}, to scale"),
-            el("desc", ", ".join(told) + "."),
-            el("defs", hatch),
+        """The whole, 1320 units wide."""
+        return framed(
+            self.timeline,
+            "across",
+            (_WIDTH, self.bottom + _FOOT),
             *self._axis(zone(self.timeline.window.zone), 14.0, grid=True),
             *self._axis(UTC, self.bottom + 16, grid=False),
             *self._steps(),
             *(self._way_back() if self.timeline.way_back_known else ()),
             *(self._events() if self.timeline.events else ()),
             *self._marks(),
-            viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
-            role="img",
         )
 
     def _axis(self, where: tzinfo, y: float, *, grid: bool) -> Iterator[Html]:
@@ -83,23 +104,21 @@ class Picture:
 
     def _steps(self) -> Iterator[Html]:
         yield el("text", "ends", x=_LEFT - 8, y=_TOP - 8, text_anchor="end", class_="soft")
-        for number, bar in enumerate(self.bars):
+        for number, each in enumerate(self.bars):
             y = _TOP + number * _ROW
-            ends = self.timeline.ends(bar.found)
+            ends = self.timeline.ends(each.found)
             room = _LABEL_CHARACTERS + len("00:00") - len(ends)
-            yield el("text", cut(bar.planned.step.id, room), x=0, y=y + 15)
+            yield el("text", cut(each.planned.step.id, room), x=0, y=y + 15)
             yield el("text", ends, x=_LEFT - 8, y=y + 15, text_anchor="end", class_="soft")
-            if bar.moved:
-                yield self._bar(bar.planned, y + 3, 7, "lost", "planned, no longer so")
-                yield self._bar(bar.found, y + 11, 8, "found", "as found")
+            if each.moved:
+                yield self._bar(each.planned, y + 2, 7, "lost")
+                yield self._bar(each.found, y + 9, 8, "found")
             else:
-                yield self._bar(bar.planned, y + 3, 14, "planned", "as planned")
+                yield self._bar(each.planned, y + 3, 13, "planned")
 
-    def _bar(self, slot: Slot, y: float, height: float, kind: str, said: str) -> Html:
+    def _bar(self, slot: Slot, y: float, height: float, kind: str) -> Html:
         x = self.x(slot.begins_at)
-        width = max(self.x(slot.ends_at) - x, 2.0)
-        tip = el("title", f"{slot.step.id} {self.time(slot.begins_at)} to {self.time(slot.ends_at)}, {said}")
-        return el("rect", tip, x=x, y=y, width=width, height=height, class_=kind)
+        return bar(slot, self.timeline.window, (x, y, self.x(slot.ends_at) - x, height), kind)
 
     def _way_back(self) -> Iterator[Html]:
         y = _TOP + len(self.bars) * _ROW
@@ -107,7 +126,7 @@ class Picture:
         yield el("text", "way back", x=0, y=y + 15)
         tip = el("title", "from the window's end backwards: its left edge is the last moment to begin it")
         neck = min(x + 10, end)
-        corners = _points((x, y + 10), (neck, y + 3), (end, y + 3), (end, y + 17), (neck, y + 17))
+        corners = points((x, y + 10), (neck, y + 3), (end, y + 3), (end, y + 17), (neck, y + 17))
         yield el("polygon", tip, points=corners, class_="back")
         yield from self._slack(y + 10)
 
@@ -132,7 +151,7 @@ class Picture:
         for event in self.timeline.events:
             x = self.x(event.at)
             tip = el("title", f"{self.time(event.at)} {event.text}")
-            yield el("polygon", tip, points=_points((x, y + 4), (x + 6, y + 16), (x - 6, y + 16)), class_="event")
+            yield el("polygon", tip, points=points((x, y + 4), (x + 6, y + 16), (x - 6, y + 16)), class_="event")
 
     def _marks(self) -> Iterator[Html]:
         """Upright lines, their labels above: decide-by's to its left, start-rollback-by's to its right."""
@@ -147,5 +166,5 @@ class Picture:
             yield el("text", text, x=x + nudge, y=y, text_anchor=anchor, class_="strong")
 
 
-def _points(*corners: tuple[float, float]) -> str:
+def points(*corners: tuple[float, float]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)

@@ -24,6 +24,7 @@ from preflight.reference import questions as questions_report
 from preflight.report import View
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
+from preflight.report.harmless import command_in
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
@@ -248,6 +249,9 @@ def test_every_failing_line_says_what_was_needed_and_how_to_cure_it(night: Run) 
                 assert finding.owner, finding
 
 
-def test_the_report_fits_100_columns(good: Run, night: Run) -> None:
+def test_the_report_fits_100_columns_but_for_commands_which_are_never_broken(good: Run, night: Run) -> None:
     for run in (good, night):
-        assert [line for line in run.text().splitlines() if len(line) > 100] == []
+        points = [point for each in run.verdict.findings for point in each.judgement.telling_points()]
+        commands = {command_in(point.remedy)[1] for point in points}
+        wide = [line.strip() for line in run.text().splitlines() if len(line) > 100]
+        assert [line for line in wide if line not in commands] == []

@@ -17,6 +17,7 @@ from preflight.plan.ranges import Ranges
 from tests.cli.program import preflight
 from tests.docs.example_site import PLANS, PROJECT, ExampleSite
 from tests.site.site import Site
+from tests.test_plans import head_of
 
 EXAMPLE = PLANS / "example.toml"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/**/*.md"))]
@@ -67,6 +68,10 @@ def run(example: ExampleSite, folder: Path, text: str, files: Mapping[str, str] 
 
 def test_the_example_is_a_go_with_the_waiver_that_it_explains(example: ExampleSite, tmp_path: Path) -> None:
     assert run(example, tmp_path, EXAMPLE.read_text()).startswith("GO with 1 waiver  REL-")
+
+
+def test_the_plan_with_which_the_example_begins_is_a_go(example: ExampleSite, tmp_path: Path) -> None:
+    assert run(example, tmp_path, head_of(EXAMPLE.read_text())).startswith("GO")
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -56,7 +56,7 @@ def test_the_page_has_them_folded_and_escaped() -> None:
     page = html.render(with_commands())
     sheet = page.partition(f"<summary>{len(COMMANDS)} commands of the night</summary>")[2].partition("</details>")[0]
     assert [
-        each.replace("&amp;", "&").replace("&#x27;", "'") for each in re.findall("<pre>(.*?)</pre>", sheet)
+        each.replace("&amp;", "&").replace("&#x27;", "'") for each in re.findall("<pre[^>]*>(.*?)</pre>", sheet)
     ] == LINES
 
 
@@ -89,7 +89,10 @@ def shown_lines(verdict: Verdict) -> list[str]:
     fences = [each.content for each in MarkdownIt("gfm-like").parse(markdown.render(verdict)) if each.type == "fence"]
     page = html.render(verdict).partition("of the night</summary>")[2].partition("</details>")[0]
     terminal = [command_sheet.render(PLAN, verdict.commands, ascii=each) for each in (False, True)]
-    found = [*(each for each in fences if each.startswith("cd ")), *map(unescape, re.findall("<pre>(.*?)</pre>", page))]
+    found = [
+        *(each for each in fences if each.startswith("cd ")),
+        *map(unescape, re.findall("<pre[^>]*>(.*?)</pre>", page)),
+    ]
     return [*found, *(line.strip() for sheet in terminal for line in sheet.split("\n") if line.startswith("     cd "))]
 
 

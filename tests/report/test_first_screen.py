@@ -29,7 +29,9 @@ def screen(verdict: Verdict) -> list[str]:
 def with_blockers(number: int) -> Verdict:
     verdict = no_go()
     first = next(each for each in reversed(verdict.findings) if each.status is Status.PASS)
-    found = [replace(first, subject=f"db{index}", judgement=BAD) for index in range(number)]
+    found = [
+        replace(first, subject=f"db{index}", judgement=replace(BAD, summary=f"so {index}")) for index in range(number)
+    ]
     return conclude(
         verdict.plan,
         found,
@@ -73,8 +75,8 @@ def test_a_shared_cause_is_one_row_with_the_check_that_it_hangs_on() -> None:
     assert rows[-1].owner == login.owner
 
 
-def test_without_such_a_check_the_row_says_that_they_could_not_look() -> None:
-    assert blockers(CASES["hold"]())[-1].what == "2 checks could not look"
+def test_without_such_a_check_the_row_says_where_they_could_not_look_and_why() -> None:
+    assert blockers(CASES["hold"]())[-1].told == "2 checks behind db1: the server refused the password of dbadmin"
 
 
 def test_an_advisory_failure_is_counted_and_no_blocker() -> None:

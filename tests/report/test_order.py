@@ -56,5 +56,5 @@ def test_then_comes_the_order_of_the_plan_not_that_of_the_alphabet() -> None:
 
 def test_the_cause_behind_most_lines_is_told_first() -> None:
     dark = [finding(str(n), Status.UNKNOWN, cause=cause) for n, cause in enumerate(["a", "b", "b"])]
-    assert [[each.subject for each in group] for group in findings_by_cause(dark)] == [["1", "2"], ["0"]]
+    assert [[each.subject for each in group] for group in findings_by_cause(PLAN, dark)] == [["1", "2"], ["0"]]
     assert order(*dark) == []

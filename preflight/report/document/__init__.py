@@ -14,6 +14,8 @@ from preflight.report import View, command_sheet
 from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
 from preflight.report.document.blocks import Entry, Labelled, Section
+from preflight.report.document.cards import Card, cards
+from preflight.report.document.figures import Figure, figures, without_times
 from preflight.report.document.order import Blocker, blockers, findings_by_host
 from preflight.report.document.sections import entries
 from preflight.report.document.window import Timeline, event_text, timeline
@@ -33,9 +35,15 @@ class Document:
     """The status whose colour the decision has."""
     facts: tuple[Labelled, ...]
     """The head: window, moment, times, counts."""
+    figures: tuple[Figure, ...]
+    """The times of the head, one by one."""
+    without_times: str
+    """Why there are none."""
     blockers: tuple[Blocker, ...]
+    cards: tuple[Card, ...]
+    """The same by owner, for pages that show who must do what by when."""
     to_cure: Section
-    """The blockers as a table."""
+    """The same as a table."""
     waivers: Section
     steps: Section
     timeline: Timeline | None
@@ -46,6 +54,7 @@ class Document:
     checks: Mapping[str, Sequence[Finding]]
     """Every planned check by its host, in the plan's order; those of no host last, under an empty name."""
     versions: Section
+    agreed: Section
     people: Section
     ages: Section
     not_checked: Section
@@ -64,7 +73,10 @@ def document(verdict: Verdict, view: View) -> Document:
         verdict=verdict,
         status=_DECISION_STATUS[verdict.exit_code],
         facts=sections.facts(verdict, view.took_seconds),
+        figures=figures(verdict),
+        without_times=without_times(verdict),
         blockers=blocking,
+        cards=cards(blocking),
         to_cure=sections.to_cure(verdict, blocking),
         waivers=sections.waivers(verdict),
         steps=sections.steps(verdict),
@@ -73,6 +85,7 @@ def document(verdict: Verdict, view: View) -> Document:
         findings=entries(verdict),
         checks=findings_by_host(verdict.plan, verdict.findings),
         versions=sections.versions(verdict),
+        agreed=sections.agreed(verdict.plan),
         people=sections.people(verdict),
         ages=sections.ages(verdict),
         not_checked=sections.not_checked(verdict),

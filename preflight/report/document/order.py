@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,10 @@ from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
 from preflight.report.comparison import owners
 from preflight.verdict import Verdict
-from preflight.wording import counted
+from preflight.wording import counted, listed
+
+_WORD = re.compile(r"[\w.-]+")
+_MOST_SUBJECTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Blocker:
     why: str
     """What was seen; the shared cause."""
     cure: str
+    alike: tuple[tuple[str, str], ...] = ()
+    """Of several findings that are equal but for the names in them: each subject with its own cure."""
     waiting: int = 0
     """How many checks that decide share the cause; 0 for a thing of its own."""
     behind: str = ""
@@ -43,6 +48,11 @@ class Blocker:
     """Person, role and contact."""
 
     @property
+    def told(self) -> str:
+        """In one line: `hashes orders`, `12 checks behind db1: the server refused the password of dbadmin`."""
+        return f"{self.what}: {self.why}" if self.waiting else self.what
+
+    @property
     def name(self) -> str:
         """The owner without role and contact."""
         return self.owner.partition(" (")[0]
@@ -52,43 +62,65 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     """By when the cures must have been asked for; shared causes last."""
     blocking = findings_in_order(verdict.plan, verdict.findings, Severity.BLOCKING)
     told = [each for each in blocking if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
-    rows = []
-    for each in told:
-        ask_by = _ask_by(verdict, [each])
-        rows.append(
-            Blocker(
-                status=each.status,
-                what=f"{each.check} {each.subject}",
-                why=each.judgement.summary,
-                cure=each.judgement.remedy,
-                cost=_cost_words(each),
-                ask_by=ask_by,
-                ask_by_words=ask_by_words(verdict, ask_by),
-                owner=each.owner,
-            )
-        )
-    shared = [_shared(verdict, folded, told) for folded in findings_by_cause(verdict.findings)]
-    return rows + [each for each in shared if each.waiting]
+    own = findings_alike(told)
+    shared = [_shared(verdict, folded, own) for folded in findings_by_cause(verdict.plan, verdict.findings)]
+    return [*(_own(verdict, alike) for alike in own), *(each for each in shared if each.waiting)]
 
 
-def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]) -> Blocker:
-    """`told`: the findings that are blockers of their own."""
-    behind = next((each for each in told if is_behind(folded[0].cause, each)), None)
-    asked = [behind] if behind else folded
-    number, cause = counted(len(folded), "check"), f"{behind.check} {behind.subject}" if behind else ""
+def first_of(rows: Sequence[Blocker], most: int) -> list[Blocker]:
+    """Not more than `most` of them, one of them what could not be looked at where there is such a thing: it is no
+    trouble of its own, and hides others."""
+    told = list(rows[:most])
+    unseen = next((row for row in rows if row.waiting), None)
+    return [*told[:-1], unseen] if unseen and unseen not in told else told
+
+
+def _own(verdict: Verdict, alike: Sequence[Finding]) -> Blocker:
+    first, ask_by = alike[0], _ask_by(verdict, alike)
+    return Blocker(
+        status=first.status,
+        what=_what(alike),
+        why=first.judgement.summary,
+        cure=first.judgement.remedy,
+        alike=_cures((each.subject, each) for each in alike),
+        cost=_cost_words(first),
+        ask_by=ask_by,
+        ask_by_words=ask_by_words(verdict, ask_by),
+        owner=first.owner,
+    )
+
+
+def _shared(verdict: Verdict, folded: Sequence[Finding], own: Sequence[Sequence[Finding]]) -> Blocker:
+    """`own`: the findings that are blockers of their own, those that are alike together."""
+    causes = {each.cause: each for each in folded}
+    behind = next((alike for alike in own if any(is_behind(cause, each) for cause in causes for each in alike)), None)
+    places = [(_place(verdict.plan, cause)[0], each) for cause, each in causes.items()]
+    known = _what(behind) if behind else subjects([place for place, _ in places])
+    asked = behind or folded
     ask_by = _ask_by(verdict, [each for each in asked if each.status is not Status.STALE])
     return Blocker(
         status=folded[0].status,
-        what=f"{number} behind {cause}" if behind else folded_words(folded),
-        why=folded[0].cause,
+        what=f"{counted(len(folded), 'check')} behind {known}" if known else folded_words(folded),
+        why=_place(verdict.plan, folded[0].cause)[1],
         cure=folded[0].judgement.remedy,
+        alike=_cures(places),
         waiting=sum(each.severity is Severity.BLOCKING for each in folded),
-        behind=cause,
+        behind=_what(behind) if behind else "",
         cost="",
         ask_by=ask_by,
         ask_by_words=ask_by_words(verdict, ask_by),
         owner=owners(asked),
     )
+
+
+def _what(alike: Sequence[Finding]) -> str:
+    return f"{alike[0].check} {subjects([each.subject for each in alike])}"
+
+
+def _cures(pairs: Iterable[tuple[str, Finding]]) -> tuple[tuple[str, str], ...]:
+    """Each with its own cure; none for a single one."""
+    told = tuple((name, finding.judgement.remedy) for name, finding in pairs)
+    return told if len(told) > 1 else ()
 
 
 def _ask_by(verdict: Verdict, asked: Sequence[Finding]) -> datetime:
@@ -125,13 +157,50 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
     return sorted((finding for finding in shown if not is_folded(finding)), key=rank)
 
 
-def findings_by_cause(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """UNKNOWN and STALE findings, one list for each shared cause; the cause behind most of them first."""
+def findings_by_cause(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding]]:
+    """UNKNOWN and STALE findings, one list for each shared cause, and one for causes that are alike but for the name of
+    the place; the cause behind most of them first."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         if is_folded(finding):
-            groups.setdefault(finding.cause, []).append(finding)
+            place, _ = _place(plan, finding.cause)
+            groups.setdefault(_without(finding.cause, {place}), []).append(finding)
     return sorted(groups.values(), key=len, reverse=True)
+
+
+def findings_alike(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Lists of findings of one check and owner that say and cost the same, but for the names of what they are about:
+    forty hosts that refuse one password are told once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        key = (finding.check, finding.status, finding.owner, _cost_words(finding), *_told_without_names(finding))
+        groups.setdefault(key, []).append(finding)
+    return list(groups.values())
+
+
+def _told_without_names(finding: Finding) -> Iterator[str]:
+    own = _words(f"{finding.subject} {finding.vantage}")
+    for point in finding.judgement.telling_points():
+        for text in (point.summary, point.actual, point.expected, point.remedy, point.details):
+            yield _without(text, own)
+
+
+def _without(text: str, names: Collection[str]) -> str:
+    return _WORD.sub(lambda word: "" if word[0].rstrip(".") in names else word[0], text)
+
+
+def subjects(names: Sequence[str]) -> str:
+    """`db1`; `db1, db2`; `of 40: web01, web02, web03, and 37 more`."""
+    named = listed(names, _MOST_SUBJECTS)
+    return f"of {len(names)}: {named}" if len(names) > _MOST_SUBJECTS else named
+
+
+def _place(plan: Plan, cause: str) -> tuple[str, str]:
+    """The entry of the plan that a shared cause names, empty where it names none, and what was seen there."""
+    seen = cause.partition(": ")[2] if cause.startswith(("from ", "on ")) else cause
+    name, _, why = seen.partition(": ")
+    is_entry = bool(why) and (name in plan.hosts or name in plan.databases)
+    return (name, why) if is_entry else ("", cause)
 
 
 def findings_by_host(plan: Plan, findings: Sequence[Finding]) -> dict[str, list[Finding]]:
@@ -189,4 +258,4 @@ def _host(plan: Plan, places: Mapping[str, int], finding: Finding) -> str:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"[\w.-]+", text))
+    return set(_WORD.findall(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC
 
 from preflight.check import Expect
@@ -12,10 +13,17 @@ from preflight.clock import format_moment, zone
 from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
-from preflight.plan import Plan
+from preflight.plan import Plan, Rule
 from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.document.order import Blocker, findings_by_cause, findings_in_order, folded_words
+from preflight.report.document.order import (
+    Blocker,
+    findings_alike,
+    findings_by_cause,
+    findings_in_order,
+    folded_words,
+    subjects,
+)
 from preflight.report.document.window import price_text, times, window_span
 from preflight.report.json_report import Line
 from preflight.units import format_duration
@@ -112,11 +120,22 @@ def _deselected(verdict: Verdict) -> list[str]:
 
 def entries(verdict: Verdict) -> tuple[Entry, ...]:
     """All that is no pass, each once: what blocks, what could not look by its cause, what is advisory."""
+    plan = verdict.plan
     blocking, advisory = (
-        [finding_entry(verdict, each) for each in findings_in_order(verdict.plan, verdict.findings, severity)]
+        [_alike_entry(verdict, each) for each in findings_alike(findings_in_order(plan, verdict.findings, severity))]
         for severity in (Severity.BLOCKING, Severity.ADVISORY)
     )
-    return (*blocking, *map(_cause_entry, findings_by_cause(verdict.findings)), *advisory)
+    return (*blocking, *map(_cause_entry, findings_by_cause(plan, verdict.findings)), *advisory)
+
+
+def _alike_entry(verdict: Verdict, alike: Sequence[Finding]) -> Entry:
+    """The first of several that are alike, and the names of all."""
+    entry, names = finding_entry(verdict, alike[0]), [each.subject for each in alike]
+    if len(alike) == 1:
+        return entry
+    same = Labelled("alike", (f"the same, each with its own name: {', '.join(names[1:])}",))
+    kept = tuple(fact for fact in entry.facts if fact.label != "seen")
+    return replace(entry, subject=subjects(names), facts=(same, *kept))
 
 
 def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
@@ -164,7 +183,7 @@ def _lead(verdict: Verdict, finding: Finding) -> str:
 def _cause_entry(folded: Sequence[Finding]) -> Entry:
     first = folded[0]
     facts = [
-        ("cause", first.cause),
+        ("cause", listed(dict.fromkeys(each.cause for each in folded), MOST_NAMED, "; ")),
         ("open", ", ".join(f"{each.check} {each.subject}" for each in folded)),
         ("cure", first.judgement.remedy),
         ("owner", owners(folded)),
@@ -228,6 +247,29 @@ def versions(verdict: Verdict) -> Section:
         return Section(title=title)
     head, *others = lines if applications == 2 else (("",) * len(lines[0]), *lines)
     return Section(title=title, table=Table(head, tuple(row(*line) for line in others), narrow=True))
+
+
+def agreed(plan: Plan) -> Section:
+    """What was decided beforehand, by whom: what is done in the window, and which versions are left standing."""
+    rows = []
+    for each in plan.decisions:
+        about = f"{each.on}: {', '.join(each.steps)}" if each.steps else each.on
+        rows.append(row(about, each.rule, plan.person(each.decides), each.default))
+    for rule in plan.rules:
+        said = "; ".join(filter(None, [rule_in_words(rule), rule.reason]))
+        rows.append(row("versions", said, plan.person(rule.decides) or NOBODY, ""))
+    heads = ("on", "agreed", "decides", "by default")
+    return Section(title="Decisions and rules", table=Table(heads, tuple(rows)))
+
+
+def rule_in_words(rule: Rule) -> str:
+    """`app1 and app2 go back together`."""
+    if rule.together:
+        return f"{' and '.join(rule.together)} go back together"
+    if rule.unrelated:
+        return f"{' and '.join(rule.unrelated)} never talk to each other"
+    end_state = [f"{application} {version}" for application, version in rule.exclude.items()]
+    return f"never leave {' with '.join(end_state)} standing"
 
 
 def people(verdict: Verdict) -> Section:

@@ -44,7 +44,8 @@ class Voice:
 
 def _with_utc(at: datetime, window: Window) -> str:
     """For everybody whose clock shows UTC, too."""
-    return time_in_window(window, at) + ("" if _is_utc(window, at) else f" ({_in_utc(window, at)} UTC)")
+    utc = utc_time(window, at)
+    return time_in_window(window, at) + (f" ({utc})" if utc else "")
 
 
 WRITTEN = Voice(_with_utc, format_duration)
@@ -62,10 +63,10 @@ def times(verdict: Verdict, voice: Voice = WRITTEN) -> Iterator[str]:
 def _work(verdict: Verdict, planned: Schedule, found: Schedule, voice: Voice) -> Iterator[str]:
     known, window = found.known, verdict.plan.window
     begun = " if the work begins now" if verdict.moment > window.start else ""
-    least, not_before = ("", "") if known.finish_at else ("at least ", "not before ")
+    not_before = "" if known.finish_at else "not before "
     yield f"{not_before}{voice.moment(found.finish_at, window)}{begun}"
     if found.finish_at != planned.finish_at:
-        yield f"{least}{voice.length(found.finish_at - planned.finish_at)} longer with what failed"
+        yield longer(planned, found, voice)
     if found.unpriced:
         yield unpriced_steps(found.unpriced)
     if known.latest_start is not None:
@@ -79,8 +80,7 @@ def _work(verdict: Verdict, planned: Schedule, found: Schedule, voice: Voice) ->
 def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
     known = found.known
     if found.unknown_undo:
-        named = listed(found.unknown_undo, _MOST_STEPS_NAMED)
-        yield f"decide by and start rollback by not known: the plan has no time for taking back {named}"
+        yield f"decide by and start rollback by not known: {unknown_way_back(found)}"
     elif known.decide_by is None or known.start_rollback_by is None:
         yield "nothing to take back"
     else:
@@ -92,12 +92,27 @@ def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
         yield f"no way back from {voice.moment(found.point_of_no_return, verdict.plan.window)}"
 
 
+def longer(planned: Schedule, found: Schedule, voice: Voice = WRITTEN) -> str:
+    """What the failures add to the work."""
+    least = "" if found.known.finish_at else "at least "
+    return f"{least}{voice.length(found.finish_at - planned.finish_at)} longer with what failed"
+
+
+def unknown_way_back(found: Schedule) -> str:
+    return f"the plan has no time for taking back {listed(found.unknown_undo, _MOST_STEPS_NAMED)}"
+
+
 def _by(verdict: Verdict, what: str, at: datetime, voice: Voice) -> str:
     return f"{what} {voice.moment(at, verdict.plan.window)}{' is over' if at < verdict.moment else ''}"
 
 
 def _is_utc(window: Window, at: datetime) -> bool:
     return not at.astimezone(zone(window.zone)).utcoffset()
+
+
+def utc_time(window: Window, at: datetime) -> str:
+    """`09:33 UTC`; empty where the window's zone shows the same."""
+    return "" if _is_utc(window, at) else f"{_in_utc(window, at)} UTC"
 
 
 def _in_utc(window: Window, at: datetime) -> str:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import preflight
+from preflight.clock import format_moment
 from preflight.errors import ExitCode
-from preflight.finding import Status
+from preflight.finding import WORST_FIRST, Status
 from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Section, Table, row
-from preflight.report.harmless import Html, clean_lines, el, joined, whole
+from preflight.report.document.cards import Act, Card
+from preflight.report.document.sections import NOBODY, counts
+from preflight.report.document.window import Timeline
+from preflight.report.harmless import Html, clean_lines, command_in, el, joined, whole
 from preflight.report.svg import Picture
+from preflight.report.upright import Upright
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
@@ -26,11 +32,10 @@ CONTENT_SECURITY_POLICY = (
 )
 """Nothing is loaded and nothing runs: not from elsewhere, and not from text that got into the page."""
 _MARKS = {ExitCode.GO: ("\u2713", "go"), ExitCode.NO_GO: ("\u2715", "nogo"), ExitCode.HOLD: ("?", "hold")}
+_EVIDENCE = ("asked", "plan")
+_MOST_ABREAST = 3
+"""From so many acts on, a card has two columns of them where there is room."""
 _MOST_CHARACTERS_OF_DETAILS = 20_000
-_LEGEND = (
-    "Solid: as planned. Outlined: planned, no longer so. Hatched: as found. The way back is drawn from the window's "
-    "end; its left edge is the last moment to begin it. +: or later."
-)
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
@@ -49,22 +54,23 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
 
 
 def _body(shown: Document) -> Html:
-    aside = (shown.versions, shown.people, shown.ages, shown.not_checked)
+    aside = (shown.agreed, shown.versions, shown.people)
     return el(
         "body",
-        el("header", _verdict(shown), _labels(shown.facts, "facts")),
+        el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
         el(
             "main",
-            _titled("The window", _window(shown)),
-            _section(shown.to_cure),
+            _titled("The window", _window(shown), "window"),
+            _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
-            el("div", *map(_section, aside), class_="columns"),
             _section(shown.changes),
+            el("div", *map(_section, aside), class_="columns"),
+            _titled("Command sheet", _commands(shown), "screen"),
+            _titled("Evidence", _evidence(shown), "evidence"),
             _titled("Findings", joined(*map(_entry, shown.findings)), "screen"),
-            _commands(shown),
-            _all_checks(shown),
+            _titled("All checks by host", _all_checks(shown), "screen"),
         ),
-        el("footer", el("p", "To reproduce: ", el("code", whole(shown.call)), f" (preflight {preflight.__version__})")),
+        el("footer", el("p", f"To reproduce, with preflight {preflight.__version__}: "), _command(shown.call)),
     )
 
 
@@ -72,22 +78,96 @@ def _verdict(shown: Document) -> Html:
     """The verdict in one word, and of what."""
     (mark, kind), release = _MARKS[shown.verdict.exit_code], shown.verdict.plan.release
     more = shown.verdict.headline.removeprefix(shown.verdict.decision).strip(" ;")
-    title, about = (" ".join(filter(None, parts)) for parts in ((release.id, release.title), (release.ticket, more)))
+    title, ticket = (" ".join(filter(None, each)) for each in ((release.id, release.title), (release.ticket, more)))
+    about = (ticket, counts(shown.verdict))
     return el(
         "div",
-        el("div", el("span", mark, aria_hidden="true"), " ", shown.verdict.decision.value, class_=f"word {kind}"),
-        el("div", el("h1", title), el("p", about), class_="about"),
+        el("p", el("span", mark, aria_hidden="true"), " ", shown.verdict.decision.value, class_="word"),
+        el("div", el("h1", title), *(el("p", text) for text in about if text)),
         class_=f"verdict {kind}",
     )
 
 
+def _figures(shown: Document) -> Html:
+    """The times as large figures; why there are none."""
+    told = [
+        el(
+            "div",
+            el("dt", each.label),
+            el("dd", each.value, class_="value"),
+            *(el("dd", text) for text in (each.utc, each.note) if text),
+            class_="bad" if each.bad else None,
+        )
+        for each in shown.figures
+    ]
+    return el("dl", *told, class_="figures") if told else el("p", shown.without_times, class_="soft")
+
+
+def _facts(shown: Document, *, but: Collection[str] = (), only: Collection[str] = ()) -> list[Labelled]:
+    """Of the head: `but` some, or `only` some; the times are told as figures."""
+    chosen = [each for each in shown.facts if each.label != "finish" and each.label not in but]
+    return [each for each in chosen if not only or each.label in only]
+
+
 def _window(shown: Document) -> Html:
-    figure = Html("")
-    if shown.timeline:
-        drawn, role = Picture(shown.timeline).svg(), "region"
-        scroll = el("div", drawn, class_="scroll", tabindex=0, role=role, aria_label="The window, to scale")
-        figure = el("figure", scroll, el("figcaption", _LEGEND, class_="soft"))
-    return joined(figure, _items(shown.inside))
+    """To scale: across, and upright for a small screen."""
+    if not shown.timeline:
+        return _items(shown.inside)
+    across = Picture(shown.timeline).svg()
+    upright = Upright(shown.timeline).svg()
+    return joined(
+        el("figure", across, upright, el("figcaption", _legend(shown.timeline), class_="soft")), _items(shown.inside)
+    )
+
+
+def _legend(timeline: Timeline) -> str:
+    told = ["Solid: as planned."]
+    told += ["Outlined: planned, no longer so. Hatched: as found."] * timeline.moved
+    told += ["The left edge of the way back is the last moment to begin it."] * timeline.way_back_known
+    told += ["+: or later."] * bool(timeline.found.unpriced)
+    return " ".join(told)
+
+
+def _cards(shown: Document) -> Html:
+    """One for each owner, the first deadline first."""
+    if not shown.cards:
+        return el("p", "Nobody has anything to cure.")
+    return el("div", *(_card(shown, card) for card in shown.cards), class_="cards")
+
+
+def _card(shown: Document, card: Card) -> Html:
+    by, window = card.first.ask_by_words, shown.verdict.plan.window
+    when = "" if by == "now" else format_moment(card.ask_by, window.zone)
+    return el(
+        "article",
+        el("h3", card.name or NOBODY, " ", el("span", card.contact, class_="soft")),
+        el("p", by if by in ("overdue", "now") else f"ask by {by}", class_="by"),
+        el("p", when, class_="soft"),
+        el("ul", *map(_act, card.acts)),
+        class_=f"card acts{min(len(card.acts), _MOST_ABREAST)}",
+    )
+
+
+def _act(act: Act) -> Html:
+    """With a box to tick; several that are alike fold their own cures."""
+    row = act.blocker
+    name = el("label", el("input", type="checkbox"), " ", _status(row.status), " ", el("strong", row.what))
+    waiting = f"; {counted(act.waiting, 'check')} cannot look until then" if act.waiting and not row.waiting else ""
+    costs = joined(el("strong", f"costs {row.cost}"), ": ") if row.cost else Html("")
+    each = [el("li", el("strong", subject), " ", _cure(cure)) for subject, cure in row.alike]
+    folded = el("details", el("summary", f"each of the {len(each)}"), el("ul", *each)) if each else Html("")
+    return el("li", name, el("p", costs, row.why, waiting, class_="soft"), _cure(row.cure), folded)
+
+
+def _cure(cure: str) -> Html:
+    before, command, after = command_in(cure)
+    parts = [el("p", before) if before else "", _command(command) if command else "", el("p", after) if after else ""]
+    return joined(*filter(None, parts))
+
+
+def _command(line: str) -> Html:
+    """Never broken, and selected as one piece."""
+    return el("pre", whole(line), class_="command", tabindex=0)
 
 
 def _section(section: Section) -> Html:
@@ -135,7 +215,7 @@ def _entry(entry: Entry) -> Html:
         parts += [el("p", el("strong", point.summary)), _labels(point.labelled)]
         if point.details:
             lines = clean_lines(point.details[:_MOST_CHARACTERS_OF_DETAILS])
-            parts.append(el("pre", *(part for line in lines for part in (line, Html("\n")))))
+            parts.append(el("pre", *(part for line in lines for part in (line, Html("\n"))), tabindex=0))
     return el("details", title, *parts, _labels(entry.facts))
 
 
@@ -143,12 +223,18 @@ def _commands(shown: Document) -> Html:
     """The hand-over sheet, folded."""
     if not shown.commands:
         return Html("")
-    title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
     items = [
-        el("li", each.about, el("pre", whole(each.line)) if each.line else Html(""), el("p", each.note, class_="soft"))
+        el("li", each.about, _command(each.line) if each.line else Html(""), el("p", each.note, class_="soft"))
         for each in shown.commands
     ]
+    title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
     return el("details", title, el("p", FOREWORD), el("ol", *items))
+
+
+def _evidence(shown: Document) -> Html:
+    """From where and when it was asked, how old it is, and what it does not say."""
+    asked = el("div", _labels(_facts(shown, only=_EVIDENCE)), _items(shown.not_checked.items))
+    return el("div", asked, _table(shown.ages.table), class_="columns")
 
 
 def _all_checks(shown: Document) -> Html:
@@ -158,9 +244,11 @@ def _all_checks(shown: Document) -> Html:
             row(Cell(each.status.upper(), each.status), f"{each.check} {each.subject}", each.judgement.summary)
             for each in findings
         )
-        parts += [el("h3", host or "no host"), _table(Table(("status", "check", "result"), rows))]
-    title = el("summary", f"All {counted(shown.verdict.planned, 'check')}, by host")
-    return el("details", title, *parts, class_="screen")
+        number = Counter(each.status for each in findings)
+        told = ", ".join(f"{number[status]} {status}" for status in WORST_FIRST if number[status])
+        title = el("summary", el("strong", host or "no host"), f": {told}")
+        parts.append(el("details", title, _table(Table(("status", "check", "result"), rows))))
+    return joined(*parts)
 
 
 def _status(status: Status, word: str = "") -> Html:

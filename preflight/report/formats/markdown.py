@@ -35,6 +35,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         _section(shown.steps),
         ("Findings", _findings(shown)),
         _section(shown.versions),
+        _section(shown.agreed),
         _section(shown.people),
         _section(shown.ages),
         _section(shown.not_checked),

@@ -16,7 +16,7 @@ from __future__ import annotations
 from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.document.order import blockers
+from preflight.report.document.order import blockers, first_of
 from preflight.report.document.sections import counts, left_out
 from preflight.report.harmless import clean
 from preflight.verdict import Verdict
@@ -31,11 +31,13 @@ _MOST_BYTES = 1023
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
     """The status line, `|`, the performance data."""
     status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
-    blocking = listed((row.what for row in blockers(verdict)), _MOST_BLOCKERS)
+    rows = blockers(verdict)
+    told = [row.told for row in first_of(rows, _MOST_BLOCKERS)]
+    blocking = listed(told, _MOST_BLOCKERS, "; ", total=len(rows))
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
     without = [f"without {each}" for each in left_out(verdict)]
-    told = filter(None, [status, verdict.reason, blocking, *waivers, *without, *verdict.basis, counts(verdict)])
-    said = clean("; ".join(told).replace("|", "/"))
+    parts = filter(None, [status, verdict.reason, blocking, *waivers, *without, *verdict.basis, counts(verdict)])
+    said = clean("; ".join(parts).replace("|", "/"))
     # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
     values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]
     values.append(f"unconfirmed={len(verdict.unconfirmed)};;;0")

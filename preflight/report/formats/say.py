@@ -18,8 +18,9 @@ from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
-from preflight.report.document.order import Blocker, blockers
-from preflight.report.document.sections import expected_state, left_out, not_selected
+from preflight.report.document.cards import Act, Card, cards
+from preflight.report.document.order import blockers
+from preflight.report.document.sections import expected_state, left_out, not_selected, rule_in_words
 from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
@@ -97,37 +98,33 @@ def _to_cure(verdict: Verdict) -> Iterator[str]:
     blocking = Counter(each.status for each in verdict.findings if each.severity is Severity.BLOCKING)
     counts = [f"{number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
     yield f"of {counted(verdict.planned, 'check')} {listed(counts)}"
-    waiting = {row.behind: row.waiting for row in rows if row.behind}
-    by_owner: dict[str, list[Blocker]] = {}
-    for row in rows:
-        if not row.behind:
-            by_owner.setdefault(row.name, []).append(row)
-    told = list(by_owner.values())
-    for own in told[:_MOST_PEOPLE]:
-        yield _person(verdict, sorted(own, key=lambda row: -waiting.get(row.what, 0)), waiting)
-    rest = sum(map(len, told[_MOST_PEOPLE:]))
+    told = cards(rows)
+    for card in told[:_MOST_PEOPLE]:
+        yield _person(verdict, card)
+    rest = sum(len(card.acts) for card in told[_MOST_PEOPLE:])
     if rest:
         yield f"and {number(rest)} more"
 
 
-def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) -> str:
-    who = name(rows[0].name) or "somebody"
-    shown = 2 if len(rows) == 2 else 1
-    acts = [_act(row, waiting.get(row.what, 0)) for row in rows[:shown]]
-    if len(rows) > shown:
-        acts.append(f"{number(len(rows) - shown)} more")
-    at, window = min(row.ask_by for row in rows), verdict.plan.window
+def _person(verdict: Verdict, card: Card) -> str:
+    who = name(card.name) or "somebody"
+    acts = sorted(card.acts, key=lambda act: -act.waiting)
+    shown = 2 if len(acts) == 2 else 1
+    said = [_act(act) for act in acts[:shown]]
+    if len(acts) > shown:
+        said.append(f"{number(len(acts) - shown)} more")
+    at, window = card.ask_by, verdict.plan.window
     by = "by the start" if at == window.start else f"by {clock_time(at, window)}"
     by = "now" if verdict.expect else by
-    return f"{who} must cure {listed(acts)}, {'overdue' if at < verdict.moment else by}"
+    return f"{who} must cure {listed(said)}, {'overdue' if at < verdict.moment else by}"
 
 
-def _act(row: Blocker, waiting: int) -> str:
-    if row.waiting:
-        said = "that could not look" if row.status is Status.UNKNOWN else "to be asked again"
-        return f"{counted(row.waiting, 'check')} {said}"
-    behind = f" with {counted(waiting, 'check')} behind it" if waiting else ""
-    return f"{said_of(*row.what.split(' ', 1))}{behind}"
+def _act(act: Act) -> str:
+    if act.blocker.waiting:
+        count, _, told = act.blocker.told.replace(" could not look", " that could not look").partition(" ")
+        return f"{number(int(count))} {name(told, _LONGEST_REASON)}"
+    behind = f" with {counted(act.waiting, 'check')} behind it" if act.waiting else ""
+    return f"{said_of(*act.blocker.what.split(' ', 1))}{behind}"
 
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
@@ -143,14 +140,9 @@ def _agreed(verdict: Verdict) -> Iterator[str]:
     """What is decided by whom, which a GO has time to repeat."""
     plan = verdict.plan
     for rule in plan.rules:
-        if rule.unrelated:
-            continue
-        if rule.together:
-            said = f"{listed(rule.together)} go back together"
-        else:
-            end_state = [f"{application} {version}" for application, version in rule.exclude.items()]
-            said = f"never leave {' with '.join(end_state)} standing"
-        yield f"{name(said)}, {_who(plan, rule.decides)} decides" if rule.decides else name(said)
+        if not rule.unrelated:
+            said = name(rule_in_words(rule))
+            yield f"{said}, {_who(plan, rule.decides)} decides" if rule.decides else said
     for decision in plan.decisions:
         who = _who(plan, decision.decides)
         yield f"on {name(decision.on)} {who} decides: {name(decision.rule, _LONGEST_REASON)}"

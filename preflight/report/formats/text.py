@@ -8,6 +8,7 @@ from preflight.finding import Status
 from preflight.report import PLAIN, View, comparison
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Entry, Table
+from preflight.report.document.order import first_of
 from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
@@ -37,6 +38,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         *(_passes(shown, colours) if view.verbose else ()),
         _inside(shown),
         _columns("versions", shown.versions.table),
+        _columns("agreed", shown.agreed.table) if view.verbose else (),
         _columns("people", shown.people.table) if view.verbose else (),
         _columns("ages", shown.ages.table) if view.verbose else (),
         _not_checked(shown, view.verbose),
@@ -54,7 +56,8 @@ def _short(shown: Document, colours: Colours) -> Iterator[str]:
     yield _headline(shown, colours)
     yield from _facts(shown, *_SHORT_FACTS)
     if shown.blockers:
-        yield from labelled("blocks", [listed((row.what for row in shown.blockers), _SHORT_BLOCKERS, "; ")])
+        told = [row.told for row in first_of(shown.blockers, _SHORT_BLOCKERS)]
+        yield from labelled("blocks", [listed(told, _SHORT_BLOCKERS, "; ", total=len(shown.blockers))])
     yield from _facts(shown, "because", "without")
     yield from _waivers(shown)
     yield from _facts(shown, "checks")
@@ -75,11 +78,11 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     if rows:
         yield ""
         room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
-        told = rows if len(rows) <= room + 1 else rows[:room]
+        told = rows if len(rows) <= room + 1 else first_of(rows, room)
         yield colours.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
         for row in told:
-            what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
-            text = f"{what:42}  {row.cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
+            what = cut(clean(row.told), 42 if row.cost else 52)
+            text = f"{what:{52 - len(row.cost)}}{row.cost}  {row.ask_by_words:9}  {cut(clean(row.name), 26)}".rstrip()
             yield colours.status(row.status, f"{row.status.upper():<9}") + text
         if len(told) < len(rows):
             yield f"{BODY}and {len(rows) - len(told)} more, all below"

@@ -14,7 +14,7 @@ from functools import partial
 from psycopg import pq
 
 from preflight.clock import Deadline
-from preflight.plan import Connect, Database, SslMode
+from preflight.plan import Connect, Database, RehearsalServer, SslMode
 from preflight.plan.values import show_address
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Closed
@@ -47,7 +47,7 @@ class ServerAddress:
         return show_address(self.ip, self.port)
 
 
-def ca_file(database: Database) -> str:
+def ca_file(database: Database | RehearsalServer) -> str:
     """The roots to trust. `sslrootcert=system` would look in a folder of the bundled libpq's build machine."""
     if database.sslrootcert is not None:
         return str(database.sslrootcert)

@@ -83,7 +83,7 @@ def test_every_waiver_is_a_notice() -> None:
 
 def test_not_more_than_github_shows_and_the_rest_is_counted() -> None:
     bad = failed("no", expected="yes", actual="no", remedy="cure it")
-    many = [replace(go().findings[0], subject=f"s{n}", judgement=bad) for n in range(40)]
+    many = [replace(go().findings[0], subject=f"s{n}", judgement=replace(bad, summary=f"no, {n}")) for n in range(40)]
     found = commands(github.render(replace(no_go(), findings=many)))
     assert Counter(command.name for command in found)["error"] == 10
     assert found[9].properties["title"] == "and 32 more"

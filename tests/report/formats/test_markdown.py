@@ -87,7 +87,13 @@ def test_a_call_with_blanks_and_bars_can_be_typed_as_it_stands() -> None:
 )
 def test_its_tables_have_these_rows_and_columns(verdict: Verdict, tables: dict[str, tuple[int, int]]) -> None:
     text = markdown.render(verdict)
-    tables |= {"Steps": (13, 5), "Versions that may meet": (3, 3), "People": (6, 4), "Age of the evidence": (3, 4)}
+    tables |= {
+        "Steps": (13, 5),
+        "Decisions and rules": (2, 4),
+        "Versions that may meet": (3, 3),
+        "People": (6, 4),
+        "Age of the evidence": (3, 4),
+    }
     assert sum(token.type == "table_open" for token in READER.parse(text)) == len(tables)
     for title, size in tables.items():
         found = rows(text, title) if title else cells(text.partition("<details>")[2])
@@ -203,7 +209,10 @@ def test_hostile_text_is_shown_as_text() -> None:
 def test_it_is_never_longer_than_github_takes_as_a_summary_and_says_what_is_left_out() -> None:
     bad = failed("no" * 900, expected="y" * 2000, actual="n" * 2000, remedy="c" * 2000, details="line\n" * 4000)
     first, *others = no_go().findings
-    findings = [replace(first, subject=f"{number} {'s' * 1900}", judgement=bad) for number in range(60)]
+    findings = [
+        replace(first, subject=f"{number} {'s' * 1900}", judgement=replace(bad, summary=f"{number + 100} {'no' * 900}"))
+        for number in range(60)
+    ]
     verdict = replace(no_go(), findings=[*findings, *others], unconfirmed=("u" * 2000,) * 50, basis=("b" * 2000,) * 50)
     text = markdown.render(verdict)
     assert len(text.encode()) < 2**20

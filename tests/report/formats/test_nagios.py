@@ -71,7 +71,10 @@ def test_the_exit_code_and_the_word_agree(verdict: Verdict, code: int, word: str
 
 
 def test_what_blocks_the_waivers_and_the_reason_are_told() -> None:
-    assert "login db1, space orders, hashes orders, and 1 more" in nagios.render(no_go())
+    assert (
+        "; login db1; space orders; 2 checks behind login db1: the server refused the password of dbadmin; and 1 more; "
+        in nagios.render(no_go())
+    )
     assert "waiver W-3 covers" in nagios.render(waived())
     assert "the reason why" in nagios.render(replace(hold(), reason="the reason why"))
 

@@ -29,7 +29,10 @@ def test_many_things_to_cure_and_many_people_take_no_longer() -> None:
     people = ["D. Kaya", "S. Lindqvist", "R. Okafor", "J. Novak", "A. Haddad", "L. Brandt"]
     findings = [
         replace(
-            each, subject=f"{each.subject} {number}", owner=f"{people[number % 6]} (role), ext. 1", judgement=NO_LOGIN
+            each,
+            subject=f"{each.subject} {number}",
+            owner=f"{people[number % 6]} (role), ext. 1",
+            judgement=replace(NO_LOGIN, summary=f"the password was refused {number + 100} times"),
         )
         for number, each in enumerate(verdict.findings * 4)
     ]
@@ -68,7 +71,10 @@ def test_there_is_nothing_that_a_voice_stumbles_over(verdict: Verdict) -> None:
 def test_who_must_do_what_by_when_and_at_what_price() -> None:
     assert "S. Lindqvist must cure login of db1 with two checks behind it, overdue." in say.render(no_go())
     assert "R. Okafor must cure hashes of orders, by the start." in say.render(no_go())
-    assert "D. Kaya must cure two checks that could not look, by the start." in say.render(hold())
+    assert (
+        "D. Kaya must cure two checks behind db1: the server refused the password of dbadmin, by the start."
+        in say.render(hold())
+    )
 
 
 def test_each_person_is_named_once_with_what_keeps_most_from_looking_first() -> None:

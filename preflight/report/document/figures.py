@@ -1,0 +1,96 @@
+"""The times that a call looks at, one figure each: what a clock on the wall shows, the same in UTC, what to know of it.
+Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from preflight.judging.schedule import Schedule, time_in_window
+from preflight.report.document.window import WRITTEN, longer, unknown_way_back, unpriced_steps, utc_time
+from preflight.units import format_duration
+from preflight.verdict import Verdict
+
+NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One time, in the window's zone."""
+
+    label: str
+    value: str
+    """`04:33`, `1 h 3 min`; words where there is no such time."""
+    utc: str = ""
+    """`09:33 UTC`; empty where it is the same, and for lengths of time."""
+    note: str = ""
+    bad: bool = False
+    """Whether it is over, not kept or not known."""
+
+
+def without_times(verdict: Verdict) -> str:
+    """Why there are no figures."""
+    if verdict.plan.steps:
+        return "" if verdict.found_schedule else "The window is over: there are no times to keep."
+    return "The plan has no [[steps]], so nobody knows when the work ends and until when it can be taken back."
+
+
+def figures(verdict: Verdict) -> tuple[Figure, ...]:
+    """With what failed: finish, decide-by, start-rollback-by, latest start, margin. None without steps, and once the
+    window is over."""
+    planned, found = verdict.planned_schedule, verdict.found_schedule
+    return () if planned is None or found is None else tuple(_figures(verdict, planned, found))
+
+
+def _figures(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[Figure]:
+    known = found.known
+    yield _finish(verdict, planned, found)
+    without = _without_way_back(found)
+    for label, at in (("decide by", known.decide_by), ("start rollback by", known.start_rollback_by)):
+        yield _clock(verdict, label, at) if at else Figure(label, *without)
+    if found.point_of_no_return is not None:
+        yield _clock(verdict, "no way back from", found.point_of_no_return)
+    yield _latest_start(verdict, found)
+    if known.margin is not None:
+        late = known.margin < timedelta()
+        note = "too late to decide" if late else "left to decide in"
+        yield Figure("margin", format_duration(abs(known.margin)), note=note, bad=late)
+    elif known.decide_by or found.unknown_undo:
+        yield Figure("margin", NOT_KNOWN, bad=True)
+
+
+def _finish(verdict: Verdict, planned: Schedule, found: Schedule) -> Figure:
+    window, notes = verdict.plan.window, []
+    if verdict.moment > window.start:
+        notes.append("if the work begins now")
+    if found.finish_at != planned.finish_at:
+        notes.append(longer(planned, found))
+    if not found.unpriced:
+        return _clock(verdict, "finish", found.finish_at, ", ".join(notes), late=found.finish_at > window.end)
+    not_before = f"not before {WRITTEN.moment(found.finish_at, window)}"
+    note = ", ".join([not_before, *notes, unpriced_steps(found.unpriced)])
+    return Figure("finish", NOT_KNOWN, note=note, bad=True)
+
+
+def _latest_start(verdict: Verdict, found: Schedule) -> Figure:
+    window, at = verdict.plan.window, found.known.latest_start
+    if at is None:
+        return Figure("latest start", NOT_KNOWN, bad=True)
+    early = window.start - at
+    if early > timedelta():
+        note = f"{format_duration(early)} more than the window and its margin allow"
+        return Figure("latest start", "none", note=note, bad=True)
+    return _clock(verdict, "latest start", at)
+
+
+def _without_way_back(found: Schedule) -> tuple[str, str, str, bool]:
+    if found.unknown_undo:
+        return NOT_KNOWN, "", unknown_way_back(found), True
+    return "none", "", "nothing to take back", False
+
+
+def _clock(verdict: Verdict, label: str, at: datetime, note: str = "", *, late: bool = False) -> Figure:
+    window, over = verdict.plan.window, at < verdict.moment
+    notes = ", ".join(filter(None, ["is over" * over, note]))
+    return Figure(label, time_in_window(window, at), utc_time(window, at), notes, bad=over or late)

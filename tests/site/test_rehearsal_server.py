@@ -1,0 +1,301 @@
+"""preflight rehearse on a server of the site's own: refused where it could be one of the plan's, and left as it was."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.rehearsal import RehearsalCheck
+
+from preflight.clock import Deadline
+from preflight.finding import Status
+from preflight.plan import Account, Content, Plan, RehearsalServer, SecretRef, SslMode
+from preflight.rehearsal import ScratchError
+from tests.cli.program import argv, environment
+from tests.sessions.conftest import GENEROUS_SECONDS
+from tests.site.asking import finding, told
+from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.site import Site
+from tests.site.test_rehearse import (
+    GOOD,
+    Stage,
+    make_stage,
+    newer,
+    nothing_is_left_anywhere,
+    plan_file,
+    rehearsed,
+    stage,
+)
+
+__all__ = ["newer", "nothing_is_left_anywhere", "stage"]
+ADDRESS, ANOTHER = "127.0.0.9", "127.0.0.10"
+SECRET = "REHEARSAL_PASSWORD"
+STATE = """
+SELECT 'database', to_jsonb(d)::text FROM (SELECT datname, datdba, datacl, datistemplate FROM pg_database) d
+UNION ALL SELECT 'role', to_jsonb(r)::text FROM pg_authid r
+UNION ALL SELECT 'member', to_jsonb(m)::text FROM pg_auth_members m
+UNION ALL SELECT 'setting', to_jsonb(s)::text FROM pg_db_role_setting s
+UNION ALL SELECT 'comment', to_jsonb(c)::text FROM pg_shdescription c ORDER BY 1, 2
+"""
+
+
+class Rehearsals:
+    """A server that is there for rehearsals, its superuser, and what it held before."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.role = cluster.create_role("rehearsal", options="SUPERUSER")
+        self.before = self.state()
+
+    def state(self) -> list[tuple[Any, ...]]:
+        return self.cluster.sql(STATE)
+
+    def server(self, address: str = ADDRESS, role: DatabaseRole | None = None, **more: Any) -> RehearsalServer:
+        user = Account((role or self.role).name)
+        sslmode = SslMode.REQUIRE if self.cluster.tls else SslMode.DISABLE
+        password = SecretRef("env", SECRET)
+        return RehearsalServer(
+            **{
+                "address": address, "port": self.cluster.port, "ssh_port": 1, "user": user, "password": password,
+                "sslmode": sslmode, **more,
+            }
+        )  # fmt: skip
+
+    def on(self, plan: Plan, **server: Any) -> Plan:
+        return replace(plan, rehearsal=replace(plan.rehearsal, server=self.server(**server)))
+
+
+@pytest.fixture(scope="module")
+def cluster(site: Site) -> Cluster:
+    return site.start_postgres(settings={"listen_addresses": f"{ADDRESS},{ANOTHER}"})
+
+
+@pytest.fixture(scope="module")
+def newer_cluster(site: Site) -> Cluster:
+    return site.start_postgres(settings={"listen_addresses": ADDRESS}, programs=site.newer_programs)
+
+
+def rehearsals_on(cluster: Cluster, patch: pytest.MonkeyPatch) -> Iterator[Rehearsals]:
+    found = Rehearsals(cluster)
+    patch.setenv(SECRET, found.role.password)
+    yield found
+    assert found.state() == found.before
+
+
+@pytest.fixture
+def rehearsals(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehearsals]:
+    yield from rehearsals_on(cluster, monkeypatch)
+
+
+@pytest.fixture
+def newer_rehearsals(newer_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehearsals]:
+    yield from rehearsals_on(newer_cluster, monkeypatch)
+
+
+ODD = """
+CREATE ROLE "o'neil; --" NOLOGIN;
+ALTER ROLE "o'neil; --" SET application_name = E'\\nCREATE ROLE {admin};\\nALTER ROLE {admin} NOLOGIN; \\\\';
+COMMENT ON ROLE "o'neil; --" IS 'who''s that';
+GRANT "o'neil; --" TO {role};
+GRANT "o'neil; --" TO postgres;
+"""
+
+
+def test_good_scripts_pass_there_and_nothing_is_left(stage: Stage, rehearsals: Rehearsals) -> None:
+    stage.cluster.sql(ODD.format(admin=rehearsals.role.name, role=stage.release.name))
+    scripts = {**GOOD, "030_comment.sql": f"COMMENT ON DATABASE {stage.name} IS 'v5';\n"}
+    plan = rehearsals.on(stage.plan({**scripts, "undo/030_comment.down.sql": "SELECT 1;\n"}, changes="nothing"))
+    record = rehearsed(plan)
+    stage.cluster.sql("""DROP ROLE "o'neil; --" """)
+    found = record.scripts["orders"]
+    assert (found.left, [run.exit_code for run in found.runs]) == ("", [0] * 6)
+    assert [(drill.script, drill.exit_code) for drill in found.drills] == [
+        ("010_due.sql", 3),
+        ("020_total.sql", 3),
+        ("030_comment.sql", 3),
+    ]
+    assert (found.drills[0].kept, "+  column due date" in found.drills[1].kept) == ("", True)
+    assert found.runs[0].touched, "the event triggers saw it"
+
+
+def test_a_restore_there_on_a_newer_version(newer: Stage, newer_rehearsals: Rehearsals) -> None:
+    newer.back_up()
+    plan = newer_rehearsals.on(newer.plan(GOOD, content=Content.RESTORE))
+    assert rehearsed(plan).databases["orders"].has_rows
+    found = finding(RehearsalCheck, plan)
+    assert found.status is Status.PASS, told(found)
+    assert f"at {ADDRESS}:{newer_rehearsals.cluster.port}, " in found.judgement.summary
+
+
+def test_a_second_entry_is_drilled_on_what_the_first_leaves(stage: Stage, rehearsals: Rehearsals) -> None:
+    scripts = {
+        "010_due.sql": GOOD["010_due.sql"],
+        "110_late.sql": "ALTER TABLE billing.invoice ALTER due SET DEFAULT now();\n",
+        "120_late.sql": "ALTER TABLE billing.invoice ALTER due DROP DEFAULT;\n",
+    }
+    plan = rehearsals.on(stage.plan(scripts, files=("010_due.sql",), way_back=""))
+    second = replace(plan.scripts["orders"], id="second", files=("110_late.sql", "120_late.sql"))
+    record = rehearsed(replace(plan, scripts={**plan.scripts, "second": second}))
+    said = [drill.said for entry in record.scripts.values() for drill in entry.drills]
+    assert (len(said), all("preflight_drill_breaks_here" in each for each in said)) == (3, True), said
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"address": "127.0.0.1"}, "127.0.0.1 is 127.0.0.1, and so is 127.0.0.1 of"),
+        ({"address": "no.such.name.invalid"}, "of [rehearsal.server]: the name no.such.name.invalid does not exist"),
+    ],
+    ids=["address", "no such name"],
+)
+def test_another_address_is_wanted(stage: Stage, rehearsals: Rehearsals, change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ScratchError, match=re.escape(why)):
+        rehearsed(rehearsals.on(stage.plan(GOOD), **change))
+
+
+def test_a_machine_with_a_pinned_host_key_is_refused(site: Site, stage: Stage, rehearsals: Rehearsals) -> None:
+    sshd = site.start_sshd(address=ADDRESS, key_types=("ecdsa", "ed25519"))
+    plan = rehearsals.on(stage.plan(GOOD), ssh_port=sshd.port)
+    with plan.sealed_known_hosts.open("a") as pinned:
+        pinned.write(sshd.known_hosts_lines(f"[{site.sshd.address}]:{site.sshd.port}").splitlines()[0])
+    with pytest.raises(ScratchError, match=f"{ADDRESS} shows the SSH host key that is pinned for db1: name another"):
+        rehearsed(plan)
+
+
+def test_a_server_of_the_plan_under_another_address_is_refused(
+    site: Site, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsals = Rehearsals(cluster)
+    monkeypatch.setenv(SECRET, rehearsals.role.password)
+    stage = make_stage(site, cluster, tmp_path, monkeypatch)
+    before = rehearsals.state()
+    plan = rehearsals.on(stage.plan(GOOD), address=ANOTHER)
+    real = replace(plan.databases["orders"], address=ADDRESS, server_name="localhost")
+    with pytest.raises(ScratchError, match="or a copy of its files, by its system identifier"):
+        rehearsed(replace(plan, databases={"orders": real}))
+    assert rehearsals.state() == before
+    cluster.drop_databases(0)
+
+
+def test_a_server_whose_identity_cannot_be_compared_is_refused(stage: Stage, rehearsals: Rehearsals) -> None:
+    stage.cluster.sql("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", dbname=stage.name)
+    with pytest.raises(ScratchError, match="could be that of orders, whose system identifier its role may not see"):
+        rehearsed(rehearsals.on(stage.plan(GOOD)))
+
+
+def no_superuser(stage: Stage, rehearsals: Rehearsals) -> str:
+    rehearsals.cluster.sql(f"ALTER ROLE {rehearsals.role.name} NOSUPERUSER")
+    return f"{rehearsals.role.name} is none: run there: ALTER ROLE {rehearsals.role.name} SUPERUSER"
+
+
+def autovacuum(stage: Stage, rehearsals: Rehearsals) -> str:
+    rehearsals.cluster.restart({"autovacuum": "on"})
+    return "runs autovacuum"
+
+
+def wrong_password(stage: Stage, rehearsals: Rehearsals) -> str:
+    rehearsals.cluster.sql(f"ALTER ROLE {rehearsals.role.name} PASSWORD 'another'")
+    return f"does not let {rehearsals.role.name} in"
+
+
+def others(stage: Stage, rehearsals: Rehearsals) -> str:
+    return f"holds the database {rehearsals.cluster.create_database('others')}, and a script reaches all"
+
+
+def taken_role(stage: Stage, rehearsals: Rehearsals) -> str:
+    rehearsals.cluster.sql(f"CREATE ROLE {stage.release.name}")
+    return f"has the role {stage.release.name}, which is left as it is"
+
+
+def mighty_role(stage: Stage, rehearsals: Rehearsals) -> str:
+    stage.cluster.sql(f"ALTER ROLE {stage.release.name} CREATEROLE")
+    return "the role of the scripts may change the whole server"
+
+
+@pytest.mark.parametrize("made", [no_superuser, autovacuum, wrong_password, others, taken_role, mighty_role])
+def test_a_server_that_does_not_fit_is_left_as_it_is(
+    stage: Stage, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, made: Callable[[Stage, Rehearsals], str]
+) -> None:
+    rehearsals = Rehearsals(cluster)
+    monkeypatch.setenv(SECRET, rehearsals.role.password)
+    why = made(stage, rehearsals)
+    before = rehearsals.state()
+    with pytest.raises(ScratchError, match=re.escape(why)):
+        rehearsed(rehearsals.on(stage.plan(GOOD)))
+    assert rehearsals.state() == before
+    if made is autovacuum:
+        cluster.restart({"autovacuum": "off"})
+    cluster.drop_databases(0)
+
+
+def test_a_server_that_lets_the_scripts_role_not_in_is_told(stage: Stage, rehearsals: Rehearsals) -> None:
+    with (
+        rehearsals.cluster.hba(f"host all {stage.release.name} 127.0.0.0/8 reject"),
+        pytest.raises(ScratchError, match=f"does not let {stage.release.name} in from here: .*pg_hba.conf"),
+    ):
+        rehearsed(rehearsals.on(stage.plan(GOOD)))
+
+
+def test_one_rehearsal_at_a_time_and_no_command_there(stage: Stage, rehearsals: Rehearsals) -> None:
+    with rehearsals.cluster.connect() as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('preflight rehearse', 0))")
+        with pytest.raises(ScratchError, match="is in use by another rehearsal"):
+            rehearsed(rehearsals.on(stage.plan(GOOD)))
+    command: dict[str, Any] = {"command": ("./deploy.sh", "prod"), "rehearse_command": ("./deploy.sh", "scratch")}
+    with pytest.raises(ScratchError, match=r"the drill of a `command` \(orders\) is read from the server's own log"):
+        rehearsed(rehearsals.on(stage.plan({**GOOD, "deploy.sh": "#!/bin/sh\n"}, way_back="", **command)))
+
+
+def test_what_would_reach_another_server_is_left_out(stage: Stage, rehearsals: Rehearsals) -> None:
+    foreign = "CREATE FOREIGN DATA WRAPPER none; CREATE SERVER far FOREIGN DATA WRAPPER none"
+    mapping = f"CREATE USER MAPPING FOR {stage.release.name} SERVER far OPTIONS (password 'secret')"
+    stage.cluster.sql(f"{foreign}; ALTER SERVER far OWNER TO {stage.backup.name}; {mapping}", dbname=stage.name)
+    script = "SELECT 1 / (count(*) + 1 - (SELECT count(*) FROM pg_foreign_server)) FROM pg_user_mappings;\n"
+    plan = stage.plan({"010_count.sql": script}, way_back="")
+    assert [tried.runs[0].exit_code for tried in (rehearsed(plan).scripts["orders"],)] == [0], "one of each"
+    found = rehearsed(rehearsals.on(plan)).scripts["orders"]
+    assert "division by zero" in found.runs[0].said
+
+
+@pytest.mark.parametrize("end", ["Ctrl-C", "killed", "server stopped"])
+def test_whatever_ends_it_the_server_is_left_as_it_was(stage: Stage, rehearsals: Rehearsals, end: str) -> None:
+    waits = {"010_wait.sql": "SELECT pg_sleep(600);\n"}
+    path, server = plan_file(stage, waits), rehearsals.server()
+    with path.open("a") as plan:
+        plan.write(f"""[rehearsal.server]
+address = "{server.address}"
+port = {server.port}
+ssh_port = {server.ssh_port}
+user = "{server.user}"
+password = "{server.password}"
+""")
+    known = environment(RELEASE_PASSWORD=stage.release.password, **{SECRET: rehearsals.role.password})
+    with subprocess.Popen(argv("rehearse", path), stderr=subprocess.PIPE, text=True, env=known) as child:
+        assert child.stderr is not None
+        said = list(iter(child.stderr.readline, "running orders ...\n"))
+        assert f"that writes: on the server {ADDRESS}, port {server.port}, as {server.user}" in said[0], said
+        assert any(f"no SSH host key was seen at {ADDRESS}, port 1:" in line for line in said), said
+        deadline, runs = Deadline(5 * GENEROUS_SECONDS), False
+        while not runs and not deadline.over:
+            runs = bool(
+                rehearsals.cluster.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'")
+            )
+        assert runs
+        if end == "server stopped":
+            rehearsals.cluster.stop()
+        else:
+            child.send_signal(signal.SIGINT if end == "Ctrl-C" else signal.SIGKILL)
+        told = child.stderr.read()
+        assert child.wait(GENEROUS_SECONDS) == {"Ctrl-C": 130, "killed": -9, "server stopped": 3}[end], told
+    if end == "server stopped":
+        assert f"what was made on {ADDRESS}:{server.port} is still there" in told
+        rehearsals.cluster.restart()
+    if end != "Ctrl-C":
+        assert rehearsals.state() != rehearsals.before
+        assert rehearsed(rehearsals.on(stage.plan(GOOD))).scripts["orders"].runs
