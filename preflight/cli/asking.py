@@ -25,6 +25,7 @@ from preflight.cli.console import (
     write_stdout,
 )
 from preflight.cli.options import ReportOptions, load
+from preflight.cli.versions import made_with
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
@@ -106,6 +107,7 @@ def deliver(
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
     run. What `verify` saw is not kept: no gate may start from it."""
+    verdict = replace(verdict, made_with=made_with(verdict.plan))
     is_run = asked.took_seconds is not None and verdict.expect is None
     problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = View(

@@ -129,7 +129,7 @@ def _items(
     planner: ProbePlanner,
 ) -> Iterator[PlannedCheck]:
     severity = Severity(str(table.get("severity", check_class.severity)))
-    settings = {key: value for key, value in table.items() if key != "severity"}
+    settings = {key: value for key, value in table.items() if key not in ("severity", "runbook")}
     try:
         with code_of_checks:
             check = build(check_class.Settings(**settings))

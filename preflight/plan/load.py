@@ -18,6 +18,7 @@ from preflight.plan.merged import Problems, read_merged
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
+from preflight.plan.values import Url
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
 
@@ -120,13 +121,15 @@ def _checks(
 def _check(
     table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
 ) -> dict[str, object]:
-    """Severity and settings as converted, only those that were written."""
+    """Severity, runbook and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
     if "severity" in table:
         values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
+    if "runbook" in table:
+        values["runbook"] = tables.value(shape_of(Url), table["runbook"], (*keys, "runbook"))
     try:
-        written = tables.fields(settings, table, keys, beside=("severity",))
+        written = tables.fields(settings, table, keys, beside=("severity", "runbook"))
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:

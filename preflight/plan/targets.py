@@ -113,6 +113,8 @@ class Host:
     """Whose own login this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends this host and its logins."""
 
@@ -213,6 +215,8 @@ class Database:
     """Whose own role this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends this database; its host's owner when left out."""
 
@@ -335,6 +339,8 @@ class Backup:
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
     """Step of the window in which it is taken; every step that changes the database comes after one of its backups."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends what stands in its way; its database's owner when left out."""
 
@@ -413,6 +419,8 @@ class Scripts:
     """Who will run them in the window."""
     step: StepRef = ""
     """Step of the window in which they run."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends what stands in their way; their database's owner when left out."""
 
@@ -502,6 +510,8 @@ class Application:
     """What answers after the window."""
     network_zone: str = ""
     """From which part of the network its endpoints are asked; as for a host."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends it."""
     health: Annotated[tuple[Endpoint, ...], OR_NONE] = ()

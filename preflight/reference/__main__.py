@@ -98,7 +98,8 @@ def _plan_blocks(registry: Registry) -> Iterator[str]:
     yield "## `[checks.ID]`"
     yield (
         '`severity = "advisory"` makes every finding of a check one that is told and never decides; `"blocking"` is '
-        "the other word. The other settings are the check's own: see the [checks reference](checks.md)."
+        "the other word. `runbook` is a URL that is printed with every finding of the check. The other settings are "
+        "the check's own: see the [checks reference](checks.md)."
     )
     rows = [
         (f"`{check.id}`", ", ".join(f"`{key.name}`" for key in keys(check.Settings)) or "none")

@@ -24,6 +24,7 @@ from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, limits
 from preflight.plan.merged import DEFAULTS, OVERRIDE
 from preflight.plan.release_plan import NOT_WRITTEN
+from preflight.plan.values import Url
 from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import LIMITS, SHARING, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
@@ -93,7 +94,11 @@ class _Builder:
         severity = {"enum": [each.value for each in Severity], "description": "Advisory findings never decide."}
         tables = {}
         for check in registry.checks:
-            properties = {"severity": severity, **{key.name: self.key(key) for key in keys(check.Settings)}}
+            properties = {
+                "severity": severity,
+                "runbook": {**self.value(shape_of(Url)), "description": "Printed with every finding of it."},
+                **{key.name: self.key(key) for key in keys(check.Settings)},
+            }
             tables[check.id] = _table(properties, [], first_paragraph(check))
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 

@@ -31,6 +31,8 @@ from preflight.verdict import Verdict, WaiverState
 from preflight.wording import MOST_NAMED, counted, listed
 
 NOBODY = "nobody named in the plan"
+RUNBOOK = "runbook"
+"""The label whose lines are URLs."""
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 
 
@@ -48,6 +50,7 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
         "judged": [f"for {format_moment(verdict.moment, window.zone)}" + lasts],
         "asked": [asked],
         "plan": [f"{_plan_file(plan)}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
+        "made": [f"with {', '.join(verdict.made_with)}" if verdict.made_with else ""],
         "finish": times(verdict),
         "basis": verdict.basis,
         "because": [verdict.reason],
@@ -149,13 +152,14 @@ def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
         ("lead", _lead(verdict, finding)),
         ("seen", f"{finding.vantage}, {when}" if finding.vantage else ""),
     ]
+    runbooks = (Labelled(RUNBOOK, finding.runbooks),) if finding.runbooks else ()
     return Entry(
         status=finding.status,
         check=finding.check,
         subject=finding.subject,
         advisory=finding.severity is Severity.ADVISORY,
         points=tuple(_point(each, finding) for each in finding.judgement.telling_points()),
-        facts=_labelled(facts),
+        facts=(*_labelled(facts), *runbooks),
     )
 
 

@@ -34,7 +34,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     path = verdict.plan.path.as_posix()
     told: dict[str, list[Annotation]] = {"error": [], "warning": [], "notice": []}
     title = f"{verdict.plan.release.id}: {verdict.headline}"
-    lines = [verdict.reason, *verdict.basis, *times(verdict), counts(verdict)]
+    lines = [verdict.reason, *verdict.basis, *times(verdict), counts(verdict), ", ".join(verdict.made_with)]
     told[_LEVELS[verdict.exit_code]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [
         (f"waiver {use.waiver.id}", f"{use.waiver.check} {use.waiver.subject}: {use.state}; {use.text}")
