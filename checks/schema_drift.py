@@ -10,7 +10,7 @@ from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database
-from preflight.plan.work import scripts_in
+from preflight.plan.work import is_one, scripts_in
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, Run
 from preflight.questions.schema import (
@@ -180,7 +180,8 @@ class SchemaDrift(Check):
     def _asked_by_the_plan(self, database: Database) -> bool:
         """Whether something else than the schema tells that the work is done."""
         queries: Any = self.plan.checks.get("sql", {}).get("run", {})
-        asked = (each for each in queries.values() if each.database == database.id and each.when is Expect.AFTER)
+        after = (each for each in queries.values() if each.when is Expect.AFTER)
+        asked = (each for each in after if is_one(self.plan, each.database, database.id))
         return bool(database.migration and database.migration.to) or any(asked)
 
     def _asked(self) -> str:

@@ -20,6 +20,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class Interruption(BaseException):
+    """By a signal; its words are the last that are printed. Not KeyboardInterrupt, for which click prints a line of its
+    own."""
+
+
 class Overrun(BaseException):
     """Code of a check did not come to an end; no `except Exception` of its own keeps it going."""
 

@@ -323,3 +323,12 @@ class Reason(Enum):
         "have {target} on {host} looked at: it takes the request and does not answer")
     BODY_LATE = "timed out (body)", Side.FAR_END, "have {target} on {host} looked at: it does not finish its answer"
     # fmt: on
+
+
+REFUSALS = frozenset({
+    Reason.REFUSED_ELSEWHERE, Reason.BAD_CREDENTIAL, Reason.USER_CERTIFICATE, Reason.METHOD_NOT_ALLOWED,
+    Reason.PARTIAL, Reason.ACCOUNT_EXPIRED, Reason.CLOSED_DURING_LOGIN, Reason.PASSWORD_EXPIRED, Reason.BAD_PASSWORD,
+    Reason.AUTHENTICATION_FAILED, Reason.NOT_PERMITTED_TO_LOGIN,
+})  # fmt: skip
+"""The server has seen what the account logs in with, and has not let it in: tried again and again, it could be
+locked."""

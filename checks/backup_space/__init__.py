@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
-from preflight.judging.backup_size import Seen, largest_of
+from preflight.judging.backup_size import Seen
 from preflight.judging.schedule import time_in_window
 from preflight.plan import BackupMethod, Bytes
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
-from preflight.plan.work import PlannedBackup, behind_become, no_shell, planned_backups
+from preflight.plan.work import PlannedBackup, behind_become, planned_backups
 from preflight.questions.backup_reads import ArchiveRead, TextRead, earlier_backups, read_in_full
 from preflight.questions.backups import Listing
 from preflight.questions.shell import AsAccount
@@ -34,19 +34,23 @@ from preflight.units import format_need, format_size
 from .need import (
     Doubt,
     Growth,
-    Need,
+    Room,
     begins_at,
+    judge_doubts,
+    judge_expected,
+    judge_file_size,
+    judge_files,
+    mount_point,
     names,
     need_of,
     nightly_growth,
     reserved,
+    size_not_known,
     total,
-    total_files,
     wal_growth,
 )
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
-_SPARE_INODES = 100
 _SHARED = "storage of several hosts"
 """The subject about hosts that turn out to be one machine."""
 
@@ -62,34 +66,6 @@ class BackupSpaceSettings:
     wal_per_hour: Mapping[DatabaseRef, Bytes] = field(default_factory=dict)
     """Database -> write-ahead log that its server writes in an hour, where the server was not up for long enough to
     tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """What limits the bytes on one file system."""
-
-    what: str
-    """`free` or `left of the quota`."""
-    bytes: int
-    needs: tuple[Need, ...]
-    """Of the backups that certainly share it."""
-    growth: tuple[Growth, ...] = ()
-    """What takes room there before the backup begins."""
-    doubts: tuple[Doubt, ...] = ()
-    """What may take room besides, and could not be seen."""
-    perhaps: tuple[Need, ...] = ()
-    """Of those whose place cannot be told."""
-
-    @property
-    def unsized(self) -> Need | None:
-        """The first of which nothing tells the size."""
-        return next((need for need in (*self.needs, *self.perhaps) if need.size.expected <= 0), None)
-
-    def less(self, more: Growth | Doubt | None) -> _Room:
-        """With one more thing that takes room, or may."""
-        if isinstance(more, Doubt):
-            return replace(self, doubts=(*self.doubts, more))
-        return replace(self, growth=(*self.growth, more)) if more else self
 
 
 class BackupSpace(Check):
@@ -210,8 +186,8 @@ class BackupSpace(Check):
         room = self._room(directory, beside, facts, perhaps)
         room = room.less(self._wal(planned, storage, places, wal))
         if room.unsized:
-            return _size_not_known(room.unsized)
-        sizes = (_judge_file_size(room.needs[0], directory), *_judge_expected(planned, _previous(planned, facts)))
+            return size_not_known(room.unsized)
+        sizes = (judge_file_size(room.needs[0], directory), *judge_expected(planned, _previous(planned, facts)))
         return Judgement.of([*self._points(planned, directory, room), *sizes])
 
     def _wal(
@@ -228,7 +204,7 @@ class BackupSpace(Check):
         together: Sequence[PlannedBackup],
         facts: Mapping[str, Any],
         perhaps: Sequence[PlannedBackup] = (),
-    ) -> _Room:
+    ) -> Room:
         """On the storage of `directory`, on which the backups `together` certainly lie; the first is judged."""
         needs = tuple(need_of(each, _seen(each, facts)) for each in together)
         may_need = tuple(need_of(each, _seen(each, facts)) for each in perhaps)
@@ -238,7 +214,7 @@ class BackupSpace(Check):
         growth = [*known.values(), reserved(together)]
         doubts = tuple(need.doubt for need in needs if need.doubt)
         free = directory.place.free_bytes
-        return _Room("free", free, needs, tuple(filter(None, growth)), doubts, may_need)
+        return Room("free", free, needs, tuple(filter(None, growth)), doubts, may_need)
 
     def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one
@@ -257,11 +233,11 @@ class BackupSpace(Check):
                 places, wal = facts.get(f"places {each.id}"), facts.get(f"wal {each.id}")
                 room = room.less(self._wal(each, _storage(directories[each.id]), places, wal))
             unsized = room.unsized
-            yield from [_size_not_known(unsized)] if unsized else self._points(first, directories[first.id], room)
+            yield from [size_not_known(unsized)] if unsized else self._points(first, directories[first.id], room)
         if not groups:
             yield passed("no two of the hosts are one machine with backups on one storage")
 
-    def _points(self, planned: PlannedBackup, directory: Directory, free: _Room) -> Iterator[Judgement]:
+    def _points(self, planned: PlannedBackup, directory: Directory, free: Room) -> Iterator[Judgement]:
         place = directory.place
         yield self._judge_bytes(planned, directory, free)
         source = place.mount.source if place.mount else None
@@ -273,11 +249,11 @@ class BackupSpace(Check):
                 yield self._judge_bytes(planned, directory, replace(free, what=what, bytes=left, needs=own))
         limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
         least = min((left for left in limits if left is not None), default=None)
-        yield passed("inodes are not limited") if least is None else _judge_files(planned, directory, least, free)
+        yield passed("inodes are not limited") if least is None else judge_files(planned, directory, least, free)
 
-    def _judge_bytes(self, planned: PlannedBackup, directory: Directory, room: _Room) -> Judgement:
+    def _judge_bytes(self, planned: PlannedBackup, directory: Directory, room: Room) -> Judgement:
         place = directory.place
-        where = f"{_mount(directory)} of {planned.host.id}"
+        where = f"{mount_point(directory)} of {planned.host.id}"
         percent, most = self.settings.keep_percent, self.settings.keep_bytes
         keep = math.ceil(min(place.size_bytes * percent / 100, most))
         coming = sum(each.bytes for each in room.growth)
@@ -313,7 +289,7 @@ class BackupSpace(Check):
                 actual=actual,
                 remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
             )
-        if doubtful := _judge_doubts(room.doubts, left, actual):
+        if doubtful := judge_doubts(room.doubts, left, actual):
             return doubtful
         if left < keep:
             summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
@@ -325,77 +301,11 @@ class BackupSpace(Check):
         )
 
 
-def _judge_doubts(doubts: Sequence[Doubt], left: int, actual: str) -> Judgement | None:
-    """UNKNOWN where what may come besides does not fit into the bytes `left`, or has no limit."""
-    boundless = next((doubt for doubt in doubts if doubt.most_bytes is None), None)
-    most = sum(doubt.most_bytes or 0 for doubt in doubts)
-    if boundless is None and left >= most:
-        return None
-    doubt = boundless or doubts[0]
-    summary = doubt.summary if boundless else f"{doubt.summary}: {format_need(most)} more at most"
-    return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
-
-
-def _judge_files(planned: PlannedBackup, directory: Directory, left: int, room: _Room) -> Judgement:
-    where = f"{_mount(directory)} of {planned.host.id}"
-    certain = sum(need.files for need in room.needs) + _SPARE_INODES
-    wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
-    if left < certain:
-        return planned.failed(
-            f"{left} inodes free, {certain} needed",
-            expected=wanted,
-            actual=f"{left} inodes free on {where}, whatever its free bytes",
-            remedy=f"remove {certain - left} files on {where}, or name another directory in {planned.table}",
-        )
-    if left < certain + sum(need.files for need in room.perhaps):
-        return unknown(
-            f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
-            expected=f"{wanted}; {total_files(room.perhaps)}",
-            actual=f"{left} inodes free on {where}",
-            remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
-        )
-    return passed(f"{left} inodes free", expected=wanted)
-
-
-def _judge_file_size(need: Need, directory: Directory) -> Judgement:
-    """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
-    planned, limit = need.planned, directory.file_limit_bytes
-    if limit is None or limit >= need.largest_file:
-        return passed("files may be as large as it takes")
-    who, host = planned.who, planned.host.id
-    expected = f"files of {format_need(need.largest_file)}: {need}"
-    if not directory.as_account:
-        said = f"files of the login may grow to {format_size(limit)} only (ulimit -f), those of {who} are not seen"
-        return no_shell(planned.host, who, said, expected=expected, actual=format_size(limit))
-    return planned.failed(
-        f"files of {who} may grow to {format_size(limit)} only (ulimit -f)",
-        expected=expected,
-        actual=f"{format_size(limit)}, the soft limit of a session of {who}",
-        remedy=f"have the limit lifted on {host}, as root, then log in anew: "
-        f"printf '{who} - fsize unlimited\\n' > /etc/security/limits.d/{who}-fsize.conf",
-    )
-
-
 def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:
     """What could not be read tells nothing; the database then may have grown."""
     name, read = planned.backup.database, facts.get(f"read {planned.id}")
     read_bytes = read.text_bytes if isinstance(read, ArchiveRead | TextRead) and read.is_whole else None
     return Seen(_previous(planned, facts), facts.get(f"sizes {name}"), facts.get(f"text {name}"), read_bytes)
-
-
-def _judge_expected(planned: PlannedBackup, previous: Listing | None) -> Iterator[Judgement]:
-    """What the plan expects is believed, but told where the previous backup was larger."""
-    largest, expected = largest_of(previous), planned.backup.expected
-    if not expected or largest is None or largest.size_bytes is None:
-        return
-    if largest.size_bytes > expected:
-        size = format_size(largest.size_bytes)
-        yield warned(
-            f"the plan expects {format_size(expected)}, less than the previous backup has",
-            expected=f"`expected` of at least {size}, or the reason why it is less now",
-            actual=f"{largest.path} has {size}",
-            remedy=f"correct `expected` in {planned.table}, or take it out",
-        )
 
 
 def _previous(planned: PlannedBackup, facts: Mapping[str, Any]) -> Listing | None:
@@ -418,21 +328,11 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
     if place.size_bytes <= 0:
         return unknown(
             "the file system does not tell its size",
-            expected=f"free and total bytes of {_mount(directory)} on {planned.host.id}",
+            expected=f"free and total bytes of {mount_point(directory)} on {planned.host.id}",
             actual="0 bytes in total",
             remedy=f"name a directory of a file system that tells its size in {planned.table}",
         )
     return None
-
-
-def _size_not_known(need: Need) -> Judgement:
-    return unknown(
-        f"the size of backup {need.id} is not known: {need.size.method}",
-        expected="a size above 0, from the plan, a previous backup or the catalogue",
-        actual=need.size.method,
-        remedy=f"{need.size.cure}; or " * bool(need.size.cure)
-        + f'declare it, for example: [backups.{need.id}] expected = "20GiB"',
-    )
 
 
 def _storage(directory: Directory) -> str:
@@ -442,8 +342,3 @@ def _storage(directory: Directory) -> str:
 
 def _storage_of(planned: PlannedBackup, facts: Mapping[str, Any]) -> str:
     return _storage(facts[f"directory {planned.id}"])
-
-
-def _mount(directory: Directory) -> str:
-    mount = directory.place.mount
-    return mount.point if mount else directory.place.real

@@ -1,26 +1,29 @@
-"""What a backup needs where it is written, and what else is written there before it begins. Pure."""
+"""What a backup needs where it is written, what else is written there before it begins, and whether one or the other
+does not fit or is not known. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from preflight.judging.backup_size import COMPARED, Seen, Size, granted, size_of
+from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.backup_size import COMPARED, Seen, Size, granted, largest_of, size_of
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupMethod
-from preflight.plan.work import PlannedBackup
+from preflight.plan.work import PlannedBackup, no_shell
 from preflight.questions.backups import PARTS_WITHIN, BackupFile, BackupKind, Listing
 from preflight.questions.sizes import Sizes, WalRate
 from preflight.questions.storage import Directory, device_name
-from preflight.units import format_duration, format_need
+from preflight.units import format_duration, format_need, format_size
 
 _GIB = 1024**3
 _FILES_BESIDE_TABLES = 10
 _FORKS = 2
+_SPARE_INODES = 100
 _FILES_BESIDE_RELATIONS = 1000
 
 
@@ -207,3 +210,112 @@ def _files(planned: PlannedBackup, sizes: Sizes | None) -> int:
         return sizes.tables + sizes.large_objects + _FILES_BESIDE_TABLES
     segments = (sizes.cluster_bytes or 0) // _GIB
     return _FORKS * sizes.cluster_relations + segments + _FILES_BESIDE_RELATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What limits the bytes on one file system."""
+
+    what: str
+    """`free` or `left of the quota`."""
+    bytes: int
+    needs: tuple[Need, ...]
+    """Of the backups that certainly share it."""
+    growth: tuple[Growth, ...] = ()
+    """What takes room there before the backup begins."""
+    doubts: tuple[Doubt, ...] = ()
+    """What may take room besides, and could not be seen."""
+    perhaps: tuple[Need, ...] = ()
+    """Of those whose place cannot be told."""
+
+    @property
+    def unsized(self) -> Need | None:
+        """The first of which nothing tells the size."""
+        return next((need for need in (*self.needs, *self.perhaps) if need.size.expected <= 0), None)
+
+    def less(self, more: Growth | Doubt | None) -> Room:
+        """With one more thing that takes room, or may."""
+        if isinstance(more, Doubt):
+            return replace(self, doubts=(*self.doubts, more))
+        return replace(self, growth=(*self.growth, more)) if more else self
+
+
+def judge_doubts(doubts: Sequence[Doubt], left: int, actual: str) -> Judgement | None:
+    """UNKNOWN where what may come besides does not fit into the bytes `left`, or has no limit."""
+    boundless = next((doubt for doubt in doubts if doubt.most_bytes is None), None)
+    most = sum(doubt.most_bytes or 0 for doubt in doubts)
+    if boundless is None and left >= most:
+        return None
+    doubt = boundless or doubts[0]
+    summary = doubt.summary if boundless else f"{doubt.summary}: {format_need(most)} more at most"
+    return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
+
+
+def judge_files(planned: PlannedBackup, directory: Directory, left: int, room: Room) -> Judgement:
+    where = f"{mount_point(directory)} of {planned.host.id}"
+    certain = sum(need.files for need in room.needs) + _SPARE_INODES
+    wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
+    if left < certain:
+        return planned.failed(
+            f"{left} inodes free, {certain} needed",
+            expected=wanted,
+            actual=f"{left} inodes free on {where}, whatever its free bytes",
+            remedy=f"remove {certain - left} files on {where}, or name another directory in {planned.table}",
+        )
+    if left < certain + sum(need.files for need in room.perhaps):
+        return unknown(
+            f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
+            expected=f"{wanted}; {total_files(room.perhaps)}",
+            actual=f"{left} inodes free on {where}",
+            remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
+        )
+    return passed(f"{left} inodes free", expected=wanted)
+
+
+def judge_file_size(need: Need, directory: Directory) -> Judgement:
+    """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
+    planned, limit = need.planned, directory.file_limit_bytes
+    if limit is None or limit >= need.largest_file:
+        return passed("files may be as large as it takes")
+    who, host = planned.who, planned.host.id
+    expected = f"files of {format_need(need.largest_file)}: {need}"
+    if not directory.as_account:
+        said = f"files of the login may grow to {format_size(limit)} only (ulimit -f), those of {who} are not seen"
+        return no_shell(planned.host, who, said, expected=expected, actual=format_size(limit))
+    return planned.failed(
+        f"files of {who} may grow to {format_size(limit)} only (ulimit -f)",
+        expected=expected,
+        actual=f"{format_size(limit)}, the soft limit of a session of {who}",
+        remedy=f"have the limit lifted on {host}, as root, then log in anew: "
+        f"printf '{who} - fsize unlimited\\n' > /etc/security/limits.d/{who}-fsize.conf",
+    )
+
+
+def judge_expected(planned: PlannedBackup, previous: Listing | None) -> Iterator[Judgement]:
+    """What the plan expects is believed, but told where the previous backup was larger."""
+    largest, expected = largest_of(previous), planned.backup.expected
+    if not expected or largest is None or largest.size_bytes is None:
+        return
+    if largest.size_bytes > expected:
+        size = format_size(largest.size_bytes)
+        yield warned(
+            f"the plan expects {format_size(expected)}, less than the previous backup has",
+            expected=f"`expected` of at least {size}, or the reason why it is less now",
+            actual=f"{largest.path} has {size}",
+            remedy=f"correct `expected` in {planned.table}, or take it out",
+        )
+
+
+def size_not_known(need: Need) -> Judgement:
+    return unknown(
+        f"the size of backup {need.id} is not known: {need.size.method}",
+        expected="a size above 0, from the plan, a previous backup or the catalogue",
+        actual=need.size.method,
+        remedy=f"{need.size.cure}; or " * bool(need.size.cure)
+        + f'declare it, for example: [backups.{need.id}] expected = "20GiB"',
+    )
+
+
+def mount_point(directory: Directory) -> str:
+    mount = directory.place.mount
+    return mount.point if mount else directory.place.real

@@ -13,7 +13,8 @@ from preflight.judging.cures import could_not_look
 from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan import BackupMethod, Database
 from preflight.plan.limits import Above, Between
-from preflight.plan.work import PlannedBackup, scripts_in, work_with
+from preflight.plan.release_plan import protects
+from preflight.plan.work import PlannedBackup, planned_backups, scripts_in
 from preflight.probe import NoReply, Probe, Via
 from preflight.questions.activity import ActivityProbe, Seen
 from preflight.questions.files import TARGET, LocalFile
@@ -157,7 +158,7 @@ class DatabaseState(Check):
         }
 
     def _backups(self, database: Database) -> list[PlannedBackup]:
-        return [work for work in work_with(self.plan, database.id) if isinstance(work, PlannedBackup)]
+        return [each for each in planned_backups(self.plan) if protects(self.plan, each.backup, database.id)]
 
     def _untold(self, touched: Mapping[str, TouchedObjects]) -> Iterator[Judgement]:
         for entry, objects in touched.items():

@@ -29,12 +29,13 @@ from preflight.cli.versions import made_with
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.registry import Registry
 from preflight.engine.run import collect
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
 from preflight.probe import Answer, Question
-from preflight.report import PLAIN, View
+from preflight.report import PLAIN, View, Watch
 from preflight.report.comparison import Difference
 from preflight.report.formats import exit_code, render
 from preflight.runs import saved_runs
@@ -64,24 +65,40 @@ def ask(
     zone: str = "",
 ) -> Asked:
     """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
-    secrets = secrets_of(inspection.plan, zone)
-    progress, started = _Progress(), monotonic()
-    with Pools(inspection.plan, secrets) as pools:
-        try:
-            answered = collect(
-                inspection,
-                pools.session,
-                timeout_seconds,
-                earlier=earlier,
-                inputs=inputs,
-                network_zone=zone,
-                mask=secrets.redact,
-                on_ask=progress.expect,
-                on_answer=progress.count,
-            )
-        finally:
-            progress.clear()
-    return Asked(answered, secrets.redact, monotonic() - started)
+    with Pools(inspection.plan, secrets_of(inspection.plan, zone)) as pools:
+        return ask_by(pools, inspection, timeout_seconds, inputs, _tell_progress, earlier, zone)
+
+
+def ask_by(
+    pools: Pools,
+    inspection: Inspection,
+    timeout_seconds: float,
+    inputs: Mapping[str, str],
+    tell: Callable[[str], None],
+    earlier: Evidence | None = None,
+    zone: str = "",
+    *,
+    keep_open: bool = False,
+) -> Asked:
+    """The same with sessions that others may use later. `tell`: what is told of the progress. `keep_open`: see
+    `collect`."""
+    progress, started = _Progress(tell), monotonic()
+    try:
+        answered = collect(
+            inspection,
+            pools.session,
+            timeout_seconds,
+            earlier=earlier,
+            inputs=inputs,
+            network_zone=zone,
+            mask=pools.redact,
+            keep_open=keep_open,
+            on_ask=progress.expect,
+            on_answer=progress.count,
+        )
+    finally:
+        tell("")
+    return Asked(answered, pools.redact, monotonic() - started)
 
 
 def secrets_of(plan: Plan, zone: str = "") -> Secrets:
@@ -103,6 +120,7 @@ def deliver(
     *,
     evidence_path: Path | None = None,
     difference: Difference | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
@@ -110,26 +128,43 @@ def deliver(
     verdict = replace(verdict, made_with=made_with(verdict.plan))
     is_run = asked.took_seconds is not None and verdict.expect is None
     problems = _keep(asked, verdict, evidence_path) if is_run else []
-    view = View(
-        verbose=report.verbose,
-        short=report.short,
-        took_seconds=asked.took_seconds,
-        difference=difference,
-        command=shlex.join(["preflight", *sys.argv[1:]]),  # no option takes a secret
-    )
-    for name, path in report.outputs:
-        try:
-            write_private(path, asked.mask(render(name, verdict, view)), mode=0o644)
-        except OSError as error:
-            problems.append(f"{path}: the report could not be written: {error.strerror}")
+    view = view_of(asked, report, difference, watch)
+    problems += write_outputs(asked, verdict, report, view)
     try:
-        here = replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
-        write_stdout(asked.mask(render(report.stdout_format, verdict, here)))
+        write_stdout(asked.mask(render(report.stdout_format, verdict, shown_here(view, report))))
     except OutputError as error:
         problems.append(str(error))
     for problem in problems:
         complain(f"preflight: {problem}")
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
+
+
+def view_of(asked: Asked, report: ReportOptions, difference: Difference | None, watch: Watch | None = None) -> View:
+    """What every report of a run tells besides the verdict."""
+    return View(
+        verbose=report.verbose,
+        short=report.short,
+        took_seconds=asked.took_seconds,
+        difference=difference,
+        watch=watch,
+        command=shlex.join(["preflight", *sys.argv[1:]]),  # no option takes a secret
+    )
+
+
+def shown_here(view: View, report: ReportOptions) -> View:
+    """The same for standard output."""
+    return replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
+
+
+def write_outputs(asked: Asked, verdict: Verdict, report: ReportOptions, view: View) -> list[str]:
+    """Writes the files that were asked for; what went wrong."""
+    problems = []
+    for name, path in report.outputs:
+        try:
+            write_private(path, asked.mask(render(name, verdict, view)), mode=0o644)
+        except OSError as error:
+            problems.append(f"{path}: the report could not be written: {error.strerror}")
+    return problems
 
 
 def planned(
@@ -142,14 +177,21 @@ def planned(
     moment = default(plan)
     asked_at = min(moment, now())
     named = report.moment(plan, asked_at=asked_at)
+    return chosen(plan, registry, report, named or moment, asked_at, expect)
+
+
+def chosen(
+    plan: Plan,
+    registry: Registry,
+    report: ReportOptions,
+    moment: datetime,
+    asked_at: datetime,
+    expect: Expect | None = None,
+) -> Inspection:
+    """What the options select of the plan. Raises CallError for what they name and the plan does not have."""
+    no_warnings = report.fail_on == "warn"
     inspection = inspect(
-        plan,
-        registry,
-        named or moment,
-        report.selection,
-        asked_at=asked_at,
-        expect=expect,
-        no_warnings=report.fail_on == "warn",
+        plan, registry, moment, report.selection, asked_at=asked_at, expect=expect, no_warnings=no_warnings
     )
     report.require_known(plan, registry.ids, [item.subject.id for item in inspection.items])
     return inspection
@@ -179,11 +221,18 @@ def vantage_of_this_run() -> str:
     return f"from {os.uname().nodename} as {user}"
 
 
-class _Progress:
-    """A line on standard error: how many answers came, and what is still awaited. Silent where that is no terminal."""
+def _tell_progress(line: str) -> None:
+    """On standard error, in place of the line before. Silent where that is no terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{line[:99]}")
+        sys.stderr.flush()
 
-    def __init__(self) -> None:
-        self._on = sys.stderr is not None and sys.stderr.isatty()
+
+class _Progress:
+    """A line that says how many answers came, and what is still awaited."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._open: dict[str, Question] = {}
         self._total = 0
         self._shown_at = 0.0
@@ -198,17 +247,9 @@ class _Progress:
         if monotonic() - self._shown_at >= _SECONDS_BETWEEN_LINES or not self._open:
             self._show()
 
-    def clear(self) -> None:
-        self._write("")
-
     def _show(self) -> None:
         self._shown_at = monotonic()
         counts = Counter((question.via, question.target) for question in self._open.values())
         awaited = ", ".join(f"{target} ({count})" for (_, target), count in list(counts.items())[:4])
         answered = self._total - len(self._open)
-        self._write(f"asked {self._total}, answered {answered}; waiting for {awaited or 'nothing'}")
-
-    def _write(self, line: str) -> None:
-        if self._on:
-            sys.stderr.write(f"\r\033[K{line[:99]}")
-            sys.stderr.flush()
+        self._tell(f"asked {self._total}, answered {answered}; waiting for {awaited or 'nothing'}")

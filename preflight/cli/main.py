@@ -13,7 +13,7 @@ import click
 
 from preflight import INTERRUPTED, __version__, on_interruption
 from preflight.cli.console import complain, complain_usage, no_such
-from preflight.errors import ExitCode, PlanError, PreflightError
+from preflight.errors import ExitCode, Interruption, PlanError, PreflightError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
@@ -93,25 +93,21 @@ def cli(context: click.Context) -> None:
     context.with_resource(at_deadline(TIMEOUT_SECONDS))  # a command with --timeout names its own
 
 
-class _Interruption(BaseException):
-    """By a signal. Not KeyboardInterrupt, for which click prints a line of its own."""
-
-
 def main() -> None:
     """Runs one command and ends the process with its exit code."""
     try:
         on_interruption(_interrupt)
         code = _run()
         on_interruption(signal.SIG_IGN)  # what came out stands
-    except _Interruption:
-        complain(INTERRUPTED)
+    except Interruption as interrupted:
+        complain(str(interrupted) or INTERRUPTED)
         code = ExitCode.INTERRUPTED
     sys.exit(int(code))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     on_interruption(signal.SIG_IGN)  # what is open is closed undisturbed, within seconds
-    raise _Interruption
+    raise Interruption
 
 
 def _run() -> ExitCode:
@@ -126,8 +122,10 @@ def _run() -> ExitCode:
     except click.ClickException as error:
         complain_usage(error)
         return ExitCode.USAGE
-    except (_Interruption, click.Abort) as end:
-        raise _Interruption from end
+    except click.Abort as end:
+        raise Interruption from end
+    except Interruption:
+        raise
     except PreflightError as error:
         complain(f"preflight: {error}")
         return ExitCode.INTERNAL

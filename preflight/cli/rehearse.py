@@ -1,4 +1,4 @@
-"""`preflight rehearse`: the one command that writes, on a scratch server of this machine."""
+"""`preflight rehearse`: the one command that writes, on a scratch server."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _NOT_KNOWN = {Status.UNKNOWN, Status.STALE}
 )
 @click.pass_context
 def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
-    """Run the sealed scripts for real, on a scratch server of this machine, and record what they did.
+    """Run the sealed scripts for real, on a scratch server, and record what they did.
 
     The schema of the real database, or with `content = "restore"` in [rehearsal] its newest backup, is fetched from its
-    host and put into a PostgreSQL server that is thrown away afterwards. There the declared line runs on the sealed
+    host and put into a PostgreSQL server of this machine that is thrown away afterwards, or into the one that
+    [rehearsal.server] names, from which it is removed again. There the declared line runs on the sealed
     files, then each way back, then each script once more with a broken statement put first in it: it must stop there.
     A `command` is never started with its own arguments; its entry's `rehearse_command` is.
 

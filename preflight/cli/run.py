@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
 from preflight.runs.saved_runs import SavedRun
+from preflight.units import parse_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
@@ -54,6 +56,18 @@ _timeout_option = click.option(
     metavar="SECONDS",
     help="Deadline of the whole run; what is missing then is UNKNOWN, and the report is still printed.",
 )
+
+
+def _read_duration(_context: click.Context, _option: click.Parameter, text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        duration = parse_duration(text)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error)) from None
+    if not timedelta(seconds=1) <= duration <= timedelta(days=1):
+        raise click.BadParameter(f"{text!r} is not from 1s to 24h")
+    return duration
 
 
 @click.command()
@@ -156,15 +170,52 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
 @PLAN
 @_timeout_option
 @click.option("--no-ask", is_flag=True, help="Only judge the newest saved run; HOLD when anything in it is too old.")
+@click.option("--watch", is_flag=True, help="Ask again and again until the window's start; end with the last verdict.")
+@click.option(
+    "--every",
+    callback=_read_duration,
+    default="60s",
+    show_default=True,
+    metavar="DURATION",
+    help="With --watch: from the begin of one round to the next.",
+)
+@click.option(
+    "--steady",
+    callback=_read_duration,
+    metavar="DURATION",
+    help="With --watch: HOLD at the start unless it was GO so long without a break.",
+)
 @report_options
 @click.pass_context
-def gate(context: click.Context, plan_path: Path, timeout: float, no_ask: bool, report: ReportOptions) -> None:
+def gate(
+    context: click.Context,
+    plan_path: Path,
+    timeout: float,
+    no_ask: bool,
+    watch: bool,
+    every: timedelta,
+    steady: timedelta | None,
+    report: ReportOptions,
+) -> None:
     """Ask everything again, judge it for the window's start, and say what changed since the newest saved run.
 
     For the start of the call. Of the saved run only the full read of a backup is kept, while it is the very same file
     (device, inode, size, time of change). Where the plan, a script beside it, a manifest, a pinned host key or the
     version of preflight changed since then, nothing of it is.
+
+    With --watch it is drawn anew on a terminal; elsewhere one line tells each change, and each --output is written
+    again every round. Ctrl-C prints and keeps the last round, exit code 130. An account that was refused is not tried
+    again unless r is typed on the terminal.
     """
+    for option in ("every", "steady"):
+        if not watch and context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
+            raise CallError(f"--{option} is for --watch")
+    if watch and no_ask:
+        raise CallError("--watch asks, --no-ask does not: give one of them")
+    if watch:
+        from preflight.cli.watch import Rhythm, hold_watch  # needs a terminal's ways, which not every system has
+
+        context.exit(hold_watch(plan_path, report, Rhythm(every=every, steady=steady, timeout_seconds=timeout)))
     context.exit(hold_gate(plan_path, timeout, report, no_ask=no_ask))
 
 

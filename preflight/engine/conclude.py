@@ -34,6 +34,7 @@ def decide(
     for any window to come: a plan copied from the last release must not be GO.
     `no_warnings`: whoever asks wants no GO with a warning of a check that decides."""
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
+    deciding = [finding for finding in findings if finding.severity.decides]
     if any(finding.status is Status.FAIL for finding in blocking):
         return Decision.NO_GO, _OVER if over else ""
     if not any(finding.status in _GREEN and finding.oldest_evidence_at for finding in blocking):
@@ -42,10 +43,10 @@ def decide(
         return Decision.HOLD, "part of the checks was not selected"
     if over:
         return Decision.HOLD, _OVER
-    warnings = sum(finding.status is Status.WARN for finding in blocking)
+    warnings = sum(finding.status is Status.WARN for finding in deciding)
     if no_warnings and warnings:
         return Decision.HOLD, f"{counted(warnings, 'warning')}, and --fail-on warn lets none pass"
-    if all(finding.status in _GREEN for finding in blocking):
+    if all(finding.status in _GREEN for finding in deciding):
         return Decision.GO, ""
     return Decision.HOLD, ""
 
@@ -84,6 +85,11 @@ def conclude(
         waivers=uses,
     )
     return _without_requests(verdict) if expect else _with_window(verdict)
+
+
+def withheld(verdict: Verdict, reason: str) -> Verdict:
+    """The verdict, but HOLD for this reason where it would be GO."""
+    return replace(verdict, decision=Decision.HOLD, reason=reason) if verdict.decision is Decision.GO else verdict
 
 
 def _with_waivers_of(plan: Plan, findings: Sequence[Finding]) -> Plan:

@@ -17,6 +17,7 @@ from preflight.engine.selection import EVERYTHING, Selection
 from preflight.errors import CRASHES
 from preflight.finding import Severity
 from preflight.plan import Plan
+from preflight.plan.release_plan import BESIDE_SETTINGS, SEVERITY_OF
 from preflight.probe import Probe, Question, Via
 
 
@@ -129,7 +130,8 @@ def _items(
     planner: ProbePlanner,
 ) -> Iterator[PlannedCheck]:
     severity = Severity(str(table.get("severity", check_class.severity)))
-    settings = {key: value for key, value in table.items() if key not in ("severity", "runbook")}
+    named: Any = table.get(SEVERITY_OF, {})
+    settings = {key: value for key, value in table.items() if key not in BESIDE_SETTINGS}
     try:
         with code_of_checks:
             check = build(check_class.Settings(**settings))
@@ -153,7 +155,8 @@ def _items(
             planned = [(each.probe.family, each.question) for each in probes.values()]
             selected = bool(crash) or selection.takes(check.plan, check.id, subject, planned)
             probes = probes if selected else {}
-        yield PlannedCheck(check, check.id, check.title, severity, subject, probes, crash, skipped=not selected)
+        own = Severity(named.get(subject.id) or subject.severity or severity)
+        yield PlannedCheck(check, check.id, check.title, own, subject, probes, crash, skipped=not selected)
 
 
 def described(error: BaseException) -> str:

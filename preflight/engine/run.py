@@ -33,6 +33,7 @@ def collect(
     inputs: Mapping[str, str] | None = None,
     network_zone: str = "",
     mask: Callable[[str], str] = str,
+    keep_open: bool = False,
     on_ask: Callable[[Sequence[Question]], None] = lambda _questions: None,
     on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
 ) -> Answered:
@@ -40,7 +41,8 @@ def collect(
     raises for the outside world.
 
     `earlier`: an earlier run, of which is kept what need not be asked again. `inputs`: what the plan rests on besides
-    (`preflight.runs.gate`). `network_zone`: asks just what the plan has in it."""
+    (`preflight.runs.gate`). `network_zone`: asks just what the plan has in it. `keep_open`: leaves connections with
+    hosts open for the next round."""
     plan = inspection.plan
     answered = Answered(
         inspection,
@@ -61,7 +63,7 @@ def collect(
             on_answer(*arrived)
             due = answered.add(*arrived)
             asked = arrived[0]
-            if asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
+            if not keep_open and asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
                 asking.close(asked.via, asked.target)
 
 

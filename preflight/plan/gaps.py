@@ -220,4 +220,4 @@ def missing_files(plan: Plan) -> Iterator[str]:
         if not scripts.approved.is_dir():
             yield f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
         elif not scripts.manifest.is_file():
-            yield f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run preflight seal."
+            yield f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run {plan.seal_command}."

@@ -14,7 +14,8 @@ from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import Problems, read_merged
+from preflight.plan.merged import LANGUAGE, Problems, read_merged
+from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
@@ -124,12 +125,11 @@ def _check(
     """Severity, runbook and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
-    if "severity" in table:
-        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
-    if "runbook" in table:
-        values["runbook"] = tables.value(shape_of(Url), table["runbook"], (*keys, "runbook"))
+    shapes = dict(zip(BESIDE_SETTINGS, map(shape_of, (Severity, Mapping[str, Severity], Url)), strict=True))
+    for key in shapes.keys() & table.keys():
+        values[key] = tables.value(shapes[key], table[key], (*keys, key))
     try:
-        written = tables.fields(settings, table, keys, beside=("severity", "runbook"))
+        written = tables.fields(settings, table, keys, beside=BESIDE_SETTINGS)
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
@@ -169,7 +169,7 @@ class Tables(Reader):
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
-        self._problems.add_unknown(keys, f"unknown {noun}", known)
+        self._problems.add_unknown(keys, f"unknown {noun}", [*known, *(LANGUAGE if len(keys) == 1 else ())])
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):

@@ -340,8 +340,12 @@ def scripts_in(plan: Plan, database_id: str) -> Sequence[Scripts]:
     return plan.once(scripts_by_database).get(_database(plan, database_id), ())
 
 
+def is_one(plan: Plan, one: str, other: str) -> bool:
+    """Whether two entries of `[databases]` are one database."""
+    return _database(plan, one) == _database(plan, other)
+
+
 def _database(plan: Plan, database_id: str) -> Hashable:
-    """Equal for entries of one database."""
     database = plan.databases[database_id]
     return (*server_of(plan, database), database.dbname)
 
@@ -349,7 +353,7 @@ def _database(plan: Plan, database_id: str) -> Hashable:
 def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
     """Who fetches what a rehearsal runs on: the database's backup by pg_dump, another backup of it, or else its
     scripts."""
-    backups = [each for each in planned_backups(plan) if each.database.id == database]
+    backups = [each for each in planned_backups(plan) if is_one(plan, each.database.id, database)]
     by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
     return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
 

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `--help` complains with the words of this room, and loads no plan
     from preflight.report.comparison import Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What `gate --watch` knows besides the verdict of its last round."""
+
+    at: datetime
+    """When that round ended, UTC."""
+    begun_at: datetime
+    """When the first one began."""
+    rounds: int
+    every_seconds: float
+    goes_on: bool
+    """False for the last report: the page need not be read again."""
+    steady: str = ""
+    """For how long it has been GO, where that was asked."""
+    refused: tuple[str, ...] = ()
+    """Hosts and databases where an account was refused, which this watch does not try again by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +44,7 @@ class View:
     """How long the run took; None when evidence was judged again."""
     difference: Difference | None = None
     """What changed since the run that a gate started from."""
+    watch: Watch | None = None
     command: str = ""
     """The call that printed this, to be typed again."""
 

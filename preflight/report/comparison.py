@@ -6,6 +6,7 @@ not selected, has disappeared, whatever it said before."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from preflight.report.harmless import clean, json_text
 from preflight.report.json_report import Line, Report
 from preflight.report.layout import BODY, WIDTH, Colours, detail, wrapped
 from preflight.units import format_duration
+from preflight.wording import MOST_NAMED, listed
 
 SCHEMA = 1
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""
+_NUMBER = re.compile(r"\d[\d.,:]*")
 _GREEN = (Status.PASS, Status.SKIPPED)
 """Of a line that was not looked at nothing bad is known."""
 
@@ -103,6 +106,27 @@ class Difference:
         return tuple(_notes(self.before, self.after))
 
 
+def in_lines(difference: Difference) -> Iterator[str]:
+    """One line for each change, blockers first: `host-login db1: pass -> FAIL: no login`. Another number in the same
+    sentence is none."""
+    for group in pairs_by_cause([pair for pair in difference.pairs if _is_told(pair)]):
+        names = listed([f"{pair.line.check} {pair.line.subject}" for pair in group], MOST_NAMED)
+        old, new = group[0].old, group[0].new
+        was, now = (line.status if line else "not there" for line in (old, new))
+        seen = f": {new.cause or new.telling[0].summary}" if new and new.status is not Status.PASS else ""
+        advisory = " (advisory)" if group[0].line.severity is Severity.ADVISORY else ""
+        number = f"{len(group)} checks: " if len(group) > 1 else ""
+        yield clean(f"{number}{names}: {was} -> {now.upper() if now is not Status.PASS else now}{seen}{advisory}")
+
+
+def _is_told(pair: Pair) -> bool:
+    old, new = pair.old, pair.new
+    if pair.change is Change.CHANGED and old and new and old.status is new.status:
+        was, now = ([_NUMBER.sub("", str(point.value)) for point in line.telling] for line in (old, new))
+        return was != now
+    return pair.change not in (Change.STILL, Change.ADDED)
+
+
 def _notes(old: Report, new: Report) -> Iterator[str]:
     if old.release.id != new.release.id:
         yield f"two different releases are compared: OLD is {old.release.id}, NEW is {new.release.id}"
@@ -124,7 +148,7 @@ def compare(old: Report, new: Report) -> Difference:
     """What became of each line of `old` and of `new`."""
     before, after = _numbered(old.findings), _numbered(new.findings)
     pairs = [Pair(before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
-    pairs.sort(key=lambda pair: (pair.line.severity is not Severity.BLOCKING, WORST_FIRST.index(pair.line.status)))
+    pairs.sort(key=lambda pair: (tuple(Severity).index(pair.line.severity), WORST_FIRST.index(pair.line.status)))
     return Difference(old, new, tuple(pairs))
 
 
@@ -214,12 +238,12 @@ def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[
     old, new = (line.status if line else None for line in (first.old, first.new))
     word = f"{old or 'not there'} -> {new.upper() if new else 'not there'}"
     what = f"{first.line.check}  {clean(first.line.subject)}" if len(group) == 1 else f"{len(group)} checks"
-    advisory = " (advisory)" if first.line.severity is Severity.ADVISORY else ""
-    if len(f"{word}  {what}{advisory}") <= WIDTH:
-        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + advisory
+    mark = first.line.severity.mark
+    if len(f"{word}  {what}{mark}") <= WIDTH:
+        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + mark
     else:
         yield word
-        yield from wrapped(f"{what}{advisory}", BODY)
+        yield from wrapped(f"{what}{mark}", BODY)
     if len(group) > 1:
         names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
         yield from detail("lines", names)

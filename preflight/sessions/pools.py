@@ -1,4 +1,4 @@
-"""All sessions of one run, opened when the first question for them comes and closed together."""
+"""All sessions of one run or watch, opened when the first question for them comes and closed together."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, monotonic
 from preflight.plan import Plan
 from preflight.probe import Via
 from preflight.sessions import Session
 from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
+    from preflight.sessions.postgres import SqlPool
     from preflight.sessions.ssh.pool import SshPool
+
+LOGIN_SECONDS = 600.0
+"""How old a login may become that a watch asks by: whether one still succeeds, only a new one tells."""
 
 
 class Pools:
@@ -24,9 +28,11 @@ class Pools:
     def __init__(self, plan: Plan, secrets: Secrets) -> None:
         self._plan = plan
         self._secrets = secrets
+        self.redact = secrets.redact
         self._lock = threading.RLock()
         self._closing = contextlib.ExitStack()
         self._ssh: SshPool | None = None
+        self._sql: SqlPool | None = None
         self._open: dict[Via, Callable[[str], Session]] = {}
 
     def __enter__(self) -> Pools:
@@ -48,6 +54,20 @@ class Pools:
         """See `preflight.sessions.ssh.stream`. Raises SessionFailed."""
         return self._ssh_pool().stream(host_id, script, secret, take, deadline)
 
+    def begin_round(self, *, anew: bool) -> None:
+        """Between two rounds of a watch: what failed may be tried again, unless an account was refused. A connection
+        that has ended, or is older than LOGIN_SECONDS, is opened anew when it is needed; with `anew` each is."""
+        oldest = monotonic() - (0 if anew else LOGIN_SECONDS)
+        self._secrets.trials.begin_round()
+        for pool in (self._sql, self._ssh):  # databases before the tunnels they may run through
+            if pool is not None:
+                pool.begin_round(oldest)
+
+    def refused(self) -> list[str]:
+        """Ids of the hosts and databases where an account was refused, which is not tried there again."""
+        pools = [pool.refused() for pool in (self._ssh, self._sql) if pool is not None]
+        return sorted({*self._secrets.trials.refused_at(), *(each for ids in pools for each in ids)})
+
     def close(self) -> None:
         """Closes databases before the tunnels they may run through."""
         with self._lock:
@@ -63,9 +83,9 @@ class Pools:
                 from preflight.sessions.postgres import SqlPool
 
                 ssh = self._ssh_pool()  # first, so that it is closed after the databases
-                sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, ssh.open_channel)
-                self._closing.callback(sql.close)
-                return sql.session
+                self._sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, ssh.open_channel)
+                self._closing.callback(self._sql.close)
+                return self._sql.session
             case Via.HTTP:
                 from preflight.sessions.http import HttpSession
 

@@ -235,6 +235,17 @@ class PasswordTrials:
                 return True
             return self._tried_at.setdefault(account, entry) == entry
 
+    def begin_round(self) -> None:
+        """Between two rounds of a watch: an accepted password may have been changed since, so its next login is tried
+        alone again. What was refused somewhere stays refused there."""
+        with self._changed:
+            self._accepted &= set(self._refused_at)
+
+    def refused_at(self) -> set[str]:
+        """Ids of the entries where a password was refused."""
+        with self._changed:
+            return {entry for entries in self._refused_at.values() for entry in entries}
+
     def settle(self, account: PasswordAccount, entry: str, *, accepted: bool | None) -> None:
         """Ends a trial. None: the password was not judged."""
         with self._changed:

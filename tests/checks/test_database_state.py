@@ -15,7 +15,7 @@ from preflight.check import Expect
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, BackupMethod, Database, RemotePath, Scripts
 from preflight.probe import NoReply
-from preflight.questions.activity import Seen
+from preflight.questions.activity import ActivityProbe, Seen
 from preflight.questions.files import LocalText
 from preflight.questions.rehearsed import Rehearsed
 from preflight.questions.state import Item
@@ -142,11 +142,16 @@ def test_without_touches_and_rehearsal_the_blockers_are_unknown() -> None:
     assert "`touches` of [scripts.orders]" in found.telling_points()[0].remedy
 
 
-def test_what_scripts_touch_counts_for_every_entry_of_their_database() -> None:
+def test_what_scripts_and_backups_do_counts_for_every_entry_of_their_database() -> None:
     databases = [ORDERS, replace(ORDERS, id="again", name="orders"), replace(ORDERS, id="billing")]
-    check = DatabaseState(toy_plan(databases=databases, scripts=[SCRIPTS]), MOMENT)
-    told = ["manifest orders" in check.probes(subject) for subject in check.subjects()]
-    assert told == [True, True, False]
+    saved = replace(BASE_BACKUP, method=BackupMethod.PG_DUMP, login=Account("saver"))
+    check = DatabaseState(toy_plan(databases=databases, scripts=[SCRIPTS], backups=[saved]), MOMENT)
+    subjects = check.subjects()
+    assert ["manifest orders" in check.probes(each) for each in subjects] == [True, True, False]
+    told: dict[str, Any] = {"rehearsed": Rehearsed(None, ""), "manifest orders": LocalText("", "", "no such file")}
+    server = Item("server", "", "", "", "", 150018, False, 1)
+    asked = [check.follow_up(each, sequences=(server,), **told)["activity"] for each in subjects]
+    assert [each.dumps_by for each in asked if isinstance(each, ActivityProbe)] == [("saver",), ("saver",), ()]
 
 
 @pytest.mark.parametrize(

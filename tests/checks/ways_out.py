@@ -304,7 +304,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
     ),
-    "checks/backup_space/__init__.py _judge_files": (
+    "checks/backup_space/need.py judge_files": (
         Way(
             "line: backup-location",
             backup_space.both,
@@ -326,7 +326,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"place": backup_space.directory()},
         ),
     ),
-    "checks/backup_space/__init__.py _size_not_known": (
+    "checks/backup_space/need.py size_not_known": (
         Way(
             "key: expected",
             backup_space.judged,
@@ -348,7 +348,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"facts": {"orders": backup_space.directory(29), "billing": ELSEWHERE}},
         ),
     ),
-    "checks/backup_space/__init__.py _judge_doubts": (
+    "checks/backup_space/need.py judge_doubts": (
         Way(
             "key: expected",
             backup_space.judged,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -99,3 +100,35 @@ def write_plan(folder: Path, text: str = BASE + DEAD_HOST) -> Path:
     path = folder / "plan.toml"
     path.write_text(with_reasons(text), encoding="utf-8")
     return path
+
+
+CHECK = '''
+from preflight.check import Check, Subject
+from preflight.finding import failed, passed
+from preflight.questions.files import TARGET, LocalFile
+
+class Answer(Check):
+    """Does the file say yes?"""
+    id = "answer"
+    title = "the file says yes"
+    def subjects(self):
+        return [Subject("file", None)]
+    def probes(self, subject):
+        return {"file": LocalFile(TARGET, str(self.plan.folder / "answer.txt"))}
+    def judge(self, subject, *, file):
+        if file.text == "yes":
+            return passed("yes")
+        return failed("it does not", expected="yes", actual=file.text, remedy="write yes")
+'''
+
+
+def write_answer_plan(folder: Path, begins: datetime) -> Path:
+    """A plan of six hours in UTC whose one check of its own reads `answer.txt` beside it, which says yes."""
+    (folder / "own").mkdir()
+    (folder / "own" / "answer.py").write_text(CHECK)
+    (folder / "answer.txt").write_text("yes")
+    return write_plan(
+        folder,
+        f'[release]\nid = "REL-1"\nchecks = "own"\n\n[window]\nzone = "UTC"\n'
+        f"start = {begins:%Y-%m-%dT%H:%M:%S}\nend = {begins + timedelta(hours=6):%Y-%m-%dT%H:%M:%S}\n",
+    )

@@ -12,40 +12,14 @@ import pytest
 
 from preflight.evidence import Evidence
 from preflight.report.formats import FORMATS
-from tests.cli.program import preflight, write_plan
-
-CHECK = '''
-from preflight.check import Check, Subject
-from preflight.finding import failed, passed
-from preflight.questions.files import TARGET, LocalFile
-
-class Answer(Check):
-    """Does the file say yes?"""
-    id = "answer"
-    title = "the file says yes"
-    def subjects(self):
-        return [Subject("file", None)]
-    def probes(self, subject):
-        return {"file": LocalFile(TARGET, str(self.plan.folder / "answer.txt"))}
-    def judge(self, subject, *, file):
-        if file.text == "yes":
-            return passed("yes")
-        return failed("it does not", expected="yes", actual=file.text, remedy="write yes")
-'''
+from tests.cli.program import CHECK, preflight, write_answer_plan
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     """A plan whose window begins in a minute or two."""
     begins = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "answer.py").write_text(CHECK)
-    (tmp_path / "answer.txt").write_text("yes")
-    return write_plan(
-        tmp_path,
-        f'[release]\nid = "REL-1"\nchecks = "own"\n\n[window]\nzone = "UTC"\n'
-        f"start = {begins:%Y-%m-%dT%H:%M:%S}\nend = {begins + timedelta(hours=6):%Y-%m-%dT%H:%M:%S}\n",
-    )
+    return write_answer_plan(tmp_path, begins)
 
 
 def run_of(plan: Path) -> Path:

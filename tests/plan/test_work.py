@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ from preflight.plan import (
     Step,
 )
 from preflight.plan.command_lines import backup_command
-from preflight.plan.work import Section, connection_options, minutes_at_stake, planned_backups, programs_of, server_work
+from preflight.plan.work import (
+    Section,
+    connection_options,
+    minutes_at_stake,
+    planned_backups,
+    planned_source,
+    programs_of,
+    script_work,
+    server_work,
+)
 from tests.toy import toy_plan
 
 
@@ -139,6 +149,15 @@ def test_minutes_count_each_step_once() -> None:
     assert minutes_at_stake(server_work(plan)) == 25
     plan = plan_of(backup={"step": "other"}, scripts={}, steps=steps)
     assert minutes_at_stake(server_work(plan)) is None
+
+
+@pytest.mark.parametrize(("name", "source"), [("orders", "b"), ("billing", "s")])
+def test_a_rehearsal_fetches_by_the_backup_of_its_database_whichever_entry_names_that(name: str, source: str) -> None:
+    plan = plan_of(backup={}, scripts={"database": "again"})
+    orders = plan.databases["orders"]
+    plan = replace(plan, databases={"orders": orders, "again": replace(orders, id="again", name=name)})
+    (scripts,) = script_work(plan)
+    assert planned_source(plan, "again", scripts).id == source
 
 
 def test_earlier_backups_are_read_where_they_are_kept_and_a_repository_is_asked_there() -> None:

@@ -43,6 +43,10 @@ class Sshd:
         self._server = self._start()
 
     @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    @property
     def log(self) -> str:
         return self._server.log
 

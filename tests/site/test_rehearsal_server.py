@@ -105,23 +105,39 @@ COMMENT ON ROLE "o'neil; --" IS 'who''s that';
 GRANT "o'neil; --" TO {role};
 GRANT "o'neil; --" TO postgres;
 """
+FAR = """
+CREATE FOREIGN DATA WRAPPER none;
+CREATE SERVER far FOREIGN DATA WRAPPER none;
+ALTER SERVER far OWNER TO {backup};
+CREATE USER MAPPING FOR {role} SERVER far OPTIONS (password 'secret');
+"""
+TWO_ENTRIES = {
+    **GOOD,
+    "030_comment.sql": "COMMENT ON DATABASE {name} IS 'v5';\n",
+    "110_late.sql": "ALTER TABLE billing.invoice ALTER due SET DEFAULT now();\n",
+    "120_far.sql": "SELECT 1 / (servers.count - mappings.count) FROM (SELECT count(*) FROM pg_foreign_server) servers, "
+    "(SELECT count(*) FROM pg_user_mappings) mappings;\n",
+}
 
 
 def test_good_scripts_pass_there_and_nothing_is_left(stage: Stage, rehearsals: Rehearsals) -> None:
-    stage.cluster.sql(ODD.format(admin=rehearsals.role.name, role=stage.release.name))
-    scripts = {**GOOD, "030_comment.sql": f"COMMENT ON DATABASE {stage.name} IS 'v5';\n"}
-    plan = rehearsals.on(stage.plan({**scripts, "undo/030_comment.down.sql": "SELECT 1;\n"}, changes="nothing"))
-    record = rehearsed(plan)
+    """Whatever roles are called, the comment by which the database is known is changed, and without the password for
+    another server; a second entry is drilled on what the first one leaves."""
+    words = {"admin": rehearsals.role.name, "role": stage.release.name, "backup": stage.backup.name}
+    stage.cluster.sql(ODD.format(**words))
+    stage.cluster.sql(FAR.format(**words), dbname=stage.name)
+    scripts = {name: text.replace("{name}", stage.name) for name, text in TWO_ENTRIES.items()}
+    plan = rehearsals.on(stage.plan(scripts, files=("010_due.sql", "020_total.sql", "030_comment.sql"), way_back=""))
+    second = replace(plan.scripts["orders"], id="second", files=("110_late.sql", "120_far.sql"))
+    record = rehearsed(replace(plan, scripts={**plan.scripts, "second": second}))
     stage.cluster.sql("""DROP ROLE "o'neil; --" """)
-    found = record.scripts["orders"]
-    assert (found.left, [run.exit_code for run in found.runs]) == ("", [0] * 6)
-    assert [(drill.script, drill.exit_code) for drill in found.drills] == [
-        ("010_due.sql", 3),
-        ("020_total.sql", 3),
-        ("030_comment.sql", 3),
-    ]
-    assert (found.drills[0].kept, "+  column due date" in found.drills[1].kept) == ("", True)
-    assert found.runs[0].touched, "the event triggers saw it"
+    runs = [run for entry in record.scripts.values() for run in entry.runs]
+    assert [(run.exit_code, run.said) for run in runs] == [(0, "")] * 5
+    assert all(run.touched for run in runs[:2]), "the event triggers saw it"
+    drills = [drill for entry in record.scripts.values() for drill in entry.drills]
+    assert [drill.exit_code for drill in drills] == [3] * 5
+    assert all("preflight_drill_breaks_here" in drill.said for drill in drills), drills
+    assert (drills[0].kept, "+  column due date" in drills[1].kept) == ("", True)
 
 
 def test_a_restore_there_on_a_newer_version(newer: Stage, newer_rehearsals: Rehearsals) -> None:
@@ -131,19 +147,6 @@ def test_a_restore_there_on_a_newer_version(newer: Stage, newer_rehearsals: Rehe
     found = finding(RehearsalCheck, plan)
     assert found.status is Status.PASS, told(found)
     assert f"at {ADDRESS}:{newer_rehearsals.cluster.port}, " in found.judgement.summary
-
-
-def test_a_second_entry_is_drilled_on_what_the_first_leaves(stage: Stage, rehearsals: Rehearsals) -> None:
-    scripts = {
-        "010_due.sql": GOOD["010_due.sql"],
-        "110_late.sql": "ALTER TABLE billing.invoice ALTER due SET DEFAULT now();\n",
-        "120_late.sql": "ALTER TABLE billing.invoice ALTER due DROP DEFAULT;\n",
-    }
-    plan = rehearsals.on(stage.plan(scripts, files=("010_due.sql",), way_back=""))
-    second = replace(plan.scripts["orders"], id="second", files=("110_late.sql", "120_late.sql"))
-    record = rehearsed(replace(plan, scripts={**plan.scripts, "second": second}))
-    said = [drill.said for entry in record.scripts.values() for drill in entry.drills]
-    assert (len(said), all("preflight_drill_breaks_here" in each for each in said)) == (3, True), said
 
 
 @pytest.mark.parametrize(
@@ -252,50 +255,41 @@ def test_one_rehearsal_at_a_time_and_no_command_there(stage: Stage, rehearsals: 
         rehearsed(rehearsals.on(stage.plan({**GOOD, "deploy.sh": "#!/bin/sh\n"}, way_back="", **command)))
 
 
-def test_what_would_reach_another_server_is_left_out(stage: Stage, rehearsals: Rehearsals) -> None:
-    foreign = "CREATE FOREIGN DATA WRAPPER none; CREATE SERVER far FOREIGN DATA WRAPPER none"
-    mapping = f"CREATE USER MAPPING FOR {stage.release.name} SERVER far OPTIONS (password 'secret')"
-    stage.cluster.sql(f"{foreign}; ALTER SERVER far OWNER TO {stage.backup.name}; {mapping}", dbname=stage.name)
-    script = "SELECT 1 / (count(*) + 1 - (SELECT count(*) FROM pg_foreign_server)) FROM pg_user_mappings;\n"
-    plan = stage.plan({"010_count.sql": script}, way_back="")
-    assert [tried.runs[0].exit_code for tried in (rehearsed(plan).scripts["orders"],)] == [0], "one of each"
-    found = rehearsed(rehearsals.on(plan)).scripts["orders"]
-    assert "division by zero" in found.runs[0].said
-
-
-@pytest.mark.parametrize("end", ["Ctrl-C", "killed", "server stopped"])
-def test_whatever_ends_it_the_server_is_left_as_it_was(stage: Stage, rehearsals: Rehearsals, end: str) -> None:
-    waits = {"010_wait.sql": "SELECT pg_sleep(600);\n"}
-    path, server = plan_file(stage, waits), rehearsals.server()
-    with path.open("a") as plan:
-        plan.write(f"""[rehearsal.server]
-address = "{server.address}"
-port = {server.port}
-ssh_port = {server.ssh_port}
-user = "{server.user}"
-password = "{server.password}"
-""")
+def ended(path: Path, rehearsals: Rehearsals, stage: Stage, end: str) -> str:
+    """What `preflight rehearse` says when it ends so, while a script runs."""
     known = environment(RELEASE_PASSWORD=stage.release.password, **{SECRET: rehearsals.role.password})
     with subprocess.Popen(argv("rehearse", path), stderr=subprocess.PIPE, text=True, env=known) as child:
         assert child.stderr is not None
-        said = list(iter(child.stderr.readline, "running orders ...\n"))
-        assert f"that writes: on the server {ADDRESS}, port {server.port}, as {server.user}" in said[0], said
-        assert any(f"no SSH host key was seen at {ADDRESS}, port 1:" in line for line in said), said
+        said = "".join(iter(child.stderr.readline, "running orders ...\n"))
         deadline, runs = Deadline(5 * GENEROUS_SECONDS), False
         while not runs and not deadline.over:
-            runs = bool(
-                rehearsals.cluster.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'")
-            )
+            seen = rehearsals.cluster.sql("SELECT query FROM pg_stat_activity WHERE datname = %s", stage.name)
+            runs = any(query.startswith("SELECT pg_sleep(600)") for (query,) in seen)
         assert runs
         if end == "server stopped":
             rehearsals.cluster.stop()
         else:
             child.send_signal(signal.SIGINT if end == "Ctrl-C" else signal.SIGKILL)
-        told = child.stderr.read()
-        assert child.wait(GENEROUS_SECONDS) == {"Ctrl-C": 130, "killed": -9, "server stopped": 3}[end], told
-    if end == "server stopped":
-        assert f"what was made on {ADDRESS}:{server.port} is still there" in told
-        rehearsals.cluster.restart()
-    if end != "Ctrl-C":
-        assert rehearsals.state() != rehearsals.before
-        assert rehearsed(rehearsals.on(stage.plan(GOOD))).scripts["orders"].runs
+        said += child.stderr.read()
+        assert child.wait(GENEROUS_SECONDS) == {"Ctrl-C": 130, "killed": -9, "server stopped": 3}[end], said
+    return said
+
+
+def test_whatever_ends_it_the_server_is_left_as_it_was(stage: Stage, rehearsals: Rehearsals) -> None:
+    path, server = plan_file(stage, {"010_wait.sql": "SELECT pg_sleep(600);\n"}), rehearsals.server()
+    keys = {"address": server.address, "user": server.user, "password": server.password}
+    with path.open("a") as opened:
+        opened.write(f"[rehearsal.server]\nport = {server.port}\nssh_port = 1\n")
+        opened.write("".join(f'{key} = "{value}"\n' for key, value in keys.items()))
+    said = ended(path, rehearsals, stage, "Ctrl-C")
+    assert f"that writes: on the server {ADDRESS}, port {server.port}, as {server.user}" in said
+    assert f"no SSH host key was seen at {ADDRESS}, port 1:" in said
+    assert rehearsals.state() == rehearsals.before
+    ended(path, rehearsals, stage, "killed")
+    assert rehearsals.state() != rehearsals.before
+    said = ended(path, rehearsals, stage, "server stopped")  # the next one removed what was left
+    assert f"what was made on {ADDRESS}:{server.port} is still there" in said
+    rehearsals.cluster.restart()
+    assert rehearsals.state() != rehearsals.before
+    plan = stage.plan({"010_none.sql": "SELECT 1;\n"}, way_back="")
+    assert rehearsed(rehearsals.on(plan)).scripts["orders"].runs

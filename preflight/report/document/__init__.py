@@ -16,6 +16,7 @@ from preflight.report.document import sections
 from preflight.report.document.blocks import Entry, Labelled, Section
 from preflight.report.document.cards import Card, cards
 from preflight.report.document.figures import Figure, figures, without_times
+from preflight.report.document.now import now
 from preflight.report.document.order import Blocker, blockers, findings_by_host
 from preflight.report.document.sections import entries
 from preflight.report.document.window import Timeline, event_text, timeline
@@ -33,6 +34,8 @@ class Document:
     """For its headline, which begins with the decision, its release, its counts."""
     status: Status
     """The status whose colour the decision has."""
+    now: Section
+    """Of a watch: where in the night it is, what comes next, how long until decide-by."""
     facts: tuple[Labelled, ...]
     """The head: window, moment, times, counts."""
     figures: tuple[Figure, ...]
@@ -72,6 +75,7 @@ def document(verdict: Verdict, view: View) -> Document:
     return Document(
         verdict=verdict,
         status=_DECISION_STATUS[verdict.exit_code],
+        now=now(verdict, view.watch),
         facts=sections.facts(verdict, view.took_seconds),
         figures=figures(verdict),
         without_times=without_times(verdict),

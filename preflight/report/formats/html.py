@@ -47,10 +47,17 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
+        *_reload(view),
         el("title", f"{shown.verdict.headline} {shown.verdict.plan.release.id}"),
         el("style", Html(STYLE)),
     )
     return f"<!DOCTYPE html>\n{el('html', head, _body(shown), lang='en')}\n"
+
+
+def _reload(view: View) -> Iterator[Html]:
+    """While a watch rewrites it, the page reads itself again, without a script."""
+    if view.watch and view.watch.goes_on:
+        yield el("meta", http_equiv="refresh", content=f"{max(view.watch.every_seconds, 1):.0f}")
 
 
 def _body(shown: Document) -> Html:
@@ -60,6 +67,7 @@ def _body(shown: Document) -> Html:
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
         el(
             "main",
+            _section(shown.now),
             _titled("The window", _window(shown), "window"),
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
@@ -208,8 +216,7 @@ def _cells(table: Table, cells: tuple[Cell, ...]) -> Iterator[Html]:
 def _entry(entry: Entry) -> Html:
     """Folded: its status and name, and what was seen first."""
     seen = f": {entry.points[0].summary}" if entry.points else ""
-    advisory = " (advisory)" * entry.advisory
-    title = el("summary", _status(entry.status), advisory, " ", el("strong", entry.name), seen)
+    title = el("summary", _status(entry.status), entry.severity.mark, " ", el("strong", entry.name), seen)
     parts = []
     for point in entry.points:
         parts += [el("p", el("strong", point.summary)), _labels(point.labelled)]

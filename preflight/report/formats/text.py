@@ -69,6 +69,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
         _headline(shown, colours),
+        *labelled("now", shown.now.items),
         *_facts(shown, "expects", "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
@@ -110,7 +111,7 @@ def _waivers(shown: Document) -> Iterator[str]:
 
 
 def _entry(entry: Entry, colours: Colours) -> Iterator[str]:
-    yield _title(entry.status, entry.check, entry.subject, colours, bold=True) + (" (advisory)" * entry.advisory)
+    yield _title(entry.status, entry.check, entry.subject, colours, bold=True) + entry.severity.mark
     for point in entry.points:
         yield from wrapped(point.summary, BODY)
         for fact in point.labelled:

@@ -35,13 +35,23 @@ class SqlPool:
         self._databases = databases
         self._sessions = {name: SqlSession(each, hosts[each.host], self) for name, each in databases.items()}
         self.certificates = Once[str, Certificate | None]()
-        """What was seen of the servers' certificates: once in a run, however many databases a server has."""
+        """What was seen of the servers' certificates: once in a round, however many databases a server has."""
         self._scrubbed = False
         self._lock = threading.Lock()
 
     def session(self, database_id: str) -> SqlSession:
         """The session with a database; logs in at its first question. Raises KeyError for an unknown one."""
         return self._sessions[database_id]
+
+    def begin_round(self, oldest: float) -> None:
+        """See `SqlSession.begin_round`."""
+        self.certificates = Once()
+        for session in self._sessions.values():
+            session.begin_round(oldest)
+
+    def refused(self) -> list[str]:
+        """Ids of the databases whose role was refused."""
+        return [database_id for database_id, session in self._sessions.items() if session.is_refused]
 
     def close(self) -> None:
         """Ends all connections. Safe to call twice and from any thread."""

@@ -31,6 +31,8 @@ MOST_BYTES_ALONE = 16 * MOST_BYTES
 MOST_ROWS = 10_000
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
+_READS_TO_THE_END = 3
+"""The server's last words and the end of TLS are read before the end of the connection shows."""
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
 _IGNORED = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.EMPTY_QUERY)
 _TIMED_OUT = {"57014": Reason.STATEMENT_TIMEOUT, "55P03": Reason.LOCK_TIMEOUT}
@@ -88,6 +90,15 @@ class Connection:
             self._before.append("SET LOCAL client_encoding = 'SQL_ASCII'")
         pgconn.nonblocking = 1
         pgconn.enter_pipeline_mode()
+
+    def has_ended(self) -> bool:
+        """Whether the server has closed it while nothing was asked. Never blocks."""
+        try:
+            for _ in range(_READS_TO_THE_END):
+                self._pgconn.consume_input()
+        except psycopg.Error:
+            return True
+        return bool(self._pgconn.status == pq.ConnStatus.BAD)
 
     def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
         """Sends all statements, and gives their outcomes in order as they arrive.

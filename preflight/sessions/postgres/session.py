@@ -17,7 +17,7 @@ from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
-from preflight.reasons import Reason
+from preflight.reasons import REFUSALS, Reason
 from preflight.sessions import CannotAsk, Closed, Deliver, SessionFailed, require_time
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
@@ -39,7 +39,7 @@ _CERTIFICATE_SECONDS = 3.0
 
 
 class SqlSession:
-    """Asked by one thread at a time. A login that failed is never tried again."""
+    """Asked by one thread at a time. A login that failed is not tried again in the same round."""
 
     def __init__(self, database: Database, host: Host, pool: SqlPool) -> None:
         self._database = database
@@ -49,6 +49,8 @@ class SqlSession:
         self._pgconn: pq.abc.PGconn | None = None
         self._connection: Connection | None = None
         self._tunnel: Tunnel | None = None
+        self._made_at = 0.0
+        """When it was logged in, by the monotonic clock."""
         self._failure: NoReply | None = None
         self._session: dict[str, str] = {}
         self._address = database.server_address(host)
@@ -80,6 +82,24 @@ class SqlSession:
                     self._finish()
             for question in waiting:
                 deliver(question, replace(self._failure or self._closed(), asked_at=now()))
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its role was refused, and is not tried again."""
+        return self._failure is not None and self._failure.reason in REFUSALS
+
+    def begin_round(self, oldest: float) -> None:
+        """Forgets why it failed, unless its role was refused; closes a connection that has ended, or was logged in
+        before `oldest`, by the monotonic clock."""
+        if not self._lock.acquire(blocking=False):  # a thread of the round before still asks, and has its own limit
+            return
+        try:
+            if not self.is_refused:
+                self._failure = None
+            if self._connection is not None and (self._made_at < oldest or self._connection.has_ended()):
+                self._finish()
+        finally:
+            self._lock.release()
 
     def begin_close(self) -> None:
         """Tells a thread that is just asking to close for itself when it notices."""
@@ -174,7 +194,7 @@ class SqlSession:
         self._session |= own_facts(self._pgconn)
         if self._tunnel is None:
             self._session["address"] = str(server)
-        self._connection = Connection(self._pgconn, self._closing)
+        self._connection, self._made_at = Connection(self._pgconn, self._closing), monotonic()
         return server
 
     def _connect(

@@ -13,7 +13,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
 from preflight.probe import NoReply
 from preflight.questions.authorized_keys import UserCertificate
-from preflight.reasons import Reason
+from preflight.reasons import REFUSALS, Reason
 from preflight.sessions import CannotAsk, Closed, SessionFailed, require_time
 from preflight.sessions.dial import NO_DESCRIPTOR
 from preflight.sessions.ssh.attempt import Attempt, JumpFailed
@@ -40,10 +40,12 @@ class Login:
     session: Mapping[str, str]
     vantage: str
     slots: ChannelSlots
+    made_at: float
+    """By the monotonic clock."""
 
 
 class Connection:
-    """Opened by the first who needs it, in the thread of whoever that is; failed once, failed for the whole run: a
+    """Opened by the first who needs it, in the thread of whoever that is; failed once, failed for the whole round: a
     refused login is never repeated. Closed when nobody uses it, it is opened again for whoever comes next."""
 
     def __init__(self, host: Host, shared: Shared, planned_jump: Connection | None = None) -> None:
@@ -83,6 +85,28 @@ class Connection:
     def alive(self) -> bool:
         login = self._login
         return login is not None and login.transport.is_active()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its account was refused, and is not tried again."""
+        return self._failure is not None and self._failure.reason in REFUSALS
+
+    def is_outdated(self, oldest: float) -> bool:
+        """Whether its connection has ended, or its login was made before `oldest`, by the monotonic clock."""
+        login = self._login
+        return login is not None and (login.made_at < oldest or not login.transport.is_active())
+
+    def begin_round(self, oldest: float) -> None:
+        """Forgets why it could not be opened, unless its account was refused; closes what is outdated, here or on the
+        way, whoever held it."""
+        with self._changed:
+            if self._opening or self._finished:
+                return
+            if not self.is_refused:
+                self._failure = None
+        if any(each.is_outdated(oldest) for each in self.way):
+            self.close_unless_used(by_others_than=self._users)
+            self._session = {}
 
     def hold(self, deadline: Deadline) -> Login:
         """The login, waited for no longer than the deadline, and kept open until `release`. Raises SessionFailed."""
@@ -234,7 +258,7 @@ class Connection:
             if attempt.transport is not None and attempt.transport.banners:
                 self._session["banner"] = "\n".join(attempt.transport.banners)
         self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
-        return Login(transport, self._session, f"on {self.host.id} as {host.user}", ChannelSlots())
+        return Login(transport, self._session, f"on {self.host.id} as {host.user}", ChannelSlots(), monotonic())
 
     def _enter(self, attempt: Attempt, deadline: Deadline) -> None:
         """Waits for a place among the open connections; behind a jump host, a connection needs no descriptor."""

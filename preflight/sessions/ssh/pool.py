@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,8 @@ class SshPool:
         sealed_known_hosts: Path | None = None,
         user_known_hosts: Sequence[Path] = USER_KNOWN_HOSTS,
     ) -> None:
-        self._shared = Shared(KnownHostsFiles(sealed_known_hosts, user_known_hosts), secrets)
+        self._files = partial(KnownHostsFiles, sealed_known_hosts, user_known_hosts)
+        self._shared = Shared(self._files(), secrets)
         self._connections = {host_id: Connection(host, self._shared) for host_id, host in hosts.items()}
         for connection in self._connections.values():
             if connection.host.jump:
@@ -97,13 +99,27 @@ class SshPool:
         host = connection.reached
         return HostKeySeen(key, host.address, host.ssh_port, host.host_key_alias)
 
-    def close(self) -> None:
-        """Ends all connections, those behind a jump host before it. Safe to call twice and from any thread."""
-        self._shared.closing.set()
-        self._shared.turns.close()
+    def begin_round(self, oldest: float) -> None:
+        """See `Connection.begin_round`. Pinned keys, key files and the agent are read again for what is opened anew."""
+        self._shared.read_again(self._files())
+        for connection in self._all():
+            connection.begin_round(oldest)
+
+    def refused(self) -> list[str]:
+        """Ids of the hosts whose account was refused."""
+        return [connection.host.id for connection in self._all() if connection.is_refused]
+
+    def _all(self) -> list[Connection]:
+        """Those behind a jump host before it."""
         with self._shared.lock:
             connections = [*self._connections.values(), *self._shared.hops.values()]
-        connections.sort(key=lambda connection: len(connection.way), reverse=True)
+        return sorted(connections, key=lambda connection: len(connection.way), reverse=True)
+
+    def close(self) -> None:
+        """Ends all connections. Safe to call twice and from any thread."""
+        self._shared.closing.set()
+        self._shared.turns.close()
+        connections = self._all()
         for connection in connections:
             connection.finish()
         deadline = Deadline(_CLOSE_SECONDS)

@@ -176,6 +176,11 @@ class Shared:
     """Jump hosts that ssh_config names and the plan does not."""
     _credentials: CredentialStore | None = None
 
+    def read_again(self, known_hosts: KnownHostsFiles) -> None:
+        """Forgets the key files that were read."""
+        with self.lock:
+            self.known_hosts, self._credentials = known_hosts, None
+
     def credentials(self) -> CredentialStore:
         from preflight.sessions.ssh.credentials import CredentialStore
 

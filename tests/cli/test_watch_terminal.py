@@ -1,0 +1,112 @@
+"""`gate --watch` on a real terminal: a pty of which the program is the foreground."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from preflight.clock import Deadline
+from tests.cli.program import argv, environment, write_answer_plan
+
+SECONDS = 60
+"""What the program may take for one step on a busy machine."""
+
+
+class Terminal:
+    """The program on a pty, and all that it wrote."""
+
+    def __init__(self, *arguments: str | Path, **more: str) -> None:
+        self._main, other = pty.openpty()
+        self.resize(24)
+        self.process = subprocess.Popen(
+            argv(*arguments), stdin=other, stdout=other, stderr=other, env=environment(**more), start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        self._other = other
+        self.written = ""
+
+    def resize(self, rows: int) -> None:
+        fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 100, 0, 0))
+
+    def type(self, keys: str) -> None:
+        os.write(self._main, keys.encode())
+
+    def until(self, pattern: str, start: int = 0) -> str:
+        """Reads until what was written from `start` on has it; gives that."""
+        deadline = Deadline(SECONDS)
+        while not re.search(pattern, self.written[start:], re.DOTALL):
+            ready, _, _ = select.select([self._main], [], [], deadline.left())
+            assert ready, self.written[start:]
+            self.written += os.read(self._main, 65536).decode()
+        return self.written[start:]
+
+    def end(self) -> int:
+        """The exit code, once all was read."""
+        os.close(self._other)
+        while True:
+            try:
+                self.written += os.read(self._main, 65536).decode()
+            except OSError:  # the other side is closed
+                return self.process.wait(SECONDS)
+
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._main)[3] & termios.ECHO)
+
+
+@contextmanager
+def watching(folder: Path, **more: str) -> Iterator[Terminal]:
+    plan = write_answer_plan(folder, datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=20))
+    terminal = Terminal("gate", plan, "--watch", "--every", "10min", **more)
+    try:
+        yield terminal
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+def test_it_is_drawn_over_asked_again_by_a_key_and_left_as_it_was_found(tmp_path: Path) -> None:
+    with watching(tmp_path, TERM="xterm") as terminal:
+        seen = terminal.until(r"next round in 9 min.*r: ask now.*Ctrl-C: end")
+        assert seen.index("\033[?1049h") < seen.index("GO")
+        assert "\033[2J" not in seen, "never wiped, so that nothing flickers"
+        assert not terminal.echoes
+        begin = len(terminal.written)
+        (tmp_path / "answer.txt").write_text("no")
+        terminal.type("r")
+        terminal.until(r"GO -> NO-GO.*next round in", begin)
+        begin = len(terminal.written)
+        terminal.resize(6)
+        drawn = terminal.until(r"\033\[J", begin).rpartition("\033[H")[2]
+        assert drawn.count("\r\n") == 5
+        assert "NO-GO" in drawn
+        terminal.type("\x03")
+        assert terminal.end() == 130
+        left = terminal.written.rpartition("\033[?1049l")[2]
+        assert "(exit code 1)" in left
+        assert "interrupted; the report is that of" in left
+        assert len(list((tmp_path / ".preflight" / "REL-1").glob("*Z.json"))) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])
+def test_a_terminal_that_cannot_draw_gets_lines_and_one_without_colours_none(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with watching(tmp_path, **{"TERM": "xterm", name: value}) as terminal:
+        terminal.until(r"next round in" if name == "NO_COLOR" else r"\d\d:\d\d(:\d\d)? GO")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    assert ("\033" in terminal.written) == (name == "NO_COLOR")
+    assert not re.search(r"\033\[[\d;]*m", terminal.written)
