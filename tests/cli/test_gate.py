@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight import __version__
 from preflight.evidence import Evidence
 from preflight.report.formats import FORMATS
 from tests.cli.program import CHECK, preflight, write_answer_plan
@@ -181,7 +182,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     assert finding == {
         "check": "answer", "title": "the file says yes", "subject": "file", "status": "fail", "severity": "blocking",
         "summary": "it does not", "expected": "yes", "actual": "no", "remedy": "write yes", "details": "", "points": [],
-        "owner": "", "cause": "", "vantage": "from here", "waiver": "", "price": None, "minutes_at_stake": None,
+        "owner": "", "cause": "", "vantage": "from here", "waiver": "", "price": None, "minutes_at_stake": None, "runbooks": [],
         "cure_by": start.isoformat(),
     }  # fmt: skip
     saved = max((plan.parent / ".preflight" / "REL-1").glob("*Z.json"))
@@ -189,6 +190,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     assert basis.endswith("(GO): everything is asked again")
     assert len(document.pop("unconfirmed")) == 1
     assert document.pop("vantage").startswith("from ")
+    assert document.pop("made_with") == [f"preflight {__version__}", "plan in no git commit"]
     assert document == {
         "schema": 2, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
         "expect": None,
