@@ -35,6 +35,9 @@ COLOR = click.option(
 )
 
 
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Nothing of the progress on standard error.")
+
+
 def format_option(
     names: Sequence[str], about: str = "What is printed on standard output."
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -162,6 +165,7 @@ _OPTIONS = (
     ),
     COLOR,
     click.option("-v", "--verbose", is_flag=True, help="Show the passes and everything the plan leaves unconfirmed."),
+    QUIET,
     click.option("--short", is_flag=True, help="Five lines: the verdict, its times, what blocks."),
 )
 
@@ -179,6 +183,7 @@ class ReportOptions:
     color: str = "auto"
     verbose: bool = False
     short: bool = False
+    quiet: bool = False
 
     @property
     def selection(self) -> Selection:

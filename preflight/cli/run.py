@@ -16,7 +16,7 @@ import click
 from preflight.check import Expect
 from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, vantage_of_this_run
 from preflight.cli.console import CallError, OutputError, complain, no_such, wants_color, write_stdout
-from preflight.cli.options import COLOR, PLAN, SET, ReportOptions, format_option, load, report_options
+from preflight.cli.options import COLOR, PLAN, QUIET, SET, ReportOptions, format_option, load, report_options
 from preflight.cli.rehearse import record_rehearsal
 from preflight.clock import now
 from preflight.engine.answered import Answered
@@ -141,7 +141,8 @@ def judge(
     metavar="FILE",
     help="Where the evidence is written, mode 0600.",
 )
-def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> None:
+@QUIET
+def collect(plan_path: Path, timeout: float, zone: str | None, path: Path, quiet: bool) -> None:
     """Ask the real systems of one network zone and keep the answers. Judges nothing.
 
     Hosts and applications are in a zone by `network_zone` in the plan. Run it once in each, in the same hour, then:
@@ -155,7 +156,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
         raise no_such("network zone", zone, zones, "--zone")
     if path.is_dir():
         raise CallError(f"--output {path}: is a directory")
-    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "")
+    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "", quiet=quiet)
     evidence = asked.answered.evidence
     try:
         write_private(path, evidence.to_json())
@@ -241,7 +242,7 @@ def verify(context: click.Context, plan_path: Path, expect: str, timeout: float,
     It is no run: nothing is kept beside the plan, and no gate starts from it. Keep the report: --output html=FILE.
     """
     inspection = planned(plan_path, report, lambda _: now(), Expect(expect))
-    asked = ask(inspection, timeout, read_inputs(inspection.plan))
+    asked = ask(inspection, timeout, read_inputs(inspection.plan), quiet=report.quiet)
     context.exit(deliver(asked, judge_evidence(asked.answered, vantage=vantage_of_this_run()), report))
 
 
@@ -254,7 +255,7 @@ def inspect_and_report(
 ) -> int:
     """The main job: asks, judges, keeps the run, reports. `below`: what is printed below the report."""
     inspection = planned(plan_path, report, lambda _: now())
-    asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
+    asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan), quiet=report.quiet)
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
     code = deliver(asked, verdict, report, evidence_path=evidence_path)
     if below:
@@ -273,7 +274,7 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         nothing = Evidence(inspection.plan.digest, present, inputs=inputs)
         asked = Asked(Answered(inspection, basis.earlier or nothing))
     else:
-        asked = ask(inspection, timeout_seconds, inputs, basis.earlier)
+        asked = ask(inspection, timeout_seconds, inputs, basis.earlier, quiet=report.quiet)
     verdict = judge_evidence(
         asked.answered,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),

@@ -182,8 +182,8 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     assert finding == {
         "check": "answer", "title": "the file says yes", "subject": "file", "status": "fail", "severity": "blocking",
         "summary": "it does not", "expected": "yes", "actual": "no", "remedy": "write yes", "details": "", "points": [],
-        "owner": "", "cause": "", "vantage": "from here", "waiver": "", "price": None, "minutes_at_stake": None, "runbooks": [],
-        "cure_by": start.isoformat(),
+        "owner": "", "cause": "", "vantage": "from here", "waiver": "", "price": None, "minutes_at_stake": None,
+        "runbooks": [], "cure_by": start.isoformat(),
     }  # fmt: skip
     saved = max((plan.parent / ".preflight" / "REL-1").glob("*Z.json"))
     (basis,) = document.pop("basis")
