@@ -98,9 +98,13 @@ def _subjects(plan: Plan, registry: Registry, named: Collection[str], moment: da
     return found
 
 
-def of_no_use(plan: Plan) -> Iterator[Broken]:
-    """Waivers that do not hold from the window's start until its work is over: a run counts them as absent."""
+def of_no_use(plan: Plan, registry: Registry) -> Iterator[Broken]:
+    """Waivers of a check that has none, and those that do not hold from the window's start until its work is over: a
+    run counts them as absent."""
+    unwaivable = {check.id for check in registry.checks if not check.waivable}
     for index, waiver in enumerate(plan.waivers):
+        if waiver.check in unwaivable:
+            yield Broken(("waivers", index, "check"), f"no waiver ever covers {waiver.check}: it counts as absent")
         use = _unusable(plan, waiver, plan.window.start)
         if use is not None:
             key = "granted" if use.state is WaiverState.NOT_YET else "expires"

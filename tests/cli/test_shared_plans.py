@@ -34,8 +34,9 @@ def test_every_command_that_takes_a_plan_takes_set(tmp_path: Path, call: list[st
     (tmp_path / "evidence.json").write_text("{}")
     done = preflight(*typed, "--set", "traget=production", cwd=tmp_path)
     if call[0] != "judge":  # which reads the evidence first
-        assert "--set traget" in done.stderr
-        assert 'did you mean "target"?' in done.stderr
+        told = done.stdout if call[0] == "lint" else done.stderr
+        assert "--set traget" in told
+        assert 'did you mean "target"?' in told
     assert done.returncode == 2
     done = preflight(*typed, "--set", "target=production", cwd=tmp_path)
     assert "--set" not in done.stderr
@@ -80,6 +81,13 @@ def test_a_changed_include_or_another_value_voids_the_saved_run(tmp_path: Path) 
     told = " ".join(preflight("gate", plan).stdout.split())
     assert "is void: plan changed from" in told
     assert "included site.toml changed from" in told
+
+
+def test_each_host_of_a_range_has_lines_of_its_own_in_the_report(tmp_path: Path) -> None:
+    web = '[hosts."web[08-10]"]\naddress = "127.0.0.{n}"\nport = 1\nuser = "a"\npassword = "env:DB1_PASSWORD"\n'
+    done = preflight("run", write_plan(tmp_path, BASE + web), "--format", "json")
+    found = {each["subject"] for each in json.loads(done.stdout)["findings"] if each["check"] == "host-login"}
+    assert found == {"web08", "web09", "web10"}
 
 
 def test_lint_names_the_file_of_each_error_in_every_format(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def not_selected(verdict: Verdict) -> list[str]:
     ]
 
 
-def unconfirmed_in_words(gaps: Sequence[str]) -> str:
+def unconfirmed_in_words(gaps: Sequence[object]) -> str:
     """`the plan leaves 2 things unconfirmed`."""
     return f"the plan leaves {counted(len(gaps), 'thing')} unconfirmed"
 
@@ -136,12 +136,11 @@ def _deselected(verdict: Verdict) -> list[str]:
 def entries(verdict: Verdict) -> tuple[Entry, ...]:
     """All that is no pass, each once: what blocks, what is required, what could not look by its cause, what is
     advisory."""
-    plan = verdict.plan
-    blocking, required, advisory = (
-        [_alike_entry(verdict, each) for each in findings_alike(findings_in_order(plan, verdict.findings, severity))]
-        for severity in (Severity.BLOCKING, Severity.REQUIRED, Severity.ADVISORY)
-    )
-    return (*blocking, *required, *map(_cause_entry, findings_by_cause(plan, verdict.findings)), *advisory)
+    plan, findings = verdict.plan, verdict.findings
+    ordered = (findings_in_order(plan, findings, severity) for severity in Severity)
+    alike = (findings_alike(plan, told) for told in ordered)
+    blocking, required, advisory = ([_alike_entry(verdict, each) for each in told] for told in alike)
+    return (*blocking, *required, *map(_cause_entry, findings_by_cause(plan, findings)), *advisory)
 
 
 def _alike_entry(verdict: Verdict, alike: Sequence[Finding]) -> Entry:

@@ -1,4 +1,4 @@
-"""For everybody who opens a link: one self-contained page, without a script, that prints on landscape sheets."""
+"""For the shared screen of the call, a phone and paper: one self-contained page, without a script."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _reload(view: View) -> Iterator[Html]:
 
 
 def _body(shown: Document) -> Html:
-    aside = (shown.agreed, shown.versions, shown.people)
+    aside = (shown.versions, shown.people)
     return el(
         "body",
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
@@ -72,6 +72,7 @@ def _body(shown: Document) -> Html:
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
             _section(shown.changes),
+            _section(shown.agreed, "agreed"),
             el("div", *map(_section, aside), class_="columns"),
             _titled("Command sheet", _commands(shown), "screen"),
             _titled("Evidence", _evidence(shown), "evidence"),
@@ -129,7 +130,7 @@ def _window(shown: Document) -> Html:
 
 
 def _legend(timeline: Timeline) -> str:
-    told = ["Solid: as planned."]
+    told = [f"Solid: as planned{timeline.begun}."]
     told += ["Outlined: planned, no longer so. Hatched: as found."] * timeline.moved
     told += ["The left edge of the way back is the last moment to begin it."] * timeline.way_back_known
     told += ["+: or later."] * bool(timeline.found.unpriced)
@@ -149,8 +150,7 @@ def _card(shown: Document, card: Card) -> Html:
     return el(
         "article",
         el("h3", card.name or NOBODY, " ", el("span", card.contact, class_="soft")),
-        el("p", by if by in ("overdue", "now") else f"ask by {by}", class_="by"),
-        el("p", when, class_="soft"),
+        el("p", el("strong", by if by in ("overdue", "now") else f"ask by {by}"), " ", el("span", when, class_="soft")),
         el("ul", *map(_act, card.acts)),
         class_=f"card acts{min(len(card.acts), _MOST_ABREAST)}",
     )
@@ -178,8 +178,8 @@ def _command(line: str) -> Html:
     return el("pre", whole(line), class_="command", tabindex=0)
 
 
-def _section(section: Section) -> Html:
-    return _titled(section.title, joined(_items(section.items), _table(section.table)))
+def _section(section: Section, class_: str | None = None) -> Html:
+    return _titled(section.title, joined(_items(section.items), _table(section.table)), class_)
 
 
 def _titled(title: str, body: Html, class_: str | None = None) -> Html:
