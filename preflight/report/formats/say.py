@@ -231,8 +231,8 @@ def name(text: str, longest: int = 60) -> str:
 
 def said_of(check: str, subject: str = "") -> str:
     """`backup space of orders`: a check in words, not as its id."""
-    of = f" of {subject}" if subject else ""
-    return name(f"{check.replace('-', ' ')}{of}")
+    of = subject.removeprefix("of ")  # several are `of 3: a, b, c` already
+    return name(" of ".join(filter(None, [check.replace("-", " "), of])))
 
 
 def _two_digits(value: int) -> str:
