@@ -45,7 +45,6 @@ rollback_reserve = "1h 30min"
 primary = "the DBA on call"
 standby = "the second DBA"
 contact = "ext. 4411"
-confirmed_at = 2026-10-16T15:30:00
 access = ["db1", "orders"]
 lead_time = "8h"
 
@@ -315,6 +314,13 @@ steps = ["deploy-app1"]
 rule = "only with both applications"
 decides = "dba"
 default = "roll back"
+
+[[attest]]
+id = "vendor"
+text = "the vendor is on standby"
+owner = "dba"
+evidence = "VND-2231"
+valid = "6h"
 
 [[waivers]]
 id = "slow-app1"

@@ -28,7 +28,7 @@ KNOWS: dict[str, set[str]] = {
     "reference": {"plan", "questions", "engine", "report"},
     "seal": {"plan", "questions", "judging", "sessions"},
     "rehearsal": {"plan", "questions", "judging", "sessions"},
-    "demo": {"questions", "rehearsal"},
+    "demo": {"plan", "questions", "rehearsal"},
     "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "rehearsal", "demo"},
 }
 """Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand

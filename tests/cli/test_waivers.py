@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import preflight, write_plan
+from tests.confirmed import confirm_all
 
 NOW = datetime.now(UTC)
 
@@ -28,7 +29,6 @@ end = {hours(9)}
 primary = "D. Kaya"
 standby = "M. Ortiz"
 contact = "ext. 4411"
-confirmed_at = {hours(-1)}
 [checks.command.run.licences]
 program = "false"
 wanted = "licences are left"
@@ -48,11 +48,16 @@ expires = {hours(11)}
 
 def plan_with(folder: Path, old: str, new: str) -> Path:
     assert old in FAILING
-    return write_plan(folder, FAILING.replace(old, new))
+    return confirmed(write_plan(folder, FAILING.replace(old, new)))
+
+
+def confirmed(plan: Path) -> Path:
+    confirm_all(plan)
+    return plan
 
 
 def test_a_whole_waiver_covers(tmp_path: Path) -> None:
-    plan = write_plan(tmp_path, FAILING)
+    plan = confirmed(write_plan(tmp_path, FAILING))
     assert preflight("lint", plan).returncode == 0
     done = preflight("run", plan)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "GO with 1 waiver  REL-1")

@@ -1,0 +1,45 @@
+"""attestations: what only a person can say has been said, and not long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from preflight.check import Check, Subject
+from preflight.finding import Judgement, passed, unknown
+from preflight.judging.confirmations import Confirming, Wanted
+from preflight.plan import Attest
+from preflight.plan.covered import covered_by_item
+
+
+class Attestations(Check):
+    """Has somebody said what only a person can say?
+
+    "The vendor is on standby" is in no catalogue and on no server; when nobody asks, everybody believes that somebody
+    did. So each `[[attest]]` wants the word of one of its owner's people, by `preflight confirm PLAN --item ID`, no
+    older than `valid` at the moment judged. Without it the item is UNKNOWN, and the release on HOLD; with it the report
+    says who said it and when. A change of the item or of the window voids the word.
+    """
+
+    id = "attestations"
+    title = "what only a person can say was said"
+    sections = ("attest",)
+    needs = "none: it reads what `preflight confirm` wrote beside the plan"
+    cure = "ask whoever can say it, then run `preflight confirm PLAN --item ID --by NAME`"
+
+    def subjects(self) -> Sequence[Subject]:
+        return [Subject(item.id, item, item.owner) for item in self.plan.attest]
+
+    def judge(self, subject: Subject) -> Judgement:
+        return Judgement.of(self._said(subject.item))
+
+    def _said(self, item: Attest) -> Iterator[Judgement]:
+        wanted = Wanted(
+            role=self.plan.roles[item.owner],
+            item=item.id,
+            covers=covered_by_item(self.plan, item),
+            valid=item.valid,
+            key=f"valid of item {item.id}",
+            missing=unknown,
+        )
+        yield passed(item.text + (f" ({item.evidence})" if item.evidence else ""))
+        yield from Confirming(self.plan, self.moment, self.asked_at, wanted).judge()
