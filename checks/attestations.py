@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from preflight.check import Check, Subject
+from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.confirmations import Confirming, Wanted
 from preflight.plan import Attest
 from preflight.plan.covered import covered_by_item
+from preflight.questions.signatures import Signature
 
 
 class Attestations(Check):
@@ -29,10 +30,15 @@ class Attestations(Check):
     def subjects(self) -> Sequence[Subject]:
         return [Subject(item.id, item, item.owner) for item in self.plan.attest]
 
-    def judge(self, subject: Subject) -> Judgement:
-        return Judgement.of(self._said(subject.item))
+    def probes(self, subject: Subject) -> Probes:
+        return self._confirming(subject.item).probes()
 
-    def _said(self, item: Attest) -> Iterator[Judgement]:
+    def judge(self, subject: Subject, **signatures: Signature) -> Judgement:
+        item: Attest = subject.item
+        told = passed(item.text + (f" ({item.evidence})" if item.evidence else ""))
+        return Judgement.of([told, *self._confirming(item).judge(signatures)])
+
+    def _confirming(self, item: Attest) -> Confirming:
         wanted = Wanted(
             role=self.plan.roles[item.owner],
             item=item.id,
@@ -41,5 +47,4 @@ class Attestations(Check):
             key=f"valid of item {item.id}",
             missing=unknown,
         )
-        yield passed(item.text + (f" ({item.evidence})" if item.evidence else ""))
-        yield from Confirming(self.plan, self.moment, self.asked_at, wanted).judge()
+        return Confirming(self.plan, self.moment, self.asked_at, wanted)

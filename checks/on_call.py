@@ -17,6 +17,7 @@ from preflight.plan.values import is_named, same_person
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe
 from preflight.questions.postgres import Identity, IdentityProbe
+from preflight.questions.signatures import Signature
 
 _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""
@@ -77,11 +78,14 @@ class OnCall(Check):
 
     def probes(self, subject: Subject) -> Probes:
         used = [access.probe for access in self._accesses(subject.item) if access.users]
-        return {f"login_{number}": probe for number, probe in enumerate(used)}
+        logins = {f"login_{number}": probe for number, probe in enumerate(used)}
+        return {**logins, **self._confirming(subject.item).probes()}
 
-    def judge(self, subject: Subject, **logins: Login | Identity | NoReply) -> Judgement:
+    def judge(self, subject: Subject, **facts: Login | Identity | Signature | NoReply) -> Judgement:
         role: Role = subject.item
-        return Judgement.of([*self._two_people(role), *self._confirmation(role), *self._access(role, logins)])
+        confirmed = self._confirming(role).judge(facts)
+        logins = {name: fact for name, fact in facts.items() if not isinstance(fact, Signature)}
+        return Judgement.of([*self._two_people(role), *confirmed, *self._access(role, logins)])
 
     def _two_people(self, role: Role) -> Iterator[Judgement]:
         """And how they are reached."""
@@ -107,14 +111,14 @@ class OnCall(Check):
                 remedy=f'ask them, then write contact = "..." in [roles.{role.id}]',
             )
 
-    def _confirmation(self, role: Role) -> Iterator[Judgement]:
+    def _confirming(self, role: Role) -> Confirming:
         wanted = Wanted(
             role=role,
             covers=covered_by_role(self.plan, role),
             valid=self.plan.freshness.people,
             key="people in [freshness]",
         )
-        yield from Confirming(self.plan, self.moment, self.asked_at, wanted).judge()
+        return Confirming(self.plan, self.moment, self.asked_at, wanted)
 
     def _people(self, role: Role) -> tuple[_Person, ...]:
         return tuple(_Person("primary" if name == role.primary else "standby", name) for name in role.people)

@@ -29,7 +29,7 @@ KNOWS: dict[str, set[str]] = {
     "seal": {"plan", "questions", "judging", "sessions"},
     "rehearsal": {"plan", "questions", "judging", "sessions"},
     "demo": {"plan", "questions", "rehearsal"},
-    "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "rehearsal", "demo"},
+    "cli": {"plan", "questions", "engine", "sessions", "runs", "report", "reference", "seal", "rehearsal", "demo"},
 }
 """Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand
 before it, so that no two know each other."""

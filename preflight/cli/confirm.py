@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,8 +14,10 @@ from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import covered_by_item, covered_by_role
 from preflight.plan.values import same_person
+from preflight.questions.signatures import Namespace
 from preflight.seal import SealError
 from preflight.seal.confirmed import add_confirmations
+from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.wording import MOST_NAMED, listed, visible
 
 
@@ -25,7 +28,16 @@ from preflight.wording import MOST_NAMED, listed, visible
 @click.option(
     "--by", "names", metavar="NAME", multiple=True, required=True, help="Who says it; may be given several times."
 )
-def confirm(plan_path: Path, role_id: str | None, item_id: str | None, names: tuple[str, ...]) -> None:
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign it with this SSH key; a public one: the agent.",
+)
+def confirm(
+    plan_path: Path, role_id: str | None, item_id: str | None, names: tuple[str, ...], key: Path | None
+) -> None:
     """Write down who confirmed a role or attested an item: PLAN.confirmed.toml beside the plan.
 
     It covers the window, the entries that the role owns and their steps, or the window and the item; a change there
@@ -44,9 +56,14 @@ def confirm(plan_path: Path, role_id: str | None, item_id: str | None, names: tu
         role = plan.roles[items[item_id].owner]
         said, covers = {"item": item_id}, covered_by_item(plan, items[item_id])
     people, at = _people(role, names), now().replace(microsecond=0)
+    if key and len(people) > 1:
+        raise CallError("--sign is one person's: give one --by")
+    words = [Confirmation(by=name, at=at, covers=covers, **said) for name in people]
     try:
-        add_confirmations(plan, [Confirmation(by=name, at=at, covers=covers, **said) for name in people])
-    except SealError as error:
+        if key:
+            words = [replace(each, signature=sign(key, Namespace.CONFIRMATION, each.signed_text)) for each in words]
+        add_confirmations(plan, words)
+    except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
     who, when = " and ".join(map(visible, people)), format_moment(at, plan.window.zone)
     parts = listed(covers, MOST_NAMED)

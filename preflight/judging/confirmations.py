@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from preflight.clock import format_moment
 from preflight.finding import Judgement, Quantity, Status, failed, passed
@@ -12,7 +14,11 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import changed_since
+from preflight.plan.values import same_person
+from preflight.questions.files import TARGET
+from preflight.questions.signatures import Namespace, Signature, SignatureProbe
 from preflight.units import format_duration
+from preflight.wording import beside
 
 NOT_SAID = "nobody wrote down that it was said"
 
@@ -64,12 +70,26 @@ class Confirming:
             group: max(filter(None, words), key=lambda word: word.at, default=None) for group, words in said.items()
         }
 
-    def judge(self) -> Iterator[Judgement]:
-        """One for each reason why a word does not count, with those who must say it again; and what counts."""
+    def probes(self) -> Mapping[str, SignatureProbe]:
+        """Who signed the words, where the plan wants them signed."""
+        allowed, plan = self.plan.release.allowed_signers, self.plan
+        words = (word for word in self.words().values() if allowed and word is not None and word.signature)
+        return {
+            f"signature_{number}": SignatureProbe(
+                TARGET, beside(plan.folder, allowed), Namespace.CONFIRMATION, word.signed_text, word.signature
+            )
+            for number, word in enumerate(words)
+            if allowed
+        }
+
+    def judge(self, facts: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Judgement]:
+        """One for each reason why a word does not count, with those who must say it again; and what counts. `facts`:
+        what was read of the probes, by their names."""
+        seen = {probe.content: facts[name] for name, probe in self.probes().items()}
         against: dict[str, list[tuple[str, ...]]] = {}
         counted: list[Confirmation] = []
         for group, word in self.words().items():
-            objection = NOT_SAID if word is None else self._objection(word)
+            objection = NOT_SAID if word is None else self._objection(word, seen.get(word.signed_text))
             if word is not None and not objection:
                 counted.append(word)
             else:
@@ -79,9 +99,14 @@ class Confirming:
         if counted:
             yield self._until(counted)
 
-    def _objection(self, word: Confirmation) -> str:
+    def _objection(self, word: Confirmation, signature: Signature | None) -> str:
         """Why it does not count; empty where it does."""
         said = f"said {self._told(word.at)}"
+        if self.plan.release.allowed_signers and signature is None:
+            return f"{said}, and not signed"
+        if signature is not None and not any(same_person(word.by, name) for name in signature.signers):
+            by = f"signed by {' and '.join(signature.signers)}" if signature.signers else signature.problem
+            return f"{said}, and the signature is not of {word.by}: {by}"
         if changed := changed_since(word, self.wanted.covers):
             return f"{said}, and changed since then: {changed}"
         age = self.moment - word.at
@@ -90,21 +115,24 @@ class Confirming:
     def _missing(self, objection: str, groups: Sequence[tuple[str, ...]]) -> Judgement:
         who = " and ".join(" or ".join(group) for group in groups)
         words = [word for group, word in self.words().items() if group in groups and word is not None]
+        first = self.moment - self.wanted.valid
+        when = f" from {self._told(first)} on" if self.asked_at < first else ""
         age = self.moment - min((word.at for word in words), default=self.moment)
         found = self.wanted.missing(
             f"not confirmed by {who}: {objection}",
             expected=f"confirmed at most {format_duration(self.wanted.valid)} before the moment judged "
             f"({self.wanted.key}), of the plan as it is",
             actual=objection,
-            remedy=self._cure(groups),
+            remedy=self._cure(groups, when),
         )
         return replace(found, quantity=Quantity(age.total_seconds(), "s")) if age > self.wanted.valid else found
 
-    def _cure(self, groups: Sequence[tuple[str, ...]]) -> str:
-        first = self.moment - self.wanted.valid
-        when = f" from {self._told(first)} on" if self.asked_at < first else ""
-        command = self.plan.confirm_command(*self.wanted.option, [group[0] for group in groups])
-        return f"call {self._called(groups)}{when}, then run: {command}"
+    def _cure(self, groups: Sequence[tuple[str, ...]], when: str) -> str:
+        names = [group[0] for group in groups]
+        if self.plan.release.allowed_signers:
+            each = (f"{name} runs: {self.plan.confirm_command(*self.wanted.option, [name])}" for name in names)
+            return f"call {self._called(groups)}{when}; {'; '.join(each)}"
+        return f"call {self._called(groups)}{when}, then run: {self.plan.confirm_command(*self.wanted.option, names)}"
 
     def _called(self, groups: Sequence[tuple[str, ...]]) -> str:
         contact = self.wanted.role.contact.strip()
@@ -115,14 +143,12 @@ class Confirming:
         """What was said, as long as it counts at the window's start, too."""
         oldest = min(words, key=lambda word: word.at)
         start = self.plan.window.start
-        again = self._told(start - self.wanted.valid)
-        command = self.plan.confirm_command(*self.wanted.option, [word.by for word in words])
-        called = self._called([(word.by,) for word in words])
+        again = f" once more from {self._told(start - self.wanted.valid)} on"
         ends = End(
             what="confirmation",
             where=f"of {self.wanted.item or self.wanted.role.id}",
             at=oldest.at + self.wanted.valid,
-            remedy=f"call {called} once more from {again} on, then run: {command}",
+            remedy=self._cure([(word.by,) for word in words], again),
             tolerated="and the gate will want another",
         )
         held = TimeOfNeed(self.plan, self.moment, to_start=True).judge(ends)

@@ -5,6 +5,7 @@ It is no part of the plan's digest: what a word covers is told by the digests in
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,14 @@ class Confirmation:
     """The role, where it is confirmed."""
     item: str = ""
     """The id of the `[[attest]]`, where that is said."""
+    signature: str = ""
+    """By whoever says it, of `signed_text`."""
+
+    @property
+    def signed_text(self) -> str:
+        """Everything that is said, in the one form that is signed."""
+        said = {key: getattr(self, key) for key in fields_of(Confirmation) if key != "signature"}
+        return json.dumps(said, default=plain, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

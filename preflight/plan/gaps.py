@@ -215,6 +215,11 @@ def _steps(plan: Plan) -> Iterator[str]:
 
 def missing_files(plan: Plan) -> Iterator[str]:
     """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
+    signers = {"[release]": plan.release.allowed_signers}
+    signers |= {f"[scripts.{each.id}]": each.allowed_signers for each in plan.scripts.values()}
+    for table, path in signers.items():
+        if path is not None and not path.is_file():
+            yield f'The file of allowed signers is not there: correct "allowed_signers" in {table} ({path}).'
     for scripts in plan.scripts.values():
         table = f"[scripts.{scripts.id}]"
         if not scripts.approved.is_dir():

@@ -78,6 +78,9 @@ class Release:
     """Which kinds of entries the plan leaves out on purpose, and why; every report says so."""
     checks: Path | None = None
     """Folder with checks of this plan's own."""
+    allowed_signers: Path | None = None
+    """File of SSH keys, `"NAME" namespaces="preflight-confirmation" ssh-ed25519 ...` in each line, beside the plan:
+    whoever confirms must then sign it (`preflight confirm --sign KEY`), each with a key of the own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +231,8 @@ class Plan:
     def confirm_command(self, option: str, name: str, people: Iterable[str]) -> str:
         """Writes down what they said of a role (`--role`) or an item (`--item`), ready to be pasted in the plan's
         folder."""
-        return self.call("confirm", option, name, *(word for each in people for word in ("--by", each)))
+        signed = ("--sign", "KEY") if self.release.allowed_signers else ()
+        return self.call("confirm", option, name, *(word for each in people for word in ("--by", each)), *signed)
 
     @property
     def rehearse_command(self) -> str:

@@ -34,32 +34,38 @@ class LocalAct(StrEnum):
     TEXT = "text"
     TEXTS = "texts"
     RUN = "run"
+    SIGNATURE = "signature"
 
 
 _SENTENCES = {
     LocalAct.TREE: "list and hash every file below {}",
     LocalAct.TEXT: "read the text file {}",
     LocalAct.TEXTS: "read every SQL script below {}, and what they include",
+    LocalAct.SIGNATURE: "verify an SSH signature by the allowed signers in {}",
     LocalAct.RUN: "run a command of the plan's own, without a shell, in the plan's folder",
 }
 
 
+_WITH_WORDS = {LocalAct.RUN: 1, LocalAct.SIGNATURE: 3}
+"""Acts that have more than a path, and how many words at least."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalRequest:
-    """An act with its path, relative to the plan's folder, or its command; and the text that stands for both in
+    """An act with its path, relative to the plan's folder, or its words, or both; and the text that stands for them in
     questions: a sentence for people, then JSON. Raises ValueError for a path with a line break or NUL in it."""
 
     act: LocalAct
     path: str = ""
     argv: tuple[str, ...] = ()
-    """Program and arguments of `RUN`, which has no path."""
+    """Program and arguments of `RUN`, which has no path; of `SIGNATURE` the namespace, the text and its signature."""
 
     def __post_init__(self) -> None:
         if self.act is not LocalAct.RUN and (not self.path or any(each in self.path for each in "\0\n\r")):
             raise ValueError(f"{self.path!r} is no path of a file beside the plan")
 
     def text(self) -> str:
-        wanted = self.argv if self.act is LocalAct.RUN else self.path
+        wanted = (*filter(None, [self.path]), *self.argv) if self.act in _WITH_WORDS else self.path
         return f"{_SENTENCES[self.act].format(self.path)}\n{json.dumps({self.act.value: wanted})}"
 
     @classmethod
@@ -67,11 +73,12 @@ class LocalRequest:
         """Raises ValueError."""
         try:
             [(act, wanted)] = json.loads(text.partition("\n")[2]).items()
-            is_command = act == LocalAct.RUN and all(isinstance(word, str) for word in wanted)
-            request = cls(LocalAct.RUN, argv=tuple(wanted)) if is_command else cls(LocalAct(act), wanted)
+            has_words = act in _WITH_WORDS and all(isinstance(word, str) for word in wanted)
+            path, *words = ["", *wanted] if act == LocalAct.RUN else wanted if has_words else [wanted]
+            request = cls(LocalAct(act), path, tuple(words))
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"not the text of a local request: {error}") from None
-        if request.text() != text or (request.act is LocalAct.RUN and not request.argv):
+        if request.text() != text or len(request.argv) < _WITH_WORDS.get(request.act, 0):
             raise ValueError("the two lines of the local request do not say the same")
         return request
 

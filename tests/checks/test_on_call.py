@@ -161,7 +161,7 @@ def confirmed_before(change: Callable[[Plan], Plan]) -> Judgement:
     entries = (replace(KAYA, owner="dba"), host("web1", owner="unix"))
     plan = planned(replace(ROLE, access=("db1-kaya",)), entries, steps=(step, replace(step, id="web", host="web1")))
     changed = change(replace(plan, confirmed=all_confirmed(plan, MOMENT)))
-    found: Judgement = Judgement.of(OnCall(changed, MOMENT)._confirmation(changed.roles["dba"]))
+    found: Judgement = Judgement.of(OnCall(changed, MOMENT)._confirming(changed.roles["dba"]).judge())
     return found
 
 
