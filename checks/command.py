@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, Severity, failed, passed, unknown, warned
 from preflight.judging.cures import could_not_look
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
@@ -60,6 +60,8 @@ class Command:
     """What its owner does when it fails."""
     owner: RoleRef = ""
     """Who mends it; the host's owner when left out."""
+    severity: Severity | None = None
+    """What it does to the verdict; as the check when left out."""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -97,7 +99,10 @@ class CommandCheck(Check):
     def subjects(self) -> Sequence[Subject]:
         commands: Mapping[str, Command] = self.settings.run
         owners = {host.id: host.owner for host in self.plan.hosts.values()}
-        return [Subject(each.id, each, each.owner or owners.get(each.host, "")) for each in commands.values()]
+        return [
+            Subject(each.id, each, each.owner or owners.get(each.host, ""), severity=each.severity)
+            for each in commands.values()
+        ]
 
     def probes(self, subject: Subject) -> Probes:
         command: Command = subject.item

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from preflight.check import ANY_STATE, Check, Subject
 from preflight.faults import dotted
@@ -16,10 +16,12 @@ class PlanCoverageSettings:
     """Nothing that could silence it."""
 
     severity: Severity = Severity.BLOCKING
-    """Always `blocking`: `advisory` is refused."""
+    """Always `blocking`: another one is refused."""
+    severity_of: Mapping[str, Severity] = field(default_factory=dict)
+    """The same for each subject."""
 
     def __post_init__(self) -> None:
-        if self.severity is not Severity.BLOCKING:
+        if {self.severity, *self.severity_of.values()} != {Severity.BLOCKING}:
             raise ValueError("always blocks; what is left out on purpose is given its reason instead")
 
 

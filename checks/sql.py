@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from preflight.check import ANY_STATE, Check, Expect, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown
+from preflight.finding import Judgement, Severity, failed, passed, unknown
 from preflight.judging.cures import could_not_look
 from preflight.plan import EntryId, Name, RoleRef
 from preflight.plan.limits import Between, filled
@@ -50,6 +50,8 @@ class Assertion:
     """What its owner does when it fails."""
     owner: RoleRef = ""
     """Who mends it; the database's owner when left out."""
+    severity: Severity | None = None
+    """What it does to the verdict; as the check when left out."""
 
     @property
     def key(self) -> str:
@@ -93,7 +95,8 @@ class SqlCheck(Check):
 
     def subjects(self) -> Sequence[Subject]:
         due = [each for each in self.settings.run.values() if each.when is (self.expect or Expect.BEFORE)]
-        return [Subject(each.id, each, each.owner or self.plan.databases[each.database].owner) for each in due]
+        owners = {each.id: each.owner for each in self.plan.databases.values()}
+        return [Subject(each.id, each, each.owner or owners[each.database], severity=each.severity) for each in due]
 
     def probes(self, subject: Subject) -> Probes:
         assertion: Assertion = subject.item

@@ -47,6 +47,8 @@ class Subject:
     """Steps of the window that run over the network when this fails, at their `minutes_over_network`."""
     lead_time: timedelta | None = None
     """How long the cure takes, when the plan says so for the entry itself."""
+    severity: Severity | None = None
+    """Its own, when the plan says so for the entry itself; the check's where it does not."""
 
 
 class Check(ABC):

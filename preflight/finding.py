@@ -28,8 +28,23 @@ WORST_FIRST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.SKIPPED, Status
 
 
 class Severity(StrEnum):
+    """What a finding does to the verdict."""
+
     BLOCKING = "blocking"
+    """A failure is NO-GO; what was not seen is HOLD."""
+    REQUIRED = "required"
+    """Either is HOLD, never NO-GO."""
     ADVISORY = "advisory"
+    """Neither decides."""
+
+    @property
+    def decides(self) -> bool:
+        return self is not Severity.ADVISORY
+
+    @property
+    def mark(self) -> str:
+        """Stands in brackets behind what does not simply block: ` (advisory)`."""
+        return "" if self is Severity.BLOCKING else f" ({self})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ def test_an_installed_plug_in_is_planned_beside_the_built_in_checks(installed: P
     plan.write_text(text.replace("db1 =", "db9 ="))
     done = with_plugin(installed, "-m", "preflight", "lint", str(plan))
     assert done.returncode == 2
-    assert "checks.queue-empty.folders" in done.stderr
+    assert "checks.queue-empty.folders" in done.stdout
 
 
 def test_the_plug_ins_own_tests_pass(installed: Path) -> None:

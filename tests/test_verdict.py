@@ -45,6 +45,15 @@ def test_an_advisory_line_never_decides_against_a_passing_blocking_one(status: S
     assert decide(findings, partial=False)[0] is Decision.GO
 
 
+@pytest.mark.parametrize("blocking", list(Status))
+@pytest.mark.parametrize("status", list(Status))
+def test_a_required_line_holds_what_would_be_a_go_and_is_never_a_no_go(status: Status, blocking: Status) -> None:
+    alone = decide([finding(Status.PASS), finding(blocking)], partial=False)[0]
+    decision, _ = decide([finding(Status.PASS), finding(blocking), finding(status, Severity.REQUIRED)], partial=False)
+    held = alone is Decision.GO and status not in GREEN
+    assert decision is (Decision.HOLD if held else alone)
+
+
 @pytest.mark.parametrize("findings", [[], [finding(Status.PASS, Severity.ADVISORY)], [finding(Status.SKIPPED)]])
 def test_nothing_blocking_judged_is_hold_with_a_reason(findings: list[Finding]) -> None:
     decision, reason = decide(findings, partial=False)

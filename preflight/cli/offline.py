@@ -17,7 +17,8 @@ from preflight.engine.run import command_sheet, sheet_questions
 from preflight.engine.waivers import of_no_use
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
-from preflight.plan.gaps import found_by_checks, left_out, missing_files, outlived, unconfirmed
+from preflight.plan import Plan
+from preflight.plan.overlaps import shared_with
 from preflight.probe import Answer, Question
 from preflight.reference import explanation, merged_plan
 from preflight.reference import lint as lint_report
@@ -38,25 +39,24 @@ from preflight.sessions.local import LocalSession
 )
 @SET
 @format_option(lint_report.FORMATS)
+@click.option("--strict", is_flag=True, help="What is only warned of is an error, too.")
 @click.pass_context
-def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: str) -> None:
-    """Check plans without a network; say what they leave unconfirmed."""
+def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: str, strict: bool) -> None:
+    """Check plans without a network; say what they leave unconfirmed, and what several of them use at one time."""
     present, linted = now(), []
+    earlier: list[Plan] = []
     for path in plan_paths:
         try:
             plan, registry = load(path)
-            refuse(path, of_no_use(plan))
+            refuse(path, of_no_use(plan, registry))
         except PlanError as error:
-            linted.append(LintedPlan(shown_as=str(path), problems=error.errors))
+            linted.append(LintedPlan(str(path), problems=error.errors))
             continue
-        unexplained = (str(gap) for gap in left_out(plan) if not gap.reason)
-        files, judged = missing_files(plan), found_by_checks(plan)
-        gaps = (*outlived(plan, present), *files, *judged, *unexplained, *unconfirmed(plan))
         inspection = inspect(plan, registry, present)
-        linted.append(LintedPlan(shown_as=str(path), inspection=inspection, registry=registry, unconfirmed=gaps))
-    if stdout_format == "text":
-        for problem in (problem for each in linted for problem in each.problems):
-            complain(str(problem))
+        found = (*lint_report.left_open(inspection), *shared_with(plan, earlier))
+        warnings = tuple(lint_report.located(str(path), read_plan_files(path), found))
+        linted.append(LintedPlan(str(path), inspection=inspection, registry=registry, warnings=warnings, strict=strict))
+        earlier.append(plan)
     write_stdout(lint_report.render(stdout_format, linted))
     faulty = any(True for each in linted for _ in each.faults())
     context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))

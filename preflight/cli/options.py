@@ -104,7 +104,7 @@ def load(path: Path) -> tuple[Plan, Registry]:
         return found[0].settings()
 
     plan = load_plan(path, settings, _values())
-    refuse(path, misdirected(plan, found[0], now()) if plan.waivers else ())
+    refuse(path, misdirected(plan, found[0], now()))
     return plan, found[0]
 
 

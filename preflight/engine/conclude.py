@@ -30,6 +30,7 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
     `over`: the moment judged lies behind the window. Then dates were held against a past end, so nothing is confirmed
     for any window to come: a plan copied from the last release must not be GO."""
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
+    deciding = [finding for finding in findings if finding.severity.decides]
     if any(finding.status is Status.FAIL for finding in blocking):
         return Decision.NO_GO, _OVER if over else ""
     if not any(finding.status in _GREEN and finding.oldest_evidence_at for finding in blocking):
@@ -38,7 +39,7 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
         return Decision.HOLD, "part of the checks was not selected"
     if over:
         return Decision.HOLD, _OVER
-    if all(finding.status in _GREEN for finding in blocking):
+    if all(finding.status in _GREEN for finding in deciding):
         return Decision.GO, ""
     return Decision.HOLD, ""
 

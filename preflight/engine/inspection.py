@@ -16,6 +16,7 @@ from preflight.engine.registry import Registry
 from preflight.errors import CRASHES
 from preflight.finding import Severity
 from preflight.plan import Plan
+from preflight.plan.release_plan import SEVERITY_OF
 from preflight.probe import Probe, Question, Via
 
 
@@ -123,7 +124,8 @@ def _items(
     planner: ProbePlanner,
 ) -> Iterator[PlannedCheck]:
     severity = Severity(str(table.get("severity", check_class.severity)))
-    settings = {key: value for key, value in table.items() if key != "severity"}
+    named: Any = table.get(SEVERITY_OF, {})
+    settings = {key: value for key, value in table.items() if key not in ("severity", SEVERITY_OF)}
     try:
         with code_of_checks:
             check = build(check_class.Settings(**settings))
@@ -143,7 +145,8 @@ def _items(
                     probes = planner.plan(check.probes(subject))
             except CRASHES as error:  # see inspect
                 crash = described(error)
-        yield PlannedCheck(check, check.id, check.title, severity, subject, probes, crash, skipped=not selected)
+        own = Severity(named.get(subject.id) or subject.severity or severity)
+        yield PlannedCheck(check, check.id, check.title, own, subject, probes, crash, skipped=not selected)
 
 
 def described(error: BaseException) -> str:

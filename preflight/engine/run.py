@@ -83,7 +83,7 @@ def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -
     )
     return replace(
         verdict,
-        unconfirmed=unconfirmed(plan) if is_readiness else (),
+        unconfirmed=tuple(each.message for each in unconfirmed(plan)) if is_readiness else (),
         vantage=vantage,
         commands=command_sheet(plan, evidence) if is_readiness else (),
         ages=answered.ages(),

@@ -5,16 +5,18 @@ never covered, and every waiver is told, whatever became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from preflight.check import Expect
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
-from preflight.faults import listed, nearest_name, quoted
+from preflight.faults import Keys, listed, nearest_name, quoted
 from preflight.finding import Finding, Judgement, Status
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Waiver
+from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import Broken
 from preflight.units import parse_quantity
 from preflight.verdict import WaiverState, WaiverUse
@@ -60,27 +62,49 @@ def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
 
 
 def misdirected(plan: Plan, registry: Registry, moment: datetime) -> Iterator[Broken]:
-    """Waivers of a check or subject that there is not. A check that cannot be loaded or planned says so itself."""
-    waived = {waiver.check for waiver in plan.waivers}
-    known = Registry(tuple(check for check in registry.checks if check.id in waived))
-    items = inspect(plan, known, moment).items
-    unsure = {item.check_id for item in items if item.crash}
-    for index, waiver in enumerate(plan.waivers):
-        subjects = [item.subject.id for item in items if item.check_id == waiver.check]
-        if waiver.check not in registry.ids:
+    """Waivers of a check or subject that there is not, and `severity_of` of a subject that there is not. A check that
+    cannot be loaded or planned says so itself."""
+    named: list[tuple[Keys, str, str]] = [
+        (("waivers", index, "subject"), waiver.check, waiver.subject) for index, waiver in enumerate(plan.waivers)
+    ]
+    for check, table in plan.checks.items():
+        of = table.get(SEVERITY_OF)
+        subjects = of if isinstance(of, Mapping) else ()
+        named += [(("checks", check, SEVERITY_OF, subject), check, subject) for subject in subjects]
+    found = _subjects(plan, registry, {check for _, check, _ in named}, moment)
+    for keys, check, subject in named:
+        if check not in registry.ids:
             if not registry.broken:
-                nearest = nearest_name(waiver.check, registry.ids)
-                yield Broken(("waivers", index, "check"), f"there is no check {quoted(waiver.check)}", nearest)
-        elif waiver.subject not in subjects and waiver.check not in unsure:
-            nearest = nearest_name(waiver.subject, subjects)
-            there = f"its subjects are {listed(subjects)}" if subjects else "the plan gives it nothing to judge"
-            message = f"{waiver.check} has no subject {quoted(waiver.subject)}"
-            yield Broken(("waivers", index, "subject"), message if nearest else f"{message}: {there}", nearest)
+                nearest = nearest_name(check, registry.ids)
+                yield Broken((*keys[:-1], "check"), f"there is no check {quoted(check)}", nearest)
+        elif check in found and subject not in found[check]:
+            nearest = nearest_name(subject, found[check])
+            there = f"its subjects are {listed(found[check])}" if found[check] else "the plan gives it nothing to judge"
+            message = f"{check} has no subject {quoted(subject)}"
+            yield Broken(keys, message if nearest else f"{message}: {there}", nearest)
 
 
-def of_no_use(plan: Plan) -> Iterator[Broken]:
-    """Waivers that do not hold from the window's start until its work is over: a run counts them as absent."""
+def _subjects(plan: Plan, registry: Registry, named: Collection[str], moment: datetime) -> Mapping[str, list[str]]:
+    """Check -> its subjects, those of `preflight verify` too, for each of these that can be planned."""
+    found: dict[str, list[str]] = {check: [] for check in registry.ids if check in named}
+    for expect in (None, *Expect) if named else ():
+        asked = (each for each in registry.checks if expect is None or expect in each.verifies)
+        known = Registry(tuple(check for check in asked if check.id in named))
+        for item in inspect(plan, known, moment, expect=expect).items:
+            if item.crash:
+                found.pop(item.check_id, None)
+            elif item.check_id in found and item.subject.id not in found[item.check_id]:
+                found[item.check_id].append(item.subject.id)
+    return found
+
+
+def of_no_use(plan: Plan, registry: Registry) -> Iterator[Broken]:
+    """Waivers of a check that has none, and those that do not hold from the window's start until its work is over: a
+    run counts them as absent."""
+    unwaivable = {check.id for check in registry.checks if not check.waivable}
     for index, waiver in enumerate(plan.waivers):
+        if waiver.check in unwaivable:
+            yield Broken(("waivers", index, "check"), f"no waiver ever covers {waiver.check}: it counts as absent")
         use = _unusable(plan, waiver, plan.window.start)
         if use is not None:
             key = "granted" if use.state is WaiverState.NOT_YET else "expires"

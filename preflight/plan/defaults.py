@@ -29,7 +29,7 @@ def entries_of(section: str, tables: Mapping[str, Any]) -> Iterator[tuple[Keys, 
         applications = tables.get("applications", {})
         for name, application in applications.items() if isinstance(applications, Mapping) else ():
             found = application.get(HEALTH) if isinstance(application, Mapping) else None
-            yield from ((("applications", name, *keys), entry) for keys, entry in _below(found))
+            yield from ((("applications", name, HEALTH, *keys), entry) for keys, entry in _below(found))
         return
     yield from (((section, *keys), entry) for keys, entry in _below(tables.get(section)))
 

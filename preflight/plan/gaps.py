@@ -11,6 +11,7 @@ from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
 from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, UndoKind
 from preflight.plan.release_plan import protects
+from preflight.plan.rules import Broken
 from preflight.plan.said import too_old
 
 SECTIONS = {
@@ -26,10 +27,10 @@ REHEARSED = ("rollback", "rehearsed")
 _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 
 
-def unconfirmed(plan: Plan) -> tuple[str, ...]:
+def unconfirmed(plan: Plan) -> tuple[Broken, ...]:
     """One sentence for each thing that a GO leaves open, naming the entry and the key to add, in the order of the
     plan's sections."""
-    return tuple(sentence for part in (_owners, _databases, _scripts, _applications, _steps) for sentence in part(plan))
+    return tuple(each for part in (_owners, _databases, _scripts, _applications, _steps) for each in part(plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,79 +142,88 @@ def _none(keys: Keys) -> str:
     return f'say why in [{dotted(keys[:-1])}]: {keys[-1]} = {{ none = "" }}'
 
 
-def found_by_checks(plan: Plan) -> Iterator[str]:
+def found_by_checks(plan: Plan) -> Iterator[Broken]:
     """What a check of a run finds without having to ask: on-call, rollback-ready."""
     for role in plan.roles.values():
         if not role.standby.strip():
-            yield f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
+            told = f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
+            yield Broken(("roles", role.id), told)
         if not role.contact.strip():
-            yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
+            told = f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
+            yield Broken(("roles", role.id), told)
     if plan.rollback is not None and plan.rollback.rehearsed is None and REHEARSED not in plan.absent:
-        yield 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
+        told = 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
+        yield Broken(REHEARSED, told)
 
 
-def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
+def outlived(plan: Plan, moment: datetime) -> tuple[Broken, ...]:
     """What the plan says of a time that is over at `moment`: a plan copied from the last release."""
     window = plan.window
     over = f"The window was over {format_moment(window.end, window.zone)}: correct start and end in [window]."
-    return (*([over] if moment >= window.end else []), *too_old(plan, moment))
+    return (*([Broken(("window", "end"), over)] if moment >= window.end else []), *too_old(plan, moment))
 
 
-def _owners(plan: Plan) -> Iterator[str]:
+def _owners(plan: Plan) -> Iterator[Broken]:
     """Entries that no owner is named for, nor for what they lie on."""
     for host in plan.hosts.values():
         if not host.owner:
-            yield f'Nobody owns the findings of host {host.id}: add "owner" to [hosts.{host.id}].'
+            told = f'Nobody owns the findings of host {host.id}: add "owner" to [hosts.{host.id}].'
+            yield Broken(("hosts", host.id), told)
     for section, entries in (
         ("databases", plan.databases), ("backups", plan.backups), ("scripts", plan.scripts),
         ("applications", plan.applications),
     ):  # fmt: skip
         for entry in entries.values():
             if not entry.owner:
-                yield f'Nobody owns the findings of [{section}.{entry.id}]: add "owner" to it.'
+                told = f'Nobody owns the findings of [{section}.{entry.id}]: add "owner" to it.'
+                yield Broken((section, entry.id), told)
     if plan.rollback is not None and not plan.rollback.owner:
-        yield 'Nobody owns the findings of the way back: add "owner" to [rollback].'
+        yield Broken(("rollback",), 'Nobody owns the findings of the way back: add "owner" to [rollback].')
 
 
-def _databases(plan: Plan) -> Iterator[str]:
+def _databases(plan: Plan) -> Iterator[Broken]:
     scripted = {scripts.database for scripts in plan.scripts.values()}
     for name, database in plan.databases.items():
         if name not in scripted and plan.scripts and database.role is not ServerRole.REPLICA:
             add = f'add a [scripts.NAME] with database = "{name}", if any will run there'
-            yield f"Database {name} has no scripts: {add}."
+            yield Broken(("databases", name), f"Database {name} has no scripts: {add}.")
         if not database.sslmode.verifies:
             add = f'add sslmode = "verify-full" to [databases.{name}]'
-            yield f"Database {name} is reached without proof of which server answers: {add}."
+            told = f"Database {name} is reached without proof of which server answers: {add}."
+            yield Broken(("databases", name, "sslmode"), told)
 
 
-def _applications(plan: Plan) -> Iterator[str]:
+def _applications(plan: Plan) -> Iterator[Broken]:
     for name, application in plan.applications.items():
         for server, endpoints in _by_server(application).items():
             if not any(each.identity for each in endpoints.values()):
                 add = f'add "identity" to an endpoint there in [[applications.{name}.health]]'
-                yield f"A neighbour at {server} could answer for application {name} unnoticed: {add}."
+                told = f"A neighbour at {server} could answer for application {name} unnoticed: {add}."
+                yield Broken(("applications", name, "health", next(iter(endpoints))), told)
 
 
-def _scripts(plan: Plan) -> Iterator[str]:
+def _scripts(plan: Plan) -> Iterator[Broken]:
     for name, scripts in plan.scripts.items():
         if not scripts.step:
-            yield f'No step of the window runs the scripts {name}: add "step" to [scripts.{name}].'
+            told = f'No step of the window runs the scripts {name}: add "step" to [scripts.{name}].'
+            yield Broken(("scripts", name), told)
 
 
-def _steps(plan: Plan) -> Iterator[str]:
+def _steps(plan: Plan) -> Iterator[Broken]:
     restored = any(backup.restore for backup in plan.backups.values())
     if not plan.steps:
-        yield "How long the window's work and its rollback take is not known: add [[steps]]."
-    for step in plan.steps:
+        yield Broken(("steps",), "How long the window's work and its rollback take is not known: add [[steps]].")
+    for index, step in enumerate(plan.steps):
+        keys, told = ("steps", index, "undo"), f"Step {step.id} "
         if step.undo is None:
-            yield f'Step {step.id} does not say how it is taken back: add "undo" to it.'
+            yield Broken(keys, f'{told}does not say how it is taken back: add "undo" to it.')
         elif step.undo.kind in _TAKES_TIME and not step.undo.minutes:
-            yield f'Step {step.id} does not say how long taking it back lasts: add "minutes" to its undo.'
+            yield Broken(keys, f'{told}does not say how long taking it back lasts: add "minutes" to its undo.')
         if step.undo is not None and step.undo.kind is UndoKind.RESTORE and not restored:
-            yield f"Step {step.id} is taken back by a restore, and no backup says how: add [backups.NAME.restore]."
+            yield Broken(keys, f"{told}is taken back by a restore, and no backup says how: add [backups.NAME.restore].")
 
 
-def missing_files(plan: Plan) -> Iterator[str]:
+def missing_files(plan: Plan) -> Iterator[Broken]:
     """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
     signers = {"[release]": plan.release.allowed_signers}
     signers |= {f"[scripts.{each.id}]": each.allowed_signers for each in plan.scripts.values()}
@@ -223,6 +233,8 @@ def missing_files(plan: Plan) -> Iterator[str]:
     for scripts in plan.scripts.values():
         table = f"[scripts.{scripts.id}]"
         if not scripts.approved.is_dir():
-            yield f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
+            told = f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
+            yield Broken(("scripts", scripts.id, "approved"), told)
         elif not scripts.manifest.is_file():
-            yield f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run preflight seal."
+            told = f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run {plan.seal_command}."
+            yield Broken(("scripts", scripts.id, "manifest"), told)

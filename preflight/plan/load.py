@@ -15,7 +15,8 @@ from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.confirmed import Confirmed, confirmed_beside, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import Problems, read_merged
+from preflight.plan.merged import LANGUAGE, Problems, read_merged
+from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import read_sealed_servers, servers_beside
@@ -127,10 +128,11 @@ def _check(
     """Severity and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
-    if "severity" in table:
-        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
+    shapes = {"severity": shape_of(Severity), SEVERITY_OF: shape_of(Mapping[str, Severity])}
+    for key in shapes.keys() & table.keys():
+        values[key] = tables.value(shapes[key], table[key], (*keys, key))
     try:
-        written = tables.fields(settings, table, keys, beside=("severity",))
+        written = tables.fields(settings, table, keys, beside=tuple(shapes))
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
@@ -170,7 +172,7 @@ class Tables(Reader):
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
-        self._problems.add_unknown(keys, f"unknown {noun}", known)
+        self._problems.add_unknown(keys, f"unknown {noun}", [*known, *(LANGUAGE if len(keys) == 1 else ())])
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):

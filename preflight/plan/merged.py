@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from preflight.faults import Keys, Misfit, dotted, expected, listed, nearest_nam
 from preflight.plan import Endpoint, Plan
 from preflight.plan.defaults import HEALTH, entries_of, laid_over
 from preflight.plan.includes import Files, rebased
-from preflight.plan.ranges import Ranges, may_have_ranges, numbered
+from preflight.plan.ranges import Ranges, may_have_ranges
 from preflight.plan.release_plan import NOT_WRITTEN
 from preflight.plan.source import Source
 from preflight.plan.variables import Variables
@@ -33,7 +34,8 @@ DEFAULTS: Mapping[str, Shape] = {
 }
 """What `[defaults]` may be said of -> its entries."""
 _OF_FILES = ("include", "variables")
-_LANGUAGE = (*_OF_FILES, "defaults")
+LANGUAGE = (*_OF_FILES, "defaults")
+"""Top-level keys that end here: the strict reader sees none of them."""
 OVERRIDE = "override"
 """Key of an entry that lets its keys win over those of the same entry elsewhere."""
 Place = tuple[Source, Keys]
@@ -104,9 +106,14 @@ def read_merged(path: Path, values: Mapping[str, str]) -> Merged:
     if len(files.sources) == 1 and not values and _is_plain(own):
         return Merged(own.tables, (own,))
     merger = _Merger(own, variables)
-    for source in files.sources:
-        merger.add(source)
-    merger.apply_defaults()
+    is_merged = False
+    with suppress(RecursionError):
+        for source in files.sources:
+            merger.add(source)
+        merger.apply_defaults()
+        is_merged = True
+    if not is_merged:  # outside, so that no context keeps the file's text
+        raise PlanError([PlanProblem(own.name, None, "", "its tables are nested too deep")])
     problems = (*variables.problems, *merger.problems, *variables.unused(own))
     return Merged(merger.tables, tuple(files.sources), merger.places, problems, variables.changed)
 
@@ -114,7 +121,7 @@ def read_merged(path: Path, values: Mapping[str, str]) -> Merged:
 def _is_plain(source: Source) -> bool:
     """The file says everything itself, as the strict reader takes it."""
     return not (
-        any(key in source.tables for key in _LANGUAGE)
+        any(key in source.tables for key in LANGUAGE)
         or OVERRIDE in source.text
         or Variables.may_stand_in(source)
         or may_have_ranges(source.text)
@@ -129,8 +136,8 @@ class _Merger:
         self._own = own
         self._variables = variables
         self._ranges = Ranges()
-        self._numbers: dict[Keys, str] = {}
-        """Of the entries that a range stands for: what `{n}` is."""
+        self._taken_back: list[tuple[dict[str, Any], str]] = []
+        """Keys that an entry overrides with nothing; taken out when the defaults have been applied, too."""
 
     def add(self, source: Source) -> None:
         """Lays a file over those before it."""
@@ -166,7 +173,13 @@ class _Merger:
             elif not isinstance(table, Mapping):
                 self._note(keys, str(expected("a table", table)))
             else:
-                self._apply(section, table)
+                try:
+                    self._apply(section, table)
+                except Misfit as misfit:
+                    self._note(keys, str(misfit))
+        for entry, key in self._taken_back:
+            if entry.get(key) == "":
+                del entry[key]
 
     def _apply(self, section: str, table: Mapping[str, Any]) -> None:
         entries = list(entries_of(section, self.tables))
@@ -176,10 +189,11 @@ class _Merger:
         places = {key: self._place(("defaults", section, key)) for key in table}
         for keys, entry in entries:
             whole = laid_over(section, table, entry)
+            number = self._ranges.numbers.get(keys) or self._ranges.numbers.get(keys[:2])
             for key in whole.keys() - entry.keys():
                 self.places[*keys, key] = places[key]
-                if number := self._numbers.get(keys[:2]):
-                    whole[key] = numbered(whole[key], number)
+                if number:
+                    whole[key] = self._ranges.numbered(whole[key], number)
             entry.clear()
             entry.update(whole)
 
@@ -195,7 +209,8 @@ class _Merger:
             except Misfit as misfit:
                 self.problems.append(source.problem((section, name), str(misfit)))
         for made, written in sorted(found, key=lambda each: _overrides(each[0].entry)):
-            self._numbers[section, made.name] = made.number
+            if made.number:
+                self._ranges.numbers[section, made.name] = made.number
             self._add_entry(source, (section, made.name), made.entry, written)
 
     def _add_entry(self, source: Source, at: Keys, entry: Any, written: Keys) -> None:
@@ -223,13 +238,14 @@ class _Merger:
                 self.problems.append(source.problem(written, str(misfit)))
                 continue
             for each in made:
-                known = earlier.get(_id(each))
+                known = earlier.get(_id(each.entry))
                 if known is None:
+                    at: Keys = (section, len(there))
                     there.append(None)
-                    value = self._not_overriding(source, each, written)
-                    self._put(source, (section, len(there) - 1), value, written)
-                elif _overrides(each):
-                    self._override(source, there, (section, known), each, written)
+                    self._ranges.numbers[at] = each.number
+                    self._put(source, at, self._not_overriding(source, each.entry, written), written)
+                elif _overrides(each.entry):
+                    self._override(source, there, (section, known), each.entry, written)
                 else:
                     self._note_doubled(source, (section, known), written)
 
@@ -237,12 +253,14 @@ class _Merger:
         """The keys of a table beside those that are there; of the same key, only one that overrides wins."""
         there = self._at(at)
         override = _overrides(table)
+        if override and not there.keys() & table.keys():
+            self._note_nothing(source, written)
         for key, value in table.items():
             now, was = (*at, key), (*written, key)
-            if key == OVERRIDE and at:
+            if override and key == OVERRIDE:
                 continue
             if key not in there:
-                self._put(source, now, value, was)
+                self._put(source, now, self._not_overriding(source, value, was) if len(now) < 3 else value, was)
             elif override:
                 self._forget(now)
                 self._put(source, now, value, was)
@@ -253,19 +271,25 @@ class _Merger:
 
     def _override(self, source: Source, there: Any, at: Keys, entry: Mapping[str, Any], written: Keys) -> None:
         """An entry's keys take the place of those of the entry that is there."""
+        base = there[at[1]] if isinstance(there[at[1]], Mapping) else {}
         said = {key: value for key, value in entry.items() if key != OVERRIDE}
-        base = there[at[1]]
-        there[at[1]] = laid_over(str(at[0]), base if isinstance(base, Mapping) else {}, said)
-        for key in said.keys() & there[at[1]].keys():
+        there[at[1]] = whole = laid_over(str(at[0]), base, said)
+        for key, value in said.items():
             self._forget((*at, key))
-            self._put(source, (*at, key), said[key], (*written, key))
+            self._put(source, (*at, key), value, (*written, key))
+        self._taken_back += [(whole, key) for key in said if said[key] == "" and key in base]
 
     def _not_overriding(self, source: Source, entry: Any, written: Keys) -> Any:
         if not isinstance(entry, Mapping) or OVERRIDE not in entry:
             return entry
-        message = "there is no entry that it could override" if _overrides(entry) else "write true, or leave it out"
-        self.problems.append(source.problem((*written, OVERRIDE), message))
+        if _overrides(entry):
+            self._note_nothing(source, written)
+        else:
+            self.problems.append(source.problem((*written, OVERRIDE), "write true, or leave it out"))
         return {key: value for key, value in entry.items() if key != OVERRIDE}
+
+    def _note_nothing(self, source: Source, written: Keys) -> None:
+        self.problems.append(source.problem((*written, OVERRIDE), "there is nothing that it could override"))
 
     def _put(self, source: Source, at: Keys, value: Any, written: Keys) -> None:
         if shape := _shape_at(at):

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from preflight.faults import Keys, Misfit
+from preflight.faults import Keys, Misfit, quoted
 from preflight.plan.values import EntryId, Ref
 from preflight.record import Form, Shape, shape_below, shape_of
 
 MOST_ENTRIES = 5000
 """Of one range."""
 _MOST_OF_ALL = 20_000
+_MOST_CHARACTERS = 64 * 1024 * 1024
 _RANGE = re.compile(r"\[(?P<first>\d+)-(?P<last>\d+)\]")
 _BRACKETS = re.compile(r"\[[^\]]*\]?")
 _NUMBER = "{n}"
@@ -38,6 +39,9 @@ class Ranges:
 
     def __init__(self) -> None:
         self._left = _MOST_OF_ALL
+        self._left_characters = _MOST_CHARACTERS
+        self.numbers: dict[Keys, str] = {}
+        """Where an entry stands that a range stands for -> its number."""
         self.moved: dict[Keys, Keys] = {}
         """Where a value stands now -> where it was written, for what `inside` moved."""
         self.faults: list[tuple[Keys, Misfit]] = []
@@ -49,31 +53,38 @@ class Ranges:
         Without a range in its name that of its `host` counts: the entries are then named `NAME-HOST`."""
         if "[" in name:
             for number, made in self._written_out(name):
-                yield Made(made, _of_number(entry, name, number), number)
+                yield Made(made, self._of_number(entry, name, number), number)
         elif host := _ranged(entry, "host"):
             for number, made in self._written_out(host):
-                yield Made(f"{name}-{made}", _of_number(entry, host, number), number)
+                yield Made(f"{name}-{made}", self._of_number(entry, host, number), number)
         else:
             yield Made(name, entry)
 
-    def elements(self, element: Any) -> Iterator[Any]:
+    def elements(self, element: Any) -> Iterator[Made]:
         """The same of an element of an array of tables, by its `id`, `host` or `url`. Raises Misfit."""
         if isinstance(element, Mapping) and isinstance(element.get("id"), str):
             for made in self.entries(element["id"], element):
-                yield {**made.entry, "id": made.name}
+                yield made._replace(entry={**made.entry, "id": made.name})
             return
         ranged = next(filter(None, (_ranged(element, key) for key in _RANGED)), "")
         if not ranged:
-            yield element
-        for number, _ in self._written_out(ranged) if ranged else ():
-            yield _of_number(element, ranged, number)
+            yield Made("", element)
+        for number, made_text in self._written_out(ranged) if ranged else ():
+            yield Made(made_text, self._of_number(element, ranged, number), number)
 
-    def names(self, name: Any) -> Iterator[Any]:
+    def _names(self, name: Any) -> Iterator[Made]:
         """The same of the name of an entry, where entries are named. Raises Misfit."""
         if isinstance(name, str) and "[" in name:
-            yield from (made for _, made in self._written_out(name))
+            yield from (Made(made, made) for _, made in self._written_out(name))
         else:
-            yield name
+            yield Made("", name)
+
+    def numbered(self, value: Any, number: str) -> Any:
+        """`value` with `{n}` in every string replaced. Raises Misfit."""
+        self._left_characters -= len(repr(value))
+        if self._left_characters < 0:
+            raise Misfit("the ranges of the plan make too long a text of it")
+        return _numbered(value, number)
 
     def inside(self, shape: Shape, value: Any, at: Keys, written: Keys) -> Any:
         """A value of this shape, with the ranges below it written out: elements of arrays of tables, and names of
@@ -88,20 +99,24 @@ class Ranges:
         found: list[Any] = []
         for index, each in enumerate(value):
             was = (*written, index)
-            write_out = self.elements if inner.form is Form.RECORD else self.names if _is_name(inner) else None
-            for made in self._or_none(write_out(each), was) if write_out else [each]:
+            write_out = self.elements if inner.form is Form.RECORD else self._names if _is_name(inner) else None
+            for made in self._or_none(write_out(each), was) if write_out else [Made("", each)]:
                 now = (*at, len(found))
                 if now[-1] != index:
                     self.moved[now] = was
-                found.append(self.inside(inner, made, now, was))
+                if made.number:
+                    self.numbers[now] = made.number
+                found.append(self.inside(inner, made.entry, now, was))
         return found
 
     def _table(self, shape: Shape, value: Mapping[str, Any], at: Keys, written: Keys) -> Mapping[str, Any]:
         is_open = shape.type is object  # settings of a check, whose types are not known yet
-        found = {}
+        found: dict[str, Any] = {}
         for key, each in value.items():
             named = _is_name(shape) or (is_open and bool(_RANGE.search(key) or _ranged(each, "host")))
             for made in self._or_none(self.entries(key, each), (*written, key)) if named else [Made(key, each)]:
+                if made.name in found:
+                    self.faults.append(((*written, key), Misfit(f"{quoted(made.name)} is there twice")))
                 if made.name != key:
                     self.moved[*at, made.name] = (*written, key)
                 below = shape if is_open else shape_below(shape, key)
@@ -109,12 +124,18 @@ class Ranges:
                 found[made.name] = self.inside(below, made.entry, *where) if below else made.entry
         return found
 
-    def _or_none(self, written_out: Iterator[Any], written: Keys) -> list[Any]:
+    def _or_none(self, written_out: Iterator[Made], written: Keys) -> list[Made]:
         try:
             return list(written_out)
         except Misfit as misfit:
             self.faults.append((written, misfit))
             return []
+
+    def _of_number(self, entry: Any, ranged: str, number: str) -> Any:
+        """The entry of this number, with the number for its range where that stands again. Raises Misfit."""
+        range_text = ranged[ranged.index("[") : ranged.rindex("]") + 1]
+        texts = {key: _ranged(entry, key).replace(range_text, number) for key in _RANGED if _ranged(entry, key)}
+        return self.numbered({**entry, **texts} if texts else entry, number)
 
     def _written_out(self, text: str) -> Iterator[tuple[str, str]]:
         """Each number of the one range of `text`, and the text with it. Raises Misfit."""
@@ -155,22 +176,11 @@ def _ranged(entry: Any, key: str) -> str:
     return text if isinstance(text, str) and _RANGE.search(text) else ""
 
 
-def _of_number(entry: Any, ranged: str, number: str) -> Any:
-    """The entry with `{n}` in every string replaced, and with its range where it stands again."""
-    range_text = _RANGE.search(ranged)
-    assert range_text is not None  # noqa: S101 - for the type checker
-    if isinstance(entry, Mapping):
-        repeated = {key: entry[key].replace(range_text[0], number) for key in _RANGED if _ranged(entry, key)}
-        return numbered({**entry, **repeated}, number)
-    return entry
-
-
-def numbered(value: Any, number: str) -> Any:
-    """`value` with `{n}` in every string replaced."""
+def _numbered(value: Any, number: str) -> Any:
     if isinstance(value, str):
         return value.replace(_NUMBER, number)
     if isinstance(value, Mapping):
-        return {key: numbered(each, number) for key, each in value.items()}
+        return {key: _numbered(each, number) for key, each in value.items()}
     if isinstance(value, list):
-        return [numbered(each, number) for each in value]
+        return [_numbered(each, number) for each in value]
     return value

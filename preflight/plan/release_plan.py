@@ -135,6 +135,8 @@ class Role:
 T = TypeVar("T")
 Place = TypeVar("Place", bound=Hashable)
 
+SEVERITY_OF = "severity_of"
+"""Key of every `[checks.ID]`: subject -> its severity."""
 FORMAT = 1
 """Of the plans that this version reads."""
 
@@ -179,7 +181,7 @@ class Plan:
     freeze: Mapping[str, Freeze] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+    """`[checks.ID]`: severity, that of single subjects, and settings, validated against the check's own `Settings`."""
     format: Annotated[int, Between(FORMAT, FORMAT)] = FORMAT
     """The format the plan is written in. It changes when a key gets another meaning, so that no version of preflight
     reads a plan otherwise than it was meant."""

@@ -10,6 +10,7 @@ from preflight.clock import zone
 from preflight.faults import Keys, dotted
 from preflight.finding import Judgement, warned
 from preflight.plan import Plan, Said
+from preflight.plan.rules import Broken
 from preflight.units import format_duration
 from preflight.wording import in_toml
 
@@ -38,11 +39,12 @@ def answered_for(
     return warned(summary, expected=unseen.expected, actual=unseen.actual, remedy=unseen.remedy)
 
 
-def too_old(plan: Plan, moment: datetime) -> Iterator[str]:
+def too_old(plan: Plan, moment: datetime) -> Iterator[Broken]:
     """One sentence for each word of the plan that does not count, for lint: a plan copied from the last release."""
     for keys, said in _all_said(plan, ()):
         if objection := _objection(plan, said, moment):
-            yield f"What {plan.person(said.by)} says of {_key(keys)} {objection}: have it looked at again."
+            told = f"What {plan.person(said.by)} says of {_key(keys)} {objection}: have it looked at again."
+            yield Broken(keys, told)
 
 
 def _objection(plan: Plan, said: Said, moment: datetime) -> str:

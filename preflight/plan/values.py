@@ -237,19 +237,20 @@ class DecisionKind(StrEnum):
 
 
 _NOBODY = frozenset({"", "na", "nobody", "none", "open", "tba", "tbd", "todo", "unknown", "vacant"})
-"""What is written where a name is still missing, as `_key` leaves it."""
+"""What is written where a name is still missing, as `person_key` leaves it."""
 
 
 def is_named(name: str) -> bool:
     """Whether `name` names somebody: not empty, not `TBD`, `n/a` or `?`."""
-    return _key(name) not in _NOBODY
+    return person_key(name) not in _NOBODY
 
 
 def same_person(one: str, other: str) -> bool:
     """Whether two names are one person's: case, spaces and punctuation make no difference (`M. Ortiz`, `m ortiz`)."""
-    return is_named(one) and _key(one) == _key(other)
+    return is_named(one) and person_key(one) == person_key(other)
 
 
-def _key(name: str) -> str:
+def person_key(name: str) -> str:
+    """Equal for two names of one person."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(character for character in plain if character.isalnum())

@@ -18,6 +18,9 @@ from preflight.wording import visible
 
 _REFERENCE = re.compile(r"(?P<plain>\$\$\{)|\$\{(?P<name>[^{}]*)(?P<closed>\})?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST = 1000
+_MOST_CHARACTERS = 64 * 1024 * 1024
+"""Of all places together that variables fill."""
 _MAY_REFER = re.compile(r"\$\{|\\[uU]")
 """Of the text of a file: TOML can write the signs as an escape."""
 
@@ -42,6 +45,8 @@ class Variables:
         self._declared: dict[str, _Declared] = {}
         self._used: set[str] = set()
         self._being_filled: list[str] = []
+        self._values: dict[str, str] = dict(given)
+        self._left = _MOST_CHARACTERS
 
     def declare(self, source: Source) -> None:
         """Those that a file declares."""
@@ -129,7 +134,13 @@ class Variables:
                 self.problems.append(source.problem(keys, "expected ${NAME}; a plain ${ is written $${"))
                 return ""
             self._used.add(name)
-            return self._value(source, keys, name)
+            value = self._value(source, keys, name)
+            self._left -= len(value)
+            if self._left < 0:
+                if self._left + len(value) >= 0:
+                    self.problems.append(source.problem(keys, "the variables make too long a text of the plan"))
+                return ""
+            return value
 
         return _REFERENCE.sub(replace, text)
 
@@ -139,8 +150,8 @@ class Variables:
             message, nearest = self._not_declared(name)
             self.problems.append(source.problem(keys, f"{message}; a plain ${{ is written $${{", nearest))
             return ""
-        if name in self._given:
-            return self._given[name]
+        if name in self._values:
+            return self._values[name]
         if declared.text is None:
             what = f" ({declared.wanted})" if declared.wanted else ""
             message = f"must be set{what}: --set {name}=VALUE, or PREFLIGHT_SET_{name} in the environment"
@@ -153,7 +164,10 @@ class Variables:
         self._being_filled.append(name)
         found = self._text(declared.source, declared.keys, declared.text)
         self._being_filled.pop()
-        return found
+        if len(found) > _LONGEST:
+            self.problems.append(declared.source.problem(declared.keys, f"is longer than {_LONGEST} characters"))
+            found = ""
+        return self._values.setdefault(name, found)
 
 
 def _is_reference(value: str) -> bool:

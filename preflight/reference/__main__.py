@@ -97,8 +97,10 @@ def _plan_blocks(registry: Registry) -> Iterator[str]:
         yield _key_table(keys(cls, without=("id",) if section.endswith(".NAME]") else ()))
     yield "## `[checks.ID]`"
     yield (
-        '`severity = "advisory"` makes every finding of a check one that is told and never decides; `"blocking"` is '
-        "the other word. The other settings are the check's own: see the [checks reference](checks.md)."
+        '`severity` says what the findings of a check do to the verdict: with `"blocking"` a failure is NO-GO and what '
+        'was not seen is HOLD, with `"required"` either is HOLD, with `"advisory"` it is told and never decides. '
+        '`severity_of = { "SUBJECT" = "advisory" }` says it of single subjects, as the report names them. The other '
+        "settings are the check's own: see the [checks reference](checks.md)."
     )
     rows = [
         (f"`{check.id}`", ", ".join(f"`{key.name}`" for key in keys(check.Settings)) or "none")

@@ -1,23 +1,26 @@
 """What `preflight lint` found, for people in a terminal, for programs and for code review.
 
-Every format but the text and the JSON is a list of the same remarks: an error with its line, or something that the plan
-leaves unconfirmed.
+Every format tells the same remarks, each with its file and line: an error; or a warning, which `--strict` makes an
+error. Every format goes to standard output as a whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import preflight
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.errors import PlanProblem
+from preflight.plan.gaps import found_by_checks, left_out, missing_files, outlived, unconfirmed
+from preflight.plan.merged import Merged
+from preflight.plan.rules import Broken
 from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.formats.github import capped, command
 from preflight.report.harmless import clean, json_text, no_command
@@ -28,22 +31,30 @@ SCHEMA = 1
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LintedPlan:
     """One plan: its problems, or what will be judged."""
 
     shown_as: str
     """Its path as the user wrote it."""
+    _: KW_ONLY
     problems: tuple[PlanProblem, ...] = ()
     inspection: Inspection | None = None
     """None for a plan with problems."""
     registry: Registry | None = None
-    unconfirmed: tuple[str, ...] = ()
+    warnings: tuple[PlanProblem, ...] = ()
+    strict: bool = False
+    """Warnings are errors."""
 
     def faults(self) -> Iterator[PlanProblem]:
-        """Everything for which lint ends with 2: problems of the plan, and checks that cannot be loaded or planned."""
-        yield from self.problems
-        yield from (PlanProblem(self.shown_as, None, "", broken) for broken in self.broken())
+        """Everything for which lint ends with 2."""
+        yield from (each.problem for each in self.remarks() if each.is_error)
+
+    def remarks(self) -> Iterator[_Remark]:
+        """Errors first: problems of the plan, checks that cannot be loaded or planned, then the warnings."""
+        yield from (_Remark(_INVALID, each, True) for each in self.problems)
+        yield from (_Remark(_INVALID, PlanProblem(self.shown_as, None, "", each), True) for each in self.broken())
+        yield from (_Remark(_UNCONFIRMED, each, self.strict) for each in self.warnings)
 
     def broken(self) -> Iterator[str]:
         """Checks that cannot be loaded, or raise before anything is asked."""
@@ -56,13 +67,11 @@ class LintedPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A kind of remark, and how bad the readers take it to be."""
+    """A kind of remark."""
 
     id: str
     level: str
-    """Of GitHub and SARIF."""
-    severity: str
-    """Of GitLab."""
+    """What it is without --strict, in the words of GitHub and SARIF."""
     short: str
     full: str
 
@@ -70,44 +79,74 @@ class _Rule:
 _INVALID = _Rule(
     "invalid-plan",
     "error",
-    "blocker",
     "The plan must be valid.",
     "A plan with an error is not run at all: correct what the message names, then `preflight lint` again.",
 )
 _UNCONFIRMED = _Rule(
     "unconfirmed",
     "warning",
-    "minor",
     "The plan should leave nothing unconfirmed.",
-    "Something the release depends on is asked by no check, so a GO does not speak of it.",
+    "What nobody confirms, a time that is over, or what two releases use at once: a run would be no GO, or a GO that "
+    "does not speak of it.",
 )
 _RULES = (_INVALID, _UNCONFIRMED)
 
 
+class _Remark(NamedTuple):
+    """One thing that was found."""
+
+    rule: _Rule
+    problem: PlanProblem
+    is_error: bool
+
+
+def left_open(inspection: Inspection) -> Iterator[Broken]:
+    """What a valid plan says of a time that is over, what is not there, what it leaves unconfirmed, and that a run
+    would ask nothing at all."""
+    plan = inspection.plan
+    yield from outlived(plan, inspection.moment)
+    yield from missing_files(plan)
+    yield from found_by_checks(plan)
+    yield from (Broken(gap.keys, str(gap)) for gap in left_out(plan) if not gap.reason)
+    yield from unconfirmed(plan)
+    if not any(item.probes or item.crash for item in inspection.items):
+        told = "No check of the plan asks anything, so nothing can be confirmed: add what the release depends on."
+        yield Broken(("release",), told)
+
+
+def located(shown_as: str, merged: Merged, found: Iterable[Broken]) -> Iterator[PlanProblem]:
+    """With file and line; what a whole section is missing for stands at [release]. `shown_as`: the plan's own file."""
+    head = merged.problem(("release",), "")
+    for each in found:
+        problem = merged.problem(each.keys, each.message)
+        place = problem if problem.line else head
+        file = shown_as if place.file == merged.own.name else place.file
+        yield PlanProblem(file, place.line, "", each.message)
+
+
 def render(name: str, plans: Sequence[LintedPlan]) -> str:
-    """What was found, in the format of this name. Text leaves the errors of a faulty plan to standard error."""
+    """What was found, in the format of this name."""
     return _RENDERERS[name](plans)
 
 
-def _remarks(plans: Sequence[LintedPlan]) -> Iterator[tuple[_Rule, PlanProblem]]:
-    """Plan by plan, errors first."""
-    for plan in plans:
-        yield from ((_INVALID, fault) for fault in plan.faults())
-        yield from ((_UNCONFIRMED, PlanProblem(plan.shown_as, None, "", gap)) for gap in plan.unconfirmed)
+def _remarks(plans: Sequence[LintedPlan]) -> Iterator[_Remark]:
+    return (remark for plan in plans for remark in plan.remarks())
 
 
 def _text(plans: Sequence[LintedPlan]) -> str:
-    """A paragraph for each valid plan: what will be judged, and what it leaves unconfirmed."""
+    """Each remark on a line; for each plan that can be read, what will be judged."""
     return "".join(line + "\n" for plan in plans for line in _lines(plan))
 
 
 def _lines(linted: LintedPlan) -> Iterator[str]:
+    yield from (no_command(clean(str(each))) for each in linted.problems)
     inspection, registry = linted.inspection, linted.registry
     if inspection is None or registry is None:
         return
     planned = Counter(item.check_id for item in inspection.items)
     count = counted(len(inspection.items), "check")
-    yield no_command(clean(f"{linted.shown_as}: valid, {count} planned for {inspection.plan.release.id}"))
+    valid = "not valid" if any(linted.faults()) else "valid"
+    yield no_command(clean(f"{linted.shown_as}: {valid}, {count} planned for {inspection.plan.release.id}"))
     counts = ", ".join(f"{check} {count}" for check, count in planned.items())
     idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
     told = [("planned", counts)] if counts else []
@@ -115,10 +154,10 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     told += [("broken", broken) for broken in linted.broken()]
     for label, text in told:
         yield from wrapped(text, " " * 11, f"  {label:<9}")
-    if linted.unconfirmed:
-        yield f"  {unconfirmed_in_words(linted.unconfirmed).capitalize()}:"
-        for line in linted.unconfirmed:
-            yield from wrapped(line, "    ", "  - ")
+    if linted.warnings:
+        level = "error, by --strict" if linted.strict else "warning"
+        yield f"  {unconfirmed_in_words(linted.warnings).capitalize()} ({level}):"
+        yield from (no_command(clean(str(each))) for each in linted.warnings)
 
 
 def _json(plans: Sequence[LintedPlan]) -> str:
@@ -127,42 +166,42 @@ def _json(plans: Sequence[LintedPlan]) -> str:
 
 
 def _plan(linted: LintedPlan) -> dict[str, Any]:
-    faults = list(linted.faults())
-    items = linted.inspection.items if linted.inspection else ()
+    faults, items = list(linted.faults()), linted.inspection.items if linted.inspection else ()
     return {
         "file": linted.shown_as,
         "valid": not faults,
-        "errors": [
-            {
-                "file": each.file,
-                "line": each.line,
-                "key": each.where,
-                "message": each.message,
-                "did_you_mean": each.nearest,
-            }
-            for each in faults
-        ],
+        "errors": list(map(_problem, faults)),
+        "warnings": [] if linted.strict else list(map(_problem, linted.warnings)),
         "planned": dict(Counter(item.check_id for item in items)),
-        "unconfirmed": list(linted.unconfirmed),
+    }
+
+
+def _problem(problem: PlanProblem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "key": problem.where,
+        "message": problem.message,
+        "did_you_mean": problem.nearest,
     }
 
 
 def _github(plans: Sequence[LintedPlan]) -> str:
     """Annotations on the plans' lines, errors first; GitHub shows no more than 10 of a kind."""
     lines: list[str] = []
-    for rule in _RULES:
-        shown, left = capped([remark for kind, remark in _remarks(plans) if kind is rule])
-        title = rule.id.replace("-", " ")
-        lines += [command(rule.level, each.file, title, each.text, each.line) for each in shown]
+    for level, is_error in (("error", True), ("warning", False)):
+        shown, left = capped([remark for remark in _remarks(plans) if remark.is_error is is_error])
+        for rule, each, _ in shown:
+            lines.append(command(level, each.file, rule.id.replace("-", " "), each.text, each.line))
         if left:
-            lines.append(command(rule.level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
+            lines.append(command(level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
     return "".join(lines)
 
 
 def _gitlab(plans: Sequence[LintedPlan]) -> str:
     """A code quality report; empty for plans that are valid and leave nothing unconfirmed."""
     issues = []
-    for rule, remark in _remarks(plans):
+    for rule, remark, is_error in _remarks(plans):
         path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
         # GitLab tells old from new by the fingerprint: without the line, so that an edit above changes nothing.
         identity = "\0".join((rule.id, path, remark.text))
@@ -170,7 +209,7 @@ def _gitlab(plans: Sequence[LintedPlan]) -> str:
             "description": clean(remark.text),
             "check_name": f"preflight-{rule.id}",
             "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
-            "severity": rule.severity,
+            "severity": "blocker" if is_error else "minor",
             "location": {"path": path, "lines": {"begin": remark.line or 1}},
         }
         issues.append(issue)
@@ -195,23 +234,24 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         "tool": {"driver": driver},
         "invocations": [{"executionSuccessful": True, "exitCode": 2 if faulty else 0}],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(*remark) for remark in _remarks(plans)],
+        "results": list(map(_result, _remarks(plans))),
     }
     return json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def _result(rule: _Rule, remark: PlanProblem) -> dict[str, Any]:
-    file = Path(remark.file)
+def _result(remark: _Remark) -> dict[str, Any]:
+    rule, problem, is_error = remark
+    file = Path(problem.file)
     # Percent-encoded from the name's own bytes, which need not be UTF-8.
     encoded = quote(file.as_posix().encode("utf-8", "surrogateescape"))
     uri = f"file://{encoded}" if file.is_absolute() else encoded
     # Code scanning shows nothing without a line; what is about the whole file stands at its first.
-    location = {"artifactLocation": {"uri": uri}, "region": {"startLine": remark.line or 1}}
+    location = {"artifactLocation": {"uri": uri}, "region": {"startLine": problem.line or 1}}
     return {
         "ruleId": rule.id,
         "ruleIndex": _RULES.index(rule),
-        "level": rule.level,
-        "message": {"text": clean(remark.text)},
+        "level": "error" if is_error else "warning",
+        "message": {"text": clean(problem.text)},
         "locations": [{"physicalLocation": location}],
     }
 

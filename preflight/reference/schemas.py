@@ -23,7 +23,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, limits
 from preflight.plan.merged import DEFAULTS, OVERRIDE
-from preflight.plan.release_plan import NOT_WRITTEN
+from preflight.plan.release_plan import NOT_WRITTEN, SEVERITY_OF
 from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import LIMITS, SHARING, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
@@ -90,10 +90,12 @@ class _Builder:
 
     def checks(self, registry: Registry) -> Schema:
         """A table for each check; one of a plug-in that is not here is any table."""
-        severity = {"enum": [each.value for each in Severity], "description": "Advisory findings never decide."}
+        severity = {"enum": [each.value for each in Severity], "description": "What a finding does to the verdict."}
+        named = {"type": "object", "additionalProperties": severity, "description": "Of single subjects."}
         tables = {}
         for check in registry.checks:
-            properties = {"severity": severity, **{key.name: self.key(key) for key in keys(check.Settings)}}
+            own = {key.name: self.key(key) for key in keys(check.Settings)}
+            properties = {"severity": severity, SEVERITY_OF: named, **own}
             tables[check.id] = _table(properties, [], first_paragraph(check))
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 

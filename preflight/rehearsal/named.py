@@ -32,7 +32,8 @@ _CONNECT_SECONDS = "10"
 _STATEMENT = re.compile(r"""(?:\s|--[^\n]*\n)*+((?:[^;'"]|'[^']*'|"[^"]*")++;)""")
 """One of those that pg_dumpall writes of roles, without the comments before it; it doubles quotes within quotes."""
 _NAME = r'("(?:[^"]|"")+"|[^\s;"]+)'
-_CHANGED_ROLE = re.compile(rf"(CREATE ROLE|ALTER ROLE|COMMENT ON ROLE|GRANT {_NAME} TO) {_NAME}")
+_GRANTED = rf"GRANT (?:{_NAME}|[A-Z ,]+ ON PARAMETER {_NAME}) TO"
+_CHANGED_ROLE = re.compile(rf"(CREATE ROLE|ALTER ROLE|COMMENT ON ROLE|{_GRANTED}) {_NAME}")
 _GRANTED_BY = re.compile(r" GRANTED BY [^;]*;$")
 """Without it, who runs the statement grants: whom the other server names may not be allowed to here."""
 _SEEN = """
@@ -49,7 +50,9 @@ _REACHES_MORE = """
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_roles r JOIN pg_roles login ON login.rolname IN ({logins})
       WHERE pg_has_role(login.oid, r.oid, 'MEMBER') AND (r.rolsuper OR r.rolcreaterole
-        OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))) THEN
+        OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files')))
+    OR EXISTS (SELECT FROM pg_parameter_acl JOIN pg_roles login ON login.rolname IN ({logins})
+      WHERE has_parameter_privilege(login.oid, parname, 'ALTER SYSTEM')) THEN
     RAISE 'the role of the scripts may change the whole server, and what they change of it would stay there: '
       'take [rehearsal.server] out of the plan, so that they run on a server that is thrown away';
   END IF;
@@ -140,15 +143,15 @@ class NamedServer(Server):
 
     def make_roles(self, dumped: str) -> None:
         """Those that are missing; what is there stays as it is."""
-        there = set(self.query("SELECT rolname FROM pg_roles").splitlines())
+        there = {"PUBLIC", *self.query("SELECT rolname FROM pg_roles").splitlines()}
         if taken := [login for login in self._logins if login in there]:
             raise self._refused(f"has the role {named(taken)}, which is left as it is: name a server without it")
         statements, made = [], []
         for statement in _STATEMENT.findall(dumped):
             changed = _CHANGED_ROLE.match(statement)
-            if changed is None or _bare(changed[3]) not in there:
+            if changed is None or _bare(changed[4]) not in there:
                 statements.append(_GRANTED_BY.sub(";", statement))
-                made += [changed[3]] if changed and changed[1] == "CREATE ROLE" else []
+                made += [changed[4]] if changed and changed[1] == "CREATE ROLE" else []
         statements += [f"COMMENT ON ROLE {name} IS {quote_literal(_MARK)};" for name in made]
         for login in self._logins:
             told = self._lock.pgconn.encrypt_password(self._password.encode(), login.encode(), b"scram-sha-256")

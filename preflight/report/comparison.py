@@ -143,7 +143,7 @@ def compare(old: Report, new: Report) -> Difference:
     """What became of each line of `old` and of `new`."""
     before, after = _numbered(old.findings), _numbered(new.findings)
     pairs = [Pair(before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
-    pairs.sort(key=lambda pair: (pair.line.severity is not Severity.BLOCKING, WORST_FIRST.index(pair.line.status)))
+    pairs.sort(key=lambda pair: (tuple(Severity).index(pair.line.severity), WORST_FIRST.index(pair.line.status)))
     return Difference(old, new, tuple(pairs))
 
 
@@ -233,12 +233,12 @@ def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[
     old, new = (line.status if line else None for line in (first.old, first.new))
     word = f"{old or 'not there'} -> {new.upper() if new else 'not there'}"
     what = f"{first.line.check}  {clean(first.line.subject)}" if len(group) == 1 else f"{len(group)} checks"
-    advisory = " (advisory)" if first.line.severity is Severity.ADVISORY else ""
-    if len(f"{word}  {what}{advisory}") <= WIDTH:
-        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + advisory
+    mark = first.line.severity.mark
+    if len(f"{word}  {what}{mark}") <= WIDTH:
+        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + mark
     else:
         yield word
-        yield from wrapped(f"{what}{advisory}", BODY)
+        yield from wrapped(f"{what}{mark}", BODY)
     if len(group) > 1:
         names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
         yield from detail("lines", names)

@@ -44,7 +44,7 @@ def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[s
     """The picture's lines, none wider than `width`."""
     left = _LABEL + max(len(timeline.ends(slot)) for slot in timeline.found.slots) + 1
     picture = _Picture(timeline, left, width - left, _ASCII if ascii else _UNICODE)
-    legend = [f"{picture.characters.planned} planned"]
+    legend = [f"{picture.characters.planned} planned{timeline.begun}"]
     if timeline.moved:
         legend += [f"{picture.characters.found} as found", f"{picture.characters.no_longer} no longer"]
     legend += [f"{mark.letter} {mark.words}" for mark in timeline.marks()]

@@ -160,8 +160,8 @@ class Picture:
             kind = "rule dashed" if mark.letter in "DN" else "rule"
             yield el("line", x1=x, x2=x, y1=_TOP - 14, y2=self.bottom, class_=kind)
             text = f"{mark.words} {self.time(mark.at)}"
-            to_the_right = mark.letter == "R" and x <= _WIDTH - _RIGHT - _CHARACTER * len(text)
-            y = 50.0 if mark.letter == "D" or to_the_right else 34.0
+            to_the_right = mark.letter in "RE" and x <= _WIDTH - _RIGHT - _CHARACTER * len(text)
+            y = _TOP - 6 if mark.letter in "DR" else _TOP - 22
             nudge, anchor = (5, "start") if to_the_right else (-5, "end")
             yield el("text", text, x=x + nudge, y=y, text_anchor=anchor, class_="strong")
 

@@ -105,7 +105,7 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
 
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     for path in plan.included:
-        yield f"included {path.name}", path
+        yield f"included {os.path.relpath(path, plan.folder)}", path
     for scripts in plan.scripts.values():
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
         yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)

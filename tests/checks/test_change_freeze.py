@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from preflight.plan import Decision, DecisionKind, Freeze, Plan, Role, Window
 from preflight.plan.freeze import next_free, periods
 from preflight.plan.load import load_plan
 from preflight.testing import Trial, answered, plan_of
+from tests.cli.program import preflight
 from tests.toy import toy_plan
 
 ZONE = "Europe/Berlin"
@@ -258,3 +260,20 @@ def test_as_written_in_a_plan(tmp_path: Path) -> None:
     trial = Trial(ChangeFreeze, plan_of(text, tmp_path, ChangeFreeze), lambda _question: answered(""))
     assert trial.finding.status is Status.FAIL
     trial.assert_contract()
+
+
+def test_a_waiver_covers_the_freeze_as_far_as_it_was_granted(tmp_path: Path) -> None:
+    start = (datetime.now(UTC) + timedelta(days=2)).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+    text = (
+        '[release]\nid = "R"\n[window]\nzone = "UTC"\nstart = {0}\nend = {1}\n[roles.rm]\nprimary = "A"\n'
+        "[freeze.x]\nfrom = {0}\nuntil = {2}\n"
+        '[[waivers]]\nid = "W"\ncheck = "change-freeze"\nsubject = "x"\nreason = "agreed"\nlimit = "90 min"\n'
+        'approved_by = "rm"\ngranted = {3}\nexpires = {4}\n'
+    )
+    for minutes, status in ((90, "waived"), (91, "fail")):
+        hours = (start, start + timedelta(hours=2), start + timedelta(minutes=minutes))
+        validity = (start - timedelta(days=4), start + timedelta(days=4))
+        (tmp_path / "plan.toml").write_text(text.format(*(each.isoformat() for each in (*hours, *validity))))
+        report = json.loads(preflight("run", tmp_path / "plan.toml", "--format", "json").stdout)
+        (found,) = [each for each in report["findings"] if each["check"] == "change-freeze"]
+        assert found["status"] == status

@@ -323,8 +323,8 @@ def test_one_transaction_must_take_everything_back() -> None:
 @pytest.mark.parametrize(
     ("database", "said", "cure"),
     [
-        ({"version_num": 180004}, "rehearsed on PostgreSQL 18, and the real server is 15", "[rehearsal]"),
-        ({"missing_extensions": ("postgis",)}, "extension postgis", "[rehearsal]"),
+        ({"version_num": 180004}, "rehearsed on PostgreSQL 18, and the real server is 15", "[rehearsal.server]"),
+        ({"missing_extensions": ("postgis",)}, "extension postgis", "[rehearsal.server]"),
     ],
 )
 def test_what_the_scratch_server_lacked_is_unknown(database: dict[str, Any], said: str, cure: str) -> None:

@@ -48,8 +48,8 @@ def test_a_literal_secret_in_a_plan_is_never_repeated(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, BASE + '[hosts.db1]\nuser = "dbadmin"\npassword = "hunter22"\n')
     done = preflight("lint", plan)
     assert done.returncode == 2
-    assert "hosts.db1.password" in done.stderr
-    assert "hunter22" not in done.stderr
+    assert "hosts.db1.password" in done.stdout
+    assert "hunter22" not in done.stdout + done.stderr
 
 
 def test_a_defect_that_quotes_a_secret_is_masked(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_plan_in_which_only_some_targets_have_a_zone_is_refused(plan: Path) ->
     plan.write_text(PLAN.replace('network_zone = "west"\n', ""))
     done = preflight("lint", plan)
     assert done.returncode == 2
-    assert 'hosts.db2.network_zone: is required when other entries have one: "east"' in done.stderr
+    assert 'hosts.db2.network_zone: is required when other entries have one: "east"' in done.stdout
 
 
 def test_one_file_named_twice_is_a_wrong_call(plan: Path) -> None:

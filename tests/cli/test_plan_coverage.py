@@ -76,7 +76,7 @@ def test_a_reason_that_is_none_is_an_error_of_the_plan(tmp_path: Path, added: st
     parts = [release + "\n", f"[rollback]{rest}"] if release else [added]
     done = preflight("lint", plan_of(tmp_path, *parts))
     assert done.returncode == 2
-    assert said in done.stderr
+    assert said in done.stdout
 
 
 def test_a_missing_way_back_and_a_missing_previous_are_still_wanted_where_nothing_else_stands_for_them(
@@ -89,5 +89,5 @@ def test_a_missing_way_back_and_a_missing_previous_are_still_wanted_where_nothin
         'way_back = { none = "x" }\n[[steps]]\nid = "s"\nminutes = 1\nundo = { kind = "script" }\n'
     )
     done = preflight("lint", plan_of(tmp_path, text))
-    assert "backups.a.previous: is required with taken_by" in done.stderr
-    assert "scripts.b.way_back: is required: the step s is taken back by a script" in done.stderr
+    assert "backups.a.previous: is required with taken_by" in done.stdout
+    assert "scripts.b.way_back: is required: the step s is taken back by a script" in done.stdout

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +24,14 @@ from preflight.finding import Finding, Severity, Status
 from preflight.plan.load import load_plan
 from preflight.reference import questions as questions_report
 from preflight.report import View
+from preflight.report.formats import html
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.report.harmless import command_in
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
+from tests.report.html.browser import Browser
 from tests.site.machine import command_lines
 
 ADVISORY = {"competing-jobs"}
@@ -247,6 +251,17 @@ def test_every_failing_line_says_what_was_needed_and_how_to_cure_it(night: Run) 
                 assert point.expected, finding
                 assert point.remedy, finding
                 assert finding.owner, finding
+
+
+def test_the_first_view_of_the_page_holds_every_card_and_it_prints_on_one_sheet(night: Run, tmp_path: Path) -> None:
+    (tmp_path / "night.html").write_text(html.render(night.verdict), "utf-8")
+    with Browser() as browser:
+        browser.open(tmp_path / "night.html", 1400)
+        wanted = "'.word, .figures .value, svg.across, .card h3, .card .by, .card > ul > li:first-child > label'"
+        ends = browser.evaluate(f"[...document.querySelectorAll({wanted})].map(e => e.getBoundingClientRect().bottom)")
+        assert len(ends) == 1 + 5 + 1 + 3 * 4
+        assert max(ends) <= 900
+        assert len(re.findall(rb"/Type\s*/Page\b(?!s)", browser.pdf())) == 1
 
 
 def test_the_report_fits_100_columns_but_for_commands_which_are_never_broken(good: Run, night: Run) -> None:

@@ -183,7 +183,7 @@ def test_gitlab_lint_leaves_its_report_and_ends_as_lint_does(checkout: Path) -> 
     break_plan(checkout)
     done = gitlab("lint", checkout)
     assert done.returncode == 2
-    assert "plans/broken.toml:3: release.ticket" in done.stderr
+    assert "plans/broken.toml:3: release.ticket" in done.stdout
     issues = json.loads((checkout / "gl-code-quality.json").read_text())
     assert {issue["location"]["path"] for issue in issues} == {"plans/broken.toml", "plans/release.toml"}
 

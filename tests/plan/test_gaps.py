@@ -29,7 +29,7 @@ def loaded(folder: Path, text: str) -> Plan:
 
 def gaps(folder: Path, text: str) -> tuple[str, ...]:
     plan = loaded(folder, text)
-    return (*found_by_checks(plan), *unconfirmed(plan))
+    return tuple(each.message for each in (*found_by_checks(plan), *unconfirmed(plan)))
 
 
 def left(folder: Path, text: str) -> list[str]:
@@ -141,7 +141,9 @@ def test_each_server_of_an_application_tells_version_and_name(tmp_path: Path) ->
     assert [gap.keys for gap in left_out(plan) if len(gap.keys) > 1] == [
         ("applications", "app1", "health", 2, "version")
     ]
-    assert [each for each in unconfirmed(plan) if "neighbour" in each] == [NEIGHBOUR.format("b", "app1")]
+    assert [each.message for each in unconfirmed(plan) if "neighbour" in each.message] == [
+        NEIGHBOUR.format("b", "app1")
+    ]
 
 
 def test_nothing_changes_on_a_replica_that_scripts_or_a_backup_could_be_for(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_an_owner_holds_for_what_lies_on_the_machine_and_belongs_to_the_database
     assert {name: entry.owner for name, entry in plan.databases.items()} == {"orders": "unix", "billing": "dba"}
     assert {name: entry.owner for name, entry in plan.backups.items()} == {"orders": "unix", "billing": "dba"}
     assert plan.scripts["billing"].owner == "dba"
-    assert not [gap for gap in unconfirmed(plan) if "owns" in gap]
+    assert not [gap for gap in unconfirmed(plan) if "owns" in gap.message]
 
 
 def test_a_window_that_is_over_is_said(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_window_that_is_over_is_said(tmp_path: Path) -> None:
     plan = load_plan(tmp_path / "x.toml")
     assert outlived(plan, plan.window.end - timedelta(seconds=1)) == ()
     said = "The window was over Sat 2026-10-17 06:00 +02:00: correct start and end in [window]."
-    assert outlived(plan, plan.window.end) == (said,)
+    assert outlived(plan, plan.window.end) == ((("window", "end"), said, ""),)
 
 
 def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> 
         file = tmp_path / "plan.toml"
         file.write_text(text)
         plan = load_plan(file, {"host-login": HostLoginSettings})
-        return [sentence.partition(" is of ")[0] for sentence in outlived(plan, plan.window.start)]
+        return [each.message.partition(" is of ")[0] for each in outlived(plan, plan.window.start)]
 
     until = 'db1 = { by = "dba", on = 2026-10-10, reason = "x", until = 2026-12-31 }'
     declared = FULL.partition("[checks.backup-space]")[0]

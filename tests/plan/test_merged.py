@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from preflight.errors import PlanError
 from preflight.faults import Keys
-from preflight.plan import Plan, SecretRef
+from preflight.plan import Plan, SecretRef, ranges, variables
 from preflight.plan.load import load_plan
 from preflight.plan.merged import DEFAULTS, read_merged
 from preflight.reference import merged_plan
@@ -166,9 +166,19 @@ def test_steps_of_several_files_follow_each_other_and_one_of_the_same_id_is_doub
 
 def test_override_is_refused_where_it_overrides_nothing() -> None:
     assert problems(LOGIN + "[hosts.db1]\noverride = true\n[hosts.db2]\noverride = 1\n") == [
-        "rel/x.toml:11: hosts.db1.override: there is no entry that it could override",
+        "rel/x.toml:11: hosts.db1.override: there is nothing that it could override",
         "rel/x.toml:13: hosts.db2.override: write true, or leave it out",
     ]
+
+
+def test_override_of_a_table_without_entries_must_override_a_key_and_may_take_one_back() -> None:
+    site = {"rel/s.toml": f'{LOGIN}jump = "a"\n[hosts.a]\njump = ""\n[hosts.b]\njump = "c"\n[hosts.c]\njump = ""\n'}
+    told = "override: there is nothing that it could override"
+    assert problems("[freshness]\noverride = true\n") == [f"rel/x.toml:8: freshness.{told}"]
+    more = 'include = ["s.toml"]\n[defaults.hosts]\noverride = true\nperson = "x"\n'
+    assert problems(more, site) == [f"rel/x.toml:9: defaults.hosts.{told}"]
+    plan = load('include = ["s.toml"]\n[hosts.b]\noverride = true\njump = ""\n', site)
+    assert plan.hosts["b"].jump == "", "neither the host's nor the default"
 
 
 def test_the_digest_is_of_all_files_and_of_the_values_that_were_set() -> None:
@@ -192,6 +202,8 @@ def test_defaults_are_what_an_entry_does_not_say_and_hold_for_the_health_of_ever
     plan = load(health + APPLICATION + own + steps)
     assert [each.samples for each in plan.applications["app1"].health] == [1, 2]
     assert plan.applications["app1"].health[1].json == {"status": "UP"}
+    (told,) = problems(health.replace("samples = 1", "samples = 0") + APPLICATION + own)
+    assert told.startswith("rel/x.toml:8: defaults.health.samples: must be between 1 and 20 (of applications.app1)")
     assert plan.steps[0].source == "measured 2026-10-10"
 
 
@@ -218,6 +230,7 @@ def test_a_fault_in_defaults_is_told_once_at_their_line() -> None:
     (told,) = problems(f'{LOGIN}jump = "bastion"\n[hosts.db1]\n{bastion}')
     assert told == "rel/x.toml:10: defaults.hosts.jump: a host cannot be its own jump host (of hosts.bastion)"
     load('include = ["s.toml"]', {"rel/s.toml": LOGIN})  # other plans have hosts
+    assert problems("[default.hosts]\n") == ['rel/x.toml:7: default: unknown table; did you mean "defaults"?']
 
 
 # ranges
@@ -293,6 +306,40 @@ def test_a_range_in_the_url_of_a_health_entry_is_an_instance_for_each() -> None:
 def test_a_range_that_is_none_is_told(name: str, told: str) -> None:
     assert problems(f'{LOGIN}[hosts."{name}"]\n') == [f'rel/x.toml:10: hosts."{name}": {told}']
     assert problems(f'{UNIX}access = ["{name}"]\n') == [f"rel/x.toml:9: roles.unix.access[1]: {told}"]
+
+
+def test_the_number_is_in_the_defaults_that_an_entry_takes() -> None:
+    health = '[defaults.health]\nserver_name = "s{n}"\n[[applications.app1.health]]\nurl = "https://web[1-2]/h"\n'
+    steps = '[defaults.steps]\ntrack = "{n}"\n[[steps]]\nid = "a[1-2]"\nminutes = 1\n[[steps]]\nid = "b"\nminutes = 1\n'
+    plan = load(APPLICATION + health + steps)
+    assert [each.server_name for each in plan.applications["app1"].health] == ["s1", "s2"]
+    assert [step.track for step in plan.steps] == ["1", "2", "{n}"]
+    site = {"rel/s.toml": f'{LOGIN}person = "{{n}}"\n[hosts."web[1-2]"]\n'}
+    hosts = load('include = ["s.toml"]\n[hosts.web2]\noverride = true\nport = 2\n', site).hosts
+    assert [host.person for host in hosts.values()] == ["1", "2"]
+
+
+def test_what_a_range_makes_twice_within_an_entry_is_told() -> None:
+    tested = '[[tested]]\non = 2026-10-01\nevidence = "e"\nversions = { "app[1-2]" = "2", app1 = "1" }\n'
+    (told,) = problems(APPLICATION + APPLICATION.replace("app1", "app2") + tested)
+    assert told == 'rel/x.toml:16: tested[1].versions.app1: "app1" is there twice'
+
+
+def test_a_text_that_grows_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (ranges, variables):
+        monkeypatch.setattr(module, "_MOST_CHARACTERS", 20_000)
+    twice = "".join(f'v{number} = "${{v{number + 1}}}${{v{number + 1}}}"\n' for number in range(40))
+    (told,) = problems(f'[variables]\n{twice}v40 = "xx"\n{UNIX}contact = "${{v0}}"\n')
+    assert told.endswith(": is longer than 1000 characters")
+    many = f"{{n}}{'x' * 1000}"
+    (told,) = problems(f'{LOGIN}[hosts."web[1-50]"]\nperson = "{many}"\n')
+    assert told.endswith(": the ranges of the plan make too long a text of it")
+    told = problems(f'{LOGIN}person = "{many}"\n[hosts."web[1-50]"]\n')[0]
+    assert told == "rel/x.toml:7: defaults.hosts: the ranges of the plan make too long a text of it"
+    long = f"[variables]\nv = '{'x' * 1000}'\n{UNIX}contact = '{'${v}' * 21}'\n"
+    assert problems(long) == ["rel/x.toml:11: roles.unix.contact: the variables make too long a text of the plan"]
+    (told,) = problems(f"[variables]\nv = 'x'\n[{'.'.join('a' * 900)}]\nb = '${{v}}'\n")
+    assert told == "rel/x.toml: its tables are nested too deep"
 
 
 def test_an_id_that_two_ranges_make_is_told_once_for_each_and_one_may_override() -> None:

@@ -18,9 +18,9 @@ def test_a_missing_folder_of_scripts_and_a_missing_manifest_are_named_with_the_c
     (tmp_path / "x.toml").write_text(TEXT)
     plan = load_plan(tmp_path / "x.toml")
     (folder,) = missing_files(plan)
-    assert 'correct "approved" in [scripts.orders]' in folder
+    assert 'correct "approved" in [scripts.orders]' in folder.message
     (tmp_path / "sql").mkdir()
     (manifest,) = missing_files(plan)
-    assert "run preflight seal" in manifest
+    assert "run preflight seal" in manifest.message
     (tmp_path / "sums").write_text("")
     assert tuple(missing_files(plan)) == ()

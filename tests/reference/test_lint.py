@@ -69,6 +69,7 @@ def test_gitlab_is_told_each_issue_once_with_path_and_line(plans: Path) -> None:
     assert {issue["location"]["path"] for issue in issues} == {"a b.toml", "faulty.toml"}
     assert len({issue["fingerprint"] for issue in issues}) == len(issues)
     assert {issue["severity"] for issue in issues} == {"blocker", "minor"}
+    assert all(issue["location"]["lines"]["begin"] for issue in issues)
     (mistyped,) = [issue for issue in issues if "did you mean" in issue["description"]]
     assert FAULTY.splitlines()[mistyped["location"]["lines"]["begin"] - 1] == 'usr = "release"'
     Path("faulty.toml").write_text("# one line more\n" + FAULTY)
@@ -87,7 +88,7 @@ def test_github_annotates_the_line_of_the_error(plans: Path) -> None:
 
 def test_github_is_given_no_more_than_it_shows() -> None:
     problems = tuple(PlanProblem("x.toml", n, "key", "wrong") for n in range(1, 31))
-    found = commands(lint.render("github", [LintedPlan(shown_as="x.toml", problems=problems)]))
+    found = commands(lint.render("github", [LintedPlan("x.toml", problems=problems)]))
     assert len(found) == 10
     assert found[-1].data == "and 21 more"
 
@@ -97,16 +98,139 @@ def test_json_tells_each_plan(plans: Path) -> None:
     valid, faulty = document["plans"]
     assert valid["valid"] is True
     assert valid["errors"] == []
-    assert valid["unconfirmed"]
+    assert valid["warnings"]
+    assert all(each["line"] for each in valid["warnings"])
     assert faulty["valid"] is False
     assert any(each["did_you_mean"] == "user" for each in faulty["errors"])
 
 
-def test_errors_go_to_standard_error_as_text_and_to_standard_output_for_programs(plans: Path) -> None:
-    as_text = called("faulty.toml")
-    assert "faulty.toml" in as_text.stderr
-    assert as_text.stdout == ""
-    assert called("faulty.toml", "--format", "json").stderr == ""
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_was_found_goes_to_standard_output(plans: Path, name: str) -> None:
+    done = called("faulty.toml", "a b.toml", "--format", name)
+    assert done.stderr == ""
+    assert "usr" in done.stdout
+
+
+def test_text_begins_each_line_with_the_place(plans: Path) -> None:
+    line = FAULTY.splitlines().index('usr = "release"') + 1
+    assert f"faulty.toml:{line}: hosts.db1.usr: unknown key" in called("faulty.toml").stdout
+    assert re.search(r"^a b\.toml:\d+: No host is asked", called("a b.toml").stdout, re.MULTILINE)
+
+
+# What is a warning, and an error with --strict
+
+
+TABLES = """
+[roles.dba]
+primary = "D. Kaya"
+standby = "M. Ortiz"
+contact = "ext. 1"
+[hosts.db1]
+user = "u"
+key = "k"
+owner = "dba"
+[checks.command.run.x]
+program = "true"
+owner = "dba"
+"""
+
+
+def whole(name: str, hour: int = 0, more: str = "") -> str:
+    """A plan of the year 2199 that leaves nothing open but its steps; `hour`: when it begins."""
+    sections = ("databases", "backups", "scripts", "applications", "rollback")
+    without = ", ".join(f'{each} = "none"' for each in sections)
+    head = f'[release]\nid = "{name}"\nwithout = {{ {without} }}\n[window]\nzone = "Europe/Berlin"\n'
+    times = f"start = 2199-10-17T{hour:02}:00:00\nend = 2199-10-17T{hour + 6:02}:00:00\n"
+    step = '[[steps]]\nid = "s"\nminutes = 5\nundo = { kind = "nothing-to-undo" }\n'
+    return head + times + TABLES + step + more
+
+
+def found(output: str, name: str) -> list[tuple[str, int, str, bool]]:
+    """(file, line, text, is an error) of all remarks, read back from a format."""
+    if name == "github":
+        told = commands(output)
+        return [(x.properties["file"], int(x.properties["line"]), x.data, x.name == "error") for x in told]
+    if name == "text":
+        strict = "by --strict" in output
+        lines = re.findall(r"^(\S+\.toml):(\d+): (.*)$", output, re.MULTILINE)
+        return [(file, int(line), text, strict) for file, line, text in lines]
+    document = json.loads(output)
+    if name == "gitlab":
+        return [
+            (x["location"]["path"], x["location"]["lines"]["begin"], x["description"], x["severity"] == "blocker")
+            for x in document
+        ]
+    if name == "sarif":
+        places = [(x, x["locations"][0]["physicalLocation"]) for x in document["runs"][0]["results"]]
+        return [
+            (at["artifactLocation"]["uri"], at["region"]["startLine"], x["message"]["text"], x["level"] == "error")
+            for x, at in places
+        ]
+    kinds = [(x, key == "errors") for plan in document["plans"] for key in ("errors", "warnings") for x in plan[key]]
+    return [(x["file"], x["line"], x["message"], is_error) for x, is_error in kinds]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_strict_makes_errors_of_warnings_in_every_format(plans: Path, name: str) -> None:
+    Path("x.toml").write_text(whole("R").replace('owner = "dba"\n[checks', "[checks").replace("2199", "2020"))
+    (plain, strict) = (called("x.toml", "--format", name, *more) for more in ((), ("--strict",)))
+    assert (plain.exit_code, strict.exit_code) == (0, 2)
+    lines = Path("x.toml").read_text().splitlines()
+    told = {lines[line - 1]: (file, text) for file, line, text, _ in found(plain.stdout, name)}
+    assert {key: text.split()[:2] for key, (_, text) in told.items()} == {
+        "end = 2020-10-17T06:00:00": ["The", "window"],
+        "[hosts.db1]": ["Nobody", "owns"],
+    }
+    assert {file for file, _ in told.values()} == {"x.toml"}
+    assert {is_error for *_, is_error in found(plain.stdout, name)} == {False}
+    assert {is_error for *_, is_error in found(strict.stdout, name)} == {True}
+    assert [each[:3] for each in found(plain.stdout, name)] == [each[:3] for each in found(strict.stdout, name)]
+
+
+def test_a_plan_that_leaves_nothing_open_passes_strict(plans: Path) -> None:
+    Path("x.toml").write_text(whole("R"))
+    done = called("x.toml", "--strict")
+    assert (done.exit_code, done.stdout.splitlines()[0][:14]) == (0, "x.toml: valid,"), done.stdout
+
+
+def test_a_plan_that_asks_nothing_is_told(plans: Path) -> None:
+    Path("x.toml").write_text(whole("R").partition("[hosts")[0])
+    assert "x.toml:1: No check of the plan asks anything" in called("x.toml").stdout
+    assert called("x.toml", "--strict").exit_code == 2
+
+
+def test_a_waiver_of_what_no_waiver_covers_is_an_error(plans: Path) -> None:
+    waiver = (
+        '[[waivers]]\nid = "W"\ncheck = "plan-coverage"\nsubject = "hosts"\nreason = "x"\nlimit = "1"\n'
+        'approved_by = "dba"\ngranted = 2199-10-16T00:00:00\nexpires = 2199-10-18T00:00:00\n'
+    )
+    Path("x.toml").write_text(whole("R", more=waiver))
+    done = called("x.toml")
+    line = Path("x.toml").read_text().splitlines().index('check = "plan-coverage"') + 1
+    assert done.exit_code == 2
+    assert f"x.toml:{line}: waivers[1].check: no waiver ever covers plan-coverage" in done.stdout
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_two_plans_use_at_one_time_is_told_with_both_names_and_the_time(plans: Path, name: str) -> None:
+    Path("one.toml").write_text(whole("R1"))
+    Path("two.toml").write_text(whole("R2", hour=4).replace("D. Kaya", "M. Ortiz").replace('standby = "M. Ortiz"', ""))
+    done = called("one.toml", "two.toml", "--format", name)
+    remarks = [each for each in found(done.stdout, name) if "whose windows overlap" in each[2]]
+    assert {file for file, *_ in remarks} == {"two.toml"}
+    lines = Path("two.toml").read_text().splitlines()
+    told = {lines[line - 1]: text for _, line, text, _ in remarks}
+    time = "from Thu 2199-10-17 04:00 +02:00 to Thu 2199-10-17 06:00 +02:00"
+    host = f'The host "db1" is in two.toml and in one.toml ("hosts.db1"), whose windows overlap {time}: '
+    assert told["[hosts.db1]"].startswith(host)
+    assert 'The person "M. Ortiz" is in two.toml and in one.toml ("roles.dba.standby")' in told['primary = "M. Ortiz"']
+    assert called("one.toml", "two.toml", "--strict").exit_code == 2
+
+
+def test_plans_one_after_the_other_share_what_they_like(plans: Path) -> None:
+    Path("one.toml").write_text(whole("R1"))
+    Path("two.toml").write_text(whole("R2", hour=6))
+    assert called("one.toml", "two.toml", "one.toml", "--strict").exit_code == 0
 
 
 @pytest.mark.parametrize("name", FORMATS)

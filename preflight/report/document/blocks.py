@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preflight.finding import Status
+from preflight.finding import Severity, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Entry:
     check: str
     """Its id; of a shared cause, how many checks could not look."""
     subject: str = ""
-    advisory: bool = False
+    severity: Severity = Severity.BLOCKING
     points: tuple[Point, ...] = ()
     facts: tuple[Labelled, ...] = ()
     """Who owns it, what it costs, by when to ask, where it was seen."""

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from preflight.judging.schedule import Schedule, time_in_window
-from preflight.report.document.window import WRITTEN, longer, unknown_way_back, unpriced_steps, utc_time
+from preflight.report.document.window import (
+    WRITTEN,
+    longer,
+    margin,
+    too_long,
+    unknown_way_back,
+    unpriced_steps,
+    utc_time,
+)
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 
@@ -46,16 +54,22 @@ def figures(verdict: Verdict) -> tuple[Figure, ...]:
 def _figures(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[Figure]:
     known = found.known
     yield _finish(verdict, planned, found)
-    without = _without_way_back(found)
-    for label, at in (("decide by", known.decide_by), ("start rollback by", known.start_rollback_by)):
-        yield _clock(verdict, label, at) if at else Figure(label, *without)
+    if known.decide_by and known.start_rollback_by:
+        yield _clock(verdict, "decide by", known.decide_by)
+        yield _clock(verdict, "start rollback by", known.start_rollback_by)
+    elif found.unknown_undo:
+        yield Figure("decide by", NOT_KNOWN, note=unknown_way_back(found), bad=True)
+        yield Figure("start rollback by", NOT_KNOWN, bad=True)
+    else:
+        yield Figure("decide by", "none", note="nothing to take back")
     if found.point_of_no_return is not None:
         yield _clock(verdict, "no way back from", found.point_of_no_return)
     yield _latest_start(verdict, found)
     if known.margin is not None:
-        late = known.margin < timedelta()
-        note = "too late to decide" if late else "left to decide in"
-        yield Figure("margin", format_duration(abs(known.margin)), note=note, bad=late)
+        if known.margin < timedelta():
+            yield Figure("margin", "none", note=margin(known.margin), bad=True)
+        else:
+            yield Figure("margin", format_duration(known.margin), note="left to decide in")
     elif known.decide_by or found.unknown_undo:
         yield Figure("margin", NOT_KNOWN, bad=True)
 
@@ -67,7 +81,9 @@ def _finish(verdict: Verdict, planned: Schedule, found: Schedule) -> Figure:
     if found.finish_at != planned.finish_at:
         notes.append(longer(planned, found))
     if not found.unpriced:
-        return _clock(verdict, "finish", found.finish_at, ", ".join(notes), late=found.finish_at > window.end)
+        late = found.finish_at > window.end
+        notes += ["past the window's end"] * late
+        return _clock(verdict, "finish", found.finish_at, ", ".join(notes), late=late)
     not_before = f"not before {WRITTEN.moment(found.finish_at, window)}"
     note = ", ".join([not_before, *notes, unpriced_steps(found.unpriced)])
     return Figure("finish", NOT_KNOWN, note=note, bad=True)
@@ -77,17 +93,9 @@ def _latest_start(verdict: Verdict, found: Schedule) -> Figure:
     window, at = verdict.plan.window, found.known.latest_start
     if at is None:
         return Figure("latest start", NOT_KNOWN, bad=True)
-    early = window.start - at
-    if early > timedelta():
-        note = f"{format_duration(early)} more than the window and its margin allow"
-        return Figure("latest start", "none", note=note, bad=True)
+    if at < window.start:
+        return Figure("latest start", "none", note=too_long(found, at), bad=True)
     return _clock(verdict, "latest start", at)
-
-
-def _without_way_back(found: Schedule) -> tuple[str, str, str, bool]:
-    if found.unknown_undo:
-        return NOT_KNOWN, "", unknown_way_back(found), True
-    return "none", "", "nothing to take back", False
 
 
 def _clock(verdict: Verdict, label: str, at: datetime, note: str = "", *, late: bool = False) -> Figure:

@@ -53,12 +53,15 @@ def _ahead(verdict: Verdict) -> Iterator[tuple[datetime, str]]:
     window, found = verdict.plan.window, verdict.found_schedule
     yield window.start, "the window opens"
     for each in blockers(verdict):
-        if each.ask_by < window.start:
+        if each.ask_by < window.start and not each.behind:
             yield each.ask_by, f"the last moment to ask {each.name or 'its owner'} for the cure of {each.what}"
     if found is not None:
-        yield from ((slot.begins_at, f"{slot.step.id} begins") for slot in found.slots)
-        times = {"latest start": found.known.latest_start, "decide by": found.known.decide_by}
-        times["start rollback by"] = found.known.start_rollback_by
+        known = found.known
+        if verdict.moment <= window.start:  # later, nobody here knows when the work was begun
+            yield from ((slot.begins_at, f"{slot.step.id} begins") for slot in found.slots)
+        if known.latest_start is not None and known.latest_start >= window.start:
+            yield known.latest_start, "the latest start"
+        times = {"decide by": known.decide_by, "start rollback by": known.start_rollback_by}
         yield from ((when, what) for what, when in times.items() if when is not None)
     yield from ((event.at, event.text) for event in verdict.events)
     yield window.end, "the window ends"

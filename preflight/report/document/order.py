@@ -59,10 +59,11 @@ class Blocker:
 
 
 def blockers(verdict: Verdict) -> list[Blocker]:
-    """By when the cures must have been asked for; shared causes last."""
-    blocking = findings_in_order(verdict.plan, verdict.findings, Severity.BLOCKING)
-    told = [each for each in blocking if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
-    own = findings_alike(told)
+    """What blocks, then what is required, by when the cures must have been asked for; shared causes last."""
+    severities = (Severity.BLOCKING, Severity.REQUIRED)
+    every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
+    told = [each for each in every if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
+    own = findings_alike(verdict.plan, told)
     shared = [_shared(verdict, folded, own) for folded in findings_by_cause(verdict.plan, verdict.findings)]
     return [*(_own(verdict, alike) for alike in own), *(each for each in shared if each.waiting)]
 
@@ -104,7 +105,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], own: Sequence[Sequence[
         why=_place(verdict.plan, folded[0].cause)[1],
         cure=folded[0].judgement.remedy,
         alike=_cures(places),
-        waiting=sum(each.severity is Severity.BLOCKING for each in folded),
+        waiting=sum(each.severity.decides for each in folded),
         behind=_what(behind) if behind else "",
         cost="",
         ask_by=ask_by,
@@ -114,7 +115,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], own: Sequence[Sequence[
 
 
 def _what(alike: Sequence[Finding]) -> str:
-    return f"{alike[0].check} {subjects([each.subject for each in alike])}"
+    return f"{alike[0].check} {subjects([each.subject for each in alike])}{alike[0].severity.mark}"
 
 
 def _cures(pairs: Iterable[tuple[str, Finding]]) -> tuple[tuple[str, str], ...]:
@@ -168,25 +169,33 @@ def findings_by_cause(plan: Plan, findings: Sequence[Finding]) -> list[list[Find
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def findings_alike(findings: Sequence[Finding]) -> list[list[Finding]]:
+def findings_alike(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding]]:
     """Lists of findings of one check and owner that say and cost the same, but for the names of what they are about:
     forty hosts that refuse one password are told once."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
-        key = (finding.check, finding.status, finding.owner, _cost_words(finding), *_told_without_names(finding))
+        said = tuple(_told_without_names(plan, finding))
+        key = (finding.check, finding.severity, finding.status, finding.owner, _cost_words(finding), *said)
         groups.setdefault(key, []).append(finding)
     return list(groups.values())
 
 
-def _told_without_names(finding: Finding) -> Iterator[str]:
+def _told_without_names(plan: Plan, finding: Finding) -> Iterator[str]:
     own = _words(f"{finding.subject} {finding.vantage}")
+    own |= {plan.hosts[name].address for name in own & plan.hosts.keys()}
     for point in finding.judgement.telling_points():
         for text in (point.summary, point.actual, point.expected, point.remedy, point.details):
             yield _without(text, own)
 
 
 def _without(text: str, names: Collection[str]) -> str:
-    return _WORD.sub(lambda word: "" if word[0].rstrip(".") in names else word[0], text)
+    """`db1` is a name in `db1.example.net`, too."""
+
+    def unnamed(word: re.Match[str]) -> str:
+        whole = word[0].rstrip(".") in names
+        return "" if whole else ".".join("" if part in names else part for part in word[0].split("."))
+
+    return _WORD.sub(unnamed, text)
 
 
 def subjects(names: Sequence[str]) -> str:

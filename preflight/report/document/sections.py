@@ -3,7 +3,7 @@ versions, people, ages, what was not checked, what changed. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 
@@ -13,6 +13,7 @@ from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Rule
+from preflight.plan.release_plan import SEVERITY_OF
 from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.order import (
@@ -82,12 +83,23 @@ def _covered(verdict: Verdict) -> str:
 
 
 def left_out(verdict: Verdict) -> list[str]:
-    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; and every check that it
-    does not let decide."""
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; and every check, or
+    subject of one, that it does not let block."""
     plan = verdict.plan
-    advisory = [name for name, table in plan.checks.items() if table.get("severity") == Severity.ADVISORY]
     reasons = [f"{kind}: {reason}" for kind, reason in plan.release.without.reasons.items()]
-    return [*reasons, *(f"{name}: made advisory by the plan" for name in advisory)]
+    return [*reasons, *(f"{name}: made {severity} by the plan" for name, severity in _lowered(plan))]
+
+
+def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
+    for check, table in plan.checks.items():
+        of, own = table.get(SEVERITY_OF), table.get("run")  # as the loader has read them
+        found = {check: table.get("severity")}
+        for name, each in own.items() if isinstance(own, Mapping) else ():
+            found[f"{check} {name}"] = getattr(each, "severity", None)
+        for name, each in of.items() if isinstance(of, Mapping) else ():
+            found[f"{check} {name}"] = each
+        lowered = (Severity.REQUIRED, Severity.ADVISORY)
+        yield from ((name, str(severity)) for name, severity in found.items() if severity in lowered)
 
 
 def counts(verdict: Verdict) -> str:
@@ -101,7 +113,7 @@ def not_selected(verdict: Verdict) -> list[str]:
     return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
 
 
-def unconfirmed_in_words(gaps: Sequence[str]) -> str:
+def unconfirmed_in_words(gaps: Sequence[object]) -> str:
     """`the plan leaves 2 things unconfirmed`."""
     return f"the plan leaves {counted(len(gaps), 'thing')} unconfirmed"
 
@@ -113,13 +125,13 @@ def _deselected(verdict: Verdict) -> list[str]:
 
 
 def entries(verdict: Verdict) -> tuple[Entry, ...]:
-    """All that is no pass, each once: what blocks, what could not look by its cause, what is advisory."""
-    plan = verdict.plan
-    blocking, advisory = (
-        [_alike_entry(verdict, each) for each in findings_alike(findings_in_order(plan, verdict.findings, severity))]
-        for severity in (Severity.BLOCKING, Severity.ADVISORY)
-    )
-    return (*blocking, *map(_cause_entry, findings_by_cause(plan, verdict.findings)), *advisory)
+    """All that is no pass, each once: what blocks, what is required, what could not look by its cause, what is
+    advisory."""
+    plan, findings = verdict.plan, verdict.findings
+    ordered = (findings_in_order(plan, findings, severity) for severity in Severity)
+    alike = (findings_alike(plan, told) for told in ordered)
+    blocking, required, advisory = ([_alike_entry(verdict, each) for each in told] for told in alike)
+    return (*blocking, *required, *map(_cause_entry, findings_by_cause(plan, findings)), *advisory)
 
 
 def _alike_entry(verdict: Verdict, alike: Sequence[Finding]) -> Entry:
@@ -147,7 +159,7 @@ def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
         status=finding.status,
         check=finding.check,
         subject=finding.subject,
-        advisory=finding.severity is Severity.ADVISORY,
+        severity=finding.severity,
         points=tuple(_point(each, finding) for each in finding.judgement.telling_points()),
         facts=_labelled(facts),
     )

@@ -69,12 +69,12 @@ def _work(verdict: Verdict, planned: Schedule, found: Schedule, voice: Voice) ->
         yield longer(planned, found, voice)
     if found.unpriced:
         yield unpriced_steps(found.unpriced)
-    if known.latest_start is not None:
-        early = window.start - known.latest_start
-        if early > timedelta():
-            yield f"{voice.length(early)} more than the window and its margin allow"
-        else:
-            yield _by(verdict, "latest start", known.latest_start, voice)
+    if known.latest_start is None:
+        yield "latest start not known"
+    elif known.latest_start < window.start:
+        yield too_long(found, known.latest_start, voice)
+    else:
+        yield _by(verdict, "latest start", known.latest_start, voice)
 
 
 def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
@@ -88,6 +88,8 @@ def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
         yield _by(verdict, "start rollback by", known.start_rollback_by, voice)
     if known.margin is not None:
         yield margin(known.margin, voice)
+    elif known.decide_by or found.unknown_undo:
+        yield "margin not known"
     if found.point_of_no_return is not None:
         yield f"no way back from {voice.moment(found.point_of_no_return, verdict.plan.window)}"
 
@@ -96,6 +98,11 @@ def longer(planned: Schedule, found: Schedule, voice: Voice = WRITTEN) -> str:
     """What the failures add to the work."""
     least = "" if found.known.finish_at else "at least "
     return f"{least}{voice.length(found.finish_at - planned.finish_at)} longer with what failed"
+
+
+def too_long(found: Schedule, latest_start: datetime, voice: Voice = WRITTEN) -> str:
+    """How much more it takes, begun as it is placed, where not even the window's start is early enough."""
+    return f"{voice.length(found.begins_at - latest_start)} more than the window and its margin allow"
 
 
 def unknown_way_back(found: Schedule) -> str:
@@ -155,6 +162,8 @@ def event_text(verdict: Verdict, event: Event) -> str:
     window, found = verdict.plan.window, verdict.found_schedule
     after = event.at - window.start
     where = [f"{format_duration(after)} after the start"] if after else ["at the start"]
+    if event.at < verdict.moment:
+        where.append("past")
     running = found.running_at(event.at) if found else ()
     if running:
         where.append(f"during {listed(running, _MOST_STEPS_NAMED)}")
@@ -204,6 +213,11 @@ class Timeline:
     @property
     def end(self) -> datetime:
         return max(self.window.end, self.planned.finish_at, self.found.finish_at)
+
+    @property
+    def begun(self) -> str:
+        """To be said of what is drawn as planned: nobody here knows when the work was begun."""
+        return ", begun now" if self.window.start < self.moment else ""
 
     def share(self, at: datetime) -> float:
         """Where on the axis a moment lies, from 0 to 1; one outside it lies at its edge."""

@@ -42,8 +42,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     ]
     for entry in entries(verdict):
         if entry.status is not Status.WAIVED:
-            level = "error" if entry.status in _RED and not entry.advisory else "warning"
-            told[level].append((f"{entry.status.upper()} {entry.name}", "\n".join(entry.lines)))
+            level = "error" if entry.status in _RED and entry.severity.decides else "warning"
+            told[level].append((f"{entry.status.upper()} {entry.name}{entry.severity.mark}", "\n".join(entry.lines)))
     if verdict.unconfirmed:
         told["warning"].append((unconfirmed_in_words(verdict.unconfirmed), "\n".join(verdict.unconfirmed)))
     commands = []

@@ -61,7 +61,7 @@ def _reload(view: View) -> Iterator[Html]:
 
 
 def _body(shown: Document) -> Html:
-    aside = (shown.agreed, shown.versions, shown.people)
+    aside = (shown.versions, shown.people)
     return el(
         "body",
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
@@ -72,6 +72,7 @@ def _body(shown: Document) -> Html:
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
             _section(shown.changes),
+            _section(shown.agreed, "agreed"),
             el("div", *map(_section, aside), class_="columns"),
             _titled("Command sheet", _commands(shown), "screen"),
             _titled("Evidence", _evidence(shown), "evidence"),
@@ -129,7 +130,7 @@ def _window(shown: Document) -> Html:
 
 
 def _legend(timeline: Timeline) -> str:
-    told = ["Solid: as planned."]
+    told = [f"Solid: as planned{timeline.begun}."]
     told += ["Outlined: planned, no longer so. Hatched: as found."] * timeline.moved
     told += ["The left edge of the way back is the last moment to begin it."] * timeline.way_back_known
     told += ["+: or later."] * bool(timeline.found.unpriced)
@@ -178,8 +179,8 @@ def _command(line: str) -> Html:
     return el("pre", whole(line), class_="command", tabindex=0)
 
 
-def _section(section: Section) -> Html:
-    return _titled(section.title, joined(_items(section.items), _table(section.table)))
+def _section(section: Section, class_: str | None = None) -> Html:
+    return _titled(section.title, joined(_items(section.items), _table(section.table)), class_)
 
 
 def _titled(title: str, body: Html, class_: str | None = None) -> Html:
@@ -216,8 +217,7 @@ def _cells(table: Table, cells: tuple[Cell, ...]) -> Iterator[Html]:
 def _entry(entry: Entry) -> Html:
     """Folded: its status and name, and what was seen first."""
     seen = f": {entry.points[0].summary}" if entry.points else ""
-    advisory = " (advisory)" * entry.advisory
-    title = el("summary", _status(entry.status), advisory, " ", el("strong", entry.name), seen)
+    title = el("summary", _status(entry.status), entry.severity.mark, " ", el("strong", entry.name), seen)
     parts = []
     for point in entry.points:
         parts += [el("p", el("strong", point.summary)), _labels(point.labelled)]

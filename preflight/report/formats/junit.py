@@ -2,8 +2,8 @@
 
 | preflight | JUnit |
 |---|---|
-| FAIL of a blocking check | `failure` |
-| UNKNOWN, STALE of a blocking check | `error` |
+| FAIL of a blocking or required check | `failure` |
+| UNKNOWN, STALE of one | `error` |
 | SKIPPED, WAIVED | `skipped` |
 | PASS; WARN and everything advisory | passed; what was seen in `system-out` |
 
@@ -17,7 +17,7 @@ from datetime import UTC
 from xml.etree import ElementTree as Xml
 
 from preflight.errors import ExitCode
-from preflight.finding import Finding, Severity, Status
+from preflight.finding import Finding, Status
 from preflight.report import PLAIN, View
 from preflight.report.document.sections import finding_entry
 from preflight.report.harmless import xml_lines, xml_text
@@ -94,13 +94,13 @@ def _add_case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
         name=xml_text(finding.subject),
         time=f"{finding.took_seconds:.3f}",
     )
-    advisory, summary = finding.severity is Severity.ADVISORY, finding.judgement.summary
+    severity, summary = finding.severity, finding.judgement.summary
     lines = [] if finding.status is Status.PASS else finding_entry(verdict, finding).lines
     told = lines[1:] if lines[:1] == [summary] else lines
-    said = [f"{finding.status.upper()}{' (advisory)' * advisory}: {summary}", *told]  # GitLab shows no message
+    said = [f"{finding.status.upper()}{severity.mark}: {summary}", *told]  # GitLab shows no message
     if finding.cause:
         said.append(f"cause: {finding.cause}")
-    if finding.status in _OUTCOMES and (not advisory or finding.status is Status.SKIPPED):
+    if finding.status in _OUTCOMES and (severity.decides or finding.status is Status.SKIPPED):
         _add_outcome(case, _OUTCOMES[finding.status], finding.status, summary, said)
     else:
         Xml.SubElement(case, "system-out").text = _text(said)

@@ -83,7 +83,7 @@ def _findings(shown: Document) -> Lines:
     for number, entry in enumerate(shown.findings):
         if number:
             yield ""
-        yield f"### {entry.status.upper()}{', advisory' * entry.advisory}: {markdown_text(entry.name)}"
+        yield f"### {entry.status.upper()}{entry.severity.mark}: {markdown_text(entry.name)}"
         yield ""
         for point in entry.points:
             yield f"- **{markdown_text(point.summary)}**"

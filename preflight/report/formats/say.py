@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from preflight.clock import zone
 from preflight.errors import ExitCode
-from preflight.finding import Severity, Status
+from preflight.finding import Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
 from preflight.report.document.cards import Act, Card, cards
@@ -92,7 +92,7 @@ def _to_cure(verdict: Verdict) -> Iterator[str]:
     rows = blockers(verdict)
     if not rows:
         return
-    blocking = Counter(each.status for each in verdict.findings if each.severity is Severity.BLOCKING)
+    blocking = Counter(each.status for each in verdict.findings if each.severity.decides)
     counts = [f"{number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
     yield f"of {counted(verdict.planned, 'check')} {listed(counts)}"
     told = cards(rows)

@@ -110,7 +110,7 @@ def _waivers(shown: Document) -> Iterator[str]:
 
 
 def _entry(entry: Entry, colours: Colours) -> Iterator[str]:
-    yield _title(entry.status, entry.check, entry.subject, colours, bold=True) + (" (advisory)" * entry.advisory)
+    yield _title(entry.status, entry.check, entry.subject, colours, bold=True) + entry.severity.mark
     for point in entry.points:
         yield from wrapped(point.summary, BODY)
         for fact in point.labelled:

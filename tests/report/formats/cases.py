@@ -26,7 +26,7 @@ from preflight.finding import (
     unknown,
     warned,
 )
-from preflight.plan import Plan
+from preflight.plan import Account, Host, Plan
 from preflight.plan.load import load_plan
 from preflight.verdict import Verdict
 
@@ -204,6 +204,22 @@ def hostile() -> Verdict:
         for finding in verdict.findings
     ]
     return replace(verdict, findings=findings, unconfirmed=(HOSTILE,), vantage=HOSTILE, basis=(HOSTILE,))
+
+
+def two_hundred_hosts() -> Verdict:
+    """Two hundred hosts that fail in the same way, and what is behind each."""
+    login = next(each for each in no_go().findings if each.check == "login")
+    names = [f"web{n:03}.example.net" for n in range(200)]
+    more = {name: Host(id=name, user=Account("dbadmin")) for name in names}
+    plan = replace(no_go().plan, hosts={**no_go().plan.hosts, **more})
+    findings = []
+    for name in names:
+        seen, told = f"from here to {name} as dbadmin", f"{name}: the server refused the password of dbadmin"
+        bad = replace(login.judgement, actual=told, remedy=f"have it set on {name}, then: ssh dbadmin@{name} true")
+        findings.append(replace(login, subject=name, judgement=bad, vantage=seen))
+        dark = unknown("could not be asked", remedy=f"have it set on {name}")
+        findings += [replace(login, check="clock", subject=name, judgement=dark, cause=f"{seen}: {told}")]
+    return replace(no_go(), plan=plan, findings=[*findings, *no_go().findings])
 
 
 CASES: Mapping[str, Callable[[], Verdict]] = {

@@ -15,12 +15,12 @@ from preflight.report.document import document
 from preflight.report.formats import html
 from preflight.report.formats.html import CONTENT_SECURITY_POLICY
 from preflight.verdict import Verdict
-from tests.report.formats.cases import CASES, HOSTILE, hostile, no_go
+from tests.report.formats.cases import CASES, HOSTILE, hostile, no_go, two_hundred_hosts
 from tests.report.html.browser import Browser
 
 _OVERFLOWING = """
 [...document.querySelectorAll('body *')]
-  .filter(e => !e.closest('svg') && !e.closest('.scroll') && !e.closest('thead'))
+  .filter(e => !e.closest('svg') && !e.closest('thead'))
   .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
   .map(e => e.outerHTML.slice(0, 200))
 """
@@ -30,10 +30,13 @@ def many() -> Verdict:
     """Forty long blockers in text without a space."""
     bad = failed("x" * 300, expected="y" * 300, actual="z" * 300, remedy="/a/path" * 60, details="d" * 3000)
     first = next(each for each in no_go().findings if each.check == "login")
-    return replace(no_go(), findings=[replace(first, subject=f"{'s' * 80}{n}", judgement=bad) for n in range(40)])
+    unlike = [replace(bad, summary=f"{'x' * 300}{n}", remedy=f"run: ssh {'y' * 300}{n} true") for n in range(40)]
+    return replace(
+        no_go(), findings=[replace(first, subject=f"{'s' * 80}{n}", judgement=each) for n, each in enumerate(unlike)]
+    )
 
 
-PAGES: dict[str, Callable[[], Verdict]] = {**CASES, "hostile": hostile, "many": many}
+PAGES: dict[str, Callable[[], Verdict]] = {**CASES, "hostile": hostile, "many": many, "hosts": two_hundred_hosts}
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +56,41 @@ def test_nothing_overflows_and_nothing_goes_wrong(browser: Browser, pages: Path,
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(_OVERFLOWING) == []
     assert browser.troubles == []
+
+
+_SEEN = """
+[...document.querySelectorAll(
+  '.word, h1, .figures .value, svg.across, .card h3, .card .by, .card > ul > li:first-child > label')]
+  .map(e => e.getBoundingClientRect()).map(r => [r.width > 0 && r.bottom <= innerHeight, r.top])
+"""
+
+
+@pytest.mark.parametrize("name", ["no-go", "hosts"])
+def test_the_first_view_holds_verdict_times_window_and_the_card_of_each_owner(
+    browser: Browser, pages: Path, name: str
+) -> None:
+    browser.open(pages / f"{name}.html", 1400)
+    seen = browser.evaluate(_SEEN)
+    assert len(seen) == 8 + 3 * len(document(PAGES[name](), PLAIN).cards)
+    assert all(inside for inside, _ in seen)
+
+
+def test_on_a_phone_the_window_stands_upright_with_decide_by_in_view(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "no-go.html", 375)
+    assert browser.evaluate("getComputedStyle(document.querySelector('svg.across')).display") == "none"
+    marks = "[...document.querySelectorAll('svg.upright text')].filter(e => e.textContent.startsWith('decide by'))"
+    assert browser.evaluate(f"{marks}.map(e => e.getBoundingClientRect().bottom <= 812)") == [True]
+
+
+def test_a_command_is_never_broken_and_is_selected_whole(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "many.html", 375)
+    style = "getComputedStyle(document.querySelector('.card .command'))"
+    assert browser.evaluate(f"{style}.whiteSpace") == "pre"
+    assert browser.evaluate(f"{style}.userSelect") == "all"
+    commands = "[...document.querySelectorAll('.card .command')]"
+    lines = browser.evaluate(f"{commands}.map(e => e.clientHeight / parseFloat(getComputedStyle(e).lineHeight))")
+    assert len(lines) == 40
+    assert max(lines) < 2
 
 
 @pytest.mark.parametrize("name", CASES)
