@@ -9,7 +9,7 @@ from preflight.finding import Judgement, passed, unknown
 from preflight.judging.confirmations import Confirming, Wanted
 from preflight.plan import Attest
 from preflight.plan.covered import covered_by_item
-from preflight.questions.signatures import Signature
+from preflight.questions.local import Signature
 
 
 class Attestations(Check):

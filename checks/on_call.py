@@ -16,8 +16,8 @@ from preflight.plan.release_plan import machine_of, server_of
 from preflight.plan.values import is_named, same_person
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe
+from preflight.questions.local import Signature
 from preflight.questions.postgres import Identity, IdentityProbe
-from preflight.questions.signatures import Signature
 
 _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""

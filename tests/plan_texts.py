@@ -31,6 +31,7 @@ changed_since = '''scripts sealed,
 standby DBA named'''
 without = { }
 checks = "my_checks/"
+allowed_signers = "signers"
 
 [window]
 zone = "America/New_York"
@@ -180,6 +181,7 @@ runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by 
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
 reviewer = "another developer"
+allowed_signers = "signers"
 runner = "the DBA on call"
 step = "scripts-app1"
 owner = "dba"

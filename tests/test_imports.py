@@ -169,7 +169,12 @@ VOCABULARY = (
         "wording",
     ),
     *("secrets", "plan"),
-    *("questions.fields", "questions.shell", "questions.sql"),  # what questions of every kind are made of
+    *(
+        "questions.fields",
+        "questions.shell",
+        "questions.sql",
+        "questions.local",
+    ),  # what questions of every kind are made of
 )
 MOST_FILES = 8
 

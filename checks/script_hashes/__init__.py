@@ -11,9 +11,9 @@ from preflight.finding import Judgement, Status, passed
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply, Probe
-from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTree, Texts, Tree, read_manifest
+from preflight.questions.files import LocalFile, LocalText, LocalTree, Texts, Tree, read_manifest
+from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.questions.shell import AsAccount
-from preflight.questions.signatures import Namespace, Signature, SignatureProbe
 from preflight.questions.staged import (
     MOST_FORMS,
     Forms,

@@ -15,7 +15,7 @@ from preflight.plan.said import answered_for
 from preflight.plan.values import is_named, same_person
 from preflight.plan.work import no_shell
 from preflight.questions.files import EntryKind, LocalText
-from preflight.questions.signatures import Signature
+from preflight.questions.local import Signature
 from preflight.questions.staged import StagedEntry
 from preflight.wording import MOST_NAMED, beside, counted, in_toml, listed, named, visible
 

@@ -14,7 +14,7 @@ from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import covered_by_item, covered_by_role
 from preflight.plan.values import same_person
-from preflight.questions.signatures import Namespace
+from preflight.questions.local import Namespace
 from preflight.seal import SealError
 from preflight.seal.confirmed import add_confirmations
 from preflight.sessions.signatures import SignatureFailed, sign

@@ -15,8 +15,7 @@ from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import changed_since
 from preflight.plan.values import same_person
-from preflight.questions.files import TARGET
-from preflight.questions.signatures import Namespace, Signature, SignatureProbe
+from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.units import format_duration
 from preflight.wording import beside
 

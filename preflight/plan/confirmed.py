@@ -62,7 +62,7 @@ class Confirmed:
             for each in self.confirmations
             if (each.role, each.item) == (role, item) and each.at <= until and (not by or same_person(by, each.by))
         ]
-        return max(found, key=lambda each: each.at, default=None)
+        return max(reversed(found), key=lambda each: each.at, default=None)  # of one second, the one written last
 
 
 def confirmed_beside(plan: Path, set_values: Mapping[str, str]) -> Path:

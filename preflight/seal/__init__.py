@@ -19,9 +19,9 @@ from preflight.plan.manifest import ManifestError, format_manifest, name_problem
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
+from preflight.questions.local import Namespace
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
 from preflight.questions.schema import Schema, SchemaProbe
-from preflight.questions.signatures import Namespace
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.sessions.signatures import sign
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line

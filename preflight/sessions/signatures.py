@@ -10,7 +10,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
-from preflight.questions.signatures import Namespace, Signature
+from preflight.questions.local import Namespace, Signature
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.wording import one_line

@@ -11,6 +11,7 @@ import pytest
 from preflight.plan.confirmed import read_confirmed
 from preflight.plan.load import load_plan
 from tests.cli.program import BASE, argv, environment, preflight, write_plan
+from tests.signing import allowed, signing_key
 
 PEOPLE = """
 [roles.dba]
@@ -113,3 +114,39 @@ def test_a_file_that_cannot_be_read_is_an_error_that_says_how_to_go_on(plan: Pat
 
 def load_plan_text(plan: Path) -> str:
     return plan.with_name("plan.confirmed.toml").read_text()
+
+
+@pytest.fixture
+def signing(plan: Path) -> Path:
+    """The key of M. Ortiz; whoever confirms must sign."""
+    key = signing_key(plan.parent / "ortiz")
+    allowed(plan.parent / "signers", ('"M. Ortiz" namespaces="preflight-confirmation"', key))
+    plan.write_text(plan.read_text().replace('id = "REL-1"', 'id = "REL-1"\nallowed_signers = "signers"'))
+    return key
+
+
+def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signing: Path) -> None:
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz")
+    assert "and not signed" in told(plan, "attestations")
+    assert confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing)).returncode == 0
+    assert "warn vendor: the confirmation ends" in told(plan, "attestations")
+    file = load_plan(plan).confirmed_file
+    signed = file.read_text()
+    file.write_text(signed.replace('by = "M. Ortiz"', 'by = "D. Kaya"'))
+    assert "and the signature is not of D. Kaya: Signature verification failed" in told(plan, "attestations")
+    file.write_text("")
+    confirm(plan, "--item", "vendor", "--by", "D. Kaya", "--sign", str(signing))
+    assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
+
+
+def test_each_signs_for_himself(plan: Path, signing: Path) -> None:
+    both = confirm(plan, "--role", "dba", "--by", "D. Kaya", "--by", "M. Ortiz", "--sign", str(signing))
+    assert (both.returncode, "--sign is one person's: give one --by" in both.stderr) == (2, True)
+    report = preflight("run", plan, "--only", "on-call", "--format", "json").stdout
+    assert "D. Kaya runs: preflight confirm plan.toml --role dba --by 'D. Kaya' --sign KEY; M. Ortiz runs:" in report
+
+
+def test_a_key_that_cannot_sign_is_an_error_and_nothing_is_written(plan: Path) -> None:
+    done = confirm(plan, "--role", "dba", "--by", "D. Kaya", "--sign", "missing")
+    assert (done.returncode, "--sign missing: ssh-keygen did not sign" in done.stderr) == (2, True)
+    assert not load_plan(plan).confirmed_file.exists()

@@ -10,8 +10,7 @@ import pytest
 
 from preflight.clock import Deadline
 from preflight.probe import NoReply, Reply
-from preflight.questions.files import TARGET
-from preflight.questions.signatures import Namespace, Signature, SignatureProbe
+from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.reasons import Reason
 from preflight.sessions import local
 from preflight.sessions.local import LocalSession

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.files import Ended, LocalAct, LocalRequest
+from preflight.questions.files import Ended
+from preflight.questions.local import LocalAct, LocalRequest
 from preflight.reasons import Reason
 from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
