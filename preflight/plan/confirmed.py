@@ -1,6 +1,6 @@
-"""The file beside the plan that holds what people said of it: who confirmed, who attested an item.
+"""The file beside the plan that holds what people said of it: who confirmed, who attested an item, who decided.
 
-`preflight confirm` adds to it and takes nothing away, so that a saved run is judged again by what was said until then.
+`preflight confirm` and `preflight decide` add to it and take nothing away, so that a saved run is judged again by what was said until then.
 It is no part of the plan's digest: what a word covers is told by the digests in it."""
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.plan.limits import Between, filled
+from preflight.plan.limits import Between, Matches, filled
 from preflight.plan.sealed_servers import file_beside
 from preflight.plan.source import read_source
 from preflight.plan.values import same_person
@@ -21,8 +22,9 @@ from preflight.probe import Unreadable
 from preflight.record import fields_of, plain, read_record
 from preflight.wording import in_toml, visible
 
+Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
 _FORMAT = 1
-_HEADER = "# What people said of the plan beside this file, added by `preflight confirm`: never edited by hand.\n"
+_HEADER = "# What people said of the plan beside this file, added by `preflight confirm` and `decide`: never edited by hand.\n"
 _CURE = "take back the file as `preflight confirm` wrote it, or remove it and have everybody confirm again"
 
 
@@ -48,11 +50,36 @@ class Confirmation:
         return json.dumps(said, default=plain, sort_keys=True)
 
 
+class DecisionTaken(StrEnum):
+    GO = "go"
+    NO_GO = "no-go"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What one person decided about the release. It changes no verdict."""
+
+    decision: DecisionTaken
+    by: Annotated[str, filled]
+    at: datetime
+    verdict: str
+    """What preflight said then of the newest saved run: `NO-GO`."""
+    plan: Digest
+    """SHA-256 of the plan."""
+    run: Digest
+    """SHA-256 of the run's evidence."""
+    because: str = ""
+    against: str = ""
+    """Why it is a go though the verdict is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
     """The whole file."""
 
     confirmations: tuple[Confirmation, ...] = ()
+    decided: tuple[Decided, ...] = ()
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
     def newest(self, until: datetime, *, by: str = "", role: str = "", item: str = "") -> Confirmation | None:
@@ -84,7 +111,9 @@ def read_confirmed(path: Path) -> Confirmed:
 
 def format_confirmed(confirmed: Confirmed) -> str:
     """The file's text."""
-    entries = "".join(f"\n[[confirmations]]\n{''.join(_lines(each))}" for each in confirmed.confirmations)
+    tables = [("confirmations", each) for each in confirmed.confirmations]
+    tables += [("decided", each) for each in confirmed.decided]
+    entries = "".join(f"\n[[{name}]]\n{''.join(_lines(each))}" for name, each in tables)
     return f"{_HEADER}format = {confirmed.format}\n{entries}"
 
 

@@ -1,4 +1,4 @@
-"""Adds to the file beside the plan in which `preflight confirm` writes down what people said."""
+"""Adds to the file beside the plan in which `preflight confirm` and `decide` write down what people said."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from preflight.plan import Plan
-from preflight.plan.confirmed import Confirmation, format_confirmed, read_confirmed
+from preflight.plan.confirmed import Confirmation, Decided, format_confirmed, read_confirmed
 from preflight.seal import SealError, write_sealed
 from preflight.wording import visible
 
 
-def add_confirmations(plan: Plan, added: Sequence[Confirmation]) -> None:
+def add_said(plan: Plan, confirmations: Sequence[Confirmation] = (), decided: Sequence[Decided] = ()) -> None:
     """Writes them behind those that are there by now: of two people at once, none is lost. Raises SealError, and
     PlanError for a file that cannot be read; it is then as it was."""
     with _alone(plan.path):
         there = read_confirmed(plan.confirmed_file)
-        confirmed = replace(there, confirmations=(*there.confirmations, *added))
+        confirmed = replace(
+            there,
+            confirmations=(*there.confirmations, *confirmations),
+            decided=(*there.decided, *decided),
+        )
         write_sealed(plan.confirmed_file, format_confirmed(confirmed))
 
 
