@@ -25,7 +25,7 @@ class Attestations(Check):
     title = "what only a person can say was said"
     sections = ("attest",)
     needs = "none: it reads what `preflight confirm` wrote beside the plan"
-    cure = "ask whoever can say it, then run `preflight confirm PLAN --item ID --by NAME`"
+    cure = "ask whoever can say it, and write it down by `preflight confirm`"
 
     def subjects(self) -> Sequence[Subject]:
         return [Subject(item.id, item, item.owner) for item in self.plan.attest]

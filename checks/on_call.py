@@ -70,7 +70,7 @@ class OnCall(Check):
     title = "two people stand behind the role, confirmed and with access"
     sections = ("roles",)
     needs = "none beyond the logins that `access` names"
-    cure = "find the second person, ask both, and run `preflight confirm PLAN --role ROLE --by NAME`"
+    cure = "find the second person, ask both, and write it down by `preflight confirm`"
     judges_no_reply = frozenset(f"login_{number}" for number in range(_LOGINS))
 
     def subjects(self) -> Sequence[Subject]:

@@ -42,7 +42,7 @@ def load_plan(
     to."""
     merged = read_merged(path, values or {})
     written = merged.tables
-    if not written:
+    if not written and not merged.problems:
         raise PlanError([PlanProblem(merged.own.name, None, "", "is empty; [release] and [window] are required")])
     problems = Problems(merged)
     path = path.absolute()

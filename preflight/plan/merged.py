@@ -200,8 +200,7 @@ class _Merger:
     def _add_entries(self, source: Source, section: str, table: Mapping[str, Any]) -> None:
         """Those of `[section.NAME]`; in one file, too, the ones that override come after the others."""
         if not isinstance(self.tables.setdefault(section, {}), Mapping):
-            self._note_doubled(source, (section,), (section,))
-            return
+            return  # another file says something else, which the strict reader refuses
         found = []
         for name, entry in table.items():
             try:
@@ -227,8 +226,7 @@ class _Merger:
     def _add_elements(self, source: Source, section: str, elements: list[Any]) -> None:
         there = self.tables.setdefault(section, [])
         if not isinstance(there, list):
-            self._note_doubled(source, (section,), (section,))
-            return
+            return  # as above
         earlier = {found: at for at, each in enumerate(there) if (found := _id(each))}
         for index, element in enumerate(elements):
             written: Keys = (section, index)
@@ -266,8 +264,11 @@ class _Merger:
                 self._put(source, now, value, was)
             elif isinstance(value, Mapping) and isinstance(there[key], Mapping):
                 self._lay(source, now, value, was)
-            else:
+            elif at:
                 self._note_doubled(source, now, was)
+            elif isinstance(there[key], Mapping | list):
+                kind = "a table" if isinstance(there[key], Mapping) else "an array of tables"
+                self.problems.append(source.problem(was, str(expected(kind, value))))
 
     def _override(self, source: Source, there: Any, at: Keys, entry: Mapping[str, Any], written: Keys) -> None:
         """An entry's keys take the place of those of the entry that is there."""

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from preflight.errors import PlanProblem
 from preflight.faults import Keys, expected, not_declared, quoted
@@ -25,8 +24,7 @@ _MAY_REFER = re.compile(r"\$\{|\\[uU]")
 """Of the text of a file: TOML can write the signs as an escape."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Declared:
+class _Declared(NamedTuple):
     source: Source
     keys: Keys
     text: str | None

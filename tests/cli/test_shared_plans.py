@@ -83,6 +83,13 @@ def test_a_changed_include_or_another_value_voids_the_saved_run(tmp_path: Path) 
     assert "included site.toml changed from" in told
 
 
+def test_each_host_of_a_range_has_lines_of_its_own_in_the_report(tmp_path: Path) -> None:
+    web = '[hosts."web[08-10]"]\naddress = "127.0.0.{n}"\nport = 1\nuser = "a"\npassword = "env:DB1_PASSWORD"\n'
+    done = preflight("run", write_plan(tmp_path, BASE + web), "--format", "json")
+    found = {each["subject"] for each in json.loads(done.stdout)["findings"] if each["check"] == "host-login"}
+    assert found == {"web08", "web09", "web10"}
+
+
 def test_lint_names_the_file_of_each_error_in_every_format(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text("[roles.dba]\nprimry = 1\n")
     plan = write_plan(tmp_path, f'include = ["site.toml"]\n{BASE}')

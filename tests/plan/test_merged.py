@@ -181,6 +181,29 @@ def test_override_of_a_table_without_entries_must_override_a_key_and_may_take_on
     assert plan.hosts["b"].jump == "", "neither the host's nor the default"
 
 
+@pytest.mark.parametrize(
+    ("shared", "own", "told"),
+    [
+        ("[hosts.a]\n", "hosts = 3\n", "rel/x.toml:2: hosts: expected a table, found an integer"),
+        ("hosts = 3\n", "[hosts.a]\n", "rel/s.toml:1: hosts: expected a table, found an integer"),
+        ("[[hosts]]\n", "[hosts.a]\n", "rel/s.toml:1: hosts: expected a table, found an array"),
+        ("steps = 3\n", "[[steps]]\n", "rel/s.toml:1: steps: expected an array of tables, found an integer"),
+        ("[[steps]]\n", "[steps]\n", "rel/x.toml:2: steps: expected an array of tables, found a table"),
+        ("defaults = 3\n", "[defaults.hosts]\n", "rel/s.toml:1: defaults: expected a table, found an integer"),
+    ],
+)
+def test_what_is_no_table_is_told_where_it_stands(shared: str, own: str, told: str) -> None:
+    found = problems_of_files(f'include = ["s.toml"]\n{own}', shared)
+    assert any(each.startswith(told) for each in found)
+    assert not any("there already" in each for each in found)
+
+
+def problems_of_files(own: str, shared: str) -> list[str]:
+    with pytest.raises(PlanError) as caught:
+        load_plan(written(own, {"rel/s.toml": shared}))
+    return [str(error) for error in caught.value.errors]
+
+
 def test_the_digest_is_of_all_files_and_of_the_values_that_were_set() -> None:
     text = '[variables]\nplace = "a"\n[hosts.db1]\nuser = "${place}"\nagent = "x"\n'
     alone = load(text)
