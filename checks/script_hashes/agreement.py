@@ -56,13 +56,12 @@ def _manifest(seen: Comparison) -> Iterator[Judgement]:
 
 def judge_approval(seen: Comparison, signature: LocalText, verified: Signature | None) -> Iterator[Judgement]:
     """Whether somebody who may approve has signed the manifest as it is. `verified`: nothing where it is not there."""
-    plan, entry = seen.plan, seen.scripts
-    allowed = beside(plan.folder, entry.allowed_signers) if entry.allowed_signers else ""
+    entry = seen.scripts
+    allowed = beside(seen.plan.folder, entry.allowed_signers) if entry.allowed_signers else ""
     expected = f"the manifest signed by one of {allowed}"
     author = entry.author if is_named(entry.author) else ""
-    sign = f"have one of {allowed}{f' other than {author}' if author else ''} read the scripts and run: " + plan.call(
-        "seal", "--scripts-only", "--sign", "KEY"
-    )
+    other = f" other than {author}" if author else ""
+    sign = f"have one of {allowed}{other} read the scripts and run: {seen.plan.approve_command}"
     if seen.problem:
         return  # there is nothing that could be signed, which is told
     if signature.problem:
@@ -73,7 +72,7 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
             "the signature of the manifest approves nothing",
             expected=expected,
             actual=said,
-            remedy=f"{sign}; where its key may approve, write NAME and key in {allowed}",
+            remedy=f"{sign}; where its key may approve, add a line for it to {allowed}",
         )
     elif any(same_person(name, author) for name in verified.signers):
         yield failed(

@@ -32,7 +32,7 @@ _COMMANDS = {
     "confirm": ("preflight.cli.confirm", "Write down beside the plan who confirmed a role or attested an item."),
     "decide": (
         "preflight.cli.confirm",
-        "Write down beside the plan who decided go, no-go or hold, and on which verdict.",
+        "Write down beside the plan who decided go, no-go or hold, on which verdict.",
     ),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
     "rehearse": ("preflight.cli.rehearse", "Run the sealed scripts for real, on a scratch server of this machine."),

@@ -1,7 +1,7 @@
 """The file beside the plan that holds what people said of it: who confirmed, who attested an item, who decided.
 
-`preflight confirm` and `preflight decide` add to it and take nothing away, so that a saved run is judged again by what was said until then.
-It is no part of the plan's digest: what a word covers is told by the digests in it."""
+`preflight confirm` and `preflight decide` add to it and take nothing away, so that a saved run is judged again by what
+was said until then. It is no part of the plan's digest: what a word covers is told by the digests in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from preflight.wording import in_toml, visible
 
 Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
 _FORMAT = 1
-_HEADER = "# What people said of the plan beside this file, added by `preflight confirm` and `decide`: never edited by hand.\n"
+_HEADER = "# What people said of the plan beside this file, by `preflight confirm` and `decide`: not edited by hand.\n"
 _CURE = "take back the file as `preflight confirm` wrote it, or remove it and have everybody confirm again"
 
 
@@ -111,7 +111,7 @@ def read_confirmed(path: Path) -> Confirmed:
 
 def format_confirmed(confirmed: Confirmed) -> str:
     """The file's text."""
-    tables = [("confirmations", each) for each in confirmed.confirmations]
+    tables: list[tuple[str, Any]] = [("confirmations", each) for each in confirmed.confirmations]
     tables += [("decided", each) for each in confirmed.decided]
     entries = "".join(f"\n[[{name}]]\n{''.join(_lines(each))}" for name, each in tables)
     return f"{_HEADER}format = {confirmed.format}\n{entries}"

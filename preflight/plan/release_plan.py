@@ -137,6 +137,8 @@ Place = TypeVar("Place", bound=Hashable)
 
 SEVERITY_OF = "severity_of"
 """Key of every `[checks.ID]`: subject -> its severity."""
+_SIGN = "--sign ~/.ssh/id_ed25519"
+"""With the key that most people have; whoever has another names that."""
 FORMAT = 1
 """Of the plans that this version reads."""
 
@@ -233,8 +235,13 @@ class Plan:
     def confirm_command(self, option: str, name: str, people: Iterable[str]) -> str:
         """Writes down what they said of a role (`--role`) or an item (`--item`), ready to be pasted in the plan's
         folder."""
-        signed = ("--sign", "KEY") if self.release.allowed_signers else ()
-        return self.call("confirm", option, name, *(word for each in people for word in ("--by", each)), *signed)
+        command = self.call("confirm", option, name, *(word for each in people for word in ("--by", each)))
+        return f"{command} {_SIGN}" if self.release.allowed_signers else command
+
+    @property
+    def approve_command(self) -> str:
+        """Seals its scripts and signs the manifests, ready to be pasted in the plan's folder."""
+        return f"{self.call('seal', '--scripts-only')} {_SIGN}"
 
     @property
     def rehearse_command(self) -> str:

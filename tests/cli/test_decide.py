@@ -61,10 +61,7 @@ def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stay
     if answer:
         run(plan, answer)
     else:
-        plan.write_text(plan.read_text().replace('severity = "advisory"', 'severity = "blocking"'))
-        plan.write_text(plan.read_text() + '[[attest]]\nid = "v"\ntext = "t"\nowner = "release-manager"\n')
-        plan.write_text(plan.read_text().replace('[checks.on-call]\nseverity = "blocking"', ""))
-        plan.write_text(plan.read_text() + '[checks.on-call]\nseverity = "advisory"\n')
+        plan.write_text(plan.read_text() + '\n[[attest]]\nid = "v"\ntext = "t"\nowner = "release-manager"\n')
         run(plan)
     refused = decide(plan, "go", "--by", "L. Brandt")
     assert refused.returncode == code
@@ -74,12 +71,11 @@ def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stay
     assert (done.returncode, done.stderr) == (code, "")
     for name in FORMATS:
         report = preflight("run", plan, "--format", name)
-        assert (report.returncode, "L. Brandt" in report.stdout) == (
-            2 if name == "nagios" and code == 1 else code,
-            True,
-        )
-        assert name in ("prometheus", "json", "say") or "AGAINST THE VERDICT" in report.stdout, name
-    short = preflight("run", plan, "--short").stdout
+        shown = " ".join(report.stdout.split())
+        assert "L. Brandt" in shown, name
+        if name not in ("prometheus", "nagios"):
+            assert (report.returncode, "the board accepts it" in shown) == (code, True), name
+    short = " ".join(preflight("run", plan, "--short").stdout.split())
     assert f"AGAINST THE VERDICT {verdict}: the board accepts it" in short
 
 

@@ -468,7 +468,7 @@ def test_a_signature_that_approves_nothing_fails_with_who_signs_and_how(
     assert "have one of signers other than a developer read the scripts and run: preflight seal" in (
         found.judgement.remedy
     )
-    assert "--scripts-only --sign KEY" in found.judgement.remedy
+    assert "--scripts-only --sign ~/.ssh/id_ed25519" in found.judgement.remedy
 
 
 def test_an_unsigned_and_a_changed_manifest_fail(release: Release, signed: Callable[..., Finding]) -> None:

@@ -65,12 +65,10 @@ def decided(verdict: Verdict) -> list[str]:
     plan, told = verdict.plan, []
     for each in reversed(plan.confirmed.decided):
         said = f"{each.decision.upper()} by {each.by}, {format_moment(each.at, plan.window.zone)}"
-        on = (
-            f"AGAINST THE VERDICT {each.verdict}: {each.against}" if each.against else f"the verdict was {each.verdict}"
-        )
+        on = f"AGAINST THE VERDICT {each.verdict}: " if each.against else f"the verdict was {each.verdict}"
         because = f"because {each.because}" if each.because else ""
         changed = "of another text of the plan" if each.plan != plan.digest else ""
-        told.append("; ".join(filter(None, [said, on, because, changed, f"run {each.run[:12]}"])))
+        told.append("; ".join(filter(None, [said, on + each.against, because, changed, f"run {each.run[:12]}"])))
     return told
 
 
