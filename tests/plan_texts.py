@@ -30,6 +30,7 @@ backed_out_because = "script 030 had been changed after approval"
 changed_since = '''scripts sealed,
 standby DBA named'''
 without = { }
+waiver_cutoff = "1h"
 checks = "my_checks/"
 allowed_signers = "signers"
 

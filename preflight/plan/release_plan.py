@@ -76,6 +76,8 @@ class Release:
     """What has changed since then; required from attempt 2 on."""
     without: Without = field(default_factory=Without)
     """Which kinds of entries the plan leaves out on purpose, and why; every report says so."""
+    waiver_cutoff: Annotated[timedelta, Above(0)] | None = None
+    """A waiver that was granted later than so long before the window's start does not count."""
     checks: Path | None = None
     """Folder with checks of this plan's own."""
     allowed_signers: Path | None = None
