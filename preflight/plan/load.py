@@ -15,7 +15,8 @@ from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.confirmed import Confirmed, confirmed_beside, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import LANGUAGE, Problems, read_merged
+from preflight.plan.merged import Problems, read_merged
+from preflight.plan.merging import LANGUAGE
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
