@@ -18,7 +18,7 @@ from preflight.cli.asking import (
     write_outputs,
 )
 from preflight.cli.console import CallError, complain, write_stdout
-from preflight.cli.options import ReportOptions, load
+from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
 from preflight.clock import now
 from preflight.engine.conclude import withheld
@@ -27,7 +27,6 @@ from preflight.engine.inspection import inspect
 from preflight.engine.run import judge
 from preflight.errors import Interruption, PlanError
 from preflight.plan import Plan
-from preflight.plan.load import load_plan
 from preflight.report import Watch
 from preflight.report.comparison import Difference, compare, in_lines
 from preflight.report.document.now import decide_by, stamp
@@ -218,7 +217,7 @@ def _moment(plan: Plan, at: datetime) -> datetime:
 def _other_plan(plan: Plan) -> str:
     """Why the plan beside which this watch was called is no longer the one it watches; empty where it is."""
     try:
-        is_same = load_plan(plan.path).digest == plan.digest
+        is_same = read_plan_files(plan.path).digest == plan.digest
     except PlanError:
         return f"{plan.path.name} was changed and cannot be read: mend it, and call the watch again"
     return "" if is_same else f"{plan.path.name} was changed since this watch began: call it again"

@@ -24,7 +24,7 @@ class Steadiness:
     window: Window
     _begun_at: deque[datetime] = field(default_factory=deque)
     _ended_at: datetime | None = None
-    _before: str = "the first round"
+    _before: str = "nothing was asked"
 
     def add(self, verdict: Verdict, begun_at: datetime, ended_at: datetime) -> None:
         """Takes a round."""

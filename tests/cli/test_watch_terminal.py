@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -92,6 +93,15 @@ def test_it_is_drawn_over_asked_again_by_a_key_and_left_as_it_was_found(tmp_path
         drawn = terminal.until(r"\033\[J", begin).rpartition("\033[H")[2]
         assert drawn.count("\r\n") == 5
         assert "NO-GO" in drawn
+        begin = len(terminal.written)
+        terminal.type("\x1a")
+        _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert terminal.until(r"\x1b\[\?1049l", begin)
+        assert terminal.echoes, "the shell has its terminal back"
+        begin = len(terminal.written)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until(r"\x1b\[\?1049h.*next round in", begin)
         terminal.type("\x03")
         assert terminal.end() == 130
         left = terminal.written.rpartition("\033[?1049l")[2]
