@@ -11,7 +11,7 @@ import sys
 import termios
 import tty
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -43,9 +43,10 @@ class Lines:
     ) -> None:
         return None
 
-    def add(self, line: str) -> None:
-        """Tells of a change."""
-        self._write(f"{line}\n")
+    def add(self, lines: Sequence[str]) -> None:
+        """Tells what changed in a round, blockers first."""
+        for line in lines:
+            self._write(f"{line}\n")
 
     def show(self, report: str) -> None:
         """Puts the report of another round in place of the one before."""
@@ -84,8 +85,8 @@ class Screen(Lines):
             signal.signal(number, act)
         self._give_back()
 
-    def add(self, line: str) -> None:
-        self._lines.append(line)
+    def add(self, lines: Sequence[str]) -> None:
+        self._lines.extend(lines[:_LINES_KEPT])  # the rest stands in the report
 
     def show(self, report: str) -> None:
         self._report = report.splitlines()

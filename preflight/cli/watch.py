@@ -165,12 +165,10 @@ class Watching:
         first = self._saved.report if isinstance(self._saved, SavedRun) else None
         difference = compare(first, report) if first else None
         ended = _Round(asked=asked, verdict=verdict, report=report, difference=difference, watch=watch)
-        for line in _changes(self._last, ended):
-            self._screen.add(asked.mask(line))
+        self._screen.add([asked.mask(line) for line in _changes(self._last, ended)])
         if goes_on:
             view = view_of(asked, self._options, difference, watch)
-            for problem in write_outputs(asked, verdict, self._options, view):
-                self._screen.add(problem)
+            self._screen.add(write_outputs(asked, verdict, self._options, view))
             self._screen.show(asked.mask(render("text", verdict, shown_here(view, self._options))))
         self._last = ended
         return ended

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from preflight.errors import ExitCode
 from preflight.plan import Window
-from preflight.report.document.window import WRITTEN
+from preflight.report.document.now import stamp
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
@@ -60,4 +60,4 @@ class Steadiness:
         return "" if long_enough else f"not steady: {self.text}"
 
     def _clock(self, at: datetime) -> str:
-        return WRITTEN.moment(at, self.window)
+        return stamp(self.window, at)

@@ -50,7 +50,7 @@ class Terminal:
         while not re.search(pattern, self.written[start:], re.DOTALL):
             ready, _, _ = select.select([self._main], [], [], deadline.left())
             assert ready, self.written[start:]
-            self.written += os.read(self._main, 65536).decode()
+            self.written += os.read(self._main, 65536).decode(errors="replace")
         return self.written[start:]
 
     def end(self) -> int:
@@ -58,7 +58,7 @@ class Terminal:
         os.close(self._other)
         while True:
             try:
-                self.written += os.read(self._main, 65536).decode()
+                self.written += os.read(self._main, 65536).decode(errors="replace")
             except OSError:  # the other side is closed
                 return self.process.wait(SECONDS)
 
