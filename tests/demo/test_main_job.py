@@ -257,7 +257,7 @@ def test_the_first_view_of_the_page_holds_every_card_and_it_prints_on_one_sheet(
     (tmp_path / "night.html").write_text(html.render(night.verdict), "utf-8")
     with Browser() as browser:
         browser.open(tmp_path / "night.html", 1400)
-        wanted = "'.word, .figures .value, svg.across, .card h3, .card .by, .card > ul > li:first-child > label'"
+        wanted = "'.word, .figures .value, svg.across, .card h3, .card > p strong, .card > ul > li:first-child > label'"
         ends = browser.evaluate(f"[...document.querySelectorAll({wanted})].map(e => e.getBoundingClientRect().bottom)")
         assert len(ends) == 1 + 5 + 1 + 3 * 4
         assert max(ends) <= 900

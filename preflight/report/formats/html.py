@@ -1,4 +1,4 @@
-"""For everybody who opens a link: one self-contained page, without a script, that prints on landscape sheets."""
+"""For the shared screen of the call, a phone and paper: one self-contained page, without a script."""
 
 from __future__ import annotations
 
@@ -150,8 +150,7 @@ def _card(shown: Document, card: Card) -> Html:
     return el(
         "article",
         el("h3", card.name or NOBODY, " ", el("span", card.contact, class_="soft")),
-        el("p", by if by in ("overdue", "now") else f"ask by {by}", class_="by"),
-        el("p", when, class_="soft"),
+        el("p", el("strong", by if by in ("overdue", "now") else f"ask by {by}"), " ", el("span", when, class_="soft")),
         el("ul", *map(_act, card.acts)),
         class_=f"card acts{min(len(card.acts), _MOST_ABREAST)}",
     )

@@ -60,7 +60,7 @@ def test_nothing_overflows_and_nothing_goes_wrong(browser: Browser, pages: Path,
 
 _SEEN = """
 [...document.querySelectorAll(
-  '.word, h1, .figures .value, svg.across, .card h3, .card .by, .card > ul > li:first-child > label')]
+  '.word, h1, .figures .value, svg.across, .card h3, .card > p strong, .card > ul > li:first-child > label')]
   .map(e => e.getBoundingClientRect()).map(r => [r.width > 0 && r.bottom <= innerHeight, r.top])
 """
 
