@@ -28,7 +28,7 @@ from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
-from preflight.rehearsal.processes import signals_deferred
+from preflight.rehearsal.processes import REMOVE, STOP, run_at_the_end, signals_deferred
 from preflight.rehearsal.server import find_programs
 
 _ZONE = "America/New_York"
@@ -144,16 +144,16 @@ class DemoSite:
         self._account = site_account()
         self._stack.callback(os.umask, os.umask(READABLE))
         self.folder = new_folder(self._account)
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         memory = new_memory_folder(_LEAST_MEMORY_BYTES)
-        if memory:
-            self._stack.callback(shutil.rmtree, memory, ignore_errors=True)
+        folders = [self.folder, *([memory] if memory else [])]
+        removals = [self._stack.enter_context(run_at_the_end(REMOVE, folder)) for folder in folders]
         self._database_folder = (memory or self.folder) / "postgres"
+        stop = run_at_the_end(STOP, self._database_folder / "data", self._account, removals)
+        self._stack.enter_context(stop)
 
     def _start_postgres(self) -> None:
         programs = find_programs()
         self.postgres = Postgres(programs, self._database_folder, self.folder / "s", self._account)
-        self._stack.callback(self.postgres.stop)
         # psql reads a value after -v from its arguments, where everybody could read it; \set comes on standard input.
         known = "".join(f"\\set {name}_password '{self._passwords[name]}'\n" for name in ("release", "backup"))
         self.postgres.query(known + (_SQL / "tables.sql").read_text())

@@ -125,6 +125,8 @@ class Window:
 class PlanFile:
     file: str
     sha256: Digest
+    set: Mapping[str, str] = field(default_factory=dict)
+    """What the call set variables to, where that is not the plan's own value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,9 @@ def test_a_changed_include_or_another_value_voids_the_saved_run(tmp_path: Path) 
     assert "Traceback" not in preflight("run", plan).stderr
     kept = preflight("gate", plan).stdout
     assert "void" not in kept
-    assert "is void: plan changed from" in " ".join(preflight("gate", plan, "--set", "target=b").stdout.split())
+    told = " ".join(preflight("gate", plan, "--set", "target=b").stdout.split())
+    assert "is void: plan changed from" in told
+    assert "--set target was added" in told
     preflight("run", plan)
     (tmp_path / "site.toml").write_text('[roles.dba]\nprimary = "M. Ortiz"\n')
     told = " ".join(preflight("gate", plan).stdout.split())
@@ -110,3 +112,8 @@ def test_the_whole_plan_is_printed_and_not_together_with_something_else(tmp_path
     assert "# plan.toml:3\n" in done.stdout
     for more in (["--commands"], ["--format", "markdown"]):
         assert preflight("show", plan, "--plan", *more).returncode == 2
+
+
+def test_what_is_set_is_told_to_programs(tmp_path: Path) -> None:
+    done = preflight("run", write_plan(tmp_path, VARIED), "--set", "target=production", "--format", "json")
+    assert json.loads(done.stdout)["plan"]["set"] == {"target": "production"}

@@ -36,7 +36,7 @@ def report_of(verdict: Verdict) -> Report:
         exit_code=int(verdict.exit_code),
         release=_made(told.Release, plan.release),
         window=_made(told.Window, plan.window),
-        plan=told.PlanFile(file=plan.path.name, sha256=plan.digest),
+        plan=told.PlanFile(file=plan.path.name, sha256=plan.digest, set=plan.set_values),
         evidence_sha256=verdict.evidence_digest,
         counts=dict(sorted(verdict.counts.items())),
         findings=tuple(map(_line, verdict.findings)),
