@@ -19,7 +19,8 @@ from preflight.errors import PlanError
 from preflight.faults import Keys
 from preflight.plan import Plan, SecretRef, ranges, variables
 from preflight.plan.load import load_plan
-from preflight.plan.merged import DEFAULTS, read_merged
+from preflight.plan.merged import read_merged
+from preflight.plan.merging import DEFAULTS
 from preflight.reference import merged_plan
 from preflight.wording import in_toml, toml_key
 from tests.plan_texts import FULL, MINIMAL, mutated_plans
