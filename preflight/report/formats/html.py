@@ -67,11 +67,7 @@ def _body(shown: Document) -> Html:
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
         el(
             "main",
-<<<<<<< HEAD
-            _titled(shown.now.title, _items(shown.now.items), "now"),
-=======
             _section(shown.now, "now"),
->>>>>>> main
             _titled("The window", _window(shown), "window"),
             _titled("Who must do what by when", _cards(shown)),
             _section(shown.waivers),
