@@ -308,3 +308,20 @@ def test_the_order_of_backup_and_scripts_and_the_way_back_are_held_to_the_engine
     shop.change('engine    = "mariadb"', 'engine = "oracle"')
     done = preflight("lint", shop.plan)
     assert "nothing says how mariadb on db3 is restored: add a [backups.NAME]" in done.stdout
+
+
+def test_a_backup_that_is_a_folder_is_verified_too(shop: Shop) -> None:
+    """As mariadb-backup writes it."""
+    made = shop.backups / "0.sql"
+    made.mkdir()
+    (made / "ibdata1").write_text("pages")
+    (made / "xtrabackup_info").write_text("-- Dump completed\n")
+    for path in (made, *made.iterdir()):
+        shutil.chown(path, shop.account.name, shop.account.name)
+        os.utime(path, (time.time() - 600,) * 2)
+    shop.change('"{file}"]', '"{file}/xtrabackup_info"]')
+    line = json.dumps(shop.run()["earlier-backup shop"])
+    assert "check-dump '{file}/xtrabackup_info'` of the plan says, not observed" in line
+    (made / "xtrabackup_info").write_text("")
+    os.utime(made / "xtrabackup_info", (time.time() - 600,) * 2)
+    assert "does not find the newest backup whole" in json.dumps(shop.run()["earlier-backup shop"])
