@@ -315,7 +315,7 @@ def test_a_backup_that_is_a_folder_is_verified_too(shop: Shop) -> None:
     made.mkdir()
     (made / "ibdata1").write_text("pages")
     (made / "xtrabackup_info").write_text("-- Dump completed\n")
-    (made / "backup_manifest").write_text("{}")  # by which PostgreSQL's base backups are known
+    (made / "PG_VERSION").write_text("15")  # by which PostgreSQL's base backups are known
     for path in (made, *made.iterdir()):
         shutil.chown(path, shop.account.name, shop.account.name)
         os.utime(path, (time.time() - 600,) * 2)
