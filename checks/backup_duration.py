@@ -12,7 +12,7 @@ from preflight.finding import Judgement, Quantity, failed, passed, unknown, warn
 from preflight.judging.schedule import schedule, schedule_at, time_in_window
 from preflight.plan import Step, UndoKind
 from preflight.plan.limits import GUESS
-from preflight.plan.release_plan import protects
+from preflight.plan.release_plan import saves
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.questions.backup_reads import earlier_backups
 from preflight.questions.backup_times import BackupBegan, UnplacedTime, WriteRate
@@ -112,11 +112,7 @@ class BackupDuration(Check):
     def _restores(self, planned: PlannedBackup, takes: timedelta) -> Iterator[Judgement]:
         """Of steps whose scripts change the database of the backup."""
         plan = self.plan
-        run = {
-            scripts.step
-            for scripts in plan.scripts.values()
-            if scripts.database and protects(plan, planned.backup, scripts.database)
-        }
+        run = {scripts.step for scripts in plan.scripts.values() if saves(plan, planned.backup, scripts)}
         for step in plan.steps:
             undo = step.undo
             if step.id not in run or undo is None or undo.kind is not UndoKind.RESTORE:

@@ -120,7 +120,7 @@ class ScriptEffect(Check):
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
-            if each.backup.expected:
+            if each.backup.expected or not each.target:
                 continue
             probes[f"sizes {each.backup.database}"] = SizesProbe(each.backup.database)
             if previous := each.backup.previous:

@@ -233,9 +233,9 @@ def _unprotected(found: Unprotected) -> Judgement:
         after = ", ".join(f'"{name}"' for name in (*step.after, backup.step))
         remedy = f"write after = [{after}] in step {step.id}"
         if found.waited_for:
-            remedy = f"have {backup.step} come after no step that changes {backup.database}, then {remedy}"
+            remedy = f"have {backup.step} come after no step that changes {found.backup.what}, then {remedy}"
     return failed(
-        f"{step.id} changes {backup.database} before {backup.step} is finished",
+        f"{step.id} changes {found.backup.what} before {backup.step} is finished",
         expected=f"{step.id} comes after {backup.step}, which takes the backup that would be restored",
         actual=f"{step.id} comes after {', '.join(step.after) or 'no step'}",
         remedy=remedy,

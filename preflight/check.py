@@ -49,6 +49,8 @@ class Subject:
     """How long the cure takes, when the plan says so for the entry itself."""
     severity: Severity | None = None
     """Its own, when the plan says so for the entry itself; the check's where it does not."""
+    unless_answered: bool = False
+    """It says what nobody looked at in the item, and falls away where a check answers for the item's engine."""
 
 
 class Check(ABC):
@@ -76,6 +78,10 @@ class Check(ABC):
     """Frozen dataclass of what `[checks.ID]` may set; each field has a default and a docstring."""
     verifies: ClassVar[frozenset[Expect]] = frozenset()
     """The states for which `preflight verify` asks it, too; `self.expect` is then one of them."""
+    engines: ClassVar[frozenset[str]] = frozenset()
+    """Of a plug-in: the databases other than PostgreSQL for which it answers (`engine` of the plan's entries). A
+    subject whose item is the `ServerWork` of such an entry takes the place of database-engine's UNKNOWN, unless its
+    severity is advisory, which decides nothing."""
     judges_no_reply: ClassVar[frozenset[str]] = frozenset()
     """Facts, or first words of their names, that `judge` wants to see even when they are a `NoReply`: only the check
     that confirms access turns a refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before

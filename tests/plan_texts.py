@@ -144,6 +144,17 @@ previous = "/backup/command/*.dump"
 command = ["/usr/local/bin/backup", "orders"]
 restore = { command = ["/usr/local/bin/restore", "orders"] }
 
+[backups.of-mysql]
+host = "db1"
+engine = "mysql"
+engine_shown = { by = "dba", on = 2026-10-10, reason = "looked at it" }
+directory = "/backup/mysql"
+previous = "/backup/mysql/*.sql"
+command = ["/usr/local/bin/backup-mysql"]
+restore = { command = ["/usr/local/bin/restore-mysql"] }
+expected = "1GiB"
+owner = "dba"
+
 [backups.by-cron]
 database = "orders"
 directory = "/backup/cron"
@@ -187,6 +198,9 @@ owner = "dba"
 
 [scripts.by-command]
 host = "db1"
+engine = "mysql"
+engine_shown = { by = "dba", on = 2026-10-10, reason = "looked at it" }
+backup = { none = "only in plans of tests" }
 approved = "sql/more"
 manifest = "sql/more.SHA256SUMS"
 staged = "/srv/release/more"

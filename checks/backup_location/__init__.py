@@ -79,19 +79,19 @@ class BackupLocation(Check):
         planned: PlannedBackup = subject.item
         probes: Probes = {
             "directory": DirectoryProbe.of(planned),
-            "files": DataDirectoriesProbe(planned.backup.database),
+            **({"files": DataDirectoriesProbe(planned.backup.database)} if planned.target else {}),
         }
         if planned.is_beside_database:
             return probes
         return {**probes, "beside": DirectoryProbe.of(planned.at_database)}  # in which boot that machine is
 
     def follow_up(
-        self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply, **_: object
+        self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply | None = None, **_: object
     ) -> Probes:
         """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
         and the mount table, once for each), which the backup must outlive."""
         planned: PlannedBackup = subject.item
-        paths = () if isinstance(files, NoReply) else _protected(planned, files).paths
+        paths = () if files is None or isinstance(files, NoReply) else _protected(planned, files).paths
         if not paths or directory.kind is not DirectoryKind.DIRECTORY or not planned.is_beside_database:
             return {}
         return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned), paths)}
@@ -101,7 +101,7 @@ class BackupLocation(Check):
         subject: Subject,
         *,
         directory: Directory,
-        files: DataDirectories | NoReply,
+        files: DataDirectories | NoReply | None = None,
         places: Mapping[str, Place] | NoReply | None = None,
         beside: Directory | None = None,
     ) -> Judgement:
@@ -115,7 +115,7 @@ class BackupLocation(Check):
             remedy = f"cure the line database-login {planned.database.id}, then run again"
             points.append(unknown("whether it lies on the storage of the data directory was not seen", remedy=remedy))
         else:
-            points += self._apart(planned, directory, files, places or {})
+            points += self._apart(planned, directory, files, places or {}) if files else ()  # else see database-engine
         return Judgement.of(points)
 
     def _mount(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:

@@ -129,11 +129,13 @@ class BackupSpace(Check):
             wanted[f"directory {backup.id}"] = DirectoryProbe.of(each)
             if previous := earlier_backups(each):
                 wanted[f"previous {backup.id}"] = previous
-            if each.writes_many_files or not backup.expected:
+            if each.target and (each.writes_many_files or not backup.expected):
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
-            return wanted | {f"files {each.id}": DataDirectoriesProbe(each.backup.database) for each in subject.item}
-        return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
+            own = [each for each in subject.item if each.target]
+            return wanted | {f"files {each.id}": DataDirectoriesProbe(each.backup.database) for each in own}
+        named = subject.item.backup.database
+        return {**wanted, "files": DataDirectoriesProbe(named)} if named else wanted
 
     def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
         """In the database session: how much text the tables are, by a sample of their rows, where the backup is not
@@ -149,7 +151,7 @@ class BackupSpace(Check):
             directory: Directory = facts[f"directory {each.id}"]
             may_grow = needs[each.id].doubt is not None and most > directory.place.free_bytes
             as_text = each.backup.method is BackupMethod.PG_DUMP and not each.is_packed
-            if not each.backup.expected and (may_grow or as_text):
+            if each.target and not each.backup.expected and (may_grow or as_text):
                 probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
             listing = _previous(each, facts)
             newest = listing.backups[0] if listing and listing.backups else None
@@ -229,7 +231,8 @@ class BackupSpace(Check):
         for group in groups:
             first = group[0]
             room = self._room(directories[first.id], group, facts)
-            for each, *_ in grouped(group, lambda each: facts[f"files {each.id}"].data).values():  # of one server
+            of_postgres = [each for each in group if each.target]
+            for each, *_ in grouped(of_postgres, lambda each: facts[f"files {each.id}"].data).values():  # of one server
                 places, wal = facts.get(f"places {each.id}"), facts.get(f"wal {each.id}")
                 room = room.less(self._wal(each, _storage(directories[each.id]), places, wal))
             unsized = room.unsized

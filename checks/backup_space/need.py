@@ -159,6 +159,13 @@ class Need:
             return None
         most = None if size.most is None else math.ceil(size.most * backup.headroom) - self.bytes
         expected = f'{self.planned.table} expected = "20GiB"'
+        if not self.planned.target:
+            return Doubt(
+                f"{self.id} fits only if {self.planned.what} has not grown since: {size.method}",
+                most,
+                "its size, which nothing here can ask that database for",
+                f"declare the size: {expected}",
+            )
         reading = f"let the previous one be read to its end (`read_within` of {self.planned.table}) and the tables: "
         reading += granted("pg_read_all_data", self.planned)
         return Doubt(

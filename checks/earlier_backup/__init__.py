@@ -93,8 +93,7 @@ class EarlierBackup(Check):
         listing = earlier_backups(planned)
         return {
             **({"listing": listing} if listing else {}),
-            "live": LiveContentProbe(backup.database),
-            "now": TextSizeProbe(backup.database),
+            **_of_postgres(backup.database),
             **({"globals": roles} if roles else {}),
         }
 
@@ -126,7 +125,7 @@ class EarlierBackup(Check):
         subject: Subject,
         *,
         listing: Listing,
-        live: LiveContent | NoReply,
+        live: LiveContent | NoReply | None = None,
         now: int | NoReply | None = None,
         recorded: Recorded | NoReply | None = None,
         globals_read: TextRead | NoReply | None = None,
@@ -152,7 +151,7 @@ class EarlierBackup(Check):
         return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
-        settings, own = self.settings, self.plan.host_of(seen.planned.database)
+        settings, own = self.settings, seen.planned.at_database.host
         elsewhere = f"it lies on {seen.host}: a restore brings it to {own.id} first"
         return Judgement.of(
             [
@@ -165,6 +164,11 @@ class EarlierBackup(Check):
                 *judge_recorded(seen),
             ]
         )
+
+
+def _of_postgres(database: str) -> Probes:
+    """What the database holds now; of another engine's nobody here asks."""
+    return {"live": LiveContentProbe(database), "now": TextSizeProbe(database)} if database else {}
 
 
 def _read(name: str, reads: Mapping[str, Read | NoReply | None]) -> Read | NoReply | None:

@@ -42,9 +42,13 @@ def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead, least: float, 
     yield from _database(seen, read, name)
     if held.tables == 0:
         yield seen.broken("the backup holds no data (schema only)", "no table's data", expected="data of tables")
-    if isinstance(seen.live, NoReply):
+    if not isinstance(seen.live, LiveContent):
         remedy = f"cure the line database-login {seen.planned.database.id}, then run again"
-        yield unknown("the server's own version and tables are not known", actual=seen.live.detail, remedy=remedy)
+        yield unknown(
+            "the server's own version and tables are not known",
+            actual=seen.live.detail if seen.live else "not asked",
+            remedy=remedy,
+        )
         return
     yield from _versions(seen, read, major_of_server(seen.live.version_num))
     if held.tables:
@@ -72,7 +76,7 @@ def _database(seen: SeenBackup, read: ArchiveRead | TextRead, name: str) -> Iter
         yield passed(f"of the database {name}")
     elif read.database:
         yield seen.broken(f"the backup is of another database: {read.database}", read.database, expected=name)
-    elif isinstance(read, TextRead) and not isinstance(seen.live, NoReply):
+    elif isinstance(read, TextRead) and isinstance(seen.live, LiveContent):
         if seen.live.tables & read.of(name).names:
             yield passed("the text does not name its database, its tables are those of it")
         elif not seen.live.count:

@@ -67,6 +67,8 @@ def _unread(seen: SeenBackup) -> Judgement:
         )
     if kind is BackupKind.UNREADABLE:
         return seen.may_not_be_read()
+    if kind is not BackupKind.EMPTY and not seen.planned.target:
+        return seen.not_read(f"what a backup of {seen.planned.engine} looks like is not known here")
     what = "is empty" if kind is BackupKind.EMPTY else "is a folder that holds no backup"
     return seen.broken(f"the newest backup {what}", what)
 
@@ -121,7 +123,7 @@ def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) ->
 
 def _judge_base(seen: SeenBackup, read: Verified) -> Judgement:
     """Of a base backup that its manifest finds whole."""
-    live = "" if isinstance(seen.live, NoReply) else seen.live.system_identifier
+    live = seen.live.system_identifier if isinstance(seen.live, LiveContent) else ""
     if live and read.identifier and live != read.identifier:
         summary = f"the base backup is of another server: system identifier {read.identifier}"
         return seen.broken(summary, f"{read.identifier} in its pg_control", expected=f"of the server {live}")
@@ -185,7 +187,11 @@ def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
 
 
 def judge_repository(
-    planned: PlannedBackup, listing: Listing, repository: Repository, live: LiveContent | NoReply, moment: datetime
+    planned: PlannedBackup,
+    listing: Listing,
+    repository: Repository,
+    live: LiveContent | NoReply | None,
+    moment: datetime,
 ) -> Iterator[Judgement]:
     """Of pgBackRest or Barman, by what it says itself: the files in the repository are read by nothing here."""
     method, name = planned.backup.method, planned.backup.known_as
@@ -193,7 +199,7 @@ def judge_repository(
     if repository.problem or not listing.backups:
         yield _nothing_kept(planned, repository, expected)
         return
-    newest, live_system = listing.backups[0], "" if isinstance(live, NoReply) else live.system_identifier
+    newest, live_system = listing.backups[0], live.system_identifier if isinstance(live, LiveContent) else ""
     yield _age(planned, newest, moment)
     kept = f"{repository.first_wal or 'none'} to {repository.last_wal or 'none'}"
     wal_is_there = repository.first_wal <= repository.begin_wal and repository.end_wal <= repository.last_wal

@@ -40,7 +40,8 @@ class SeenBackup:
     """The one made before it."""
     read: Read | NoReply | None
     """None where nothing could be tried."""
-    live: LiveContent | NoReply
+    live: LiveContent | NoReply | None
+    """None of a database that is not PostgreSQL."""
     text_bytes: int | None
     """What a dump of the database is now, as text; None where that could not be seen."""
     recorded: Recorded | NoReply | None = None
@@ -76,7 +77,7 @@ class SeenBackup:
 
     @property
     def anew(self) -> str:
-        return f"take a new backup of {self.planned.backup.database} as {self.who} on {self.host}"
+        return f"take a new backup of {self.planned.what} as {self.who} on {self.host}"
 
     def broken(self, summary: str, actual: str, *, expected: str = "read to its end", remedy: str = "") -> Judgement:
         """`remedy`: where the backup itself is well and a new one would not be better."""
@@ -111,6 +112,8 @@ class SeenBackup:
     @property
     def _reading(self) -> str:
         """How the next one is read by hand."""
+        if not self.planned.target:
+            return shlex.join(self.planned.backup.verify) or f"restore {self.file.path} somewhere else"
         newest = f'"$(ls -td -- {glob_word(self.planned.backup.previous)} | head -n 1)"'
         if self.planned.backup.method is BackupMethod.PG_BASEBACKUP:
             return f"pg_verifybackup {newest}"
@@ -150,7 +153,7 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
         f"there is no earlier backup: nothing matches {backup.previous}",
         expected=expected,
         actual=actual,
-        remedy=f"take a backup of {backup.database} on {host} now, or correct `previous` of [backups.{backup.id}]",
+        remedy=f"take a backup of {planned.what} on {host} now, or correct `previous` of [backups.{backup.id}]",
     )
 
 

@@ -110,6 +110,7 @@ def inspect(
     for check in registry.checks:
         build = partial(check, plan, moment, asked_at=asked_at, expect=expect)
         items += _items(check, build, plan.checks.get(check.id, {}), selected(check.id), planner)
+    items = [item for item in items if not _is_answered(item, items)]
     for source in registry.broken:
         title, plug_in = "the check can be loaded", Subject("plug-in", None)
         items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
@@ -147,6 +148,17 @@ def _items(
                 crash = described(error)
         own = Severity(named.get(subject.id) or subject.severity or severity)
         yield PlannedCheck(check, check.id, check.title, own, subject, probes, crash, skipped=not selected)
+
+
+def _is_answered(item: PlannedCheck, items: Sequence[PlannedCheck]) -> bool:
+    """Whether a plug-in judges what `item` calls unseen: it has this very entry as a subject, not only its engine."""
+    return item.subject.unless_answered and any(
+        each.check is not None
+        and item.subject.item.engine in each.check.engines
+        and each.subject.item is item.subject.item
+        and each.severity is not Severity.ADVISORY
+        for each in items
+    )
 
 
 def described(error: BaseException) -> str:

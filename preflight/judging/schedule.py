@@ -16,7 +16,7 @@ from operator import attrgetter
 from preflight.clock import zone
 from preflight.plan import Plan, Step, UndoKind, Window
 from preflight.plan.agreements import ends_after, in_order
-from preflight.plan.release_plan import protects
+from preflight.plan.release_plan import saves
 from preflight.plan.work import PlannedBackup, planned_backups
 
 _NO_TIME = timedelta()
@@ -260,9 +260,9 @@ def _needed(plan: Plan, step: Step, waiting: Mapping[str, Collection[str]]) -> I
     """For each database that the step's scripts change, a backup that it should wait for, where it waits for none of
     those that would be restored. Where it runs no scripts and is taken back by a restore, the plan does not say which
     backup that restores: any one will do. `waiting`: the steps that wait for each."""
-    changed = [each.database for each in plan.scripts.values() if each.step == step.id and each.database]
+    changed = [each for each in plan.scripts.values() if each.step == step.id]
     planned = planned_backups(plan)
-    protecting = [[each for each in planned if protects(plan, each.backup, name)] for name in changed]
+    protecting = [[each for each in planned if saves(plan, each.backup, scripts)] for scripts in changed]
     if not changed and step.undo is not None and step.undo.kind is UndoKind.RESTORE:
         protecting = [list(planned)]
     for found in protecting:

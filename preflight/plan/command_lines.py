@@ -14,8 +14,9 @@ from functools import lru_cache
 
 from preflight.clock import zone
 from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Scripts, UndoKind
+from preflight.plan.release_plan import saves
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, scripts_in, server_work
+from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, server_work
 
 _FORMATS = {
     BackupFormat.CUSTOM: "c", BackupFormat.DIRECTORY: "d", BackupFormat.TAR: "t", BackupFormat.PLAIN: "p",
@@ -165,7 +166,7 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
 
 def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
     entry, work = planned.backup, planned.restore
-    steps = [plan.step(scripts.step) for scripts in scripts_in(plan, entry.database)]
+    steps = [plan.step(scripts.step) for scripts in plan.scripts.values() if saves(plan, entry, scripts)]
     undos = [step.undo.minutes for step in steps if step and step.undo and step.undo.kind is UndoKind.RESTORE]
     command = Command(act=Act.RESTORE, work=work or planned, minutes=max(undos, default=None))  # the longest of several
     if entry.restore is None or work is None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
 from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, UndoKind
-from preflight.plan.release_plan import protects
+from preflight.plan.release_plan import protects, saves
 from preflight.plan.rules import Broken
 from preflight.plan.said import too_old
 
@@ -92,6 +92,13 @@ def _without(plan: Plan, section: str) -> Gap:
 
 def _without_backup(plan: Plan) -> Iterator[Gap]:
     named = {backup.database for backup in plan.backups.values()}
+    for scripts in plan.scripts.values() if named else ():
+        if scripts.host and not any(saves(plan, each, scripts) for each in plan.backups.values()):
+            reason = scripts.backup.none if scripts.backup else ""
+            missing = f"What the scripts {scripts.id} change, {scripts.engine} on {scripts.host}, has no backup"
+            add = f'add a table to [backups] with host = "{scripts.host}" and engine = "{scripts.engine}"'
+            scripts_keys = ("scripts", scripts.id, "backup")
+            yield Gap(scripts_keys, missing, add, _none(scripts_keys), reason, plan.owner_of(scripts))
     for database in plan.databases.values() if named else ():
         if database.role is ServerRole.REPLICA:  # nothing can be changed there
             continue

@@ -14,7 +14,8 @@ from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import LANGUAGE, Problems, read_merged
+from preflight.plan.merged import Problems, read_merged
+from preflight.plan.merging import LANGUAGE
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text

@@ -54,7 +54,7 @@ step = "backup-{name}"
 owner = "dba"
 
 [scripts.{name}]
-database = "{name}"
+database = "{name}"  # for another database than PostgreSQL, here and above: host = "...", engine = "mysql", command
 approved = "sql/{name}"  # the folder beside this plan
 manifest = "sql/{name}.SHA256SUMS"  # `preflight seal` writes it
 staged = "TODO: /path/on/the/server"

@@ -261,7 +261,9 @@ class Plan:
     def host_of(self, entry: Database | Backup | Scripts | str) -> Host:
         """Where a database runs, its backups are taken and its scripts run; a text is a database's id."""
         if isinstance(entry, Backup | Scripts):
-            named = entry.host if isinstance(entry, Scripts) else entry.kept_on if entry.method.has_repository else ""
+            named = entry.host
+            if isinstance(entry, Backup) and entry.method.has_repository:
+                named = entry.kept_on
             return self.hosts[named] if named else self.host_of(entry.database)
         return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
 
@@ -345,8 +347,19 @@ def server_of(plan: Plan, database: Database) -> Machine:
     return (*machine_of(host), "" if database.address in own else database.address, database.port)
 
 
+def saves(plan: Plan, backup: Backup, scripts: Scripts) -> bool:
+    """What the scripts change. Of a database that is not PostgreSQL, the machine and the engine are known."""
+    if scripts.database:
+        return protects(plan, backup, scripts.database)
+    if not backup.host or backup.engine != scripts.engine:
+        return False
+    return machine_of(plan.hosts[backup.host]) == machine_of(plan.hosts[scripts.host])
+
+
 def protects(plan: Plan, backup: Backup, database_id: str) -> bool:
     """The same database, whichever entry names it; a base backup holds every database of its server."""
+    if not backup.database:
+        return False
     own, other = plan.databases[backup.database], plan.databases[database_id]
     same_name = own.dbname == other.dbname
     return server_of(plan, own) == server_of(plan, other) and (backup.method.of_server or same_name)

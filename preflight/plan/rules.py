@@ -33,7 +33,7 @@ from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
-from preflight.plan.release_plan import machine_of, protects
+from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
 from preflight.plan.values import LOOPBACK, PSQL_VARIABLE, SECRET_NAME
 from preflight.units import format_duration
@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
+_OF_POSTGRES_BACKUP = ("method", "known_as", "format", "login", "program", "left_out", "globals", "max_lag")
+_IS_OF_POSTGRES = "is of a PostgreSQL database, and the entry names a host instead of one"
 _OF_CLIENT = ("server", "file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -206,13 +208,13 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
 
 def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """The rules of one entry of `[scripts]`."""
-    yield from _more_than_one(("database", "host"), raw)
-    if "database" not in raw and "host" not in raw:
-        yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
-    elif "database" not in raw and "command" not in raw:
-        yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
-    if "database" not in raw:
-        yield from _without(raw, ("touches", "privileges"), "is of a database, and none is named")
+    yield from _database_or_host(raw)
+    if "host" in raw and "command" not in raw:
+        yield Broken(("command",), "is required with host: psql runs scripts in a database of PostgreSQL alone")
+    if "host" in raw:
+        yield from _without(raw, ("touches", "privileges", "rights_shown"), _IS_OF_POSTGRES)
+    elif "backup" in raw:
+        yield Broken(("backup",), "is said in the entry of the database: [databases.NAME] backup")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
         yield from _command(scripts.rehearse_command, raw, "rehearse_command")
@@ -236,6 +238,17 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("variables", name), _NO_SECRET)
 
 
+def _database_or_host(raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """Of an entry of `[scripts]` or `[backups]`."""
+    yield from _more_than_one(("database", "host"), raw)
+    if "database" not in raw and "host" not in raw:
+        yield Broken(("database",), 'is required; or "host" with "engine", for a database that is not PostgreSQL')
+    elif "database" not in raw and "engine" not in raw:
+        yield Broken(("engine",), 'is required with host: what runs there, such as "mysql" or "oracle"')
+    elif "host" not in raw:
+        yield from _without(raw, ("engine", "engine_shown"), 'is of an entry with "host", and this is PostgreSQL')
+
+
 def _is_called(program: str, name: str) -> bool:
     """Whether a program is called by its name, or by its full path: a path from elsewhere leads from the folder in
     which the work happens to be started."""
@@ -245,6 +258,11 @@ def _is_called(program: str, name: str) -> bool:
 
 def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(("command", "taken_by"), raw)
+    yield from _database_or_host(raw)
+    if "host" in raw:
+        yield from _without(raw, _OF_POSTGRES_BACKUP, _IS_OF_POSTGRES)
+        if "command" not in raw and "taken_by" not in raw:
+            yield Broken(("command",), "is required with host, or taken_by: pg_dump saves no other database")
     if backup.kept_by and not backup.kept_on:
         yield Broken(("kept_by",), "is the account on the host of `kept_on`; on the database's own it is `account`")
     if backup.method and backup.method.has_repository:
@@ -352,7 +370,7 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
     first: dict[tuple[object, ...], str] = {}
     for name, backup in plan.backups.items():
         database = plan.databases.get(backup.database)
-        host = plan.hosts.get(database.host) if database else None
+        host = plan.hosts.get(database.host if database else backup.host)
         if host is None or not backup.directory or backup.command or backup.taken_by:
             continue
         place = (*machine_of(host), posixpath.normpath(backup.directory), backup_name(backup))
@@ -364,7 +382,11 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
 def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """What the `undo` of a step takes, for the scripts that it runs."""
     placed = {name for name, database in plan.databases.items() if database.host in plan.hosts}
-    backups = [backup for backup in plan.backups.values() if backup.database in placed]
+
+    def is_placed(entry: Backup | Scripts) -> object:
+        return entry.database in placed or (entry.engine and entry.host in plan.hosts)
+
+    backups = [backup for backup in plan.backups.values() if is_placed(backup)]
     for index, step in _present(plan.steps):
         kind = step.undo.kind if step.undo else None
         run = [scripts for scripts in plan.scripts.values() if step.id and scripts.step == step.id]
@@ -373,9 +395,9 @@ def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
             if isinstance(table.get("way_back") or {}, Mapping) and "command" not in table:
                 message = f"is required: the step {step.id} is taken back by a script"
                 yield Broken(("scripts", scripts.id, "way_back"), message)
-        changed = dict.fromkeys(each.database for each in run if each.database in placed)
-        for name in changed if kind is UndoKind.RESTORE else ():
-            own = [backup.id for backup in backups if protects(plan, backup, name)]
+        changed = {each.database or f"{each.engine} on {each.host}": each for each in run if is_placed(each)}
+        for name, scripts in changed.items() if kind is UndoKind.RESTORE else ():
+            own = [backup.id for backup in backups if saves(plan, backup, scripts)]
             if not any("restore" in raw["backups"][each] for each in own):
                 add = f"[backups.{own[0]}.restore]" if own else "a [backups.NAME] with its [backups.NAME.restore]"
                 yield Broken(("steps", index, "undo"), f"nothing says how {name} is restored: add {add}")

@@ -23,6 +23,7 @@ from preflight.plan.values import (
     Connect,
     Content,
     DatabaseRef,
+    Engine,
     EntryId,
     ExpectedChange,
     Factor,
@@ -265,8 +266,16 @@ class Backup:
     """`[backups.NAME]`: a backup taken on the database's own host before anything changes."""
 
     id: EntryId
-    database: DatabaseRef
+    database: DatabaseRef = ""
     """What is backed up."""
+    host: HostRef = ""
+    """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` takes its
+    backup, or `taken_by`; `verify` tells whether an earlier one is whole, and `expected` how large the next one is."""
+    engine: Engine = ""
+    """What runs there: `mysql`, `oracle`, or any other name."""
+    engine_shown: Said | None = None
+    """Who answers for what no check sees of that database: that it is up, that the backup's role may read all of it,
+    that its data lies apart from the backup, that a restore has room. Not needed where a plug-in answers for it."""
     directory: Annotated[RemotePath, OR_NONE] = RemotePath("")
     """Where, on the database's host; of pgbackrest and barman the folder of the repository, on the host where it is."""
     method: BackupMethod = BackupMethod.PG_DUMP
@@ -347,7 +356,15 @@ class Scripts:
     database: DatabaseRef = ""
     """Where they run."""
     host: HostRef = ""
-    """Where a `command` runs them that is about no PostgreSQL database; instead of `database`."""
+    """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` runs them."""
+    engine: Engine = ""
+    """What runs there: `mysql`, `oracle`, or any other name."""
+    engine_shown: Said | None = None
+    """Who answers for what no check sees of that database: that it is up, that the scripts' role may log in and do what
+    they do, that nothing blocks them, that they were rehearsed. Not needed where a plug-in answers for it."""
+    backup: Nothing | None = None
+    """Why no entry of `[backups]` saves the database on that `host`: `{ none = "only read" }`. Where `database` is
+    named, it stands there."""
     approved: Path
     """Folder beside the plan."""
     manifest: Path

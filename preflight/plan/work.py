@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -34,7 +34,9 @@ class ServerWork:
     section: Section
     id: str
     target: Database | None
-    """None for a `command` that is about no database of the plan."""
+    """None for a database that is not PostgreSQL."""
+    engine: str = ""
+    """What runs on the host instead."""
     host: Host
     account: str
     """OS account; empty where the host's login is left to ssh_config."""
@@ -72,6 +74,11 @@ class ServerWork:
     def declared_in(self) -> str:
         """Where the plan declares what this work alone has: the role, the database, the `command`."""
         return f"[{self.section}.{self.id}.{self.part}]" if self.part else self.table
+
+    @property
+    def what(self) -> str:
+        """The database in words."""
+        return self.target.id if self.target else f"{self.engine} on {self.host.id}"
 
     @property
     def database(self) -> Database:
@@ -189,8 +196,16 @@ class PlannedBackup(ServerWork):
     @property
     def at_database(self) -> PlannedBackup:
         """On the database's own host; as its login, where the backup is taken elsewhere."""
-        host = self.plan.host_of(self.database)
+        host = self._database_host
         return self if host == self.host else replace(self, host=host, account=host.user)
+
+    @property
+    def _database_host(self) -> Host:
+        return self.plan.host_of(self.target) if self.target else self.plan.hosts[self.backup.host]
+
+    @property
+    def what(self) -> str:
+        return self.target.id if self.target else f"{self.engine} on {self.backup.host}"
 
     @property
     def asking_options(self) -> tuple[str, ...]:
@@ -200,7 +215,7 @@ class PlannedBackup(ServerWork):
     @property
     def is_beside_database(self) -> bool:
         """It is written on the database's own machine."""
-        return machine_of(self.host) == machine_of(self.plan.host_of(self.database))
+        return machine_of(self.host) == machine_of(self._database_host)
 
     @property
     def writes_many_files(self) -> bool:
@@ -249,7 +264,7 @@ class PlannedBackup(ServerWork):
             return None
         return replace(
             self,
-            login=entry.login or self.database.user,
+            login=entry.login or (self.target.user if self.target else ""),
             into=entry.into,
             part="restore",
             programs=() if entry.command else (self.program(_restoring(self.backup)),),
@@ -323,6 +338,11 @@ def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
     return plan.once(_placed).get(("host", host_id), ())
 
 
+def engine_work(plan: Plan, engines: Container[str]) -> Sequence[ServerWork]:
+    """The work with databases of these engines, which are not PostgreSQL: what a plug-in for one of them judges."""
+    return [work for work in server_work(plan) if work.engine and work.engine in engines]
+
+
 def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
     """The work with one database."""
     return plan.once(_placed).get(("database", database_id), ())
@@ -353,7 +373,7 @@ def _database(plan: Plan, database_id: str) -> Hashable:
 def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
     """Who fetches what a rehearsal runs on: the database's backup by pg_dump, another backup of it, or else its
     scripts."""
-    backups = [each for each in planned_backups(plan) if is_one(plan, each.database.id, database)]
+    backups = [each for each in planned_backups(plan) if each.target and is_one(plan, each.target.id, database)]
     by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
     return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
 
@@ -402,14 +422,14 @@ def _placed(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:
 
 def _backup(plan: Plan, entry: Backup) -> PlannedBackup:
     shared = _shared(plan, entry)
-    database = plan.databases[entry.database]
-    programs = _backup_programs(entry, is_login=shared["account"] == shared["host"].user)
+    database = plan.databases[entry.database] if entry.database else None
+    programs = () if database is None else _backup_programs(entry, is_login=shared["account"] == shared["host"].user)
     return PlannedBackup(
         plan=plan,
         backup=entry,
         section=Section.BACKUPS,
         target=database,
-        login=entry.login or database.user,
+        login=entry.login or (database.user if database else ""),
         programs=tuple(shared["program_folder"] + name for name in programs),
         taken_by=entry.taken_by,
         **shared,
@@ -436,6 +456,7 @@ def _shared(plan: Plan, entry: Backup | Scripts) -> dict[str, Any]:
     folder, slash, _ = entry.program.rpartition("/")  # where PATH lacks a program, its siblings are found beside it
     return {
         "id": entry.id,
+        "engine": entry.engine,
         "host": host,
         "account": account or host.user,
         "server": entry.server,

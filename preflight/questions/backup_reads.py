@@ -380,6 +380,8 @@ def earlier_backups(planned: PlannedBackup) -> PreviousBackups | ProgramRead[Lis
 
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> LongRead[Any] | None:
     """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
+    if planned.target is None:  # another engine's: SQL text that pg_dump did not write
+        return None
     planned, backup, kind = planned.kept, planned.backup, file.kind
     place = planned.host.id, AsAccount.of(planned), file.path, backup.read_within.total_seconds()
     if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
@@ -396,7 +398,9 @@ def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> 
 
 def verify_by_plan(planned: PlannedBackup, file: BackupFile) -> Verify | None:
     """The plan's own command for what may turn out to be readable by nothing here."""
-    readable = file.kind.is_archive or file.kind in (BackupKind.BASE, BackupKind.FOLDER, BackupKind.EMPTY)
+    readable = file.kind is BackupKind.EMPTY
+    if planned.target is not None:
+        readable |= file.kind.is_archive or file.kind in (BackupKind.BASE, BackupKind.FOLDER)
     planned = planned.kept
     if not planned.backup.verify or readable:
         return None

@@ -59,7 +59,9 @@ def announced(plan: Plan) -> Iterator[str]:
         yield f"{names}: {Source.said(planned_source(plan, work.database.id, work), plan.rehearsal.content)}"
     for entry in plan.scripts.values():
         if entry.command and not entry.rehearse_command:
-            why = "names no `rehearse_command`" if entry.database else "is about no PostgreSQL database"
+            why = "names no `rehearse_command`"
+            if not entry.database:
+                why = f"is about {entry.engine}, and a scratch server is made of PostgreSQL alone"
             yield f"{entry.id}: not rehearsed, its `command` {why}, and is never started with its own arguments"
 
 

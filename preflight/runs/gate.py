@@ -86,7 +86,7 @@ ABSENT = "absent"
 
 
 def read_inputs(plan: Plan) -> dict[str, str]:
-    """Name -> SHA-256 of the file, or `ABSENT`; the tool's version for `preflight`."""
+    """Name -> SHA-256 of the file or of what was set, or `ABSENT`; the tool's version for `preflight`."""
     values = {f"--set {name}": hashlib.sha256(value.encode()).hexdigest() for name, value in plan.set_values.items()}
     files = {name: _digest(path) for name, path in _files(plan)}
     return {"preflight": __version__, "plan": plan.digest, **values, **files}

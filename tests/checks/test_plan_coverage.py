@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from preflight_checks.plan_coverage import PlanCoverage
 
 from preflight.check import Expect
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Application, Backup, Database, Plan, Release, RemotePath, Rollback, Without
+from preflight.plan import Account, Application, Backup, Database, Plan, Release, RemotePath, Rollback, Scripts, Without
 from preflight.plan.gaps import SECTIONS
+from preflight.plan.targets import Nothing
 from tests.toy import MOMENT, toy_plan
 
 EMPTY = toy_plan(hosts=())
@@ -73,3 +75,20 @@ def test_verify_tells_of_what_is_left_out_just_the_applications() -> None:
         check = PlanCoverage(plan, MOMENT, expect=Expect.AFTER)
         assert [subject.id for subject in check.subjects()] == names
         assert [check.judge(subject).status for subject in check.subjects()] == [Status.UNKNOWN]
+
+
+def test_what_scripts_on_a_host_change_needs_a_backup_of_that_engine_there() -> None:
+    scripts = Scripts(
+        id="shop", host="db1", engine="mysql", approved=Path("sql"), manifest=Path("sums"), staged=RemotePath("/s"),
+        command=("./run.sh",), owner="dba",
+    )  # fmt: skip
+    saved = replace(BACKUP, database="", host="db1", engine="mysql", taken_by="cron")
+    plan = toy_plan(hosts=("db1", "db2"), databases=[ORDERS], backups=[BACKUP], scripts=[scripts])
+    found = judged(plan)["scripts.shop.backup"]
+    assert found.status is Status.UNKNOWN
+    assert 'add a table to [backups] with host = "db1" and engine = "mysql"' in found.remedy
+    assert "scripts.shop.backup" not in judged(replace(plan, backups={"nightly": BACKUP, "shop": saved}))
+    for other in (replace(saved, host="db2"), replace(saved, engine="oracle")):
+        assert "scripts.shop.backup" in judged(replace(plan, backups={"nightly": BACKUP, "shop": other}))
+    excused = replace(plan, scripts={"shop": replace(scripts, backup=Nothing(none="only read"))})
+    assert judged(excused)["scripts.shop.backup"].status is Status.WARN

@@ -68,6 +68,7 @@ from tests.checks import test_backup_rights as backup_rights
 from tests.checks import test_backup_space as backup_space
 from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
+from tests.checks import test_database_engine as database_engine
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
 from tests.checks import test_database_state as database_state
@@ -403,6 +404,10 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"seen": replace(competing_jobs.PG_CRON, readable=False), "asked": {}},
             {"asked": {"pg_cron of orders": SAID}},
         ),
+    ),
+    "checks/database_engine.py DatabaseEngine.judge": (
+        Way("key: engine_shown", database_engine.judged, {}, {"engine_shown": SAID}),
+        Way("act: engines = frozenset", database_engine.answered_by, {"offers": ""}, {"offers": "mysql"}),
     ),
     "checks/database_host.py DatabaseHost._unseen": (
         Way("key: located_by", database_host.judged, {"backend": None}, {"located_by": SAID}),

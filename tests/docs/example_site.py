@@ -95,7 +95,7 @@ class ExampleSite:
         text = re.sub(r"SHA256:[\w+/]{43}", lambda _: next(fingerprints), text)
         plan = folder / "example.toml"
         for name, each in {**files, plan.name: text}.items():
-            (folder / name).write_text(_shifted(each.replace('"prompt"', '"env:KEY_PASSPHRASE"')))
+            (folder / name).write_text(shifted(each.replace('"prompt"', '"env:KEY_PASSPHRASE"')))
         return plan
 
     def preflight(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -227,7 +227,7 @@ def _lines(document: str, language: str) -> list[str]:
     return [line.strip() for block in blocks for line in block.splitlines()]
 
 
-def _shifted(text: str) -> str:
+def shifted(text: str) -> str:
     """Every date and time so much later that WRITTEN_AT is now."""
     later = datetime.now(ZoneInfo(ZONE)).replace(tzinfo=None, microsecond=0) - WRITTEN_AT
 

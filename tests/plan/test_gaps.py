@@ -216,7 +216,7 @@ def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> 
     keys = (
         "[databases.orders] data_directory", "[databases.orders] located_by", "[scripts.orders] runs_programs",
         "[scripts.orders] rights_shown", "[scripts.by-command] stops_on_error",
-        "[checks.host-login.valid_through] db1",
+        "[scripts.by-command] engine_shown", "[backups.of-mysql] engine_shown", "[checks.host-login.valid_through] db1",
     )  # fmt: skip
     old = asked.replace('by = "dba", on = 2026-10-10', 'by = "dba", on = 2024-10-10')
     assert sorted(told(old)) == sorted(who + key for key in keys)

@@ -19,7 +19,8 @@ from preflight.errors import PlanError
 from preflight.faults import Keys
 from preflight.plan import Plan, SecretRef, ranges, variables
 from preflight.plan.load import load_plan
-from preflight.plan.merged import DEFAULTS, read_merged
+from preflight.plan.merged import read_merged
+from preflight.plan.merging import DEFAULTS
 from preflight.reference import merged_plan
 from preflight.wording import in_toml, toml_key
 from tests.plan_texts import FULL, MINIMAL, mutated_plans
@@ -277,7 +278,8 @@ def test_every_place_that_takes_a_host_takes_a_range() -> None:
         f'[rollback]\nfiles = [{{ host = "web[1-3]", path = "/srv/{{n}}", {SHA} }}]\n'
         '[[steps]]\nid = "drain"\nhost = "web[1-2]"\nminutes = 1\n'
         '[[steps]]\nid = "fill-[1-2]"\nhost = "web{n}"\nminutes = 1\nafter = ["drain-web[1-2]"]\n'
-        '[scripts.clean]\nhost = "web[1-2]"\napproved = "a"\nmanifest = "m"\nstaged = "/s/{n}"\ncommand = ["./x"]\n'
+        '[scripts.clean]\nhost = "web[1-2]"\nengine = "db2"\napproved = "a"\nmanifest = "m"\nstaged = "/s/{n}"\n'
+        'command = ["./x"]\n'
         '[checks.command.run.page]\nhost = "web[2-3]"\nprogram = "p"\n'
         '[checks.competing-jobs.asked."web[1-3]"]\nby = "unix"\n'
     )

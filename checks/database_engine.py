@@ -1,0 +1,54 @@
+"""database-engine: what nobody looks at in a database that is not PostgreSQL is said, or answered for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from preflight.check import Check, Subject
+from preflight.finding import Judgement, unknown
+from preflight.plan.said import answered_for
+from preflight.plan.work import Section, ServerWork, server_work
+
+_UNSEEN = {
+    Section.SCRIPTS: (
+        "is up; whether the role of the scripts may log in and do what they do; whether sessions, locks or another "
+        "schema stand in their way; whether they run through in a rehearsal"
+    ),
+    Section.BACKUPS: (
+        "is up; whether the role of the backup may log in and read all of it; whether its data lies on other storage "
+        "than the backup; whether a restore has room"
+    ),
+}
+
+
+class DatabaseEngine(Check):
+    """What does nobody look at in a database that is not PostgreSQL, and who answers for it?
+
+    Of an entry with a `host` alone everything is looked at that is not PostgreSQL's own: the staged scripts, the
+    account and its programs, the room, the newest backup. The database itself is asked by nothing here, so this line is
+    UNKNOWN and names what was not looked at. A plug-in for the engine takes its place: a check with `engines`, of which
+    the entry is a subject. Or a person looks, and says so in `engine_shown`; that is a WARN, since nobody saw it.
+    """
+
+    id = "database-engine"
+    title = "the database that is not PostgreSQL was looked at"
+    sections = ("backups", "scripts")
+    needs = "none: it reads the plan"
+    cure = "install a check that answers for the engine, or have somebody look and answer for it"
+
+    def subjects(self) -> Sequence[Subject]:
+        works = (work for work in server_work(self.plan) if work.engine)
+        return [Subject(work.label, work, work.owner, steps=work.steps, unless_answered=True) for work in works]
+
+    def judge(self, subject: Subject) -> Judgement:
+        work: ServerWork = subject.item
+        entries = self.plan.backups if work.section is Section.BACKUPS else self.plan.scripts
+        unseen = unknown(
+            f"nobody looked whether {work.what} {_UNSEEN[work.section]}",
+            expected=f"a check that answers for {work.engine}, or a person who looked",
+            actual=f"no check that is loaded answers for {work.engine} in {work.table}",
+            remedy=f'install or write a check with engines = frozenset({{"{work.engine}"}}) '
+            "(docs/guides/other-sites.md has one for MariaDB)",
+        )
+        keys = (work.section.value, work.id, "engine_shown")
+        return answered_for(self.plan, self.moment, unseen, entries[work.id].engine_shown, keys, work.owner)
