@@ -40,6 +40,7 @@ class WaiverState(StrEnum):
     COVERS = "covers"
     EXPIRED = "expired"
     NOT_YET = "not yet granted"
+    TOO_LATE = "granted too late"
     UNMATCHED = "unmatched"
     """No check or subject of the plan has that name."""
     BEYOND = "beyond its limit"

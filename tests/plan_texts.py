@@ -30,7 +30,9 @@ backed_out_because = "script 030 had been changed after approval"
 changed_since = '''scripts sealed,
 standby DBA named'''
 without = { }
+waiver_cutoff = "1h"
 checks = "my_checks/"
+allowed_signers = "signers"
 
 [window]
 zone = "America/New_York"
@@ -45,7 +47,6 @@ rollback_reserve = "1h 30min"
 primary = "the DBA on call"
 standby = "the second DBA"
 contact = "ext. 4411"
-confirmed_at = 2026-10-16T15:30:00
 access = ["db1", "orders"]
 lead_time = "8h"
 
@@ -192,6 +193,7 @@ runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by 
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
 reviewer = "another developer"
+allowed_signers = "signers"
 runner = "the DBA on call"
 step = "scripts-app1"
 owner = "dba"
@@ -329,6 +331,13 @@ steps = ["deploy-app1"]
 rule = "only with both applications"
 decides = "dba"
 default = "roll back"
+
+[[attest]]
+id = "vendor"
+text = "the vendor is on standby"
+owner = "dba"
+evidence = "VND-2231"
+valid = "6h"
 
 [[waivers]]
 id = "slow-app1"

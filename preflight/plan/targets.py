@@ -426,6 +426,9 @@ class Scripts:
     """Who wrote the scripts."""
     reviewer: Name = ""
     """Who read and approved them."""
+    allowed_signers: Path | None = None
+    """File of SSH keys, `NAME namespaces="preflight-manifest" ssh-ed25519 ...` in each line, beside the plan: one of
+    them must have signed the manifest (`preflight seal --sign KEY`), and not just that of the `author`."""
     runner: Name = ""
     """Who will run them in the window."""
     step: StepRef = ""

@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, type] = {
     "[rehearsal.server]": plan.RehearsalServer, "[rollback]": plan.Rollback,
     "[[rollback.files]]": plan.RollbackFile,
     "[[steps]]": plan.Step, "undo = { ... } of a step": plan.Undo, "[[tested]]": plan.Tested, "[[rules]]": plan.Rule,
-    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver,
+    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver, "[[attest]]": plan.Attest,
     "[freeze.NAME]": plan.Freeze, "[freshness]": plan.Freshness,
 }  # fmt: skip
 """How a table of the plan is written -> its type."""

@@ -11,6 +11,7 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 from preflight_checks.on_call import OnCall
 
+from preflight.demo.people import all_confirmed
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import collect
@@ -28,7 +29,7 @@ from tests.site.site import Site
 Ask = Callable[[Sequence[Host], Sequence[Database]], Finding]
 
 KAYA, ORTIZ = "D. Kaya", "M. Ortiz"
-ROLE = Role(id="dba", primary=KAYA, standby=ORTIZ, contact="ext. 4411", confirmed_at=NOW)
+ROLE = Role(id="dba", primary=KAYA, standby=ORTIZ, contact="ext. 4411")
 
 
 def login(site: Site, name: str, person: str, account: Account) -> Host:
@@ -48,7 +49,7 @@ def ask(site: Site, tmp_path: Path) -> Ask:
         role = replace(ROLE, access=(*(host.id for host in hosts), *(database.id for database in databases)))
         known = site.sshd.known_hosts_lines()
         plan = make_plan(tmp_path, hosts=hosts, databases=databases, known_hosts=known, roles={"dba": role})
-        return finding(OnCall, plan)
+        return finding(OnCall, replace(plan, confirmed=all_confirmed(plan, NOW)))
 
     return ask
 

@@ -44,6 +44,7 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
     lines = {
         "expects": [expected_state(verdict)],
+        "decision": decided(verdict),
         "window": [window_span(window, verdict.moment)],
         "judged": [f"for {format_moment(verdict.moment, window.zone)}" + lasts],
         "asked": [asked],
@@ -57,6 +58,18 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     }
     told = [Labelled(label, tuple(each)) for label, each in lines.items()]
     return tuple(fact for fact in told if any(fact.lines))
+
+
+def decided(verdict: Verdict) -> list[str]:
+    """What people decided, the newest first: who, when, on which verdict; loud where it was against that one."""
+    plan, told = verdict.plan, []
+    for each in reversed(plan.confirmed.decided):
+        said = f"{each.decision.upper()} by {each.by}, {format_moment(each.at, plan.window.zone)}"
+        on = f"AGAINST THE VERDICT {each.verdict}: " if each.against else f"the verdict was {each.verdict}"
+        because = f"because {each.because}" if each.because else ""
+        changed = "of another text of the plan" if each.plan != plan.digest else ""
+        told.append("; ".join(filter(None, [said, on + each.against, because, changed, f"run {each.run[:12]}"])))
+    return told
 
 
 def _plan_file(plan: Plan) -> str:

@@ -51,6 +51,7 @@ def report_of(verdict: Verdict) -> Report:
         events=tuple(verdict.events),
         end_states=_end_states(verdict.end_states),
         hosts_reached=dict(verdict.hosts_reached),
+        decided=plan.confirmed.decided,
     )
 
 

@@ -52,6 +52,9 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     yield f"{decision}{covered} for {name(release.id)}{title}"
     if verdict.expect:
         yield name(expected_state(verdict), _LONGEST_REASON)
+    for taken in verdict.plan.confirmed.decided[-1:]:
+        against = f", against the verdict: {name(taken.against, _LONGEST_REASON)}" if taken.against else ""
+        yield f"{name(taken.by)} decided {taken.decision.replace('-', ' ')} at {clock_time(taken.at, window)}{against}"
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
     over = ", over" if verdict.moment >= window.end else ""
     yield f"window {day(window.start, window)}, {opens} to {ends}{over}"

@@ -18,7 +18,11 @@ from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
-_SHORT_FACTS = ("expects", "window", "finish")
+_HEAD_FACTS = (
+    *("expects", "decision", "window", "judged", "asked", "plan", "finish"),
+    *("basis", "because", "without"),
+)
+_SHORT_FACTS = ("expects", "decision", "window", "finish")
 _SHORT_BLOCKERS = 3
 _MOST_INSIDE = 8
 _MOST_NOT_CHECKED = 5
@@ -69,7 +73,9 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     head = [
         _headline(shown, colours),
         *labelled("now", shown.now.items),
-        *_facts(shown, "expects", "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
+        *_facts(
+            shown, "expects", "decision", "window", "judged", "asked", "plan", "finish", "basis", "because", "without"
+        ),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
         *_facts(shown, "open"),
