@@ -18,7 +18,7 @@ from preflight.cli.asking import (
     write_outputs,
 )
 from preflight.cli.console import CallError, complain, write_stdout
-from preflight.cli.options import ReportOptions, load
+from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
 from preflight.clock import now
 from preflight.engine.conclude import withheld
@@ -27,8 +27,11 @@ from preflight.engine.inspection import inspect
 from preflight.engine.run import judge
 from preflight.errors import Interruption, PlanError
 from preflight.plan import Plan
+<<<<<<< HEAD
 from preflight.plan.confirmed import read_confirmed
 from preflight.plan.load import load_plan
+=======
+>>>>>>> main
 from preflight.report import Watch
 from preflight.report.comparison import Difference, compare, in_lines
 from preflight.report.document.now import decide_by, stamp
@@ -169,12 +172,10 @@ class Watching:
         first = self._saved.report if isinstance(self._saved, SavedRun) else None
         difference = compare(first, report) if first else None
         ended = _Round(asked=asked, verdict=verdict, report=report, difference=difference, watch=watch)
-        for line in _changes(self._last, ended):
-            self._screen.add(asked.mask(line))
+        self._screen.add([asked.mask(line) for line in _changes(self._last, ended)])
         if goes_on:
             view = view_of(asked, self._options, difference, watch)
-            for problem in write_outputs(asked, verdict, self._options, view):
-                self._screen.add(problem)
+            self._screen.add(write_outputs(asked, verdict, self._options, view))
             self._screen.show(asked.mask(render("text", verdict, shown_here(view, self._options))))
         self._last = ended
         return ended
@@ -221,7 +222,11 @@ def _moment(plan: Plan, at: datetime) -> datetime:
 def _other_plan(plan: Plan) -> str:
     """Why the plan beside which this watch was called is no longer the one it watches; empty where it is."""
     try:
+<<<<<<< HEAD
         is_same = load_plan(plan.path, values=plan.set_values).digest == plan.digest
+=======
+        is_same = read_plan_files(plan.path).digest == plan.digest
+>>>>>>> main
     except PlanError:
         return f"{plan.path.name} was changed and cannot be read: mend it, and call the watch again"
     return "" if is_same else f"{plan.path.name} was changed since this watch began: call it again"

@@ -51,7 +51,7 @@ class Merger:
 
     def add(self, source: Source) -> None:
         """Lays a file over those before it."""
-        folder = os.path.relpath(source.path.parent, self._own.path.parent)
+        folder = os.path.relpath(os.path.realpath(source.path.parent), os.path.realpath(self._own.path.parent))
         for key, written in source.tables.items():
             if key in _OF_FILES or (key == "format" and source is not self._own):
                 continue
@@ -74,7 +74,8 @@ class Merger:
         if not isinstance(defaults, Mapping):
             self._note(("defaults",), str(expected("a table", defaults)))
             return
-        for section, table in defaults.items():
+        # Those of health last: an application may have its health from its own defaults.
+        for section, table in sorted(defaults.items(), key=lambda each: each[0] == HEALTH):
             keys: Keys = ("defaults", section)
             if section not in DEFAULTS:
                 nearest = nearest_name(section, DEFAULTS)

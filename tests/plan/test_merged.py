@@ -106,6 +106,17 @@ def test_relative_paths_start_at_the_folder_of_the_file_that_says_them(folder: P
     assert three.known_hosts == one.known_hosts
 
 
+def test_behind_a_symbolic_link_paths_are_those_that_the_system_finds(folder: Path) -> None:
+    site = '[hosts.one]\nuser = "a"\nkey = "keys/a"\n'
+    written(with_head('include = ["../site.toml"]'), {"far/site.toml": site})
+    Path("far/rel").mkdir()
+    Path("rel/x.toml").rename("far/rel/x.toml")
+    Path("near").symlink_to("far/rel")
+    key = load_plan(Path("near/x.toml")).hosts["one"].key
+    assert key is not None
+    assert key.resolve() == folder / "far/keys/a"
+
+
 def test_files_that_include_each_other_are_told_with_their_circle() -> None:
     files = {"rel/a.toml": 'include = ["b.toml"]\n', "rel/b.toml": '\ninclude = ["a.toml"]\n'}
     told = "the files include each other in a circle: rel/a.toml -> rel/b.toml -> rel/a.toml"
@@ -226,6 +237,8 @@ def test_defaults_are_what_an_entry_does_not_say_and_hold_for_the_health_of_ever
     plan = load(health + APPLICATION + own + steps)
     assert [each.samples for each in plan.applications["app1"].health] == [1, 2]
     assert plan.applications["app1"].health[1].json == {"status": "UP"}
+    common = '[defaults.applications]\nowner = "unix"\nhealth = [{ url = "https://c/h" }]\n'
+    assert load(f"{health}{common}{APPLICATION}{UNIX}").applications["app1"].health[0].samples == 1
     (told,) = problems(health.replace("samples = 1", "samples = 0") + APPLICATION + own)
     assert told.startswith("rel/x.toml:8: defaults.health.samples: must be between 1 and 20 (of applications.app1)")
     assert plan.steps[0].source == "measured 2026-10-10"

@@ -87,7 +87,7 @@ class Night:
             known_hosts=self.sshd.known_hosts_lines() + self.other_sshd.known_hosts_lines(),
         )
         self.patch.setattr(watch, "load", lambda _path: (plan, Registry((HostLogin, DatabaseLogin, AppHealth))))
-        self.patch.setattr(watch, "load_plan", lambda _path: plan)
+        self.patch.setattr(watch, "read_plan_files", lambda _path: plan)
         self.patch.setattr(watch, "now", lambda: rounds.now)
         rhythm = watch.Rhythm(every=EVERY, steady=None, timeout_seconds=TIMEOUT_SECONDS)
         watch.Watching(plan.path, ReportOptions(), rhythm, rounds).hold()

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from preflight.evidence import write_private
 from preflight.finding import failed
-from preflight.report import PLAIN
+from preflight.report import PLAIN, View, Watch
 from preflight.report.document import document
 from preflight.report.formats import html
 from preflight.report.formats.html import CONTENT_SECURITY_POLICY
 from preflight.verdict import Verdict
-from tests.report.formats.cases import CASES, HOSTILE, hostile, no_go, two_hundred_hosts
+from tests.report.formats.cases import CASES, HOSTILE, go, hostile, no_go, two_hundred_hosts
 from tests.report.html.browser import Browser
 
 _OVERFLOWING = """
@@ -165,3 +166,23 @@ def test_what_is_folded_can_be_opened_with_the_keyboard(browser: Browser, pages:
     browser.open(pages / "no-go.html")
     folded = browser.evaluate("document.querySelectorAll('details:not([open]) > summary').length")
     assert folded == len(document(no_go(), PLAIN).findings) + len(document(no_go(), PLAIN).checks)
+
+
+def board(verdict: Verdict) -> str:
+    watch = Watch(at=verdict.collected_at, begun_at=verdict.collected_at, rounds=9, every_seconds=1, goes_on=True)
+    return html.render(verdict, View(watch=watch))
+
+
+def test_the_board_of_a_watch_reads_itself_again_and_holds_the_cards_in_its_first_view(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = tmp_path / "board.html"
+    write_private(page, board(go()))
+    browser.open(page, 1400)
+    assert browser.evaluate("document.title").startswith("GO ")
+    write_private(page, board(no_go()))
+    while browser.evaluate("document.title").startswith("GO "):  # it may have begun to read the page before
+        browser.wait_for_reload()
+    assert all(inside for inside, _ in browser.evaluate(_SEEN))
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 1400
+    assert browser.troubles == []
