@@ -27,11 +27,7 @@ from preflight.engine.inspection import inspect
 from preflight.engine.run import judge
 from preflight.errors import Interruption, PlanError
 from preflight.plan import Plan
-<<<<<<< HEAD
 from preflight.plan.confirmed import read_confirmed
-from preflight.plan.load import load_plan
-=======
->>>>>>> main
 from preflight.report import Watch
 from preflight.report.comparison import Difference, compare, in_lines
 from preflight.report.document.now import decide_by, stamp
@@ -124,8 +120,10 @@ class Watching:
         if is_changed and not other_plan:  # sealed anew, perhaps: what is open was verified by what was pinned before
             self._plan, self._registry = load(self._plan.path)
             self._open_anew()
-        if not other_plan:
+        try:
             self._plan = replace(self._plan, confirmed=read_confirmed(self._plan.confirmed_file))
+        except PlanError as error:
+            other_plan = other_plan or str(error)
         plan, self._inputs = self._plan, inputs
         goes_on = begun_at < plan.window.start
         self._pools.begin_round(anew=not goes_on)
@@ -222,11 +220,7 @@ def _moment(plan: Plan, at: datetime) -> datetime:
 def _other_plan(plan: Plan) -> str:
     """Why the plan beside which this watch was called is no longer the one it watches; empty where it is."""
     try:
-<<<<<<< HEAD
-        is_same = load_plan(plan.path, values=plan.set_values).digest == plan.digest
-=======
         is_same = read_plan_files(plan.path).digest == plan.digest
->>>>>>> main
     except PlanError:
         return f"{plan.path.name} was changed and cannot be read: mend it, and call the watch again"
     return "" if is_same else f"{plan.path.name} was changed since this watch began: call it again"

@@ -236,6 +236,12 @@ def test_a_word_that_is_given_during_the_watch_counts_from_the_next_round_on(nig
     assert code == 0
 
 
+def test_what_was_said_cannot_be_read_any_more_is_hold(night: Night) -> None:
+    said = night.plan.with_name("plan.confirmed.toml")
+    code, told, _ = night.watch([lambda: said.write_text("format = 2\n"), nothing, nothing])
+    assert (code, "plan.confirmed.toml: cannot be read: format" in told) == (3, True)
+
+
 def test_a_watch_of_a_plan_with_a_variable_watches_that_plan(night: Night) -> None:
     text = night.plan.read_text().replace('id = "REL-1"', 'id = "REL-1"\ntitle = "${site}"')
     night.plan.write_text(f'{text}\n[variables]\nsite = "a"\n')
