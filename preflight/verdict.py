@@ -99,6 +99,8 @@ class Verdict:
     """Every host that was to be asked, and whether it answered a question."""
     basis: Sequence[str] = ()
     """What the verdict stands on besides this run: which earlier answers were kept, and what voided others."""
+    made_with: Sequence[str] = ()
+    """Versions of the tool and of installed checks, and the commit of the plan."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -56,6 +56,7 @@ login = "through"
 ssh_config = true
 
 [hosts.db1]
+runbook = "https://wiki.example.net/x"
 network_zone = "east"
 address = "db1.example.net"
 port = 2222
@@ -84,6 +85,7 @@ user = "deploy"
 agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
 
 [databases.orders]
+runbook = "https://wiki.example.net/x"
 host = "db1"
 name = "orders_live"
 user = "release"
@@ -112,6 +114,7 @@ lead_time = "2d"
 owner = "dba"
 
 [backups.orders]
+runbook = "https://wiki.example.net/x"
 database = "orders"
 directory = "/backup/orders"
 method = "pg_dump"
@@ -172,6 +175,7 @@ directory = "/backup/barman"
 taken_by = "cron"
 
 [scripts.orders]
+runbook = "https://wiki.example.net/x"
 database = "orders"
 approved = "sql/orders"
 manifest = "sql/orders.SHA256SUMS"
@@ -224,6 +228,7 @@ way_back = "undo/{stem}.down.sql"
 step = "scripts-app1"
 
 [applications.app1]
+runbook = "https://wiki.example.net/x"
 network_zone = "west"
 from = "4.1"
 to = "4.2"

@@ -18,6 +18,7 @@ from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
+from preflight.engine.selection import Selection
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence
 from preflight.plan import Plan
@@ -137,7 +138,7 @@ def _seal_servers(plan: Plan, registry: Registry) -> bool:
     whether every one was seen."""
     if not plan.databases:
         return True
-    inspection = inspect(plan, registry, now(), {"database-login", "schema-drift"}.__contains__)
+    inspection = inspect(plan, registry, now(), Selection.of_checks("database-login", "schema-drift"))
     evidence = ask(inspection, TIMEOUT_SECONDS, {}).answered.evidence
     seen: dict[str, SealedServer] = {}
     for name in plan.databases:

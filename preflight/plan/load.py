@@ -17,10 +17,11 @@ from preflight.plan.confirmed import Confirmed, confirmed_beside, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
 from preflight.plan.merged import Problems, read_merged
 from preflight.plan.merging import LANGUAGE
-from preflight.plan.release_plan import SEVERITY_OF
+from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import read_sealed_servers, servers_beside
+from preflight.plan.values import Url
 from preflight.probe import T
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
@@ -126,14 +127,14 @@ def _checks(
 def _check(
     table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
 ) -> dict[str, object]:
-    """Severity and settings as converted, only those that were written."""
+    """Severity, runbook and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
-    shapes = {"severity": shape_of(Severity), SEVERITY_OF: shape_of(Mapping[str, Severity])}
+    shapes = dict(zip(BESIDE_SETTINGS, map(shape_of, (Severity, Mapping[str, Severity], Url)), strict=True))
     for key in shapes.keys() & table.keys():
         values[key] = tables.value(shapes[key], table[key], (*keys, key))
     try:
-        written = tables.fields(settings, table, keys, beside=tuple(shapes))
+        written = tables.fields(settings, table, keys, beside=BESIDE_SETTINGS)
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:

@@ -139,6 +139,8 @@ Place = TypeVar("Place", bound=Hashable)
 
 SEVERITY_OF = "severity_of"
 """Key of every `[checks.ID]`: subject -> its severity."""
+BESIDE_SETTINGS = ("severity", SEVERITY_OF, "runbook")
+"""Keys that every `[checks.ID]` has."""
 _SIGN = "--sign ~/.ssh/id_ed25519"
 """With the key that most people have; whoever has another names that."""
 FORMAT = 1

@@ -203,6 +203,7 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
         message = f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}"
         yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
     asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
+    asked |= {backup.host for backup in plan.backups.values()}
     asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
     for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
         if all(other.jump != name for other in plan.hosts.values()):

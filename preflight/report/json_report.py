@@ -88,6 +88,8 @@ class Planned:
     price: Price | None
     cure_by: datetime | None
     """When the cure must have been asked for at the latest."""
+    runbooks: tuple[str, ...] = ()
+    """URLs that the plan names for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +228,8 @@ class Report:
     end_states: EndStates
     hosts_reached: Mapping[str, bool] = field(default_factory=dict)
     """Every host that was to be asked, and whether it answered a question."""
+    made_with: tuple[str, ...] = ()
+    """Versions of preflight and of installed checks, and the commit of the plan."""
     decided: tuple[Decided, ...] = ()
     """What people decided, whatever the verdict is."""
 

@@ -35,7 +35,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     told: dict[str, list[Annotation]] = {"error": [], "warning": [], "notice": []}
     title = f"{verdict.plan.release.id}: {verdict.headline}"
     decisions = [f"decision: {each}" for each in decided(verdict)]
-    lines = [*decisions, verdict.reason, *verdict.basis, *times(verdict), counts(verdict)]
+    versions = ", ".join(verdict.made_with)
+    lines = [*decisions, verdict.reason, *verdict.basis, *times(verdict), counts(verdict), versions]
     told[_LEVELS[verdict.exit_code]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [
         (f"waiver {use.waiver.id}", f"{use.waiver.check} {use.waiver.subject}: {use.state}; {use.text}")

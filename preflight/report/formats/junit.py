@@ -71,6 +71,7 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
         "basis": "; ".join(verdict.basis),
+        "made_with": ", ".join(verdict.made_with),
     }
     properties = Xml.SubElement(suite, "properties")
     for name, value in values.items():

@@ -46,6 +46,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         _columns("people", shown.people.table) if view.verbose else (),
         _columns("ages", shown.ages.table) if view.verbose else (),
         _not_checked(shown, view.verbose),
+        _facts(shown, "made"),
     ]
     told = [line for lines in map(list, paragraphs) if lines for line in (*lines, "")]
     decision = colours.bold(colours.status(shown.status, verdict.headline))
