@@ -10,6 +10,7 @@ from pathlib import Path
 from preflight.cli.asking import (
     Asked,
     ask_by,
+    chosen,
     deliver,
     secrets_of,
     shown_here,
@@ -20,13 +21,14 @@ from preflight.cli.asking import (
 from preflight.cli.console import CallError, complain, write_stdout
 from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
+from preflight.cli.versions import made_with
 from preflight.clock import now
 from preflight.engine.conclude import withheld
 from preflight.engine.cut_off import at_deadline
-from preflight.engine.inspection import inspect
 from preflight.engine.run import judge
 from preflight.errors import Interruption, PlanError
 from preflight.plan import Plan
+from preflight.plan.confirmed import read_confirmed
 from preflight.report import Watch
 from preflight.report.comparison import Difference, compare, in_lines
 from preflight.report.document.now import decide_by, stamp
@@ -80,7 +82,7 @@ class Watching:
 
     def __init__(self, plan_path: Path, report: ReportOptions, rhythm: Rhythm, screen: Lines) -> None:
         self._plan, self._registry = load(plan_path)
-        self._selects = report.selects(self._registry.ids)
+        chosen(self._plan, self._registry, report, now(), now())  # a mistyped name is told before anybody waits
         self._options = report
         self._rhythm = rhythm
         self._screen = screen
@@ -119,10 +121,14 @@ class Watching:
         if is_changed and not other_plan:  # sealed anew, perhaps: what is open was verified by what was pinned before
             self._plan, self._registry = load(self._plan.path)
             self._open_anew()
+        try:
+            self._plan = replace(self._plan, confirmed=read_confirmed(self._plan.confirmed_file))
+        except PlanError as error:
+            other_plan = other_plan or str(error)
         plan, self._inputs = self._plan, inputs
         goes_on = begun_at < plan.window.start
         self._pools.begin_round(anew=not goes_on)
-        inspection = inspect(plan, self._registry, _moment(plan, begun_at), self._selects, asked_at=begun_at)
+        inspection = chosen(plan, self._registry, self._options, _moment(plan, begun_at), begun_at)
         basis = start_from(inspection, self._saved, inputs, begun_at)
         earlier = basis.earlier if self._last is None or is_changed else self._last.asked.answered.evidence
         with at_deadline(self._rhythm.timeout_seconds):
@@ -137,6 +143,7 @@ class Watching:
             )
             grounds = basis.grounds(asked.answered.evidence)
             verdict = judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds)
+            verdict = replace(verdict, made_with=made_with(plan))
         if other_plan:
             verdict = withheld(verdict, other_plan)
         return self._show(asked, self._steady(verdict, goes_on=goes_on), goes_on=goes_on)

@@ -26,7 +26,6 @@ _ROLE = """\
 primary = "TODO: name"
 standby = "TODO: another name"
 contact = "TODO: how both are reached in the night"
-# confirmed_at = 2026-10-16T15:00:00  # when both last said that they will be there
 """
 _HOST = """\
 [hosts.{name}]

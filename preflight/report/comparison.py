@@ -96,6 +96,11 @@ class Difference:
         return tuple(pair for pair in self.pairs if pair.change is change)
 
     @property
+    def is_worse(self) -> bool:
+        """Something is not what it was, other than cured or added well."""
+        return any(self.which(each) for each in (Change.NEW, Change.CHANGED, Change.DISAPPEARED))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before he compares; empty for two runs of one plan, the older one first."""
         return tuple(_notes(self.before, self.after))

@@ -88,6 +88,7 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
         (plan_types.Rule,): text["rules"],
         (plan_types.Decision,): text["decisions"],
         (plan_types.Waiver,): text["waivers"],
+        (plan_types.Attest,): text["attest"],
         (plan_types.Freshness,): [text["freshness"]],
         (plan_types.Freeze, "id"): text["freeze"].values(),
         (plan_types.Role, "id"): text["roles"].values(),
@@ -119,7 +120,6 @@ def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_s
     assert plan.window.start == datetime(2026, 10, 17, 4, tzinfo=UTC)
     assert plan.window.end == datetime(2026, 10, 17, 10, tzinfo=UTC)
     assert plan.window.rollback_reserve == timedelta(minutes=90)
-    assert plan.roles["dba"].confirmed_at == datetime(2026, 10, 16, 19, 30, tzinfo=UTC)
     db1 = plan.hosts["db1"]
     assert db1.password == SecretRef("env", "DB1_PASSWORD")
     assert db1.become == (

@@ -42,6 +42,7 @@ def report_of(verdict: Verdict) -> Report:
         findings=tuple(map(_line, verdict.findings)),
         unconfirmed=tuple(verdict.unconfirmed),
         basis=tuple(verdict.basis),
+        made_with=tuple(verdict.made_with),
         schedule=told.Schedules(planned=_schedule(verdict.planned_schedule), found=_schedule(verdict.found_schedule)),
         waivers=tuple(_made(told.Waiver, use, use.waiver) for use in verdict.waivers),
         ages=tuple(
@@ -51,6 +52,7 @@ def report_of(verdict: Verdict) -> Report:
         events=tuple(verdict.events),
         end_states=_end_states(verdict.end_states),
         hosts_reached=dict(verdict.hosts_reached),
+        decided=plan.confirmed.decided,
     )
 
 

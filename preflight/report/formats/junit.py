@@ -19,7 +19,7 @@ from xml.etree import ElementTree as Xml
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
 from preflight.report import PLAIN, View
-from preflight.report.document.sections import finding_entry
+from preflight.report.document.sections import decided, finding_entry
 from preflight.report.harmless import xml_lines, xml_text
 from preflight.verdict import Verdict
 
@@ -71,6 +71,7 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
         "basis": "; ".join(verdict.basis),
+        "made_with": ", ".join(verdict.made_with),
     }
     properties = Xml.SubElement(suite, "properties")
     for name, value in values.items():
@@ -79,7 +80,8 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
     if verdict.exit_code in _VERDICTS:
         message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
         _add_outcome(case, _VERDICTS[verdict.exit_code], verdict.decision, message, [message])
-    told = [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
+    told = [f"decision: {each}" for each in decided(verdict)]
+    told += [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
     told += [f"unconfirmed: {gap}" for gap in verdict.unconfirmed]
     if told:
         Xml.SubElement(case, "system-out").text = _text(told)

@@ -17,7 +17,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers, first_of
-from preflight.report.document.sections import counts, left_out
+from preflight.report.document.sections import counts, decided, left_out
 from preflight.report.harmless import clean
 from preflight.verdict import Verdict
 from preflight.wording import listed
@@ -34,9 +34,12 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     rows = blockers(verdict)
     told = [row.told for row in first_of(rows, _MOST_BLOCKERS)]
     blocking = listed(told, _MOST_BLOCKERS, "; ", total=len(rows))
+    decisions = [f"decision {each}" for each in decided(verdict)]
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
     without = [f"without {each}" for each in left_out(verdict)]
-    parts = filter(None, [status, verdict.reason, blocking, *waivers, *without, *verdict.basis, counts(verdict)])
+    parts = filter(
+        None, [status, *decisions, verdict.reason, blocking, *waivers, *without, *verdict.basis, counts(verdict)]
+    )
     said = clean("; ".join(parts).replace("|", "/"))
     # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
     values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]

@@ -34,6 +34,7 @@ _SEEN_CHARACTERS = 1000
 _MOST_DAYS_BY_NAME = 3
 """Before and after a day: then its week has every weekday once."""
 _MOST_PEOPLE = 3
+_MOST_WARNINGS = 2
 _LONGEST_REASON = 300
 _UNSEEN = ((Status.FAIL, "failed"), (Status.UNKNOWN, "could not look"), (Status.STALE, "looked too long ago"))
 
@@ -52,13 +53,18 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     yield f"{decision}{covered} for {name(release.id)}{title}"
     if verdict.expect:
         yield name(expected_state(verdict), _LONGEST_REASON)
+    for taken in verdict.plan.confirmed.decided[-1:]:
+        against = f", against the verdict: {name(taken.against, _LONGEST_REASON)}" if taken.against else ""
+        yield f"{name(taken.by)} decided {taken.decision.replace('-', ' ')} at {clock_time(taken.at, window)}{against}"
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
     over = ", over" if verdict.moment >= window.end else ""
     yield f"window {day(window.start, window)}, {opens} to {ends}{over}"
     yield from _to_cure(verdict)
-    warnings = verdict.counts.get(Status.WARN, 0)
+    warnings = [each for each in verdict.findings if each.status is Status.WARN]
     if warnings:
-        yield f"{counted(warnings, 'warning')}, to be read in the report"
+        told = [said_of(each.check, each.subject) for each in warnings[:_MOST_WARNINGS]]
+        told += [f"{number(len(warnings) - _MOST_WARNINGS)} more"] if len(warnings) > _MOST_WARNINGS else []
+        yield f"{counted(len(warnings), 'warning')}: {listed(told)}"
     if verdict.reason:
         yield name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
@@ -121,7 +127,7 @@ def _act(act: Act) -> str:
         count, _, told = act.blocker.told.replace(" could not look", " that could not look").partition(" ")
         return f"{number(int(count))} {name(told, _LONGEST_REASON)}"
     behind = f" with {counted(act.waiting, 'check')} behind it" if act.waiting else ""
-    return f"{name(act.blocker.what)}{behind}"
+    return f"{said_of(*act.blocker.what.split(' ', 1))}{behind}"
 
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
@@ -129,7 +135,7 @@ def _waiver(verdict: Verdict, use: WaiverUse) -> str:
     approver = _who(plan, waiver.approved_by)
     approved = f"approved by {approver} until {clock_time(waiver.expires, plan.window)}"
     if use.state is WaiverState.COVERS:
-        return f"waiver {name(waiver.id)} covers {name(f'{waiver.check} {waiver.subject}')}, {approved}"
+        return f"waiver {name(waiver.id)} covers {said_of(waiver.check, waiver.subject)}, {approved}"
     return f"waiver {name(waiver.id)}, {approved}, covers nothing: {use.state}"
 
 
@@ -224,6 +230,12 @@ def name(text: str, longest: int = 60) -> str:
         return said
     begin = said[:longest]
     return (begin.rpartition(" ")[0] or begin).strip(_MARKS) + " and so on"
+
+
+def said_of(check: str, subject: str = "") -> str:
+    """`backup space of orders`: a check in words, not as its id."""
+    of = subject.removeprefix("of ")  # several are `of 3: a, b, c` already
+    return name(" of ".join(filter(None, [check.replace("-", " "), of])))
 
 
 def _two_digits(value: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,16 @@ def test_the_picture_has_a_name_for_those_who_do_not_see_it(browser: Browser, pa
     assert "decide by 04:09" in browser.evaluate("document.querySelector('svg desc').textContent")
     assert browser.evaluate("document.querySelectorAll('th:not([scope])').length") == 0
     assert browser.evaluate("document.documentElement.lang") == "en"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_headings_and_landmarks_lead_through_the_page(browser: Browser, pages: Path, name: str) -> None:
+    browser.open(pages / f"{name}.html")
+    levels = browser.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(e => Number(e.tagName[1]))")
+    assert (levels[0], levels.count(1)) == (1, 1)
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels)), levels
+    assert browser.evaluate("[...document.body.children].map(e => e.tagName)") == ["HEADER", "MAIN", "FOOTER"]
+    assert browser.evaluate("document.querySelectorAll('input:not(label input)').length") == 0, "each box has a name"
 
 
 def test_what_is_folded_can_be_opened_with_the_keyboard(browser: Browser, pages: Path) -> None:
