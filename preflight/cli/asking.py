@@ -34,12 +34,14 @@ from preflight.engine.run import collect
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
+from preflight.questions.local import Namespace
 from preflight.report import PLAIN, View, Watch
 from preflight.report.comparison import Difference
 from preflight.report.formats import exit_code, render
 from preflight.runs import saved_runs
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import SecretError, Secrets
+from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
 
 
@@ -132,7 +134,7 @@ def deliver(
     is_run = asked.took_seconds is not None and verdict.expect is None
     problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = view_of(asked, report, difference, watch)
-    problems += write_outputs(asked, verdict, report, view)
+    problems += write_outputs(asked, verdict, report, view) or _sign_outputs(report)
     try:
         write_stdout(asked.mask(render(report.stdout_format, verdict, shown_here(view, report))))
     except OutputError as error:
@@ -168,6 +170,21 @@ def write_outputs(asked: Asked, verdict: Verdict, report: ReportOptions, view: V
         except OSError as error:
             problems.append(f"{path}: the report could not be written: {error.strerror}")
     return problems
+
+
+def _sign_outputs(report: ReportOptions) -> list[str]:
+    """Beside each file; what went wrong."""
+    if report.key is None:
+        return []
+    try:
+        for _, path in report.outputs:
+            signature = sign(report.key, Namespace.REPORT, path.read_text(encoding="utf-8"))
+            write_private(path.with_name(f"{path.name}.sig"), signature, mode=0o644)
+    except OSError as error:
+        return [f"{path}.sig: the signature could not be written: {error.strerror}"]
+    except SignatureFailed as error:
+        return [str(error)]
+    return []
 
 
 def planned(

@@ -137,6 +137,13 @@ _OPTIONS = (
         help="Also write the report to a file; may be given several times.",
     ),
     click.option(
+        "--sign",
+        "key",
+        type=click.Path(path_type=Path),
+        metavar="KEY",
+        help="Sign each file of --output with this SSH key (a public one: the agent), as FILE.sig.",
+    ),
+    click.option(
         "--only",
         multiple=True,
         shell_complete=complete_check,
@@ -176,6 +183,7 @@ class ReportOptions:
 
     stdout_format: str = "text"
     outputs: tuple[tuple[str, Path], ...] = ()
+    key: Path | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     at: str | None = None
@@ -258,6 +266,8 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
         if len(set(paths)) < len(paths):
             raise CallError("--output: two reports would be written to one file")
+        if chosen["key"] and not paths:
+            raise CallError("--sign signs the files of --output, and there is none")
         if chosen["short"] and chosen["verbose"]:
             raise CallError("--short tells less and --verbose tells more: give one of them")
         return command(*args, report=ReportOptions(**chosen), **values)

@@ -27,13 +27,14 @@ from preflight.errors import ExitCode
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.probe import NoReply
 from preflight.report import comparison
+from preflight.report.comparison import Difference
 from preflight.report.formats.json import report_of
 from preflight.report.json_report import ReportError, load_report
 from preflight.runs import history as runs_history
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
-from preflight.runs.saved_runs import SavedRun
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import parse_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
@@ -255,9 +256,10 @@ def inspect_and_report(
 ) -> int:
     """The main job: asks, judges, keeps the run, reports. `below`: what is printed below the report."""
     inspection = planned(plan_path, report, lambda _: now())
+    saved = saved_runs.newest(inspection.plan)
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan), quiet=report.quiet)
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
-    code = deliver(asked, verdict, report, evidence_path=evidence_path)
+    code = deliver(asked, verdict, report, evidence_path=evidence_path, difference=_since(saved, verdict))
     if below:
         write_stdout(below(verdict))
     return code
@@ -280,10 +282,13 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
+    return deliver(asked, verdict, report, difference=_since(saved, verdict))
+
+
+def _since(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
+    """What changed since a saved run; None without its report."""
     before = saved.report if isinstance(saved, SavedRun) else None
-    return deliver(
-        asked, verdict, report, difference=comparison.compare(before, report_of(verdict)) if before else None
-    )
+    return comparison.compare(before, report_of(verdict)) if before else None
 
 
 @click.command()

@@ -28,6 +28,7 @@ from preflight.engine.cut_off import at_deadline
 from preflight.engine.run import judge
 from preflight.errors import Interruption, PlanError
 from preflight.plan import Plan
+from preflight.plan.confirmed import read_confirmed
 from preflight.report import Watch
 from preflight.report.comparison import Difference, compare, in_lines
 from preflight.report.document.now import decide_by, stamp
@@ -120,6 +121,10 @@ class Watching:
         if is_changed and not other_plan:  # sealed anew, perhaps: what is open was verified by what was pinned before
             self._plan, self._registry = load(self._plan.path)
             self._open_anew()
+        try:
+            self._plan = replace(self._plan, confirmed=read_confirmed(self._plan.confirmed_file))
+        except PlanError as error:
+            other_plan = other_plan or str(error)
         plan, self._inputs = self._plan, inputs
         goes_on = begun_at < plan.window.start
         self._pools.begin_round(anew=not goes_on)

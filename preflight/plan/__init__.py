@@ -1,4 +1,5 @@
-"""What a release plan may say, as frozen dataclasses. `preflight.plan.load` reads and validates the TOML file.
+"""What a release plan may say, as frozen dataclasses. `preflight.plan.merged` makes one table of the plan's TOML files,
+`preflight.plan.load` reads and validates it.
 
 The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
 time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host,

@@ -74,6 +74,7 @@ class Namespace(StrEnum):
 
     MANIFEST = "preflight-manifest"
     CONFIRMATION = "preflight-confirmation"
+    REPORT = "preflight-report"
 
 
 @dataclass(frozen=True, slots=True)

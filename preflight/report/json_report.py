@@ -192,6 +192,18 @@ class EndStates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """The run before, and the lines that are otherwise now, as `check subject`."""
+
+    collected_at: datetime
+    headline: str
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    disappeared: tuple[str, ...]
+    cured: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What one run concluded. Moments are UTC."""
 
@@ -232,6 +244,9 @@ class Report:
     """Versions of preflight and of installed checks, and the commit of the plan."""
     decided: tuple[Decided, ...] = ()
     """What people decided, whatever the verdict is."""
+
+    since: Since | None = None
+    """What changed since the run before; null where there is none."""
 
 
 class ReportError(PreflightError):

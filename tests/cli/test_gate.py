@@ -190,6 +190,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     assert basis.endswith("(GO): everything is asked again")
     assert len(document.pop("unconfirmed")) == 1
     assert document.pop("vantage").startswith("from ")
+    since = document["since"]["collected_at"]
     assert document.pop("made_with") == [f"preflight {__version__}", "plan in no git commit"]
     assert document == {
         "schema": 2, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
@@ -203,6 +204,10 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
         "plan": {"file": "plan.toml", "sha256": hashlib.sha256(plan.read_bytes()).hexdigest(), "set": {}},
         "evidence_sha256": Evidence.from_json(saved.read_text()).digest,
         "planned": 7, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {}, "decided": [],
+        "since": {
+            "collected_at": since, "headline": "GO", "new": ["answer file"], "changed": [], "disappeared": [],
+            "cured": [],
+        },
         "schedule": {"planned": None, "found": None}, "waivers": [], "events": [],
         "end_states": {
             "counts": {"runs-now": 1}, "listed": [{"versions": {}, "status": "runs-now", "reason": "runs now"}],
@@ -239,3 +244,21 @@ def test_whoever_lets_no_warning_pass_gets_hold_with_that_reason_in_every_format
         # A gauge has no words.
         assert shown == "prometheus" or "fail-on warn lets none pass" in done.stdout.replace("\n", " "), shown
     assert preflight("gate", plan, "--fail-on", "fail").returncode == 0
+
+
+SINCE = {
+    "json": '"new": [ "answer file" ]',
+    "prometheus": 'preflight_changed{release="REL-1",change="new"} 1',
+    "say": "Since the run before, one new.",
+    "html": "1 new",
+}
+"""How it is told where it is no sentence of its own."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_run_tells_what_changed_since_the_run_before(plan: Path, name: str) -> None:
+    assert preflight("run", plan).returncode == 0
+    assert "(GO): nothing changed" in " ".join(preflight("run", plan).stdout.split())
+    (plan.parent / "answer.txt").write_text("no")
+    told = " ".join(preflight("run", plan, "--format", name).stdout.split())
+    assert SINCE.get(name, "(GO): 1 new") in told

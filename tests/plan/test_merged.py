@@ -165,6 +165,13 @@ def test_an_entry_that_is_doubled_is_told_with_both_lines_and_override_lets_its_
     assert told == ["rel/x.toml:10: hosts.db1.port: must be between 1 and 65535"]
 
 
+def test_what_overrides_a_list_is_told_where_it_stands() -> None:
+    site = f'{LOGIN}[hosts."web[1-3]"]\n{UNIX}access = ["web[1-3]", "web1"]\n'
+    text = 'include = ["s.toml"]\n[roles.unix]\noverride = true\naccess = ["web1", "web2", "web3", "web4"]\n'
+    (told,) = problems(text, {"rel/s.toml": site})
+    assert told.startswith('rel/x.toml:10: roles.unix.access[4]: "web4" is not declared in [hosts] or [databases]')
+
+
 def test_steps_of_several_files_follow_each_other_and_one_of_the_same_id_is_doubled() -> None:
     site = '[[steps]]\nid = "stop"\nminutes = 5\n'
     text = 'include = ["s.toml"]\n[[steps]]\nid = "work"\nafter = ["stop"]\nminutes = 9\n'
@@ -432,6 +439,7 @@ def test_a_file_may_be_included_by_a_variable() -> None:
         ('stage = "x"\nb = "${stage} ${stag}"\n', 'variables.b: "stag" is not declared in [variables]'),
         ('a = "${b}"\nb = "${a}"\n', "variables.a: variables go in a circle: a -> b -> a"),
         ("a = 3\n", "8: variables.a: expected a string, found an integer"),
+        ("a = { none = 3 }\n", "8: variables.a: expected a string, found a table; or { none ="),
         ('a-b = "x"\n', "8: variables.a-b: expected a name of letters, digits and _, no digit first"),
         ('a = "x\\ty"\n', "8: variables.a: holds a character that cannot be printed"),
         ('a = "postgres://u:hunter2@h"\n', "8: variables.a: holds a password"),

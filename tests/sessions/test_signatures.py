@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -103,3 +107,42 @@ def test_a_passphrase_without_a_terminal_is_an_error_and_not_waited_for(tmp_path
         [sys.executable, "-c", program, key], capture_output=True, text=True, start_new_session=True, check=True
     )
     assert "a key with a passphrase wants a terminal, or the agent: ssh-add it" in done.stdout
+
+
+SIGN = (
+    "import sys; from pathlib import Path; from preflight.sessions.signatures import *\n"
+    "sign(Path(sys.argv[1]), Namespace.MANIFEST, 'x')"
+)
+
+
+def test_on_a_terminal_ssh_keygen_asks_for_the_passphrase_itself(tmp_path: Path) -> None:
+    key = signing_key(tmp_path / "locked", "correct horse")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", SIGN, str(key)])
+    shown = b""
+    while b"passphrase" not in shown:
+        shown += os.read(terminal, 1024)
+    os.write(terminal, b"correct horse\n")
+    with contextlib.suppress(OSError):  # a terminal whose process has ended
+        while os.read(terminal, 1024):
+            pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+
+def test_for_a_public_key_the_agent_signs(tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as short:  # a socket's path has 107 characters
+        folder = Path(short)
+        with subprocess.Popen(["ssh-agent", "-D", "-a", folder / "agent"], stdout=subprocess.PIPE) as agent:
+            try:
+                assert agent.stdout is not None
+                agent.stdout.readline()  # it says where it listens once it does
+                monkeypatch.setenv("SSH_AUTH_SOCK", str(folder / "agent"))
+                subprocess.run(["ssh-add", "-q", key], check=True)
+                allowed(tmp_path / "signers", ("kaya", key))
+                key.unlink()
+                signature = sign(key.with_name("kaya.pub"), Namespace.MANIFEST, TEXT)
+            finally:
+                agent.kill()
+    assert verified(tmp_path, signature) == Signature(("kaya",))

@@ -15,7 +15,8 @@ from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Rule
 from preflight.plan.release_plan import SEVERITY_OF
-from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
+from preflight.report import PLAIN, View
+from preflight.report.comparison import Change, Difference, in_words, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.order import (
     Blocker,
@@ -37,12 +38,12 @@ RUNBOOK = "runbook"
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 
 
-def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled, ...]:
+def facts(verdict: Verdict, view: View = PLAIN) -> tuple[Labelled, ...]:
     """The head, in the order of the report, without what has nothing to say."""
     plan, window = verdict.plan, verdict.plan.window
     needed = time_in_window(window, max(window.needed_until, verdict.moment))
     lasts = "" if verdict.expect else f"; what is used must last until {needed}"
-    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    took = "" if view.took_seconds is None else f", took {view.took_seconds:.1f} s"
     asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took + _covered(verdict)
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
     lines = {
@@ -55,6 +56,7 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
         "made": [f"with {', '.join(verdict.made_with)}" if verdict.made_with else ""],
         "finish": times(verdict),
         "basis": verdict.basis,
+        "changed": [in_words(view.difference) if view.difference else ""],
         "because": [verdict.reason],
         "without": ["; ".join(left_out(verdict))],
         "checks": [counts(verdict)],

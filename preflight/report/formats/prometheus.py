@@ -13,6 +13,7 @@ from datetime import datetime
 
 from preflight.finding import Status
 from preflight.report import PLAIN, View
+from preflight.report.comparison import Change
 from preflight.report.harmless import label_value
 from preflight.verdict import READINESS, VERIFIED, Verdict
 
@@ -45,6 +46,9 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
     if waivers:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
+    if view.difference:
+        changes = [({**release, "change": each.value}, len(view.difference.which(each))) for each in Change]
+        yield _family("changed", "Lines by what became of them since the run before.", changes)
     if verdict.basis:
         basis = [({**release, "basis": each}, 1) for each in verdict.basis]
         yield _family("basis", "What of an earlier run the verdict stands on, and what voided it.", basis)

@@ -18,6 +18,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
+from preflight.report.comparison import Change, Difference
 from preflight.report.document.cards import Act, Card, cards
 from preflight.report.document.order import blockers
 from preflight.report.document.sections import expected_state, left_out, not_selected, rule_in_words
@@ -39,12 +40,12 @@ _LONGEST_REASON = 300
 _UNSEEN = ((Status.FAIL, "failed"), (Status.UNKNOWN, "could not look"), (Status.STALE, "looked too long ago"))
 
 
-def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
+def render(verdict: Verdict, view: View = PLAIN) -> str:
     """Sentences, one on a line."""
-    return "\n".join(f"{line[:1].upper()}{line[1:]}." for line in _sentences(verdict)) + "\n"
+    return "\n".join(f"{line[:1].upper()}{line[1:]}." for line in _sentences(verdict, view)) + "\n"
 
 
-def _sentences(verdict: Verdict) -> Iterator[str]:
+def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
     release, window = verdict.plan.release, verdict.plan.window
     waived = verdict.exit_code is ExitCode.GO and verdict.waived
     covered = f" with {counted(verdict.waived, 'waiver')}" if waived else ""
@@ -70,6 +71,7 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     for use in verdict.waivers:
         yield _waiver(verdict, use)
     yield from _void(verdict)
+    yield from _changed(view.difference)
     yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
     for what, said in zip(("finish ", ""), times(verdict, Voice(clock_time, duration)), strict=False):
         yield what + name(said, _LONGEST_REASON)
@@ -90,6 +92,14 @@ def _void(verdict: Verdict) -> Iterator[str]:
             yield f"since the saved run, {name(re.sub(r' from sha256 [^;]*?(?=;)', '', changes), _LONGEST_REASON)}"
         elif " cannot be read: " in each:
             yield "the newest saved run cannot be read"
+
+
+def _changed(difference: Difference | None) -> Iterator[str]:
+    """How many lines are otherwise than in the run before."""
+    if difference is not None:
+        kinds = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
+        told = [f"{number(len(pairs))} {change}" for change in kinds if (pairs := difference.which(change))]
+        yield f"since the run before, {listed(told) if told else 'nothing changed'}"
 
 
 def _to_cure(verdict: Verdict) -> Iterator[str]:
