@@ -28,6 +28,7 @@ class ChangeFreeze(Check):
     id = "change-freeze"
     title = "the window touches no change freeze"
     sections = ("freeze",)
+    owner_decides = True
     needs = "none: it reads the plan"
     cure = "move the window to a free time; or the role that decides grants a waiver"
 

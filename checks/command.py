@@ -18,7 +18,8 @@ from preflight.plan.limits import Between
 from preflight.plan.values import Argument, OpenText
 from preflight.plan.work import behind_become, sudo_cure
 from preflight.probe import NoReply, Via
-from preflight.questions.files import TARGET, Ended, HostCommand, LocalCommand
+from preflight.questions.files import Ended, HostCommand, LocalCommand
+from preflight.questions.local import TARGET
 from preflight.questions.shell import AsAccount
 from preflight.reasons import Reason
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import as_written, format_moment
-from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
+from preflight.finding import Judgement, failed, passed, warned
+from preflight.judging.confirmations import Confirming, Wanted
 from preflight.judging.cures import could_not_look, refuses_login
-from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Database, Host, Plan, Role
+from preflight.plan.covered import covered_by_role
 from preflight.plan.release_plan import machine_of, server_of
 from preflight.plan.values import is_named, same_person
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe
+from preflight.questions.local import Signature
 from preflight.questions.postgres import Identity, IdentityProbe
-from preflight.units import format_duration
 
 _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""
@@ -57,18 +57,20 @@ class OnCall(Check):
     """Does every role have two people who confirmed that they will be there, and who can both do the work?
 
     When the DBA's own access failed, the call went silent while somebody looked for another one, who then had to be
-    let in (f). So a role without a standby, with one person under both names, without a contact, or without a fresh
-    confirmation (`people` in `[freshness]`) fails. Where the plan says which logins the role's people use
-    (`access`), primary and standby must each have one, their own by the entry's `person` or a shared one, and it must
-    work: it is the same login that host-login and database-login make. A shared login counts, with a warning: it does
-    not show who did what, and one wrong password locks both people out.
+    let in (f). So a role without a standby, with one person under both names, or without a contact fails; and one that
+    not both have confirmed by `preflight confirm`, freshly (`people` in `[freshness]`) and for the plan as it is: a
+    change of the window, of an entry that the role owns or of its steps voids their word, a change elsewhere does not.
+    Where the plan says which logins the role's people use (`access`), primary and standby must each have one, their own
+    by the entry's `person` or a shared one, and it must work: it is the same login that host-login and database-login
+    make. A shared login counts, with a warning: it does not show who did what, and one wrong password locks both people
+    out.
     """
 
     id = "on-call"
     title = "two people stand behind the role, confirmed and with access"
     sections = ("roles",)
     needs = "none beyond the logins that `access` names"
-    cure = "find the second person, ask both, and write the day under `confirmed_at`"
+    cure = "find the second person, ask both, and write it down by `preflight confirm`"
     judges_no_reply = frozenset(f"login_{number}" for number in range(_LOGINS))
 
     def subjects(self) -> Sequence[Subject]:
@@ -76,11 +78,14 @@ class OnCall(Check):
 
     def probes(self, subject: Subject) -> Probes:
         used = [access.probe for access in self._accesses(subject.item) if access.users]
-        return {f"login_{number}": probe for number, probe in enumerate(used)}
+        logins = {f"login_{number}": probe for number, probe in enumerate(used)}
+        return {**logins, **self._confirming(subject.item).probes()}
 
-    def judge(self, subject: Subject, **logins: Login | Identity | NoReply) -> Judgement:
+    def judge(self, subject: Subject, **facts: Login | Identity | Signature | NoReply) -> Judgement:
         role: Role = subject.item
-        return Judgement.of([*self._two_people(role), self._confirmation(role), *self._access(role, logins)])
+        confirmed = self._confirming(role).judge(facts)
+        logins = {name: fact for name, fact in facts.items() if not isinstance(fact, Signature)}
+        return Judgement.of([*self._two_people(role), *confirmed, *self._access(role, logins)])
 
     def _two_people(self, role: Role) -> Iterator[Judgement]:
         """And how they are reached."""
@@ -106,49 +111,17 @@ class OnCall(Check):
                 remedy=f'ask them, then write contact = "..." in [roles.{role.id}]',
             )
 
-    def _confirmation(self, role: Role) -> Judgement:
-        zone_name, limit = self.plan.window.zone, self.plan.freshness.people
-        expected = f"confirmed at most {format_duration(limit)} before the moment judged (people in [freshness])"
-        whom = " and ".join(dict.fromkeys(name for name in (role.primary, role.standby) if is_named(name)))
-        number = f" ({role.contact})" if role.contact.strip() else ""
-        first = self.moment - limit
-        when = f" from {format_moment(first, zone_name)} on" if self.asked_at < first else ""
-        written = f"confirmed_at = {as_written(max(self.asked_at, first), zone_name)}"
-        remedy = (
-            f"call {whom or 'them'}{number}{when}, then write {written}, the time of the call, in [roles.{role.id}]"
+    def _confirming(self, role: Role) -> Confirming:
+        wanted = Wanted(
+            role=role,
+            covers=covered_by_role(self.plan, role),
+            valid=self.plan.freshness.people,
+            key="people in [freshness]",
         )
-        at = role.confirmed_at
-        if at is None:
-            seen = f"no `confirmed_at` in [roles.{role.id}]"
-            return failed("nobody confirmed to be there", expected=expected, actual=seen, remedy=remedy)
-        seen = f"confirmed {format_moment(at, zone_name)}"
-        age = self.moment - at
-        if at > min(self.moment, self.asked_at):
-            summary = f"{seen}, later than {'this was asked' if at > self.asked_at else 'the moment judged'}"
-            return failed(summary, expected=expected, actual=seen, remedy=f"correct the date; else {remedy}")
-        if age > limit:
-            return failed(
-                f"{seen}, {format_duration(age)} before the moment judged",
-                expected=expected,
-                actual=format_duration(age),
-                remedy=remedy,
-                quantity=Quantity(value=age.total_seconds(), unit="s"),
-            )
-        again = format_moment(self.plan.window.start - limit, zone_name)
-        ends = End(
-            what="confirmation",
-            where=f"of {role.id}",
-            at=at + limit,
-            remedy=f"call {whom or 'them'}{number} once more from {again} on, then write that time as `confirmed_at`",
-            tolerated="and the gate will want another",
-        )
-        held = TimeOfNeed(self.plan, self.moment, to_start=True).judge(ends)
-        return passed(seen) if held.status is Status.PASS else held
+        return Confirming(self.plan, self.moment, self.asked_at, wanted)
 
     def _people(self, role: Role) -> tuple[_Person, ...]:
-        both = (_Person("primary", role.primary), _Person("standby", role.standby))
-        named = tuple(person for person in both if is_named(person.name))
-        return named[:1] if same_person(role.primary, role.standby) else named
+        return tuple(_Person("primary" if name == role.primary else "standby", name) for name in role.people)
 
     def _accesses(self, role: Role) -> list[_Access]:
         """What the role's `access` names; a name that is a host's and a database's stands for both."""

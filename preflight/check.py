@@ -70,6 +70,9 @@ class Check(ABC):
     severity: ClassVar[Severity] = Severity.BLOCKING
     waivable: ClassVar[bool] = True
     """False where no waiver may ever cover a failure: what the check tells is identity or script content."""
+    owner_decides: ClassVar[bool] = False
+    """True where the owner of a subject is whoever decides about exceptions: he may approve their waivers. Nobody else
+    may approve one for what he owns."""
     needs: ClassVar[str] = ""
     """The least privilege with which it can answer, for the administrator who grants it."""
     cure: ClassVar[str] = ""

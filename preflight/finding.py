@@ -221,6 +221,8 @@ class Finding:
     """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window."""
     waiver: str = ""
     """Id of the waiver that covers it."""
+    runbooks: tuple[str, ...] = ()
+    """URLs of what describes the operation of its subject, of what was asked, and the check."""
 
     @property
     def status(self) -> Status:

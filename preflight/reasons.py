@@ -136,6 +136,8 @@ class Reason(Enum):
         "mend the name service of the machine that runs preflight, or give an IP address in the plan")
     NO_DRIVER = ("the PostgreSQL driver is unusable here", Side.HERE,
         "have psycopg installed again where preflight runs: python3 -m pip install 'psycopg[binary]'")
+    NO_SSH_KEYGEN = ("no ssh-keygen here", Side.HERE,
+        "install the client programs of OpenSSH (openssh-client) where preflight runs")
     CA_FILE = ("the file of authorities cannot be used", Side.HERE, {
         "sql": "correct `sslrootcert` in [databases.{target}]",
         "http": "correct `ca` in the plan, or put the file there",

@@ -40,6 +40,7 @@ class WaiverState(StrEnum):
     COVERS = "covers"
     EXPIRED = "expired"
     NOT_YET = "not yet granted"
+    TOO_LATE = "granted too late"
     UNMATCHED = "unmatched"
     """No check or subject of the plan has that name."""
     BEYOND = "beyond its limit"
@@ -98,6 +99,8 @@ class Verdict:
     """Every host that was to be asked, and whether it answered a question."""
     basis: Sequence[str] = ()
     """What the verdict stands on besides this run: which earlier answers were kept, and what voided others."""
+    made_with: Sequence[str] = ()
+    """Versions of the tool and of installed checks, and the commit of the plan."""
 
     @property
     def exit_code(self) -> ExitCode:

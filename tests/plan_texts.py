@@ -30,7 +30,9 @@ backed_out_because = "script 030 had been changed after approval"
 changed_since = '''scripts sealed,
 standby DBA named'''
 without = { }
+waiver_cutoff = "1h"
 checks = "my_checks/"
+allowed_signers = "signers"
 
 [window]
 zone = "America/New_York"
@@ -45,7 +47,6 @@ rollback_reserve = "1h 30min"
 primary = "the DBA on call"
 standby = "the second DBA"
 contact = "ext. 4411"
-confirmed_at = 2026-10-16T15:30:00
 access = ["db1", "orders"]
 lead_time = "8h"
 
@@ -55,6 +56,7 @@ login = "through"
 ssh_config = true
 
 [hosts.db1]
+runbook = "https://wiki.example.net/x"
 network_zone = "east"
 address = "db1.example.net"
 port = 2222
@@ -83,6 +85,7 @@ user = "deploy"
 agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
 
 [databases.orders]
+runbook = "https://wiki.example.net/x"
 host = "db1"
 name = "orders_live"
 user = "release"
@@ -131,6 +134,7 @@ role = "replica"
 owner = "dba"
 
 [backups.orders]
+runbook = "https://wiki.example.net/x"
 database = "orders"
 directory = "/backup/orders"
 method = "pg_dump"
@@ -191,6 +195,7 @@ directory = "/backup/barman"
 taken_by = "cron"
 
 [scripts.orders]
+runbook = "https://wiki.example.net/x"
 database = "orders"
 approved = "sql/orders"
 manifest = "sql/orders.SHA256SUMS"
@@ -212,6 +217,7 @@ runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by 
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
 reviewer = "another developer"
+allowed_signers = "signers"
 runner = "the DBA on call"
 step = "scripts-app1"
 owner = "dba"
@@ -242,6 +248,7 @@ way_back = "undo/{stem}.down.sql"
 step = "scripts-app1"
 
 [applications.app1]
+runbook = "https://wiki.example.net/x"
 network_zone = "west"
 from = "4.1"
 to = "4.2"
@@ -349,6 +356,13 @@ steps = ["deploy-app1"]
 rule = "only with both applications"
 decides = "dba"
 default = "roll back"
+
+[[attest]]
+id = "vendor"
+text = "the vendor is on standby"
+owner = "dba"
+evidence = "VND-2231"
+valid = "6h"
 
 [[waivers]]
 id = "slow-app1"

@@ -28,8 +28,8 @@ KNOWS: dict[str, set[str]] = {
     "reference": {"plan", "questions", "engine", "report"},
     "seal": {"plan", "questions", "judging", "sessions"},
     "rehearsal": {"plan", "questions", "judging", "sessions"},
-    "demo": {"questions", "rehearsal"},
-    "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "rehearsal", "demo"},
+    "demo": {"plan", "questions", "rehearsal"},
+    "cli": {"plan", "questions", "engine", "sessions", "runs", "report", "reference", "seal", "rehearsal", "demo"},
 }
 """Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand
 before it, so that no two know each other."""
@@ -169,7 +169,12 @@ VOCABULARY = (
         "wording",
     ),
     *("secrets", "plan"),
-    *("questions.fields", "questions.shell", "questions.sql"),  # what questions of every kind are made of
+    *(
+        "questions.fields",
+        "questions.shell",
+        "questions.sql",
+        "questions.local",
+    ),  # what questions of every kind are made of
 )
 MOST_FILES = 8
 

@@ -146,7 +146,8 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
     backup = planned.backup
     if backup.taken_by in (job.source, _words(job)):
         return bool(backup.taken_by)
-    if not backup.taken_by or job.user not in ("", planned.account) or _FURTHER_COMMAND.search(job.command):
+    is_named = backup.taken_by and planned.target  # another engine's program is not known
+    if not is_named or job.user not in ("", planned.account) or _FURTHER_COMMAND.search(job.command):
         return False
     written = re.split(r"[\s\"'<>=|]+", _SHELL_FILLS_IN.sub("-", job.command))
     calls = any(posixpath.basename(word) == backup.method for word in written)

@@ -17,7 +17,8 @@ from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups, scripts_in
 from preflight.probe import NoReply, Probe, Via
 from preflight.questions.activity import ActivityProbe, Seen
-from preflight.questions.files import TARGET, LocalFile
+from preflight.questions.files import LocalFile
+from preflight.questions.local import TARGET
 from preflight.questions.rehearsed import RehearsalProbe
 from preflight.questions.state import Item, SequencesProbe, StateProbe
 from preflight.wording import beside

@@ -157,7 +157,7 @@ def judge_recorded(seen: SeenBackup) -> Iterator[Judgement]:
 
 def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
     """By pg_verifybackup, or by what the plan declares for what cannot be read here."""
-    is_base = seen.file.kind is BackupKind.BASE or read.major is not None
+    is_base = seen.planned.target is not None and (seen.file.kind is BackupKind.BASE or read.major is not None)
     own = "" if is_base else shlex.join(seen.planned.backup.verify)
     if read.is_whole and own:
         return warned(

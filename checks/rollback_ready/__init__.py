@@ -15,7 +15,8 @@ from preflight.plan import Host, Rollback, RollbackFile, Scripts
 from preflight.plan.gaps import REHEARSED
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import acl_cure
-from preflight.questions.files import TARGET, FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree
+from preflight.questions.files import FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree
+from preflight.questions.local import TARGET
 from preflight.units import format_duration, format_size
 from preflight.wording import beside
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, passed
+from preflight.finding import Judgement, Status, passed
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
-from preflight.probe import NoReply
-from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree, read_manifest
+from preflight.probe import NoReply, Probe
+from preflight.questions.files import LocalFile, LocalText, LocalTree, Texts, Tree, read_manifest
+from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.questions.shell import AsAccount
 from preflight.questions.staged import (
     MOST_FORMS,
@@ -21,9 +23,9 @@ from preflight.questions.staged import (
     StagedText,
     StagedTree,
 )
-from preflight.wording import counted
+from preflight.wording import beside, counted
 
-from .agreement import judge_approved, judge_inputs, judge_staged
+from .agreement import judge_approval, judge_approved, judge_inputs, judge_staged
 from .comparison import Comparison, Differences
 
 _TEXTS = 3
@@ -45,7 +47,8 @@ class ScriptHashes(Check):
     missing, empty, unreadable or unsealed script, a symbolic link, what everybody may change, or an account that is
     neither root, the login, the scripts' own nor named in `staged_by`; and whatever a script reads by `\\i`, `\\ir`,
     `\\copy` or `\\lo_import` without its being sealed. psql takes `\\i` relative to the folder it was started in, which
-    is the staged folder. What no manifest can seal is UNKNOWN until somebody answers for it by `runs_programs`; with
+    is the staged folder. Where the plan names `allowed_signers`, one of them other than the `author` must have signed
+    the manifest. What no manifest can seal is UNKNOWN until somebody answers for it by `runs_programs`; with
     `strict = true` it is a FAIL. Other line endings than approved are a WARN where `line_endings` accepts them.
     """
 
@@ -64,7 +67,9 @@ class ScriptHashes(Check):
     def probes(self, subject: Subject) -> Probes:
         scripts: Scripts = subject.item
         manifest, texts = sealing_probes(self.plan, scripts)
+        signed = {"signature": LocalFile(TARGET, f"{manifest.path}.sig")} if scripts.allowed_signers else {}
         return {
+            **signed,
             "approved": LocalTree(TARGET, texts.path),
             "manifest": manifest,
             "texts": texts,
@@ -72,18 +77,28 @@ class ScriptHashes(Check):
         }
 
     def follow_up(
-        self, subject: Subject, *, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree
+        self,
+        subject: Subject,
+        *,
+        approved: Tree,
+        manifest: LocalText,
+        texts: Texts,
+        staged: StagedTree,
+        signature: LocalText | None = None,
     ) -> Probes:
-        """On the host, only where a staged script differs from the approved one: hashes of its text without
-        carriage returns, byte order mark and last newlines, and the text of the first few for the report."""
+        """Who signed the manifest; and on the host, only where a staged script differs from the approved one: hashes
+        of its text without carriage returns, byte order mark and last newlines, and the text of the first few for the
+        report."""
         scripts: Scripts = subject.item
         files = self._compare(scripts, approved, manifest, texts, staged)
         names = tuple(files.changed[:MOST_FORMS])
+        verified = self._verified(scripts, manifest, signature)
         if not names:
-            return {}
+            return verified
         reader = self._reader(scripts)
         shown = enumerate(files.worth_reading[:_TEXTS])
         return {
+            **verified,
             "forms": StagedForms(*reader, scripts.staged, names),
             **{f"text_{number}": StagedText(*reader, scripts.staged, name) for number, name in shown},
         }
@@ -96,6 +111,8 @@ class ScriptHashes(Check):
         manifest: LocalText,
         texts: Texts,
         staged: StagedTree,
+        signature: LocalText | None = None,
+        verified: Signature | None = None,
         forms: Mapping[str, Forms] | NoReply | None = None,
         **beginnings: StagedBeginning | NoReply,
     ) -> Judgement:
@@ -104,12 +121,21 @@ class ScriptHashes(Check):
         answers = {name: beginnings.get(f"text_{number}") for number, name in shown}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
         differences = Differences(files, read, forms if isinstance(forms, Mapping) else {})
+        approval = [*judge_approval(files, signature, verified)] if signature else []
         points = [
+            *(point for point in approval if point.status is not Status.PASS),
             *judge_approved(files),
             *judge_staged(files, differences),
             *judge_inputs(files, self.moment, strict=self.settings.strict),
         ]
-        return Judgement.of(points or [_agreement(files)])
+        return Judgement.of(points or [_agreement(files), *approval])
+
+    def _verified(self, scripts: Scripts, manifest: LocalText, signature: LocalText | None) -> dict[str, Probe[Any]]:
+        allowed = scripts.allowed_signers
+        if allowed is None or signature is None or signature.problem or manifest.problem:
+            return {}
+        path = beside(self.plan.folder, allowed)
+        return {"verified": SignatureProbe(TARGET, path, Namespace.MANIFEST, manifest.text, signature.text)}
 
     def _compare(
         self, scripts: Scripts, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree

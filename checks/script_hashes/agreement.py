@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from preflight.finding import Judgement, failed, unknown, warned
+from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
+from preflight.plan.values import is_named, same_person
 from preflight.plan.work import no_shell
-from preflight.questions.files import EntryKind
+from preflight.questions.files import EntryKind, LocalText
+from preflight.questions.local import Signature
 from preflight.questions.staged import StagedEntry
 from preflight.wording import MOST_NAMED, beside, counted, in_toml, listed, named, visible
 
@@ -50,6 +52,37 @@ def _manifest(seen: Comparison) -> Iterator[Judgement]:
             remedy=f"take {beside(seen.plan.folder, seen.scripts.manifest)} and the scripts back as approved; "
             f"or have the change approved, then correct `manifest_sha256` of [scripts.{seen.scripts.id}]",
         )
+
+
+def judge_approval(seen: Comparison, signature: LocalText, verified: Signature | None) -> Iterator[Judgement]:
+    """Whether somebody who may approve has signed the manifest as it is. `verified`: nothing where it is not there."""
+    entry = seen.scripts
+    allowed = beside(seen.plan.folder, entry.allowed_signers) if entry.allowed_signers else ""
+    expected = f"the manifest signed by one of {allowed}"
+    author = entry.author if is_named(entry.author) else ""
+    other = f" other than {author}" if author else ""
+    sign = f"have one of {allowed}{other} read the scripts and run: {seen.plan.approve_command}"
+    if seen.problem:
+        return  # there is nothing that could be signed, which is told
+    if signature.problem:
+        yield failed("nobody signed the manifest", expected=expected, actual=visible(signature.problem), remedy=sign)
+    elif verified is None or not verified.signers:
+        said = visible(verified.problem) if verified else "nobody verified it"
+        yield failed(
+            "the signature of the manifest approves nothing",
+            expected=expected,
+            actual=said,
+            remedy=f"{sign}; where its key may approve, add a line for it to {allowed}",
+        )
+    elif any(same_person(name, author) for name in verified.signers):
+        yield failed(
+            f"{author} signed the manifest, who is the author of the scripts",
+            expected=f"{expected} who did not write the scripts",
+            actual=f"signed by {' and '.join(verified.signers)}",
+            remedy=sign,
+        )
+    else:
+        yield passed(f"approved by {' and '.join(verified.signers)}, who signed the manifest")
 
 
 def _approved_folder(seen: Comparison) -> Iterator[Judgement]:

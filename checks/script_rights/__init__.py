@@ -11,7 +11,8 @@ from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan.release_plan import grouped
 from preflight.plan.said import answered_for
 from preflight.plan.work import ServerWork, script_work
-from preflight.questions.files import TARGET, LocalFile, LocalText
+from preflight.questions.files import LocalFile, LocalText
+from preflight.questions.local import TARGET
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
 from preflight.questions.work_rights import OWNER, Lack, Lacks, WorkRights, WorkRightsProbe
 from preflight.wording import MOST_NAMED, beside, counted, listed, named

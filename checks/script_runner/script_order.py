@@ -264,12 +264,12 @@ def judge_command(plan: Plan, moment: datetime, work: ServerWork, manifest: Loca
         )
     if entry.rehearse_command and not plan.release.without.rehearsal:
         return  # the line of `rehearsal` tells whether it stops
+    instead = f"name what `preflight rehearse` may run in its place: `rehearse_command` of {work.table}; or "
     unseen = unknown(
         f"whether {command} stops at the first error is not known",
         expected="a command that ends at the first error, with another status than 0",
         actual="it is not psql, and its text is not read",
-        remedy="name what `preflight rehearse` may run in its place: `rehearse_command` of "
-        f"{work.table}; or let it run on a script that fails, and look at its exit status",
+        remedy=f"{instead if work.target else ''}let it run on a script that fails, and look at its exit status",
     )
     keys = ("scripts", entry.id, "stops_on_error")
     yield answered_for(plan, moment, unseen, entry.stops_on_error, keys, plan.owner_of(entry))

@@ -6,8 +6,7 @@ import getpass
 import os
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,23 +24,25 @@ from preflight.cli.console import (
     write_stdout,
 )
 from preflight.cli.options import ReportOptions, load
+from preflight.cli.progress import Progress, progress_of_this_call
+from preflight.cli.versions import made_with
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.registry import Registry
 from preflight.engine.run import collect
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
-from preflight.probe import Answer, Question
+from preflight.questions.local import Namespace
 from preflight.report import PLAIN, View, Watch
 from preflight.report.comparison import Difference
 from preflight.report.formats import exit_code, render
 from preflight.runs import saved_runs
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import SecretError, Secrets
+from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
-
-_SECONDS_BETWEEN_LINES = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,16 @@ def ask(
     inputs: Mapping[str, str],
     earlier: Evidence | None = None,
     zone: str = "",
+    *,
+    quiet: bool = False,
 ) -> Asked:
-    """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
-    with Pools(inspection.plan, secrets_of(inspection.plan, zone)) as pools:
-        return ask_by(pools, inspection, timeout_seconds, inputs, _tell_progress, earlier, zone)
+    """Asks everything, or just what is in a network zone, and tells of the progress unless `quiet`. `earlier`: see
+    `collect`."""
+    with (
+        Pools(inspection.plan, secrets_of(inspection.plan, zone)) as pools,
+        progress_of_this_call(quiet=quiet) as tell,
+    ):
+        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, zone)
 
 
 def ask_by(
@@ -80,7 +87,7 @@ def ask_by(
 ) -> Asked:
     """The same with sessions that others may use later. `tell`: what is told of the progress. `keep_open`: see
     `collect`."""
-    progress, started = _Progress(tell), monotonic()
+    progress, started = Progress(tell), monotonic()
     try:
         answered = collect(
             inspection,
@@ -123,10 +130,11 @@ def deliver(
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
     run. What `verify` saw is not kept: no gate may start from it."""
+    verdict = replace(verdict, made_with=made_with(verdict.plan))
     is_run = asked.took_seconds is not None and verdict.expect is None
     problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = view_of(asked, report, difference, watch)
-    problems += write_outputs(asked, verdict, report, view)
+    problems += write_outputs(asked, verdict, report, view) or _sign_outputs(report)
     try:
         write_stdout(asked.mask(render(report.stdout_format, verdict, shown_here(view, report))))
     except OutputError as error:
@@ -164,6 +172,21 @@ def write_outputs(asked: Asked, verdict: Verdict, report: ReportOptions, view: V
     return problems
 
 
+def _sign_outputs(report: ReportOptions) -> list[str]:
+    """Beside each file; what went wrong."""
+    if report.key is None:
+        return []
+    try:
+        for _, path in report.outputs:
+            signature = sign(report.key, Namespace.REPORT, path.read_text(encoding="utf-8"))
+            write_private(path.with_name(f"{path.name}.sig"), signature, mode=0o644)
+    except OSError as error:
+        return [f"{path}.sig: the signature could not be written: {error.strerror}"]
+    except SignatureFailed as error:
+        return [str(error)]
+    return []
+
+
 def planned(
     plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime], expect: Expect | None = None
 ) -> Inspection:
@@ -174,7 +197,24 @@ def planned(
     moment = default(plan)
     asked_at = min(moment, now())
     named = report.moment(plan, asked_at=asked_at)
-    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at, expect=expect)
+    return chosen(plan, registry, report, named or moment, asked_at, expect)
+
+
+def chosen(
+    plan: Plan,
+    registry: Registry,
+    report: ReportOptions,
+    moment: datetime,
+    asked_at: datetime,
+    expect: Expect | None = None,
+) -> Inspection:
+    """What the options select of the plan. Raises CallError for what they name and the plan does not have."""
+    no_warnings = report.fail_on == "warn"
+    inspection = inspect(
+        plan, registry, moment, report.selection, asked_at=asked_at, expect=expect, no_warnings=no_warnings
+    )
+    report.require_known(plan, registry.ids, [item.subject.id for item in inspection.items])
+    return inspection
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
@@ -199,37 +239,3 @@ def vantage_of_this_run() -> str:
     except (KeyError, OSError):
         user = f"uid {os.getuid()}"
     return f"from {os.uname().nodename} as {user}"
-
-
-def _tell_progress(line: str) -> None:
-    """On standard error, in place of the line before. Silent where that is no terminal."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        sys.stderr.write(f"\r\033[K{line[:99]}")
-        sys.stderr.flush()
-
-
-class _Progress:
-    """A line that says how many answers came, and what is still awaited."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._open: dict[str, Question] = {}
-        self._total = 0
-        self._shown_at = 0.0
-
-    def expect(self, questions: Sequence[Question]) -> None:
-        self._open.update((question.id, question) for question in questions)
-        self._total += len(questions)
-        self._show()
-
-    def count(self, question: Question, _answer: Answer) -> None:
-        self._open.pop(question.id, None)
-        if monotonic() - self._shown_at >= _SECONDS_BETWEEN_LINES or not self._open:
-            self._show()
-
-    def _show(self) -> None:
-        self._shown_at = monotonic()
-        counts = Counter((question.via, question.target) for question in self._open.values())
-        awaited = ", ".join(f"{target} ({count})" for (_, target), count in list(counts.items())[:4])
-        answered = self._total - len(self._open)
-        self._tell(f"asked {self._total}, answered {answered}; waiting for {awaited or 'nothing'}")

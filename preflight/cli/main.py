@@ -29,6 +29,11 @@ _COMMANDS = {
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.offline", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.offline", "Print every question that would be sent, word for word."),
+    "confirm": ("preflight.cli.confirm", "Write down beside the plan who confirmed a role or attested an item."),
+    "decide": (
+        "preflight.cli.confirm",
+        "Write down beside the plan who decided go, no-go or hold, on which verdict.",
+    ),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
     "rehearse": ("preflight.cli.rehearse", "Run the sealed scripts for real, on a scratch server of this machine."),
     "checks": ("preflight.cli.offline", "List the checks: id, severity, question."),

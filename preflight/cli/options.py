@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from preflight.cli.console import CallError, no_such
 from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.engine.registry import Registry, find_checks
+from preflight.engine.selection import Selection, Term, nameable
 from preflight.engine.waivers import misdirected
 from preflight.errors import PlanError
 from preflight.plan import Plan, Window
@@ -32,6 +33,9 @@ COLOR = click.option(
     show_default=True,
     help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
 )
+
+
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Nothing of the progress on standard error.")
 
 
 def format_option(
@@ -133,26 +137,42 @@ _OPTIONS = (
         help="Also write the report to a file; may be given several times.",
     ),
     click.option(
+        "--sign",
+        "key",
+        type=click.Path(path_type=Path),
+        metavar="KEY",
+        help="Sign each file of --output with this SSH key (a public one: the agent), as FILE.sig.",
+    ),
+    click.option(
         "--only",
         multiple=True,
         shell_complete=complete_check,
-        metavar="CHECK",
-        help="Only these checks, named by id as `lint` lists them; then the verdict is never GO.",
+        metavar="WHAT",
+        help="Only these: a CHECK by its id as `lint` lists it, host:NAME, owner:ROLE, family:NAME (as in [freshness]) "
+        "or subject:NAME; then the verdict is never GO.",
     ),
     click.option(
         "--skip",
         multiple=True,
         shell_complete=complete_check,
-        metavar="CHECK",
-        help="Not these checks; then the verdict is never GO.",
+        metavar="WHAT",
+        help="Not these, named alike; then the verdict is never GO.",
     ),
     click.option(
         "--at",
         metavar="TIME",
         help="Judge as if at this moment: '2026-10-17 02:30', or '02:30' in the window; 24-hour, in its zone.",
     ),
+    click.option(
+        "--fail-on",
+        type=click.Choice(("fail", "warn")),
+        default="fail",
+        show_default=True,
+        help="`warn`: a warning of a check that decides makes the verdict HOLD, too.",
+    ),
     COLOR,
     click.option("-v", "--verbose", is_flag=True, help="Show the passes and everything the plan leaves unconfirmed."),
+    QUIET,
     click.option("--short", is_flag=True, help="Five lines: the verdict, its times, what blocks."),
 )
 
@@ -163,20 +183,27 @@ class ReportOptions:
 
     stdout_format: str = "text"
     outputs: tuple[tuple[str, Path], ...] = ()
+    key: Path | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     at: str | None = None
+    fail_on: str = "fail"
     color: str = "auto"
     verbose: bool = False
     short: bool = False
+    quiet: bool = False
 
-    def selects(self, known: Sequence[str]) -> Callable[[str], bool]:
-        """Which checks are to be run, of those with the ids `known`. Raises CallError for an id that no check has."""
-        for option, ids in (("--only", self.only), ("--skip", self.skip)):
-            for check in ids:
-                if check not in known:
-                    raise no_such("check", check, known, option)
-        return lambda check: (not self.only or check in self.only) and check not in self.skip
+    @property
+    def selection(self) -> Selection:
+        return Selection(tuple(map(Term.parse, self.only)), tuple(map(Term.parse, self.skip)))
+
+    def require_known(self, plan: Plan, checks: Sequence[str], subjects: Sequence[str]) -> None:
+        """Raises CallError for a term of --only or --skip that names nothing of the plan."""
+        known = nameable(plan, checks, subjects)
+        for option, terms in (("--only", self.selection.only), ("--skip", self.selection.skip)):
+            for term in terms:
+                if term.name not in known[term.by]:
+                    raise no_such(term.by, term.name, known[term.by], option)
 
     def moment(self, plan: Plan, asked_at: datetime) -> datetime | None:
         """The instant that --at names, UTC; None without it. Raises CallError, also for one before `asked_at`: what is
@@ -239,6 +266,8 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
         if len(set(paths)) < len(paths):
             raise CallError("--output: two reports would be written to one file")
+        if chosen["key"] and not paths:
+            raise CallError("--sign signs the files of --output, and there is none")
         if chosen["short"] and chosen["verbose"]:
             raise CallError("--short tells less and --verbose tells more: give one of them")
         return command(*args, report=ReportOptions(**chosen), **values)

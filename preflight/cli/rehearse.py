@@ -13,6 +13,7 @@ from preflight.cli.options import PLAN, load
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
+from preflight.engine.selection import Selection
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
 from preflight.plan import Plan
@@ -56,7 +57,7 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
     except ScratchError as error:
         complain(f"nothing was recorded: {error}")
         context.exit(int(ExitCode.HOLD))
-    inspection = inspect(plan, registry, now(), lambda check: check == "rehearsal")
+    inspection = inspect(plan, registry, now(), Selection.of_checks("rehearsal"))
     found = ask(inspection, TIMEOUT_SECONDS, {}).answered.findings()
     findings = [each for each in found if each.status is not Status.SKIPPED]
     write_stdout("".join(line for finding in findings for line in _lines(finding)))

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -15,25 +16,28 @@ import click
 from preflight.check import Expect
 from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, vantage_of_this_run
 from preflight.cli.console import CallError, OutputError, complain, no_such, wants_color, write_stdout
-from preflight.cli.options import COLOR, PLAN, ReportOptions, format_option, load, report_options
+from preflight.cli.options import COLOR, PLAN, QUIET, SET, ReportOptions, format_option, load, report_options
 from preflight.cli.rehearse import record_rehearsal
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
 from preflight.engine.inspection import inspect
 from preflight.engine.run import judge as judge_evidence
+from preflight.errors import ExitCode
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.probe import NoReply
 from preflight.report import comparison
+from preflight.report.comparison import Difference
 from preflight.report.formats.json import report_of
 from preflight.report.json_report import ReportError, load_report
 from preflight.runs import history as runs_history
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
-from preflight.runs.saved_runs import SavedRun
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import parse_duration
 from preflight.verdict import Verdict
+from preflight.wording import counted
 
 
 def _begin(context: click.Context, _option: click.Parameter, seconds: float) -> float:
@@ -138,7 +142,8 @@ def judge(
     metavar="FILE",
     help="Where the evidence is written, mode 0600.",
 )
-def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> None:
+@QUIET
+def collect(plan_path: Path, timeout: float, zone: str | None, path: Path, quiet: bool) -> None:
     """Ask the real systems of one network zone and keep the answers. Judges nothing.
 
     Hosts and applications are in a zone by `network_zone` in the plan. Run it once in each, in the same hour, then:
@@ -152,7 +157,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
         raise no_such("network zone", zone, zones, "--zone")
     if path.is_dir():
         raise CallError(f"--output {path}: is a directory")
-    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "")
+    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "", quiet=quiet)
     evidence = asked.answered.evidence
     try:
         write_private(path, evidence.to_json())
@@ -238,7 +243,7 @@ def verify(context: click.Context, plan_path: Path, expect: str, timeout: float,
     It is no run: nothing is kept beside the plan, and no gate starts from it. Keep the report: --output html=FILE.
     """
     inspection = planned(plan_path, report, lambda _: now(), Expect(expect))
-    asked = ask(inspection, timeout, read_inputs(inspection.plan))
+    asked = ask(inspection, timeout, read_inputs(inspection.plan), quiet=report.quiet)
     context.exit(deliver(asked, judge_evidence(asked.answered, vantage=vantage_of_this_run()), report))
 
 
@@ -251,9 +256,10 @@ def inspect_and_report(
 ) -> int:
     """The main job: asks, judges, keeps the run, reports. `below`: what is printed below the report."""
     inspection = planned(plan_path, report, lambda _: now())
-    asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
+    saved = saved_runs.newest(inspection.plan)
+    asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan), quiet=report.quiet)
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
-    code = deliver(asked, verdict, report, evidence_path=evidence_path)
+    code = deliver(asked, verdict, report, evidence_path=evidence_path, difference=_since(saved, verdict))
     if below:
         write_stdout(below(verdict))
     return code
@@ -270,16 +276,19 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         nothing = Evidence(inspection.plan.digest, present, inputs=inputs)
         asked = Asked(Answered(inspection, basis.earlier or nothing))
     else:
-        asked = ask(inspection, timeout_seconds, inputs, basis.earlier)
+        asked = ask(inspection, timeout_seconds, inputs, basis.earlier, quiet=report.quiet)
     verdict = judge_evidence(
         asked.answered,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
+    return deliver(asked, verdict, report, difference=_since(saved, verdict))
+
+
+def _since(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
+    """What changed since a saved run; None without its report."""
     before = saved.report if isinstance(saved, SavedRun) else None
-    return deliver(
-        asked, verdict, report, difference=comparison.compare(before, report_of(verdict)) if before else None
-    )
+    return comparison.compare(before, report_of(verdict)) if before else None
 
 
 @click.command()
@@ -341,23 +350,57 @@ def history(plan_path: Path, stdout_format: str) -> None:
 
 
 @click.command()
-@click.argument("old_path", metavar="OLD", type=click.Path(path_type=Path))
-@click.argument("new_path", metavar="NEW", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="OLD NEW", nargs=-1, type=click.Path(path_type=Path), help="Two reports.")
+@click.option(
+    "--last",
+    "plan_path",
+    metavar="PLAN",
+    type=click.Path(path_type=Path),
+    help="The two newest saved runs of this plan.",
+)
+@SET
+@click.option("--exit-code", "is_told", is_flag=True, help="End with 1 when a line is new, changed or disappeared.")
 @format_option(("text", "json"))
 @COLOR
-def diff(old_path: Path, new_path: Path, stdout_format: str, color: str) -> None:
+@click.pass_context
+def diff(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    plan_path: Path | None,
+    is_told: bool,
+    stdout_format: str,
+    color: str,
+) -> None:
     """Show what changed between two reports: new, changed, disappeared, cured.
 
-    OLD and NEW are files written by `--output json=FILE` or `--format json`, the older one first. A line that is no
-    longer looked at has disappeared; only one that was looked at again and passes is cured.
+    OLD and NEW are files written by `--output json=FILE` or `--format json`, or saved runs as `history` lists them, the
+    older one first. A line that is no longer looked at has disappeared; only one that was looked at again and passes is
+    cured.
 
-    The exit code says that both could be read (0) or not (2). It is no verdict: that is `run`'s or `gate`'s.
+    The exit code says that both could be read (0) or not (2), and with --exit-code that nothing got worse (0) or
+    something did (1). It is no verdict: that is `run`'s or `gate`'s.
     """
+    if (plan_path is None) is not (len(paths) == 2) or (plan_path and paths):
+        raise CallError("name two reports, OLD and NEW, or the plan whose two newest saved runs are meant: --last PLAN")
+    old, new = _two_newest(plan_path) if plan_path else map(saved_runs.report_beside, paths)
     try:
-        difference = comparison.compare(load_report(old_path), load_report(new_path))
+        difference = comparison.compare(load_report(old), load_report(new))
     except ReportError as error:
         raise CallError(str(error)) from None
     if stdout_format == "json":
         write_stdout(comparison.as_json(difference))
     else:
         write_stdout(comparison.render(difference, color=wants_color(color, os.environ)))
+    context.exit(int(ExitCode.NO_GO if is_told and difference.is_worse else ExitCode.GO))
+
+
+def _two_newest(plan_path: Path) -> tuple[Path, Path]:
+    """The older one first."""
+    plan, _ = load(plan_path)
+    try:
+        found = list(islice(saved_runs.reports(plan), 2))
+    except OSError as error:
+        raise CallError(f"the saved runs cannot be listed: {error.strerror}") from None
+    if len(found) < 2:
+        raise CallError(f"{counted(len(found), 'run')} of {plan.release.id} kept beside the plan: two can be compared")
+    return found[1], found[0]

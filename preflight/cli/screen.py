@@ -11,7 +11,7 @@ import sys
 import termios
 import tty
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -43,9 +43,10 @@ class Lines:
     ) -> None:
         return None
 
-    def add(self, line: str) -> None:
-        """Tells of a change."""
-        self._write(f"{line}\n")
+    def add(self, lines: Sequence[str]) -> None:
+        """Tells what changed in a round, blockers first."""
+        for line in lines:
+            self._write(f"{line}\n")
 
     def show(self, report: str) -> None:
         """Puts the report of another round in place of the one before."""
@@ -69,27 +70,23 @@ class Screen(Lines):
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._foot = ""
         self._before: list[Any] = []
-        self._winch: Any = signal.SIG_DFL
+        self._signals: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if self.keys:
-            self._before = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin)  # a key is read as it is typed; Ctrl-C stays what it is
-        self._winch = signal.signal(signal.SIGWINCH, lambda *_: self._draw())
-        _put(_ENTER)
-        self._draw()
+        acts = {signal.SIGWINCH: lambda *_: self._draw(), signal.SIGTSTP: self._stop}
+        self._signals = {number: signal.signal(number, act) for number, act in acts.items()}
+        self._take()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.signal(signal.SIGWINCH, self._winch)
-        _put(_LEAVE)
-        if self.keys:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+        for number, act in self._signals.items():
+            signal.signal(number, act)
+        self._give_back()
 
-    def add(self, line: str) -> None:
-        self._lines.append(line)
+    def add(self, lines: Sequence[str]) -> None:
+        self._lines.extend(lines[:_LINES_KEPT])  # the rest stands in the report
 
     def show(self, report: str) -> None:
         self._report = report.splitlines()
@@ -107,6 +104,24 @@ class Screen(Lines):
         if not typed:  # the terminal was closed: it would be ready for ever
             self.keys = False
         return ASK_AGAIN.encode() in typed
+
+    def _take(self) -> None:
+        if self.keys:
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)  # a key is read as it is typed; Ctrl-C stays what it is
+        _put(_ENTER)
+        self._draw()
+
+    def _give_back(self) -> None:
+        _put(_LEAVE)
+        if self.keys:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    def _stop(self, *_: object) -> None:
+        """Ctrl-Z: the shell gets the terminal as it was, until `fg`."""
+        self._give_back()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._take()
 
     def _draw(self) -> None:
         """What does not fit is cut off below, never the last changes and the foot."""

@@ -18,6 +18,7 @@ from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
+from preflight.engine.selection import Selection
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence
 from preflight.plan import Plan
@@ -32,10 +33,12 @@ from preflight.seal import (
     seal_schema,
     seal_scripts,
     server_seen,
+    sign_manifest,
     write_sealed,
 )
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
+from preflight.sessions.signatures import SignatureFailed
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool
 from preflight.wording import counted, listed, visible
 
@@ -47,21 +50,26 @@ _MOST_NAMED = 10
 @PLAN
 @click.option("--accept-host-keys", is_flag=True, help="Pin new host keys without asking; fingerprints are printed.")
 @click.option("--scripts-only", is_flag=True, help="Write the manifests and ask no host or database.")
+@click.option("--sign", "key", type=click.Path(path_type=Path), metavar="KEY", help="Sign the manifests, too.")
 @click.pass_context
-def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, scripts_only: bool) -> None:
+def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, scripts_only: bool, key: Path | None) -> None:
     """Write the script manifests, pin the hosts' keys and record the databases' servers and schemas, beside the plan.
 
     The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts,
     and at which server each database is into one that ends in .sealed.json, after a login; a key or a server that
-    differs from what is there is never replaced. The schema of each database goes into a text that ends in
+    differs from what is there is never replaced. With --sign, the SSH key that it names (a public one: the agent) signs
+    each manifest into a file beside it that ends in .sig. The schema of each database goes into a text that ends in
     .DATABASE.schema.txt. Exit code 3 when a host's key, a server or a schema could not be seen.
     """
     plan, registry = load(plan_path)
     try:
         for manifest in seal_scripts(plan):
             write_stdout(describe(manifest) + "\n")
+            if key:
+                path = sign_manifest(manifest, key)
+                write_stdout(f"  signed    {visible(str(path))}\n")
         complete = scripts_only or (_pin_host_keys(plan, accept_host_keys) & _seal_servers(plan, registry))
-    except SealError as error:
+    except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
 
@@ -130,7 +138,7 @@ def _seal_servers(plan: Plan, registry: Registry) -> bool:
     whether every one was seen."""
     if not plan.databases:
         return True
-    inspection = inspect(plan, registry, now(), {"database-login", "schema-drift"}.__contains__)
+    inspection = inspect(plan, registry, now(), Selection.of_checks("database-login", "schema-drift"))
     evidence = ask(inspection, TIMEOUT_SECONDS, {}).answered.evidence
     seen: dict[str, SealedServer] = {}
     for name in plan.databases:

@@ -10,6 +10,7 @@ from pathlib import Path
 from preflight.cli.asking import (
     Asked,
     ask_by,
+    chosen,
     deliver,
     secrets_of,
     shown_here,
@@ -18,16 +19,16 @@ from preflight.cli.asking import (
     write_outputs,
 )
 from preflight.cli.console import CallError, complain, write_stdout
-from preflight.cli.options import ReportOptions, load
+from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
+from preflight.cli.versions import made_with
 from preflight.clock import now
 from preflight.engine.conclude import withheld
 from preflight.engine.cut_off import at_deadline
-from preflight.engine.inspection import inspect
 from preflight.engine.run import judge
 from preflight.errors import Interruption, PlanError
 from preflight.plan import Plan
-from preflight.plan.load import load_plan
+from preflight.plan.confirmed import read_confirmed
 from preflight.report import Watch
 from preflight.report.comparison import Difference, compare, in_lines
 from preflight.report.document.now import decide_by, stamp
@@ -81,7 +82,7 @@ class Watching:
 
     def __init__(self, plan_path: Path, report: ReportOptions, rhythm: Rhythm, screen: Lines) -> None:
         self._plan, self._registry = load(plan_path)
-        self._selects = report.selects(self._registry.ids)
+        chosen(self._plan, self._registry, report, now(), now())  # a mistyped name is told before anybody waits
         self._options = report
         self._rhythm = rhythm
         self._screen = screen
@@ -120,10 +121,14 @@ class Watching:
         if is_changed and not other_plan:  # sealed anew, perhaps: what is open was verified by what was pinned before
             self._plan, self._registry = load(self._plan.path)
             self._open_anew()
+        try:
+            self._plan = replace(self._plan, confirmed=read_confirmed(self._plan.confirmed_file))
+        except PlanError as error:
+            other_plan = other_plan or str(error)
         plan, self._inputs = self._plan, inputs
         goes_on = begun_at < plan.window.start
         self._pools.begin_round(anew=not goes_on)
-        inspection = inspect(plan, self._registry, _moment(plan, begun_at), self._selects, asked_at=begun_at)
+        inspection = chosen(plan, self._registry, self._options, _moment(plan, begun_at), begun_at)
         basis = start_from(inspection, self._saved, inputs, begun_at)
         earlier = basis.earlier if self._last is None or is_changed else self._last.asked.answered.evidence
         with at_deadline(self._rhythm.timeout_seconds):
@@ -138,6 +143,7 @@ class Watching:
             )
             grounds = basis.grounds(asked.answered.evidence)
             verdict = judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds)
+            verdict = replace(verdict, made_with=made_with(plan))
         if other_plan:
             verdict = withheld(verdict, other_plan)
         return self._show(asked, self._steady(verdict, goes_on=goes_on), goes_on=goes_on)
@@ -166,12 +172,10 @@ class Watching:
         first = self._saved.report if isinstance(self._saved, SavedRun) else None
         difference = compare(first, report) if first else None
         ended = _Round(asked=asked, verdict=verdict, report=report, difference=difference, watch=watch)
-        for line in _changes(self._last, ended):
-            self._screen.add(asked.mask(line))
+        self._screen.add([asked.mask(line) for line in _changes(self._last, ended)])
         if goes_on:
             view = view_of(asked, self._options, difference, watch)
-            for problem in write_outputs(asked, verdict, self._options, view):
-                self._screen.add(problem)
+            self._screen.add(write_outputs(asked, verdict, self._options, view))
             self._screen.show(asked.mask(render("text", verdict, shown_here(view, self._options))))
         self._last = ended
         return ended
@@ -218,7 +222,7 @@ def _moment(plan: Plan, at: datetime) -> datetime:
 def _other_plan(plan: Plan) -> str:
     """Why the plan beside which this watch was called is no longer the one it watches; empty where it is."""
     try:
-        is_same = load_plan(plan.path).digest == plan.digest
+        is_same = read_plan_files(plan.path).digest == plan.digest
     except PlanError:
         return f"{plan.path.name} was changed and cannot be read: mend it, and call the watch again"
     return "" if is_same else f"{plan.path.name} was changed since this watch began: call it again"

@@ -23,9 +23,12 @@ import paramiko
 from preflight import clock
 from preflight.demo.health_app import ROOT_CERTIFICATE, HealthApp
 from preflight.demo.host import DemoHost
+from preflight.demo.people import all_confirmed
 from preflight.demo.postgres import Postgres
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
+from preflight.plan.confirmed import format_confirmed
+from preflight.plan.load import load_plan
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
 from preflight.rehearsal.processes import REMOVE, STOP, run_at_the_end, signals_deferred
@@ -252,7 +255,6 @@ class DemoSite:
         runs = {"3.0": 8812} if night else {"3.0": 8812, "2.7": 8813}
         tls = ('sslmode  = "verify-full"', 'sslrootcert = "ca.pem"') if self.postgres.tls else ('sslmode  = "disable"',)
         facts: dict[str, object] = {
-            "confirmed": f"{self._moment.astimezone(clock.zone(_ZONE)) - _CONFIRMED_BEFORE:%Y-%m-%dT%H:%M:%S}",
             "rehearsal": "" if self._rehearsed else _NOT_REHEARSED,
             "dba_standby": "" if night else 'standby = "the second DBA"',
             "tested": "\n".join(_TESTED.format(app2=app2, on=rehearsed, run=run) for app2, run in runs.items()),
@@ -277,6 +279,9 @@ class DemoSite:
         said = (block for block in blocks if not (night and block.startswith("[[decisions]]")))
         text = Template("\n\n".join(said)).substitute(facts)
         self.plan_path.write_text(text, encoding="utf-8")
+        plan = load_plan(self.plan_path)
+        confirmed = all_confirmed(plan, self._moment.replace(microsecond=0) - _CONFIRMED_BEFORE)
+        plan.confirmed_file.write_text(format_confirmed(confirmed), encoding="utf-8")
 
 
 def _scripts(database: str) -> list[Path]:

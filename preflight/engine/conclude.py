@@ -15,6 +15,7 @@ from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule_at
 from preflight.plan import Plan
 from preflight.verdict import READINESS, VERIFIED, Decision, Verdict
+from preflight.wording import counted
 
 _OVER = "the window is over at the moment judged: correct start and end in [window]"
 _GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
@@ -23,12 +24,15 @@ _LOST = (Status.FAIL, Status.UNKNOWN, Status.WAIVED)
 costs none: it has to be asked again."""
 
 
-def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:
+def decide(
+    findings: Sequence[Finding], *, partial: bool, over: bool = False, no_warnings: bool = False
+) -> tuple[Decision, str]:
     """The decision and, where no finding explains it, its reason.
 
     `partial`: part of the checks was deselected; then the best possible answer is HOLD, whatever was seen.
     `over`: the moment judged lies behind the window. Then dates were held against a past end, so nothing is confirmed
-    for any window to come: a plan copied from the last release must not be GO."""
+    for any window to come: a plan copied from the last release must not be GO.
+    `no_warnings`: whoever asks wants no GO with a warning of a check that decides."""
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
     deciding = [finding for finding in findings if finding.severity.decides]
     if any(finding.status is Status.FAIL for finding in blocking):
@@ -39,6 +43,9 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
         return Decision.HOLD, "part of the checks was not selected"
     if over:
         return Decision.HOLD, _OVER
+    warnings = sum(finding.status is Status.WARN for finding in deciding)
+    if no_warnings and warnings:
+        return Decision.HOLD, f"{counted(warnings, 'warning')}, and --fail-on warn lets none pass"
     if all(finding.status in _GREEN for finding in deciding):
         return Decision.GO, ""
     return Decision.HOLD, ""
@@ -54,6 +61,7 @@ def conclude(
     moment: datetime,
     partial: bool = False,
     expect: Expect | None = None,
+    no_warnings: bool = False,
 ) -> Verdict:
     """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
     waiving = plan if expect is None else _with_waivers_of(plan, findings)
@@ -62,7 +70,7 @@ def conclude(
     if planned != counts.total():
         raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
     over = expect is None and moment >= plan.window.end
-    decision, reason = decide(findings, partial=partial, over=over)
+    decision, reason = decide(findings, partial=partial, over=over, no_warnings=no_warnings)
     verdict = Verdict(
         plan=plan,
         decision=VERIFIED[READINESS.index(decision)] if expect else decision,

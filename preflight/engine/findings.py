@@ -15,7 +15,7 @@ from preflight.errors import CRASHES
 from preflight.finding import Age, Finding, Judgement, Status, unknown
 from preflight.judging.cures import could_not_look
 from preflight.plan import Plan
-from preflight.probe import Answer, NoReply, Reply
+from preflight.probe import Answer, NoReply, Reply, Via
 from preflight.reasons import Reason, Side
 from preflight.units import format_duration
 
@@ -64,8 +64,17 @@ def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
         cure_by=plan.window.start - max((lead for lead in lead_times if lead), default=timedelta()),
         vantage=", ".join(dict.fromkeys(each.vantage for each in asked if each.vantage)),
         oldest_evidence_at=min((each.asked_at for each in asked), default=None),
+        runbooks=_runbooks(plan, item, seen),
         took_seconds=round(waited + sum(each.took_seconds for each in asked if isinstance(each, Reply)), 6),
     )
+
+
+def _runbooks(plan: Plan, item: PlannedCheck, seen: Seen) -> tuple[str, ...]:
+    entries: dict[Via, Mapping[str, Any]] = {}
+    entries |= {Via.SSH: plan.hosts, Via.SQL: plan.databases, Via.HTTP: plan.applications}
+    asked = [entries.get(each.question.via, {}).get(each.question.target) for each in seen.probes.values()]
+    found = [getattr(each, "runbook", "") for each in (item.subject.item, *asked)]
+    return tuple(dict.fromkeys(filter(None, [*found, str(plan.checks.get(item.check_id, {}).get("runbook", ""))])))
 
 
 def masked(finding: Finding, mask: Callable[[str], str]) -> Finding:

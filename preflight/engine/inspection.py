@@ -13,10 +13,11 @@ from typing import Any
 from preflight.check import Check, Expect, Probes, Subject
 from preflight.engine.cut_off import code_of_checks
 from preflight.engine.registry import Registry
+from preflight.engine.selection import EVERYTHING, Selection
 from preflight.errors import CRASHES
 from preflight.finding import Severity
 from preflight.plan import Plan
-from preflight.plan.release_plan import SEVERITY_OF
+from preflight.plan.release_plan import BESIDE_SETTINGS, SEVERITY_OF
 from preflight.probe import Probe, Question, Via
 
 
@@ -83,8 +84,11 @@ class Inspection:
     moment: datetime
     items: Sequence[PlannedCheck]
     partial: bool
+    """Part of the checks was not selected."""
     expect: Expect | None
     """What `preflight verify` wants to find; None where readiness is judged."""
+    no_warnings: bool
+    """A warning holds the release, too."""
     planner: ProbePlanner = field(repr=False, compare=False)
     """For the probes of the second round."""
 
@@ -98,35 +102,37 @@ def inspect(
     plan: Plan,
     registry: Registry,
     moment: datetime,
-    selected: Callable[[str], bool] = lambda _: True,
+    selection: Selection = EVERYTHING,
     *,
     asked_at: datetime | None = None,
     expect: Expect | None = None,
+    no_warnings: bool = False,
 ) -> Inspection:
     """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN. `asked_at`, `expect`: see
-    `Check`."""
+    `Check`; `no_warnings`: see `Inspection`."""
     planner = ProbePlanner(plan)
     items: list[PlannedCheck] = []
     for check in registry.checks:
         build = partial(check, plan, moment, asked_at=asked_at, expect=expect)
-        items += _items(check, build, plan.checks.get(check.id, {}), selected(check.id), planner)
+        items += _items(check, build, plan.checks.get(check.id, {}), selection, planner)
     items = [item for item in items if not _is_answered(item, items)]
     for source in registry.broken:
         title, plug_in = "the check can be loaded", Subject("plug-in", None)
         items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
-    return Inspection(plan, moment, items, not all(map(selected, registry.ids)), expect, planner)
+    is_part = any(item.skipped for item in items) or not all(map(selection.may_take, registry.ids))
+    return Inspection(plan, moment, items, is_part, expect, no_warnings, planner)
 
 
 def _items(
     check_class: type[Check],
     build: Callable[[Any], Check],
     table: Mapping[str, Any],
-    selected: bool,
+    selection: Selection,
     planner: ProbePlanner,
 ) -> Iterator[PlannedCheck]:
     severity = Severity(str(table.get("severity", check_class.severity)))
     named: Any = table.get(SEVERITY_OF, {})
-    settings = {key: value for key, value in table.items() if key not in ("severity", SEVERITY_OF)}
+    settings = {key: value for key, value in table.items() if key not in BESIDE_SETTINGS}
     try:
         with code_of_checks:
             check = build(check_class.Settings(**settings))
@@ -140,12 +146,16 @@ def _items(
     for subject in subjects:
         probes: PlannedProbes = {}
         crash = ""
+        selected = selection.may_take(check.id)
         if selected:
             try:
                 with code_of_checks:
                     probes = planner.plan(check.probes(subject))
             except CRASHES as error:  # see inspect
                 crash = described(error)
+            planned = [(each.probe.family, each.question) for each in probes.values()]
+            selected = bool(crash) or selection.takes(check.plan, check.id, subject, planned)
+            probes = probes if selected else {}
         own = Severity(named.get(subject.id) or subject.severity or severity)
         yield PlannedCheck(check, check.id, check.title, own, subject, probes, crash, skipped=not selected)
 

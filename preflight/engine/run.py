@@ -80,6 +80,7 @@ def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -
         moment=inspection.moment,
         partial=inspection.partial,
         expect=inspection.expect,
+        no_warnings=inspection.no_warnings,
     )
     return replace(
         verdict,

@@ -18,7 +18,8 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Waiver
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.plan.rules import Broken
-from preflight.units import parse_quantity
+from preflight.plan.values import same_person
+from preflight.units import format_duration, parse_quantity
 from preflight.verdict import WaiverState, WaiverUse
 
 
@@ -55,6 +56,10 @@ def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
     if waiver.granted > moment:
         text = f"is granted from {need.told(waiver.granted)} on, after the moment judged"
         return WaiverUse(waiver, WaiverState.NOT_YET, text)
+    cutoff = plan.release.waiver_cutoff
+    if cutoff and waiver.granted > plan.window.start - cutoff:
+        text = f"was granted {need.told(waiver.granted)}, later than {format_duration(cutoff)} before the start"
+        return WaiverUse(waiver, WaiverState.TOO_LATE, text)
     if not need.outlasted_by(waiver.expires):
         text = f"expires {need.told(waiver.expires)}, needed until {need.told(need.until)}"
         return WaiverUse(waiver, WaiverState.EXPIRED, text)
@@ -62,8 +67,8 @@ def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
 
 
 def misdirected(plan: Plan, registry: Registry, moment: datetime) -> Iterator[Broken]:
-    """Waivers of a check or subject that there is not, and `severity_of` of a subject that there is not. A check that
-    cannot be loaded or planned says so itself."""
+    """Waivers of a check or subject that there is not or that its owner approved, and `severity_of` of a subject that
+    there is not. A check that cannot be loaded or planned says so itself."""
     named: list[tuple[Keys, str, str]] = [
         (("waivers", index, "subject"), waiver.check, waiver.subject) for index, waiver in enumerate(plan.waivers)
     ]
@@ -77,24 +82,40 @@ def misdirected(plan: Plan, registry: Registry, moment: datetime) -> Iterator[Br
             if not registry.broken:
                 nearest = nearest_name(check, registry.ids)
                 yield Broken((*keys[:-1], "check"), f"there is no check {quoted(check)}", nearest)
-        elif check in found and subject not in found[check]:
+        elif check in found and subject in found[check]:
+            yield from _approved_by_its_owner(plan, registry, keys, found[check][subject])
+        elif check in found:
             nearest = nearest_name(subject, found[check])
             there = f"its subjects are {listed(found[check])}" if found[check] else "the plan gives it nothing to judge"
             message = f"{check} has no subject {quoted(subject)}"
             yield Broken(keys, message if nearest else f"{message}: {there}", nearest)
 
 
-def _subjects(plan: Plan, registry: Registry, named: Collection[str], moment: datetime) -> Mapping[str, list[str]]:
-    """Check -> its subjects, those of `preflight verify` too, for each of these that can be planned."""
-    found: dict[str, list[str]] = {check: [] for check in registry.ids if check in named}
+def _approved_by_its_owner(plan: Plan, registry: Registry, keys: Keys, owner: str) -> Iterator[Broken]:
+    """Whoever would have to mend it accepts that it is not mended: the role, or its person in another role."""
+    if keys[0] != "waivers":
+        return
+    waiver = plan.waivers[int(keys[1])]
+    owning, approving = plan.roles.get(owner), plan.roles[waiver.approved_by]
+    exempt = any(check.owner_decides for check in registry.checks if check.id == waiver.check)
+    if owning and not exempt and (owning == approving or same_person(owning.primary, approving.primary)):
+        message = f"{plan.person(owner)} owns {waiver.check} {waiver.subject}, and nobody approves his own waiver"
+        yield Broken((*keys[:-1], "approved_by"), message)
+
+
+def _subjects(
+    plan: Plan, registry: Registry, named: Collection[str], moment: datetime
+) -> Mapping[str, Mapping[str, str]]:
+    """Check -> owner of each of its subjects, those of `preflight verify` too, for each that can be planned."""
+    found: dict[str, dict[str, str]] = {check: {} for check in registry.ids if check in named}
     for expect in (None, *Expect) if named else ():
         asked = (each for each in registry.checks if expect is None or expect in each.verifies)
         known = Registry(tuple(check for check in asked if check.id in named))
         for item in inspect(plan, known, moment, expect=expect).items:
             if item.crash:
                 found.pop(item.check_id, None)
-            elif item.check_id in found and item.subject.id not in found[item.check_id]:
-                found[item.check_id].append(item.subject.id)
+            elif item.check_id in found:
+                found[item.check_id].setdefault(item.subject.id, item.subject.owner)
     return found
 
 
@@ -107,7 +128,7 @@ def of_no_use(plan: Plan, registry: Registry) -> Iterator[Broken]:
             yield Broken(("waivers", index, "check"), f"no waiver ever covers {waiver.check}: it counts as absent")
         use = _unusable(plan, waiver, plan.window.start)
         if use is not None:
-            key = "granted" if use.state is WaiverState.NOT_YET else "expires"
+            key = "expires" if use.state is WaiverState.EXPIRED else "granted"
             yield Broken(("waivers", index, key), f"{use.text}: it counts as absent")
 
 

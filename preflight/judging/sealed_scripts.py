@@ -22,7 +22,8 @@ from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.release_plan import grouped
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts, Texts, read_manifest
+from preflight.questions.files import LocalFile, LocalText, LocalTexts, Texts, read_manifest
+from preflight.questions.local import TARGET
 from preflight.wording import beside
 
 _NUMBER = re.compile(r"[Vv]?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")

@@ -1,4 +1,5 @@
-"""What a release plan may say, as frozen dataclasses. `preflight.plan.load` reads and validates the TOML file.
+"""What a release plan may say, as frozen dataclasses. `preflight.plan.merged` makes one table of the plan's TOML files,
+`preflight.plan.load` reads and validates it.
 
 The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
 time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host,
@@ -6,7 +7,19 @@ time in the window's zone, a `Path` is relative to the plan's folder, a `RemoteP
 values must say together is in `preflight.plan.rules`. Docstrings under fields become the plan reference.
 """
 
-from preflight.plan.agreements import Decision, Freshness, Rule, Said, SaidPath, SaidUntil, Step, Tested, Undo, Waiver
+from preflight.plan.agreements import (
+    Attest,
+    Decision,
+    Freshness,
+    Rule,
+    Said,
+    SaidPath,
+    SaidUntil,
+    Step,
+    Tested,
+    Undo,
+    Waiver,
+)
 from preflight.plan.freeze import Freeze
 from preflight.plan.release_plan import Plan, Release, Role, Window, Without
 from preflight.plan.targets import (
@@ -49,7 +62,8 @@ from preflight.plan.values import (
 )
 
 __all__ = [
-    "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Content",
+    "Account", "Application", "Attest", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect",
+    "Content",
     "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef", "LoginUse",
     "Name", "Nothing", "Plan", "Ref", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role",
     "RoleRef", "Rollback", "RollbackFile", "Roots", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",

@@ -215,6 +215,23 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attest:
+    """`[[attest]]`: an item that only a person can say, such as that the vendor is on standby. `preflight confirm PLAN
+    --item ID` writes down who said it."""
+
+    id: EntryId
+    """Its name, by which it is attested."""
+    text: Annotated[Text, filled]
+    """What is said: `the vendor is on standby until 08:00`."""
+    owner: RoleRef
+    """Role whose people can say it."""
+    evidence: Text = ""
+    """Where it is written down: a link, the number of a ticket."""
+    valid: Annotated[timedelta, Above(0)] = timedelta(hours=12)
+    """How old somebody's word may be at the window's start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
     """`[freshness]`: how old an answer may be at the moment judged, by what it tells."""
 
@@ -232,7 +249,7 @@ class Freshness:
     backup: Annotated[timedelta, Above(0)] = timedelta(hours=24)
     """Earlier backups read to their end."""
     people: Annotated[timedelta, Above(0)] = timedelta(hours=12)
-    """Confirmations of `[roles]`."""
+    """Confirmations of `[roles]`, by `preflight confirm`."""
     scripts: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
     """Staged scripts."""
     said: Annotated[timedelta, Above(0)] = timedelta(days=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
@@ -240,6 +241,11 @@ def _steps(plan: Plan) -> Iterator[Broken]:
 
 def missing_files(plan: Plan) -> Iterator[Broken]:
     """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
+    signers: dict[Keys, Path | None] = {("release", "allowed_signers"): plan.release.allowed_signers}
+    signers |= {("scripts", each.id, "allowed_signers"): each.allowed_signers for each in plan.scripts.values()}
+    for keys, path in signers.items():
+        if path is not None and not path.is_file():
+            yield Broken(keys, f"The file of allowed signers is not there: correct it ({path}).")
     for scripts in plan.scripts.values():
         table = f"[scripts.{scripts.id}]"
         if not scripts.approved.is_dir():

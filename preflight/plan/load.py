@@ -13,13 +13,16 @@ from preflight.errors import PlanError, PlanProblem
 from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
+from preflight.plan.confirmed import Confirmed, confirmed_beside, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
 from preflight.plan.merged import Problems, read_merged
 from preflight.plan.merging import LANGUAGE
-from preflight.plan.release_plan import SEVERITY_OF
+from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
-from preflight.plan.sealed_servers import SealedServer, read_sealed_servers, servers_beside
+from preflight.plan.sealed_servers import read_sealed_servers, servers_beside
+from preflight.plan.values import Url
+from preflight.probe import T
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
 
@@ -51,7 +54,8 @@ def load_plan(
         "included": tuple(source.path.absolute() for source in merged.sources[:-1]),
         "set_values": merged.set_values,
         "absent": tables.absent,
-        "sealed": _sealed(servers_beside(path, merged.set_values), problems),
+        "sealed": _beside(servers_beside(path, merged.set_values), read_sealed_servers, problems) or {},
+        "confirmed": _beside(confirmed_beside(path, merged.set_values), read_confirmed, problems) or Confirmed(),
     }
     plan: Plan = tables.record(Plan, written, (), path=path, **preset)
     for broken in broken_rules(plan, written):
@@ -64,12 +68,13 @@ def load_plan(
     return _with_owners(plan)
 
 
-def _sealed(path: Path, problems: Problems) -> Mapping[str, SealedServer]:
+def _beside(path: Path, read: Callable[[Path], T], problems: Problems) -> T | None:
+    """What `read` makes of a file beside the plan; None where its fault was noted."""
     try:
-        return read_sealed_servers(path)
+        return read(path)
     except PlanError as error:
         problems.found += error.errors
-        return {}
+        return None
 
 
 def _with_owners(plan: Plan) -> Plan:
@@ -122,14 +127,14 @@ def _checks(
 def _check(
     table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
 ) -> dict[str, object]:
-    """Severity and settings as converted, only those that were written."""
+    """Severity, runbook and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
-    shapes = {"severity": shape_of(Severity), SEVERITY_OF: shape_of(Mapping[str, Severity])}
+    shapes = dict(zip(BESIDE_SETTINGS, map(shape_of, (Severity, Mapping[str, Severity], Url)), strict=True))
     for key in shapes.keys() & table.keys():
         values[key] = tables.value(shapes[key], table[key], (*keys, key))
     try:
-        written = tables.fields(settings, table, keys, beside=tuple(shapes))
+        written = tables.fields(settings, table, keys, beside=BESIDE_SETTINGS)
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:

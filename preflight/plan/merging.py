@@ -33,6 +33,8 @@ LANGUAGE = (*_OF_FILES, "defaults")
 """Top-level keys that end here: the strict reader sees none of them."""
 OVERRIDE = "override"
 """Key of an entry that lets its keys win over those of the same entry elsewhere."""
+_DEEP = 3
+"""`(section, entry, key)`."""
 Place = tuple[Source, Keys]
 
 
@@ -46,12 +48,14 @@ class Merger:
         self._own = own
         self._variables = variables
         self._ranges = Ranges()
+        self._moved_in: set[Keys] = set()
+        """Entries that have places for values below their keys."""
         self._taken_back: list[tuple[dict[str, Any], str]] = []
         """Keys that an entry overrides with nothing; taken out when the defaults have been applied, too."""
 
     def add(self, source: Source) -> None:
         """Lays a file over those before it."""
-        folder = os.path.relpath(source.path.parent, self._own.path.parent)
+        folder = os.path.relpath(os.path.realpath(source.path.parent), os.path.realpath(self._own.path.parent))
         for key, written in source.tables.items():
             if key in _OF_FILES or (key == "format" and source is not self._own):
                 continue
@@ -74,7 +78,8 @@ class Merger:
         if not isinstance(defaults, Mapping):
             self._note(("defaults",), str(expected("a table", defaults)))
             return
-        for section, table in defaults.items():
+        # Those of health last: an application may have its health from its own defaults.
+        for section, table in sorted(defaults.items(), key=lambda each: each[0] == HEALTH):
             keys: Keys = ("defaults", section)
             if section not in DEFAULTS:
                 nearest = nearest_name(section, DEFAULTS)
@@ -207,16 +212,21 @@ class Merger:
             value = self._ranges.inside(shape, value, at, written)
         for now, was in self._ranges.moved.items():
             self.places[now] = (source, was)
+            self._moved_in.add(now[:2])
         self._ranges.moved.clear()
         self.problems += [source.problem(keys, str(misfit)) for keys, misfit in self._ranges.faults]
         self._ranges.faults.clear()
         if self._place(at) != (source, written):
             self.places[at] = (source, written)
+            if len(at) > _DEEP:
+                self._moved_in.add(at[:2])
         self._at(at[:-1])[at[-1]] = value
 
     def _forget(self, at: Keys) -> None:
-        for keys in [each for each in self.places if each[: len(at)] == at]:
-            del self.places[keys]
+        """Where values below `at` were written."""
+        if at[:2] in self._moved_in:
+            for keys in [each for each in self.places if each[: len(at)] == at]:
+                del self.places[keys]
 
     def _at(self, keys: Keys) -> Any:
         found: Any = self.tables
@@ -233,8 +243,7 @@ class Merger:
 
     def _note_doubled(self, source: Source, at: Keys, written: Keys) -> None:
         earlier, keys = self._place(at)
-        line = earlier.nearest_line(keys)
-        message = f"is there already, at {earlier.name}:{line}; override = true lets what is said here win"
+        message = f"is there already, at {earlier.at(keys)}; override = true lets what is said here win"
         is_of_several = at != written and isinstance(at[-1], str)
         self.problems.append(source.problem(written, message, of=dotted(at) if is_of_several else ""))
 

@@ -10,9 +10,10 @@ from preflight.faults import Keys, Misfit, quoted
 from preflight.plan.values import EntryId, Ref
 from preflight.record import Form, Shape, shape_below, shape_of
 
-MOST_ENTRIES = 5000
+_MOST_ENTRIES = 5000
 """Of one range."""
 _MOST_OF_ALL = 20_000
+_MOST_DIGITS = 9
 _MOST_CHARACTERS = 64 * 1024 * 1024
 _RANGE = re.compile(r"\[(?P<first>\d+)-(?P<last>\d+)\]")
 _BRACKETS = re.compile(r"\[[^\]]*\]?")
@@ -160,13 +161,13 @@ def _bounds(text: str) -> tuple[int, int, int]:
     digits, more = found["first"], found["last"]
     if len(digits) != len(more) and (digits.startswith("0") or more.startswith("0")):
         raise Misfit(f"both ends of the range have the same number of digits: {found[0]}")
-    if len(more) > len(str(_MOST_OF_ALL)) + 4:
+    if len(more) > _MOST_DIGITS:
         raise Misfit("a number of the range has too many digits")
     first, last = int(digits), int(more)
     if first > last:
         raise Misfit(f"the range is reversed: write [{more}-{digits}]")
-    if last - first >= MOST_ENTRIES:
-        raise Misfit(f"the range has {last - first + 1} entries; at most {MOST_ENTRIES} are allowed")
+    if last - first >= _MOST_ENTRIES:
+        raise Misfit(f"the range has {last - first + 1} entries; at most {_MOST_ENTRIES} are allowed")
     return first, last, len(digits) if len(digits) == len(more) else 0
 
 

@@ -11,12 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from preflight.faults import Keys
-from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.agreements import Attest, Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.confirmed import Confirmed, confirmed_beside
 from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
-from preflight.plan.values import LOOPBACK, EntryId, Factor, LoginUse, Name, SecretRef, Text
+from preflight.plan.values import (
+    LOOPBACK,
+    EntryId,
+    Factor,
+    LoginUse,
+    Name,
+    SecretRef,
+    Text,
+    is_named,
+    same_person,
+)
 from preflight.probe import Question, Via
 from preflight.record import fields_of
 
@@ -65,8 +76,13 @@ class Release:
     """What has changed since then; required from attempt 2 on."""
     without: Without = field(default_factory=Without)
     """Which kinds of entries the plan leaves out on purpose, and why; every report says so."""
+    waiver_cutoff: Annotated[timedelta, Above(0)] | None = None
+    """A waiver that was granted later than so long before the window's start does not count."""
     checks: Path | None = None
     """Folder with checks of this plan's own."""
+    allowed_signers: Path | None = None
+    """File of SSH keys, `"NAME" namespaces="preflight-confirmation" ssh-ed25519 ...` in each line, beside the plan:
+    whoever confirms must then sign it (`preflight confirm --sign KEY`), each with a key of the own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +122,16 @@ class Role:
     """Somebody else, who takes over when the primary cannot be reached."""
     contact: str = ""
     """How both are reached during the window."""
-    confirmed_at: datetime | None = None
-    """When both last confirmed that they will be there."""
     access: tuple[EntryId, ...] = ()
     """Hosts and databases whose logins the people of this role use; the entry's `person` says whose login it is."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long a request to this role takes: a password request may take a working day."""
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The names of its primary and its standby, as far as they are named; one person once."""
+        named = tuple(name for name in (self.primary, self.standby) if is_named(name))
+        return named[:1] if same_person(self.primary, self.standby) else named
 
 
 T = TypeVar("T")
@@ -119,11 +139,15 @@ Place = TypeVar("Place", bound=Hashable)
 
 SEVERITY_OF = "severity_of"
 """Key of every `[checks.ID]`: subject -> its severity."""
+BESIDE_SETTINGS = ("severity", SEVERITY_OF, "runbook")
+"""Keys that every `[checks.ID]` has."""
+_SIGN = "--sign ~/.ssh/id_ed25519"
+"""With the key that most people have; whoever has another names that."""
 FORMAT = 1
 """Of the plans that this version reads."""
 
 
-NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed")
+NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "confirmed")
 """Fields of a plan that are no keys of its file."""
 
 
@@ -142,6 +166,8 @@ class Plan:
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the database: at which server `preflight seal` saw it."""
+    confirmed: Confirmed = field(default_factory=Confirmed)
+    """What people said of it, by `preflight confirm`."""
     release: Release
     window: Window
     roles: Mapping[str, Role] = field(default_factory=dict)
@@ -157,6 +183,7 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     decisions: tuple[Decision, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    attest: tuple[Attest, ...] = ()
     freeze: Mapping[str, Freeze] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -188,6 +215,11 @@ class Plan:
         """The file that says which server each database is at, which `preflight seal` writes beside the plan."""
         return servers_beside(self.path, self.set_values)
 
+    @property
+    def confirmed_file(self) -> Path:
+        """The file beside the plan in which `preflight confirm` writes down what people said."""
+        return confirmed_beside(self.path, self.set_values)
+
     def sealed_schema(self, database: str) -> Path:
         """The file with the schema of a database that `preflight seal` writes beside the plan."""
         return file_beside(self.path, self.set_values, f".{database}.schema.txt")
@@ -203,6 +235,17 @@ class Plan:
         `path`: of the plan; without it the line is pasted in the plan's folder."""
         values = (word for name, value in self.set_values.items() for word in ("--set", f"{name}={value}"))
         return shlex.join(["preflight", command, path or self.path.name, *options, *values])
+
+    def confirm_command(self, option: str, name: str, people: Iterable[str]) -> str:
+        """Writes down what they said of a role (`--role`) or an item (`--item`), ready to be pasted in the plan's
+        folder."""
+        command = self.call("confirm", option, name, *(word for each in people for word in ("--by", each)))
+        return f"{command} {_SIGN}" if self.release.allowed_signers else command
+
+    @property
+    def approve_command(self) -> str:
+        """Seals its scripts and signs the manifests, ready to be pasted in the plan's folder."""
+        return f"{self.call('seal', '--scripts-only')} {_SIGN}"
 
     @property
     def rehearse_command(self) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
 from preflight.plan import (
+    Attest,
     Backup,
     BackupFormat,
     BackupMethod,
@@ -29,6 +30,7 @@ from preflight.plan import (
     Rule,
     Scripts,
     UndoKind,
+    Waiver,
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
@@ -107,8 +109,13 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     for index, waiver in _present(plan.waivers):
         if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
             yield Broken(("waivers", index, "expires"), "the waiver must expire after it is granted")
-    for index, name in _repeated((index, waiver.id) for index, waiver in _present(plan.waivers)):
-        yield Broken(("waivers", index, "id"), f"{quoted(name)} is the id of an earlier waiver")
+    named: Sequence[tuple[str, str, Sequence[Waiver | Attest]]] = [
+        ("waivers", "waiver", plan.waivers),
+        ("attest", "item", plan.attest),
+    ]
+    for section, noun, entries in named:
+        for index, name in _repeated((index, each.id) for index, each in _present(entries)):
+            yield Broken((section, index, "id"), f"{quoted(name)} is the id of an earlier {noun}")
 
 
 def _in_each(section: str, entries: Mapping[Any, T], raw: Mapping[str, Any], rules: Rules[T]) -> Iterator[Broken]:
@@ -221,8 +228,8 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     for cycle in _cycles(ways):
         message = f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}"
         yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
-    asked = {database.host for database in plan.databases.values()}
-    asked |= {each.host for each in plan.scripts.values()} | {each.host for each in plan.backups.values()}
+    asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
+    asked |= {backup.host for backup in plan.backups.values()}
     asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
     for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
         if all(other.jump != name for other in plan.hosts.values()):

@@ -53,6 +53,11 @@ class Source:
         found = (self._lines.get(keys[:length]) for length in range(len(keys), 0, -1))
         return next((line for line in found if line is not None), None)
 
+    def at(self, keys: Keys) -> str:
+        """`site.toml:12`: where a key stands."""
+        line = self.nearest_line(keys)
+        return self.name if line is None else f"{self.name}:{line}"
+
     def problem(self, keys: Keys, message: str, nearest: str = "", of: str = "") -> PlanProblem:
         """`keys`: what it is about; a key that is missing gets the line of the table that should hold it. `of`: see
         PlanProblem."""

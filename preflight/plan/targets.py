@@ -115,6 +115,8 @@ class Host:
     """Whose own login this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends this host and its logins."""
 
@@ -227,6 +229,8 @@ class Database:
     """Whose own role this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends this database; its host's owner when left out."""
 
@@ -375,6 +379,8 @@ class Backup:
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
     """Step of the window in which it is taken; every step that changes the database comes after one of its backups."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends what stands in its way; its database's owner when left out."""
 
@@ -458,10 +464,15 @@ class Scripts:
     """Who wrote the scripts."""
     reviewer: Name = ""
     """Who read and approved them."""
+    allowed_signers: Path | None = None
+    """File of SSH keys, `NAME namespaces="preflight-manifest" ssh-ed25519 ...` in each line, beside the plan: one of
+    them must have signed the manifest (`preflight seal --sign KEY`), and not just that of the `author`."""
     runner: Name = ""
     """Who will run them in the window."""
     step: StepRef = ""
     """Step of the window in which they run."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends what stands in their way; their database's owner when left out."""
 
@@ -551,6 +562,8 @@ class Application:
     """What answers after the window."""
     network_zone: str = ""
     """From which part of the network its endpoints are asked; as for a host."""
+    runbook: Url = ""
+    """Where its operation is described; printed with every finding on it."""
     owner: RoleRef = ""
     """Role that mends it."""
     health: Annotated[tuple[Endpoint, ...], OR_NONE] = ()

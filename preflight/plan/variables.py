@@ -54,10 +54,9 @@ class Variables:
             return
         for name, value in table.items():
             keys = ("variables", name)
-            complaint = self._complaint(name, value)
+            complaint = _complaint(name, value) or _complaint(name, self._given.get(name, value))
             if earlier := self._declared.get(name):
-                line = earlier.source.nearest_line(earlier.keys)
-                complaint = f"is declared already, at {earlier.source.name}:{line}"
+                complaint = f"is declared already, at {earlier.source.at(earlier.keys)}"
             if complaint:
                 self.problems.append(source.problem(keys, complaint))
             is_text = isinstance(value, str)
@@ -92,20 +91,6 @@ class Variables:
             if name not in self._used and (declared.source is own or name in self._given):
                 message = f"is used nowhere: write ${{{name}}} in a string, or remove it"
                 yield declared.source.problem(declared.keys, message)
-
-    def _complaint(self, name: str, value: object) -> str:
-        value = self._given.get(name, value)
-        if not _NAME.fullmatch(name):
-            return "expected a name of letters, digits and _, no digit first"
-        if isinstance(value, Mapping) and value.keys() == {"none"} and isinstance(value["none"], str):
-            return ""
-        if not isinstance(value, str):
-            return str(expected("a string", value, 'or { none = "what to set it to" } where each call must set it'))
-        if SECRET_NAME.search(name) and not _is_reference(value):
-            return "is named like a secret, and every report may print a variable: name a reference, such as env:NAME"
-        if not value.isprintable():
-            return "holds a character that cannot be printed"
-        return no_password(value)
 
     def _not_declared(self, name: str) -> tuple[str, str]:
         """(what is wrong, the nearest name)."""
@@ -166,6 +151,20 @@ class Variables:
             self.problems.append(declared.source.problem(declared.keys, f"is longer than {_LONGEST} characters"))
             found = ""
         return self._values.setdefault(name, found)
+
+
+def _complaint(name: str, value: object) -> str:
+    if not _NAME.fullmatch(name):
+        return "expected a name of letters, digits and _, no digit first"
+    if isinstance(value, Mapping) and value.keys() == {"none"} and isinstance(value["none"], str):
+        return ""
+    if not isinstance(value, str):
+        return str(expected("a string", value, 'or { none = "what to set it to" } where each call must set it'))
+    if SECRET_NAME.search(name) and not _is_reference(value):
+        return "is named like a secret, and every report may print a variable: name a reference, such as env:NAME"
+    if not value.isprintable():
+        return "holds a character that cannot be printed"
+    return no_password(value)
 
 
 def _is_reference(value: str) -> bool:

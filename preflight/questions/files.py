@@ -3,21 +3,19 @@ monitoring plugins and scripts, run here or on a host. Pure; `preflight.sessions
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from preflight.plan.manifest import ManifestError, parse_manifest
 from preflight.probe import Family, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.fields import Count, Mode, read_lines
+from preflight.questions.local import LocalAct, LocalRequest
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, ShellProbe, filled, path_and_sha256, quoted
 from preflight.record import parse_json, read_record
 
-TARGET = "plan"
-"""The one target of local questions: the machine and folder of the plan."""
 MOST_ENTRIES = 5000
 """A folder with more is not read: somebody named the wrong one."""
 MOST_BYTES = 512 * 1024 * 1024
@@ -27,53 +25,6 @@ LARGEST_TEXT_BYTES = 16 * 1024 * 1024
 LARGEST_SCRIPT_BYTES = 8 * 1024 * 1024
 MOST_SCRIPT_BYTES = 16 * 1024 * 1024
 """Of all scripts of one tree: the record of a run keeps them."""
-
-
-class LocalAct(StrEnum):
-    TREE = "tree"
-    TEXT = "text"
-    TEXTS = "texts"
-    RUN = "run"
-
-
-_SENTENCES = {
-    LocalAct.TREE: "list and hash every file below {}",
-    LocalAct.TEXT: "read the text file {}",
-    LocalAct.TEXTS: "read every SQL script below {}, and what they include",
-    LocalAct.RUN: "run a command of the plan's own, without a shell, in the plan's folder",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LocalRequest:
-    """An act with its path, relative to the plan's folder, or its command; and the text that stands for both in
-    questions: a sentence for people, then JSON. Raises ValueError for a path with a line break or NUL in it."""
-
-    act: LocalAct
-    path: str = ""
-    argv: tuple[str, ...] = ()
-    """Program and arguments of `RUN`, which has no path."""
-
-    def __post_init__(self) -> None:
-        if self.act is not LocalAct.RUN and (not self.path or any(each in self.path for each in "\0\n\r")):
-            raise ValueError(f"{self.path!r} is no path of a file beside the plan")
-
-    def text(self) -> str:
-        wanted = self.argv if self.act is LocalAct.RUN else self.path
-        return f"{_SENTENCES[self.act].format(self.path)}\n{json.dumps({self.act.value: wanted})}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises ValueError."""
-        try:
-            [(act, wanted)] = json.loads(text.partition("\n")[2]).items()
-            is_command = act == LocalAct.RUN and all(isinstance(word, str) for word in wanted)
-            request = cls(LocalAct.RUN, argv=tuple(wanted)) if is_command else cls(LocalAct(act), wanted)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"not the text of a local request: {error}") from None
-        if request.text() != text or (request.act is LocalAct.RUN and not request.argv):
-            raise ValueError("the two lines of the local request do not say the same")
-        return request
 
 
 class EntryKind(StrEnum):

@@ -13,7 +13,8 @@ from typing import Annotated
 from preflight.plan import Content, Plan
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, text_in
+from preflight.questions.files import LocalProbe, text_in
+from preflight.questions.local import TARGET, LocalAct
 from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 

@@ -17,7 +17,8 @@ from typing import ClassVar, Self
 from preflight.plan import Plan
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_row
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, text_in
+from preflight.questions.files import LocalProbe, text_in
+from preflight.questions.local import TARGET, LocalAct
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.questions.sql import SqlProbe, as_regular_expression
 from preflight.wording import MASK, beside

@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, type] = {
     "[rehearsal.server]": plan.RehearsalServer, "[rollback]": plan.Rollback,
     "[[rollback.files]]": plan.RollbackFile,
     "[[steps]]": plan.Step, "undo = { ... } of a step": plan.Undo, "[[tested]]": plan.Tested, "[[rules]]": plan.Rule,
-    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver,
+    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver, "[[attest]]": plan.Attest,
     "[freeze.NAME]": plan.Freeze, "[freshness]": plan.Freshness,
 }  # fmt: skip
 """How a table of the plan is written -> its type."""
@@ -99,8 +99,9 @@ def _plan_blocks(registry: Registry) -> Iterator[str]:
     yield (
         '`severity` says what the findings of a check do to the verdict: with `"blocking"` a failure is NO-GO and what '
         'was not seen is HOLD, with `"required"` either is HOLD, with `"advisory"` it is told and never decides. '
-        '`severity_of = { "SUBJECT" = "advisory" }` says it of single subjects, as the report names them. The other '
-        "settings are the check's own: see the [checks reference](checks.md)."
+        '`severity_of = { "SUBJECT" = "advisory" }` says it of single subjects, as the report names them. `runbook` is '
+        "a URL that is printed with every finding of the check. The other settings are the check's own: see the "
+        "[checks reference](checks.md)."
     )
     rows = [
         (f"`{check.id}`", ", ".join(f"`{key.name}`" for key in keys(check.Settings)) or "none")

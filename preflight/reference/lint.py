@@ -7,6 +7,7 @@ error. Every format goes to standard output as a whole.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -28,6 +29,7 @@ from preflight.report.layout import wrapped
 from preflight.wording import counted
 
 SCHEMA = 1
+_TODO = re.compile(r"#\s*(.*\bTODO(?::.*|$))")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -114,14 +116,29 @@ def left_open(inspection: Inspection) -> Iterator[Broken]:
         yield Broken(("release",), told)
 
 
+def left_to_do(merged: Merged) -> Iterator[PlanProblem]:
+    """Comments with a TODO, as `preflight init` leaves them at what may stay away."""
+    for source in merged.sources:
+        for number, line in enumerate(source.text.splitlines(), 1):
+            if found := _TODO.search(line):
+                yield PlanProblem(source.name, number, "", f"is left to do, or to take away: {found[1].strip()}")
+
+
 def located(shown_as: str, merged: Merged, found: Iterable[Broken]) -> Iterator[PlanProblem]:
-    """With file and line; what a whole section is missing for stands at [release]. `shown_as`: the plan's own file."""
+    """With file and line; what a whole section is missing for stands at [release]. `shown_as`: the plan's own file.
+    What is so of every entry that a range stands for is told of the first one."""
     head = merged.problem(("release",), "")
+    alike: dict[tuple[object, ...], list[Broken]] = {}
     for each in found:
+        source, written = merged.place(each.keys)
+        message = each.message if written == each.keys else re.sub(r"\d+", "", each.message)
+        alike.setdefault((source.name, written, message), []).append(each)
+    for each, *more in alike.values():
         problem = merged.problem(each.keys, each.message)
         place = problem if problem.line else head
         file = shown_as if place.file == merged.own.name else place.file
-        yield PlanProblem(file, place.line, "", each.message)
+        count = f"{len(more) + 1} that this line stands for" if more else ""
+        yield PlanProblem(file, place.line, "", each.message, of=count)
 
 
 def render(name: str, plans: Sequence[LintedPlan]) -> str:

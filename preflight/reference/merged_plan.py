@@ -25,8 +25,7 @@ def _table(merged: Merged, keys: Keys, table: Mapping[str, Any]) -> Iterator[str
     for key, value in table.items():
         if not _is_table(value) and not _are_tables(value):
             source, written = merged.place((*keys, key))
-            place = f"# {source.name}:{source.nearest_line(written)}"
-            yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} {place}"
+            yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} # {source.at(written)}"
     for key, value in table.items():
         header = ".".join(toml_key(str(each)) for each in (*keys, key) if not isinstance(each, int))
         if _is_table(value):

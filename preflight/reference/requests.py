@@ -147,7 +147,8 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     verifying = [program for backup in backups for program in _verifying(backup)]
     asked = [work.program(work.backup.method) for work in backups if work.backup.method.has_repository]
     kept = [each.kept for each in planned_backups(plan) if each.kept is not each and each.kept.host == host]
-    reading = [each.program("pg_restore") for each in kept if each.account == account and each.backup.previous]
+    read = [each for each in kept if each.account == account and each.backup.previous and each.target]
+    reading = [each.program("pg_restore") for each in read]
     fetching = _fetching(plan, host, account)
     names = [*programs_of(plan, host.id, account), *telling, *started, *verifying, *asked, *reading, *fetching]
     programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]

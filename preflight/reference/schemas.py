@@ -24,6 +24,7 @@ from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, limits
 from preflight.plan.merging import DEFAULTS, OVERRIDE
 from preflight.plan.release_plan import NOT_WRITTEN, SEVERITY_OF
+from preflight.plan.values import Url
 from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import LIMITS, SHARING, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
@@ -92,10 +93,11 @@ class _Builder:
         """A table for each check; one of a plug-in that is not here is any table."""
         severity = {"enum": [each.value for each in Severity], "description": "What a finding does to the verdict."}
         named = {"type": "object", "additionalProperties": severity, "description": "Of single subjects."}
+        runbook = {**self.value(shape_of(Url)), "description": "Printed with every finding of it."}
         tables = {}
         for check in registry.checks:
             own = {key.name: self.key(key) for key in keys(check.Settings)}
-            properties = {"severity": severity, SEVERITY_OF: named, **own}
+            properties = {"severity": severity, SEVERITY_OF: named, "runbook": runbook, **own}
             tables[check.id] = _table(properties, [], first_paragraph(check))
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 

@@ -96,9 +96,27 @@ class Difference:
         return tuple(pair for pair in self.pairs if pair.change is change)
 
     @property
+    def is_worse(self) -> bool:
+        """Something is not what it was, other than cured or added well."""
+        return any(self.which(each) for each in (Change.NEW, Change.CHANGED, Change.DISAPPEARED))
+
+    @property
+    def is_other(self) -> bool:
+        """A line is not what it was."""
+        return self.is_worse or bool(self.which(Change.CURED))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before he compares; empty for two runs of one plan, the older one first."""
         return tuple(_notes(self.before, self.after))
+
+
+def in_words(difference: Difference) -> str:
+    """`since the run of Sat 2026-11-28 22:44 +00:00 (GO): 2 new, 1 cured`."""
+    before = difference.before
+    told = [f"{len(pairs)} {change}" for change in _TITLES if (pairs := difference.which(change))]
+    at = format_moment(before.collected_at, before.window.zone)
+    return f"since the run of {at} ({before.headline}): {', '.join(told) or 'nothing changed'}"
 
 
 def in_lines(difference: Difference) -> Iterator[str]:

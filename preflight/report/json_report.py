@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 from preflight.check import Expect
 from preflight.clock import format_moment
@@ -19,12 +18,10 @@ from preflight.errors import PreflightError
 from preflight.evidence import load_saved, require_schema
 from preflight.finding import Event, Severity, Status
 from preflight.judging.end_states import StateStatus
-from preflight.plan.limits import Matches
+from preflight.plan.confirmed import Decided, Digest
 from preflight.probe import Unreadable
 from preflight.record import fields_of, parse_json, read_record
 from preflight.verdict import REPORT_SCHEMA, Decision, WaiverState
-
-Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +88,8 @@ class Planned:
     price: Price | None
     cure_by: datetime | None
     """When the cure must have been asked for at the latest."""
+    runbooks: tuple[str, ...] = ()
+    """URLs that the plan names for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +192,18 @@ class EndStates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """The run before, and the lines that are otherwise now, as `check subject`."""
+
+    collected_at: datetime
+    headline: str
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    disappeared: tuple[str, ...]
+    cured: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What one run concluded. Moments are UTC."""
 
@@ -229,6 +240,13 @@ class Report:
     end_states: EndStates
     hosts_reached: Mapping[str, bool] = field(default_factory=dict)
     """Every host that was to be asked, and whether it answered a question."""
+    made_with: tuple[str, ...] = ()
+    """Versions of preflight and of installed checks, and the commit of the plan."""
+    decided: tuple[Decided, ...] = ()
+    """What people decided, whatever the verdict is."""
+
+    since: Since | None = None
+    """What changed since the run before; null where there is none."""
 
 
 class ReportError(PreflightError):

@@ -14,15 +14,17 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import judge
 from preflight.plan import Plan
+from preflight.report.document.order import blockers
 from preflight.report.document.sections import counts
 from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, wrapped
 from preflight.runs.gate import changed, read_inputs
 from preflight.runs.saved_runs import SavedRun, every
 from preflight.verdict import Decision, Verdict
-from preflight.wording import counted
+from preflight.wording import counted, listed
 
 SCHEMA = 1
+_MOST_BLOCKERS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ def as_json(plan: Plan, entries: Sequence[Entry]) -> str:
             "command": entry.command or None,
             "verdict": entry.verdict.decision if entry.verdict else None,
             "headline": entry.verdict.headline if entry.verdict else None,
+            "blockers": _blockers(entry),
             "counts": dict(sorted(entry.verdict.counts.items())) if entry.verdict else {},
             "printed": entry.reported,
             "void": entry.changes,
@@ -91,6 +94,11 @@ def as_json(plan: Plan, entries: Sequence[Entry]) -> str:
         for entry in entries
     ]
     return json_text({"schema": SCHEMA, "release": plan.release.id, "runs": runs})
+
+
+def _blockers(entry: Entry) -> list[str]:
+    """What stood between the run and GO."""
+    return [each.what for each in blockers(entry.verdict)] if entry.verdict else []
 
 
 def render(plan: Plan, entries: Sequence[Entry]) -> str:
@@ -110,6 +118,8 @@ def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
             yield "  ".join(filter(None, [when, entry.command, clean(headline)]))
         if entry.verdict is not None:
             yield from wrapped(counts(entry.verdict), BODY, "checks   ")
+            if blocking := _blockers(entry):
+                yield from wrapped(clean(listed(blocking, _MOST_BLOCKERS, "; ")), BODY, "blocks   ")
             if entry.reported and entry.reported != entry.verdict.headline:
                 yield from wrapped(f"{entry.reported}, when it was run", BODY, "printed  ")
         elif entry.reported:

@@ -83,6 +83,16 @@ def every(plan: Plan) -> Iterator[SavedRun | UnreadableRun]:
     return map(_load, _paths(folder_of(plan)))
 
 
+def reports(plan: Plan) -> Iterator[Path]:
+    """The report of each run of the plan's release that has one, newest first. Raises OSError."""
+    return (report for path in _paths(folder_of(plan)) if (report := report_beside(path)).exists())
+
+
+def report_beside(path: Path) -> Path:
+    """The report of a run whose evidence is named, as `preflight history` lists it; any other path as it is."""
+    return path.with_suffix(_REPORT) if _EVIDENCE.fullmatch(path.name) else path
+
+
 def _claim(folder: Path, at: datetime) -> Path:
     """A name for a run of this moment, or of the first microsecond after it that no other run has. The report's empty
     file holds it against runs at the same time. Raises OSError."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from preflight.errors import ExitCode
 from preflight.plan import Window
-from preflight.report.document.window import WRITTEN
+from preflight.report.document.now import stamp
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
@@ -24,7 +24,7 @@ class Steadiness:
     window: Window
     _begun_at: deque[datetime] = field(default_factory=deque)
     _ended_at: datetime | None = None
-    _before: str = "the first round"
+    _before: str = "nothing was asked"
 
     def add(self, verdict: Verdict, begun_at: datetime, ended_at: datetime) -> None:
         """Takes a round."""
@@ -60,4 +60,4 @@ class Steadiness:
         return "" if long_enough else f"not steady: {self.text}"
 
     def _clock(self, at: datetime) -> str:
-        return WRITTEN.moment(at, self.window)
+        return stamp(self.window, at)

@@ -19,9 +19,11 @@ from preflight.plan.manifest import ManifestError, format_manifest, name_problem
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
+from preflight.questions.local import Namespace
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
 from preflight.questions.schema import Schema, SchemaProbe
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
+from preflight.sessions.signatures import sign
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
 
@@ -255,6 +257,14 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
         if manifest.changed:
             write_sealed(manifest.scripts.manifest, manifest.text)
     return sealed
+
+
+def sign_manifest(manifest: SealedManifest, key: Path) -> Path:
+    """The file beside the manifest with its signature, written. Raises SignatureFailed and SealError."""
+    path = manifest.scripts.manifest
+    signature = path.with_name(f"{path.name}.sig")
+    write_sealed(signature, sign(key, Namespace.MANIFEST, manifest.text))
+    return signature
 
 
 def _hashes(scripts: Scripts) -> Mapping[str, str]:

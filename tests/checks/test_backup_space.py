@@ -317,6 +317,38 @@ def test_backups_on_one_storage_are_added_up() -> None:
     assert both({name: directory(39, path=f"/backup/{name}") for name in together}).status is Status.WARN
 
 
+MYSQL = replace(BILLING, database="", host="db1", engine="mysql", taken_by="cron", previous=RemotePath("/backup/*"))
+
+
+@pytest.mark.parametrize("hosts", [(), (Host(id="db2"),)])
+def test_a_backup_of_another_engine_is_added_up_and_no_database_is_asked_for_it(hosts: Sequence[Host]) -> None:
+    other = replace(MYSQL, host="db2" if hosts else "db1", expected=Bytes(20 * GIB))
+    found = check(replace(ORDERS, expected=Bytes(10 * GIB)), other, hosts=hosts)
+    subject = found.subjects()[-1]
+    names = ("directory orders", "directory billing")
+    facts: dict[str, Any] = {name: replace(directory(29), boot="b1") for name in names}
+    asked = found.probes(subject)
+    assert {name for name in asked if "billing" in name} == {"directory billing", "previous billing"}
+    facts |= {"files orders": HIDDEN} if hosts else {}
+    found.follow_up(subject, **facts)
+    conclusion = found.judge(subject, **facts)
+    assert conclusion.status is Status.FAIL
+    assert "together 30 GiB" in conclusion.expected
+
+
+def test_what_a_database_of_another_engine_has_grown_nobody_tells_until_its_size_is_declared() -> None:
+    found = check(MYSQL)
+    facts = {"directory billing": directory(90), "previous billing": listed(dump(1), dump(1))}
+    (subject,) = found.subjects()
+    assert found.follow_up(subject, **facts) == {}
+    conclusion = found.judge(subject, **facts)
+    assert conclusion.status is Status.UNKNOWN
+    assert conclusion.summary.startswith("billing fits only if mysql on db1 has not grown since")
+    assert conclusion.remedy == 'declare the size: [backups.billing] expected = "20GiB"'
+    found = check(replace(MYSQL, expected=Bytes(2 * GIB)))
+    assert found.judge(found.subjects()[0], **facts).status is Status.PASS
+
+
 def test_inodes_of_backups_on_one_storage_are_added_up() -> None:
     def on(inodes: int) -> Judgement:
         return both({name: directory(path=f"/backup/{name}", inodes=inodes) for name in ("orders", "billing")})

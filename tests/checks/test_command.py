@@ -12,7 +12,8 @@ from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Role
 from preflight.plan.load import load_plan
-from preflight.questions.files import Ended, LocalAct, LocalRequest
+from preflight.questions.files import Ended
+from preflight.questions.local import LocalAct, LocalRequest
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 

@@ -492,6 +492,12 @@ def taken(by: str, **fields: Any) -> Backup:
     return Backup(id="b", database="orders", directory=RemotePath("/backup"), taken_by=by, **{**TAKEN, **fields})
 
 
+def test_a_job_of_pg_dump_takes_no_backup_of_another_engine() -> None:
+    other = replace(taken("cron"), database="", host="db1", engine="mysql")
+    assert judged_with(other, f"30 22 * * * {DUMP}").status is Status.WARN
+    assert judged_with(taken("cron"), f"30 22 * * * {DUMP}").status is Status.PASS
+
+
 @pytest.mark.parametrize(
     ("by", "command", "is_it"),
     [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,18 +12,21 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 from preflight_checks.on_call import OnCall
 
+from preflight.demo.people import all_confirmed
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Quantity, Status
-from preflight.plan import Account, Database, Freshness, Host, Plan, Role, Window
+from preflight.judging.confirmations import NOT_SAID
+from preflight.plan import Account, Database, Freshness, Host, Plan, Role, Step, Window
+from preflight.plan.confirmed import Confirmed
 from preflight.probe import Answer, NoReply, Reply, Via
 from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 NEW_YORK = Window(zone="America/New_York", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
-ROLE = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411", confirmed_at=MOMENT)
+ROLE = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
 
 
 def host(name: str, person: str = "", user: str = "", address: str = "db1.example.net", **more: Any) -> Host:
@@ -47,21 +50,23 @@ def planned(role: Role, hosts: tuple[Host, ...] = (), databases: tuple[Database,
 
 
 def judged(moment: datetime = MOMENT, asked_at: datetime | None = None, **changed: Any) -> Judgement:
-    freshness = changed.pop("freshness", Freshness())
-    check = OnCall(planned(replace(ROLE, **changed), freshness=freshness), moment, asked_at=asked_at)
+    freshness, said_at = changed.pop("freshness", Freshness()), changed.pop("confirmed_at", MOMENT)
+    plan = planned(replace(ROLE, **changed), freshness=freshness)
+    if said_at:
+        plan = replace(plan, confirmed=all_confirmed(plan, said_at))
+    check = OnCall(plan, moment, asked_at=asked_at)
     (subject,) = check.subjects()
     assert (subject.id, subject.owner) == ("dba", "dba")
     found: Judgement = check.judge(subject)
     return found
 
 
-def test_asked_ahead_of_the_moment_a_confirmation_to_come_fails_and_the_cure_says_from_when_on_to_call() -> None:
+def test_what_is_said_later_than_it_was_asked_is_not_said_yet_and_the_cure_says_from_when_on_to_call() -> None:
     ahead = judged(asked_at=MOMENT - timedelta(hours=3), confirmed_at=MOMENT)
-    assert (ahead.status, ahead.summary.endswith(", later than this was asked")) == (Status.FAIL, True)
-    assert "(ext. 4411), then write confirmed_at = 2026-10-16T12:00:00, the time of the call" in ahead.remedy
+    assert points(ahead) == [(Status.FAIL, f"not confirmed by D. Kaya and M. Ortiz: {NOT_SAID}")]
     early = judged(asked_at=MOMENT - timedelta(hours=15), confirmed_at=MOMENT - timedelta(hours=15))
     assert early.status is Status.FAIL
-    assert "call D. Kaya and M. Ortiz (ext. 4411) from Fri 2026-10-16 03:00 -04:00 on, then write" in early.remedy
+    assert "call D. Kaya and M. Ortiz (ext. 4411) from Fri 2026-10-16 03:00 -04:00 on, then run" in early.remedy
 
 
 def points(found: Judgement) -> list[tuple[Status, str]]:
@@ -72,7 +77,8 @@ def test_two_people_with_a_contact_who_confirmed_pass() -> None:
     found = judged()
     assert found.status is Status.PASS
     assert found.summary == (
-        "primary D. Kaya, standby M. Ortiz; reached by ext. 4411; confirmed Fri 2026-10-16 15:00 -04:00"
+        "primary D. Kaya, standby M. Ortiz; reached by ext. 4411; confirmed by D. Kaya Fri 2026-10-16 15:00 -04:00; "
+        "confirmed by M. Ortiz Fri 2026-10-16 15:00 -04:00"
     )
 
 
@@ -85,13 +91,13 @@ def test_two_people_with_a_contact_who_confirmed_pass() -> None:
         ({"standby": "D. Kaya"}, "primary and standby are one person"),
         ({"standby": " d.kaya "}, "primary and standby are one person"),
         ({"contact": " "}, "no contact: nobody knows how to reach them"),
-        ({"confirmed_at": None}, "nobody confirmed to be there"),
+        ({"confirmed_at": None}, f"not confirmed by D. Kaya and M. Ortiz: {NOT_SAID}"),
     ],
 )
 def test_what_a_role_lacks_fails_with_its_cure(changed: Mapping[str, Any], summary: str) -> None:
     found = judged(**changed)
     assert points(found) == [(Status.FAIL, summary)]
-    assert "[roles.dba]" in found.remedy
+    assert "[roles.dba]" in found.remedy or "--role dba" in found.remedy
     assert found.expected
     assert found.actual
 
@@ -134,22 +140,64 @@ def test_a_confirmation_that_will_be_too_old_at_the_start_says_when_to_call_agai
 def test_a_confirmation_of_the_day_before_is_too_old_at_the_window() -> None:
     assert judged(moment=MOMENT).status is Status.PASS
     found = judged(moment=NEW_YORK.start + timedelta(hours=4))
-    assert found.summary == "confirmed Fri 2026-10-16 15:00 -04:00, 13 h before the moment judged"
-    assert found.expected == "confirmed at most 12 h before the moment judged (people in [freshness])"
+    said = "said Fri 2026-10-16 15:00 -04:00, 13 h before the moment judged"
+    assert found.summary == f"not confirmed by D. Kaya and M. Ortiz: {said}"
+    wanted = "confirmed at most 12 h before the moment judged (people in [freshness]), of the plan as it is"
+    assert found.expected == wanted
     (old,) = found.telling_points()
     assert old.quantity == Quantity(value=13 * 3600, unit="s")
 
 
-def test_the_cure_can_be_copied_into_the_plan() -> None:
+def test_the_cure_can_be_pasted() -> None:
     assert judged(confirmed_at=None).remedy == (
-        "call D. Kaya and M. Ortiz (ext. 4411), then write confirmed_at = 2026-10-16T15:00:00, the time of the call, "
-        "in [roles.dba]"
+        "call D. Kaya and M. Ortiz (ext. 4411), then run: "
+        "preflight confirm toy.toml --role dba --by 'D. Kaya' --by 'M. Ortiz'"
     )
 
 
-def test_in_the_hour_that_comes_twice_the_cure_names_the_offset() -> None:
-    twice = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
-    assert "confirmed_at = 2026-11-01T01:30:00-05:00," in judged(moment=twice, confirmed_at=None).remedy
+def confirmed_before(change: Callable[[Plan], Plan]) -> Judgement:
+    """Of a plan that was changed after both had confirmed."""
+    step = Step(id="deploy", minutes=30, host="db1")
+    entries = (replace(KAYA, owner="dba"), host("web1", owner="unix"))
+    plan = planned(replace(ROLE, access=("db1-kaya",)), entries, steps=(step, replace(step, id="web", host="web1")))
+    changed = change(replace(plan, confirmed=all_confirmed(plan, MOMENT)))
+    found: Judgement = Judgement.of(OnCall(changed, MOMENT)._confirming(changed.roles["dba"]).judge())
+    return found
+
+
+def with_host(plan: Plan, name: str, **fields: Any) -> Plan:
+    return replace(plan, hosts={**plan.hosts, name: replace(plan.hosts[name], **fields)})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda plan: with_host(plan, "db1-kaya", user=Account("other")), "hosts.db1-kaya"),
+        (lambda plan: replace(plan, window=replace(plan.window, margin=timedelta())), "window"),
+        (lambda plan: replace(plan, roles={"dba": replace(ROLE, access=("db1-kaya",), contact="x")}), "roles.dba"),
+        (lambda plan: with_host(plan, "web1", owner="dba"), "hosts.web1 (new), steps.web (new)"),
+        (lambda plan: replace(plan, hosts={"web1": plan.hosts["web1"]}), "hosts.db1-kaya (gone)"),
+    ],
+)
+def test_a_change_of_what_the_role_confirmed_voids_its_word_by_name(change: Callable[[Plan], Plan], named: str) -> None:
+    found = confirmed_before(change)
+    assert found.status is Status.FAIL
+    said = "said Fri 2026-10-16 15:00 -04:00, and changed since then"
+    assert found.summary == f"not confirmed by D. Kaya and M. Ortiz: {said}: {named}"
+
+
+def test_a_change_elsewhere_does_not_void_it() -> None:
+    assert confirmed_before(lambda plan: with_host(plan, "web1", user=Account("other"))).status is Status.PASS
+    assert confirmed_before(lambda plan: replace(plan, digest="1" * 64)).status is Status.PASS
+
+
+def test_the_word_of_one_of_two_is_half_of_it() -> None:
+    plan = planned(ROLE)
+    said = all_confirmed(plan, MOMENT).confirmations[:1]
+    check = OnCall(replace(plan, confirmed=Confirmed(confirmations=said)), MOMENT)
+    found = check.judge(check.subjects()[0])
+    assert points(found) == [(Status.FAIL, f"not confirmed by M. Ortiz: {NOT_SAID}")]
+    assert found.remedy.endswith("--role dba --by 'M. Ortiz'")
 
 
 # Access
@@ -179,6 +227,7 @@ def found(*entries: Host | Database, answers: Mapping[str, Answer] | None = None
     more = () if any(each.id == "db1-kaya" for each in hosts) else (KAYA,)
     names = tuple(dict.fromkeys(entry.id for entry in entries))
     plan = planned(replace(ROLE, **{"access": names, **changed}), (*hosts, *more), databases)
+    plan = replace(plan, confirmed=all_confirmed(plan, MOMENT))
     inspection = inspect(plan, Registry((OnCall,)), MOMENT)
     answered = Answered(inspection, Evidence(plan.digest, MOMENT))
     for question in answered.begin():

@@ -105,7 +105,8 @@ def write_plan(folder: Path, text: str = BASE + DEAD_HOST) -> Path:
 CHECK = '''
 from preflight.check import Check, Subject
 from preflight.finding import failed, passed
-from preflight.questions.files import TARGET, LocalFile
+from preflight.questions.files import LocalFile
+from preflight.questions.local import TARGET
 
 class Answer(Check):
     """Does the file say yes?"""

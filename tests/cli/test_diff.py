@@ -54,7 +54,8 @@ def test_a_report_and_itself_differ_in_nothing(reports: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["old.json"], "Missing argument 'NEW'"),
+        (["old.json"], "name two reports, OLD and NEW"),
+        (["old.json", "new.json", "--last", "plan.toml"], "name two reports, OLD and NEW"),
         (["old.json", "absent.json"], "absent.json: No such file or directory"),
         (["plan.toml", "old.json"], "plan.toml: no JSON report"),
         (["old.json", "."], ".: not a regular file"),
@@ -83,3 +84,22 @@ def test_evidence_is_no_report(tmp_path: Path) -> None:
     done = preflight("diff", tmp_path / "evidence.json", tmp_path / "evidence.json")
     assert done.returncode == 2
     assert "evidence.json: no JSON report: verdict: is required" in done.stderr
+
+
+def test_saved_runs_are_compared_as_history_lists_them(tmp_path: Path) -> None:
+    path = write_plan(tmp_path)
+    preflight("run", path)
+    done = preflight("diff", "--last", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "1 run of REL-1 kept beside the plan: two can be compared" in done.stderr
+    preflight("run", path)
+    newer, older = (run["file"] for run in json.loads(preflight("history", path, "--format", "json").stdout)["runs"])
+    done = preflight("diff", older, newer)
+    assert done.returncode == 0, done.stderr
+    assert preflight("diff", "--last", path).stdout == done.stdout
+    assert preflight("diff", "--last", path, "--exit-code").returncode == 0
+
+
+def test_for_ci_the_exit_code_tells_that_something_got_worse(reports: Path) -> None:
+    assert preflight("diff", "old.json", "new.json", "--exit-code", cwd=reports).returncode == 1
+    assert preflight("diff", "old.json", "old.json", "--exit-code", cwd=reports).returncode == 0

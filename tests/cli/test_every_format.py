@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from preflight.clock import now
 from preflight.report.formats import FORMATS
 from tests.cli.program import preflight
 from tests.cli.test_gate import plan, run_of
+from tests.confirmed import confirm_all
 
 __all__ = ["plan"]
 
@@ -32,9 +32,10 @@ def _waived(plan: Path) -> None:
     day = text.partition("start = ")[2][:10]
     plan.write_text(
         text + '\n[roles.rm]\nprimary = "A. Haddad"\nstandby = "L. Brandt"\ncontact = "ext. 1"\n'
-        f'confirmed_at = {now():%Y-%m-%dT%H:%M:%S}\n\n[[waivers]]\nid = "W-1"\ncheck = "answer"\nsubject = "file"\n'
+        '\n[[waivers]]\nid = "W-1"\ncheck = "answer"\nsubject = "file"\n'
         f'reason = "known"\nlimit = "no"\napproved_by = "rm"\ngranted = {day}T00:00:00\nexpires = 2199-01-01T00:00:00\n'
     )
+    confirm_all(plan)
 
 
 CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {

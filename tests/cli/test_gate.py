@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight import __version__
 from preflight.evidence import Evidence
 from preflight.report.formats import FORMATS
 from tests.cli.program import CHECK, preflight, write_answer_plan
@@ -182,13 +183,15 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
         "check": "answer", "title": "the file says yes", "subject": "file", "status": "fail", "severity": "blocking",
         "summary": "it does not", "expected": "yes", "actual": "no", "remedy": "write yes", "details": "", "points": [],
         "owner": "", "cause": "", "vantage": "from here", "waiver": "", "price": None, "minutes_at_stake": None,
-        "cure_by": start.isoformat(),
+        "runbooks": [], "cure_by": start.isoformat(),
     }  # fmt: skip
     saved = max((plan.parent / ".preflight" / "REL-1").glob("*Z.json"))
     (basis,) = document.pop("basis")
     assert basis.endswith("(GO): everything is asked again")
     assert len(document.pop("unconfirmed")) == 1
     assert document.pop("vantage").startswith("from ")
+    since = document["since"]["collected_at"]
+    assert document.pop("made_with") == [f"preflight {__version__}", "plan in no git commit"]
     assert document == {
         "schema": 2, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
         "expect": None,
@@ -200,7 +203,11 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
         "moment": start.isoformat(),
         "plan": {"file": "plan.toml", "sha256": hashlib.sha256(plan.read_bytes()).hexdigest(), "set": {}},
         "evidence_sha256": Evidence.from_json(saved.read_text()).digest,
-        "planned": 7, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {},
+        "planned": 7, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {}, "decided": [],
+        "since": {
+            "collected_at": since, "headline": "GO", "new": ["answer file"], "changed": [], "disappeared": [],
+            "cured": [],
+        },
         "schedule": {"planned": None, "found": None}, "waivers": [], "events": [],
         "end_states": {
             "counts": {"runs-now": 1}, "listed": [{"versions": {}, "status": "runs-now", "reason": "runs now"}],
@@ -228,3 +235,30 @@ def test_every_format_tells_what_changed_since_the_run(plan: Path, form: str) ->
     done = preflight("gate", plan, "--format", form)
     told = "plan changed; everything" if form == "say" else "plan changed from sha256 "
     assert told in " ".join(done.stdout.split()), done.stdout
+
+
+def test_whoever_lets_no_warning_pass_gets_hold_with_that_reason_in_every_format(plan: Path) -> None:
+    for shown in FORMATS:
+        done = preflight("gate", plan, "--fail-on", "warn", "--format", shown)
+        assert done.returncode == 3, (shown, done.stdout)
+        # A gauge has no words.
+        assert shown == "prometheus" or "fail-on warn lets none pass" in done.stdout.replace("\n", " "), shown
+    assert preflight("gate", plan, "--fail-on", "fail").returncode == 0
+
+
+SINCE = {
+    "json": '"new": [ "answer file" ]',
+    "prometheus": 'preflight_changed{release="REL-1",change="new"} 1',
+    "say": "Since the run before, one new.",
+    "html": "1 new",
+}
+"""How it is told where it is no sentence of its own."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_run_tells_what_changed_since_the_run_before(plan: Path, name: str) -> None:
+    assert preflight("run", plan).returncode == 0
+    assert "(GO): nothing changed" in " ".join(preflight("run", plan).stdout.split())
+    (plan.parent / "answer.txt").write_text("no")
+    told = " ".join(preflight("run", plan, "--format", name).stdout.split())
+    assert SINCE.get(name, "(GO): 1 new") in told

@@ -16,7 +16,8 @@ from typing import ClassVar
 from preflight.check import Check, Subject
 from preflight.finding import passed
 from preflight.probe import Probe, Via
-from preflight.questions.files import TARGET, LocalFile
+from preflight.questions.files import LocalFile
+from preflight.questions.local import TARGET
 
 
 def hang(place):

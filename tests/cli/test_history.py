@@ -34,6 +34,8 @@ def test_each_run_is_judged_again_newest_first(plan: Path) -> None:
     told = preflight("history", plan).stdout
     assert told.index("NO-GO") < told.index("  GO")
     assert "checks   7 planned: 1 fail, 6 warn" in told
+    assert "blocks   answer file" in told
+    assert (newer["blockers"], older["blockers"]) == (["answer file"], [])
 
 
 def test_a_run_of_another_plan_is_not_judged(plan: Path) -> None:

@@ -117,3 +117,13 @@ def test_the_whole_plan_is_printed_and_not_together_with_something_else(tmp_path
 def test_what_is_set_is_told_to_programs(tmp_path: Path) -> None:
     done = preflight("run", write_plan(tmp_path, VARIED), "--set", "target=production", "--format", "json")
     assert json.loads(done.stdout)["plan"]["set"] == {"target": "production"}
+
+
+def test_lint_tells_once_what_is_so_of_every_entry_of_a_range(tmp_path: Path) -> None:
+    web = '[hosts."web[01-40]"]\nuser = "a"\nkey = "k"\n[hosts.db1]\nuser = "a"\nkey = "k"\n'
+    done = preflight("lint", write_plan(tmp_path, BASE + web))
+    owned = [line.partition(": ")[2] for line in done.stdout.splitlines() if "Nobody owns" in line]
+    assert owned == [
+        'Nobody owns the findings of host web01: add "owner" to [hosts.web01]. (of 40 that this line stands for)',
+        'Nobody owns the findings of host db1: add "owner" to [hosts.db1].',
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import preflight, write_plan
+from tests.confirmed import confirm_all
 
 NOW = datetime.now(UTC)
 
@@ -28,7 +29,6 @@ end = {hours(9)}
 primary = "D. Kaya"
 standby = "M. Ortiz"
 contact = "ext. 4411"
-confirmed_at = {hours(-1)}
 [checks.command.run.licences]
 program = "false"
 wanted = "licences are left"
@@ -48,11 +48,16 @@ expires = {hours(11)}
 
 def plan_with(folder: Path, old: str, new: str) -> Path:
     assert old in FAILING
-    return write_plan(folder, FAILING.replace(old, new))
+    return confirmed(write_plan(folder, FAILING.replace(old, new)))
+
+
+def confirmed(plan: Path) -> Path:
+    confirm_all(plan)
+    return plan
 
 
 def test_a_whole_waiver_covers(tmp_path: Path) -> None:
-    plan = write_plan(tmp_path, FAILING)
+    plan = confirmed(write_plan(tmp_path, FAILING))
     assert preflight("lint", plan).returncode == 0
     done = preflight("run", plan)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "GO with 1 waiver  REL-1")
@@ -114,3 +119,29 @@ def test_a_waiver_of_a_plug_in_that_cannot_be_loaded_is_no_error_of_its_own(tmp_
     text = FAILING.replace("[window]", 'checks = "own"\n[window]').replace('"command"', '"other"', 1)
     done = preflight("run", write_plan(tmp_path, text))
     assert done.returncode == 1, done.stderr
+
+
+def test_nobody_approves_a_waiver_for_what_he_owns(tmp_path: Path) -> None:
+    owned = 'wanted = "licences are left"\nowner = "dba"'
+    plan = plan_with(tmp_path, 'wanted = "licences are left"', owned)
+    line = plan.read_text().splitlines().index('approved_by = "dba"') + 1
+    for command in ("lint", "run"):
+        done = preflight(command, plan)
+        said = "D. Kaya (dba), ext. 4411 owns command licences, and nobody approves his own waiver"
+        told = done.stdout + done.stderr
+        assert (done.returncode, f":{line}: waivers[1].approved_by: {said}" in told) == (2, True), told
+
+
+def test_a_person_with_two_roles_does_not_approve_for_himself_either(tmp_path: Path) -> None:
+    other = '[roles.app1]\nprimary = "d. kaya"\n[checks.command.run.clock]\n'
+    plan = plan_with(tmp_path, "[checks.command.run.clock]\n", other)
+    text = plan.read_text().replace('wanted = "licences are left"', 'wanted = "licences are left"\nowner = "app1"')
+    plan.write_text(text)
+    assert "nobody approves his own waiver" in preflight("lint", plan).stdout
+
+
+def test_a_waiver_that_was_granted_after_the_cutoff_is_told_by_lint_and_by_the_run(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, 'id = "REL-1"', 'id = "REL-1"\nwaiver_cutoff = "6h"')
+    assert ".granted: was granted " in preflight("lint", plan).stdout
+    done = preflight("run", plan)
+    assert (done.returncode, "GRANTED TOO LATE" in done.stdout) == (1, True), done.stdout

@@ -17,6 +17,7 @@ from preflight.errors import Interruption
 from preflight.evidence import Evidence
 from preflight.report.formats import FORMATS
 from tests.cli.program import preflight, write_answer_plan
+from tests.confirmed import confirm_all
 
 Act = Callable[[], object]
 
@@ -169,7 +170,7 @@ def test_go_for_too_short_a_time_is_hold_in_every_format(night: Night) -> None:
     assert f"not steady: GO for 1 min without a break, 2 min wanted, in 2 rounds: {since}" in " ".join(told.split())
     for form in FORMATS:
         report = (night.plan.parent / form).read_text()
-        if form not in ("prometheus", "nagios"):
+        if form != "prometheus":
             assert "ot steady" in report, form
         if form not in ("prometheus", "say"):
             assert "HOLD" in report, form
@@ -222,6 +223,29 @@ def test_another_plan_is_hold_until_it_is_called_again(night: Night) -> None:
     assert code == 3
     assert "GO -> HOLD" in told
     assert "plan.toml was changed since this watch began: call it again" in told
+
+
+def test_a_word_that_is_given_during_the_watch_counts_from_the_next_round_on(night: Night) -> None:
+    text = night.plan.read_text()
+    people = '[roles.dba]\nprimary = "D. Kaya"\nstandby = "M. Ortiz"\ncontact = "ext. 4411"\n'
+    night.plan.write_text(f"{text}\n{people}")
+    said = [night.now - timedelta(hours=1)]
+    code, told, _ = night.watch([lambda: confirm_all(night.plan, *said), nothing, nothing])
+    assert "NO-GO: on-call dba" in told
+    assert "NO-GO -> GO" in told
+    assert code == 0
+
+
+def test_what_was_said_cannot_be_read_any_more_is_hold(night: Night) -> None:
+    said = night.plan.with_name("plan.confirmed.toml")
+    code, told, _ = night.watch([lambda: said.write_text("format = 2\n"), nothing, nothing])
+    assert (code, "plan.confirmed.toml: cannot be read: format" in told) == (3, True)
+
+
+def test_a_watch_of_a_plan_with_a_variable_watches_that_plan(night: Night) -> None:
+    text = night.plan.read_text().replace('id = "REL-1"', 'id = "REL-1"\ntitle = "${site}"')
+    night.plan.write_text(f'{text}\n[variables]\nsite = "a"\n')
+    assert night.watch([nothing, nothing, nothing], "--set", "site=b")[0] == 0
 
 
 def test_a_plan_that_is_being_written_is_hold_for_so_long(night: Night) -> None:

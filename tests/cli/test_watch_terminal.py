@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -49,7 +50,7 @@ class Terminal:
         while not re.search(pattern, self.written[start:], re.DOTALL):
             ready, _, _ = select.select([self._main], [], [], deadline.left())
             assert ready, self.written[start:]
-            self.written += os.read(self._main, 65536).decode()
+            self.written += os.read(self._main, 65536).decode(errors="replace")
         return self.written[start:]
 
     def end(self) -> int:
@@ -57,7 +58,7 @@ class Terminal:
         os.close(self._other)
         while True:
             try:
-                self.written += os.read(self._main, 65536).decode()
+                self.written += os.read(self._main, 65536).decode(errors="replace")
             except OSError:  # the other side is closed
                 return self.process.wait(SECONDS)
 
@@ -92,6 +93,15 @@ def test_it_is_drawn_over_asked_again_by_a_key_and_left_as_it_was_found(tmp_path
         drawn = terminal.until(r"\033\[J", begin).rpartition("\033[H")[2]
         assert drawn.count("\r\n") == 5
         assert "NO-GO" in drawn
+        begin = len(terminal.written)
+        terminal.type("\x1a")
+        _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert terminal.until(r"\x1b\[\?1049l", begin)
+        assert terminal.echoes, "the shell has its terminal back"
+        begin = len(terminal.written)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until(r"\x1b\[\?1049h.*next round in", begin)
         terminal.type("\x03")
         assert terminal.end() == 130
         left = terminal.written.rpartition("\033[?1049l")[2]

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from preflight.questions.schema_sql import SCHEMA_SQL
 from tests.cli.program import preflight, preflight_process
+from tests.confirmed import confirm_all
 from tests.site.accounts import make_key
 from tests.site.https import HttpsApp
 from tests.site.machine import needs, run
@@ -96,6 +97,7 @@ class ExampleSite:
         plan = folder / "example.toml"
         for name, each in {**files, plan.name: text}.items():
             (folder / name).write_text(shifted(each.replace('"prompt"', '"env:KEY_PASSPHRASE"')))
+        confirm_all(plan)
         return plan
 
     def preflight(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import BrokenSource, Registry
 from preflight.engine.run import collect, judge
+from preflight.engine.selection import Selection
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Severity, Status, passed, unknown
 from preflight.probe import Answer, NoReply, Question
@@ -142,7 +143,7 @@ def test_a_check_that_sees_missing_answers_still_cannot_pass_without_them() -> N
 
 
 def test_deselected_checks_are_counted_and_the_run_is_never_go() -> None:
-    inspection = inspect(toy_plan(), registry(Ready, Deep), MOMENT, lambda check: check == "ready")
+    inspection = inspect(toy_plan(), registry(Ready, Deep), MOMENT, Selection.of_checks("ready"))
     verdict = judge(collect(inspection, Script().open, 5))
     assert [finding.status for finding in verdict.findings] == [Status.PASS, Status.SKIPPED]
     assert verdict.decision is Decision.HOLD
@@ -157,7 +158,7 @@ def test_deselecting_a_check_that_has_nothing_to_do_is_never_go_either() -> None
         def subjects(self) -> list[Subject]:
             return []
 
-    inspection = inspect(toy_plan(), registry(Ready, Idle), MOMENT, lambda check: check == "ready")
+    inspection = inspect(toy_plan(), registry(Ready, Idle), MOMENT, Selection.of_checks("ready"))
     assert judge(collect(inspection, Script().open, 5)).decision is Decision.HOLD
 
 

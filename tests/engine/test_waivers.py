@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -135,6 +136,19 @@ def test_a_waiver_must_outlive_the_window_and_its_reserve() -> None:
     found, uses = applied(slow(), waiver(expires=NEEDED_UNTIL))
     assert found.status is Status.FAIL
     assert uses[0].state is WaiverState.EXPIRED
+
+
+@pytest.mark.parametrize(("late", "state"), [(0, WaiverState.COVERS), (1, WaiverState.TOO_LATE)])
+def test_a_waiver_that_was_granted_after_the_cutoff_does_not_count(late: int, state: WaiverState) -> None:
+    """The window begins nine hours after the moment judged."""
+    release = replace(PLAN.release, waiver_cutoff=timedelta(hours=10))
+    granted = waiver(granted=MOMENT - timedelta(hours=1) + timedelta(seconds=late))
+    plan = replace(PLAN, release=release, waivers=(granted,))
+    found = Finding(check="app-health", title="-", subject="app1", severity=Severity.BLOCKING, judgement=slow())
+    ((seen,), (use,)) = apply_waivers(plan, [found], MOMENT)
+    assert (use.state, seen.status is Status.WAIVED) == (state, state is WaiverState.COVERS)
+    if late:
+        assert use.text == "was granted Fri 2026-10-16 18:00 +00:00, later than 10 h before the start"
 
 
 @pytest.mark.parametrize(("early", "state"), [(0, WaiverState.COVERS), (1, WaiverState.NOT_YET)])

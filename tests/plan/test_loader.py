@@ -88,6 +88,7 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
         (plan_types.Rule,): text["rules"],
         (plan_types.Decision,): text["decisions"],
         (plan_types.Waiver,): text["waivers"],
+        (plan_types.Attest,): text["attest"],
         (plan_types.Freshness,): [text["freshness"]],
         (plan_types.Freeze, "id"): text["freeze"].values(),
         (plan_types.Role, "id"): text["roles"].values(),
@@ -119,7 +120,6 @@ def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_s
     assert plan.window.start == datetime(2026, 10, 17, 4, tzinfo=UTC)
     assert plan.window.end == datetime(2026, 10, 17, 10, tzinfo=UTC)
     assert plan.window.rollback_reserve == timedelta(minutes=90)
-    assert plan.roles["dba"].confirmed_at == datetime(2026, 10, 16, 19, 30, tzinfo=UTC)
     db1 = plan.hosts["db1"]
     assert db1.password == SecretRef("env", "DB1_PASSWORD")
     assert db1.become == (
@@ -409,3 +409,34 @@ def test_every_key_with_a_value_of_each_type_is_loaded_or_explained(tmp_path: Pa
     for where in ASSIGNMENTS:
         lines = [*LINES[:where], LINES[where].partition(" = ")[0] + " = " + value, *LINES[where + 1 :]]
         loads_or_explains(tmp_path / "x.toml", "\n".join(lines).encode())
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ('address = "db.example.net"', []),
+        ("", ["host is required, the machine that it runs on; or the address of a managed database"]),
+        ('address = "a"\naddresses = ["b"]', ['exactly one of "address", "addresses" may be given']),
+        ("addresses = []", ["names no address"]),
+        ('address = "a"\nconnect = "tunnel"', ["through: is required without host"]),
+        ('address = "a"\nthrough = "db1"', ['through: is used only with connect = "tunnel"']),
+        ('addresses = ["a", "b"]\nconnect = "tunnel"\nthrough = "db1"', ["a tunnel leads to one `address`"]),
+        ('address = "a"\n[scripts.x]\ndatabase = "orders"\nstaged = "/x"\napproved = "x"\nmanifest = "m"',
+         ["scripts.x.host: is required: [databases.orders] names none"]),
+        ('host = "db1"\n[scripts.x]\ndatabase = "orders"\nhost = "db1"\nstaged = "/x"\napproved = "x"\nmanifest = "m"',
+         ['found "database", "host"']),
+    ],
+)  # fmt: skip
+def test_a_managed_database_says_where_it_is_and_where_its_work_runs(
+    tmp_path: Path, added: str, expected: list[str]
+) -> None:
+    path = tmp_path / "x.toml"
+    host = '[hosts.db1]\nuser = "x"\nagent = "k.pub"\n'
+    path.write_text(f'{MINIMAL}{host}[databases.orders]\nuser = "x"\n{added}\n')
+    if not expected:
+        assert load_plan(path).home_of(load_plan(path).databases["orders"]) is None
+        return
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    told = "\n".join(map(str, caught.value.errors))
+    assert all(words in told for words in expected), told

@@ -106,6 +106,17 @@ def test_relative_paths_start_at_the_folder_of_the_file_that_says_them(folder: P
     assert three.known_hosts == one.known_hosts
 
 
+def test_behind_a_symbolic_link_paths_are_those_that_the_system_finds(folder: Path) -> None:
+    site = '[hosts.one]\nuser = "a"\nkey = "keys/a"\n'
+    written(with_head('include = ["../site.toml"]'), {"far/site.toml": site})
+    Path("far/rel").mkdir()
+    Path("rel/x.toml").rename("far/rel/x.toml")
+    Path("near").symlink_to("far/rel")
+    key = load_plan(Path("near/x.toml")).hosts["one"].key
+    assert key is not None
+    assert key.resolve() == folder / "far/keys/a"
+
+
 def test_files_that_include_each_other_are_told_with_their_circle() -> None:
     files = {"rel/a.toml": 'include = ["b.toml"]\n', "rel/b.toml": '\ninclude = ["a.toml"]\n'}
     told = "the files include each other in a circle: rel/a.toml -> rel/b.toml -> rel/a.toml"
@@ -152,6 +163,13 @@ def test_an_entry_that_is_doubled_is_told_with_both_lines_and_override_lets_its_
     assert plan.freshness.access.total_seconds() == plan.freshness.space.total_seconds() == 3600
     told = problems('include = ["s.toml"]\n[hosts.db1]\noverride = true\nport = 0\n', {"rel/s.toml": site})
     assert told == ["rel/x.toml:10: hosts.db1.port: must be between 1 and 65535"]
+
+
+def test_what_overrides_a_list_is_told_where_it_stands() -> None:
+    site = f'{LOGIN}[hosts."web[1-3]"]\n{UNIX}access = ["web[1-3]", "web1"]\n'
+    text = 'include = ["s.toml"]\n[roles.unix]\noverride = true\naccess = ["web1", "web2", "web3", "web4"]\n'
+    (told,) = problems(text, {"rel/s.toml": site})
+    assert told.startswith('rel/x.toml:10: roles.unix.access[4]: "web4" is not declared in [hosts] or [databases]')
 
 
 def test_steps_of_several_files_follow_each_other_and_one_of_the_same_id_is_doubled() -> None:
@@ -226,6 +244,8 @@ def test_defaults_are_what_an_entry_does_not_say_and_hold_for_the_health_of_ever
     plan = load(health + APPLICATION + own + steps)
     assert [each.samples for each in plan.applications["app1"].health] == [1, 2]
     assert plan.applications["app1"].health[1].json == {"status": "UP"}
+    common = '[defaults.applications]\nowner = "unix"\nhealth = [{ url = "https://c/h" }]\n'
+    assert load(f"{health}{common}{APPLICATION}{UNIX}").applications["app1"].health[0].samples == 1
     (told,) = problems(health.replace("samples = 1", "samples = 0") + APPLICATION + own)
     assert told.startswith("rel/x.toml:8: defaults.health.samples: must be between 1 and 20 (of applications.app1)")
     assert plan.steps[0].source == "measured 2026-10-10"
@@ -419,6 +439,7 @@ def test_a_file_may_be_included_by_a_variable() -> None:
         ('stage = "x"\nb = "${stage} ${stag}"\n', 'variables.b: "stag" is not declared in [variables]'),
         ('a = "${b}"\nb = "${a}"\n', "variables.a: variables go in a circle: a -> b -> a"),
         ("a = 3\n", "8: variables.a: expected a string, found an integer"),
+        ("a = { none = 3 }\n", "8: variables.a: expected a string, found a table; or { none ="),
         ('a-b = "x"\n', "8: variables.a-b: expected a name of letters, digits and _, no digit first"),
         ('a = "x\\ty"\n', "8: variables.a: holds a character that cannot be printed"),
         ('a = "postgres://u:hunter2@h"\n', "8: variables.a: holds a password"),

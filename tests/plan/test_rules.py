@@ -200,3 +200,14 @@ def test_a_repository_may_lie_on_another_host_or_where_nobody_looks(tmp_path: Pa
     plan = load(tmp_path, SITE + keys)
     assert plan.host_of(plan.backups["b"]).id == "keep"
     assert plan.absent["backups", "b", "directory"] == "in S3"
+
+
+def test_a_host_that_only_lets_connections_through_takes_no_backup(tmp_path: Path) -> None:
+    hosts = (
+        HOST.replace("[hosts.db1]\n", '[hosts.db1]\nlogin = "through"\n')
+        + f'{HOST.replace("db1", "db2")}jump = "db1"\n'
+    )
+    backup = '[backups.a]\nhost = "db1"\nengine = "mysql"\ndirectory = "/b"\ncommand = ["/usr/local/bin/save"]\n'
+    (told,) = problems(tmp_path, hosts + backup)
+    assert "lets connections through and runs nothing, but the plan has work there" in told
+    load(tmp_path, hosts + backup.replace("db1", "db2"))

@@ -25,12 +25,15 @@ from preflight.plan.command_lines import backup_command
 from preflight.plan.work import (
     Section,
     connection_options,
+    engine_work,
     minutes_at_stake,
     planned_backups,
     planned_source,
     programs_of,
     script_work,
     server_work,
+    work_on,
+    work_with,
 )
 from tests.toy import toy_plan
 
@@ -158,6 +161,18 @@ def test_a_rehearsal_fetches_by_the_backup_of_its_database_whichever_entry_names
     plan = replace(plan, databases={"orders": orders, "again": replace(orders, id="again", name=name)})
     (scripts,) = script_work(plan)
     assert planned_source(plan, "again", scripts).id == source
+
+
+def test_an_entry_of_another_engine_is_work_of_its_host_and_of_no_database() -> None:
+    plan = plan_of(backup={}, scripts={})
+    more = replace(plan.backups["b"], id="m", database="", host="db1", engine="mysql", command=("backup",), login="")
+    plan = replace(plan, backups={**plan.backups, "m": more})
+    (work,) = engine_work(plan, {"mysql", "mariadb"})
+    assert (work.id, work.what, work.programs, work.connects) == ("m", "mysql on db1", (), False)
+    assert work in work_on(plan, "db1")
+    assert work not in work_with(plan, "orders")
+    (scripts,) = script_work(plan)
+    assert planned_source(plan, "orders", scripts).id == "b"
 
 
 def test_earlier_backups_are_read_where_they_are_kept_and_a_repository_is_asked_there() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.probe import Probe, Reply, Unreadable
-from preflight.questions.files import TARGET, LocalAct, LocalFile, LocalRequest, LocalTexts, LocalTree
+from preflight.questions.files import LocalFile, LocalTexts, LocalTree
+from preflight.questions.local import TARGET, LocalAct, LocalRequest
 
 AT = datetime(2026, 10, 16, tzinfo=UTC)
 PROBES: list[Probe[Any]] = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from preflight import __version__
 from preflight.engine.registry import find_checks
-from preflight.plan import Scripts
+from preflight.plan import Release, RemotePath, Scripts
 from preflight.plan.load import load_plan
 from preflight.runs.gate import changed, read_inputs
 from tests.plan_texts import MINIMAL
@@ -29,6 +29,23 @@ def test_manifests_host_keys_and_the_plan_are_inputs(tmp_path: Path) -> None:
     assert re.fullmatch("scripts.orders.manifest changed from sha256 [0-9a-f]{12} to [0-9a-f]{12}", told)
     assert changed(after, before) == ("scripts.orders.manifest was removed",)
     assert changed(after, after) == ()
+
+
+def test_whose_signature_counts_is_an_input(tmp_path: Path) -> None:
+    signers = tmp_path / "signers"
+    scripts = Scripts(
+        id="orders",
+        database="orders",
+        approved=tmp_path / "sql",
+        manifest=tmp_path / "sums",
+        staged=RemotePath("/srv"),
+        allowed_signers=signers,
+    )
+    plan = toy_plan(scripts={"orders": scripts}, release=Release(id="REL-1", allowed_signers=signers))
+    before = read_inputs(plan)
+    signers.write_text("x")
+    told = ("release.allowed_signers was added", "scripts.orders.allowed_signers was added")
+    assert changed(before, read_inputs(plan)) == told
 
 
 def test_an_approved_script_is_an_input(tmp_path: Path) -> None:

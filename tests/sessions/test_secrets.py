@@ -10,7 +10,8 @@ import pytest
 
 from preflight.plan import Account, Host, SecretRef
 from preflight.reasons import Reason
-from preflight.sessions.secrets import SecretError, Secrets
+from preflight.sessions import CannotAsk
+from preflight.sessions.secrets import PasswordAccount, PasswordTrials, SecretError, Secrets
 from preflight.wording import MASK
 from tests.toy import toy_plan
 
@@ -168,3 +169,20 @@ def test_a_reference_without_a_value_is_looked_up_once(secrets: Secrets, tmp_pat
         with pytest.raises(SecretError, match="ended with 1"):
             secrets.value(SecretRef("command", f"sh -c 'echo >>{count}; exit 1'"))
     assert count.read_text() == "\n"
+
+
+def test_in_another_round_an_accepted_password_is_tried_alone_again_and_a_refused_one_never() -> None:
+    trials, account = PasswordTrials(), PasswordAccount("sshd", "dbadmin", "env:DB", "")
+    other = PasswordAccount("sshd", "other", "env:OTHER", "")
+    for each, accepted in ((account, True), (other, False)):
+        assert trials.claim(each, "db1")
+        trials.settle(each, "db1", accepted=accepted)
+    assert trials.claim(account, "db2"), "accepted, so nobody waits"
+    trials.begin_round()
+    assert trials.claim(account, "db1")
+    assert not trials.claim(account, "db2"), "it may have been changed: one attempt, not one on every host"
+    trials.settle(account, "db1", accepted=False)
+    for each in (account, other):
+        with pytest.raises(CannotAsk, match="refused on db1"):
+            trials.claim(each, "db2")
+    assert trials.refused_at() == {"db1"}

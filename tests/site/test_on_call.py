@@ -11,6 +11,7 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 from preflight_checks.on_call import OnCall
 
+from preflight.demo.people import all_confirmed
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import collect
@@ -28,7 +29,7 @@ from tests.site.site import Site
 Ask = Callable[[Sequence[Host], Sequence[Database]], Finding]
 
 KAYA, ORTIZ = "D. Kaya", "M. Ortiz"
-ROLE = Role(id="dba", primary=KAYA, standby=ORTIZ, contact="ext. 4411", confirmed_at=NOW)
+ROLE = Role(id="dba", primary=KAYA, standby=ORTIZ, contact="ext. 4411")
 
 
 def login(site: Site, name: str, person: str, account: Account) -> Host:
@@ -48,7 +49,7 @@ def ask(site: Site, tmp_path: Path) -> Ask:
         role = replace(ROLE, access=(*(host.id for host in hosts), *(database.id for database in databases)))
         known = site.sshd.known_hosts_lines()
         plan = make_plan(tmp_path, hosts=hosts, databases=databases, known_hosts=known, roles={"dba": role})
-        return finding(OnCall, plan)
+        return finding(OnCall, replace(plan, confirmed=all_confirmed(plan, NOW)))
 
     return ask
 
@@ -131,10 +132,10 @@ def test_a_role_of_each_persons_own_is_access(
 ) -> None:
     role = replace(ROLE, access=("orders", "orders-ortiz"))
     plan = make_plan(tmp_path, hosts=[kaya], databases=roles_of_two, roles={"dba": role})
-    found = finding(OnCall, plan)
+    found = finding(OnCall, replace(plan, confirmed=all_confirmed(plan, NOW)))
     assert found.status is Status.PASS, told(found)
     monkeypatch.setenv("ORTIZ_PASSWORD", "not-the-password")
-    found = finding(OnCall, plan)
+    found = finding(OnCall, replace(plan, confirmed=all_confirmed(plan, NOW)))
     assert found.status is Status.FAIL, told(found)
     assert found.judgement.summary == "standby M. Ortiz cannot log in to orders-ortiz: bad password"
     assert "another one" not in repr(found)

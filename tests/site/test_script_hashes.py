@@ -20,6 +20,9 @@ from preflight.plan import Account as Login
 from preflight.plan import Become, Database, Plan, RemotePath, Role, Said, Scripts, SecretRef
 from preflight.plan.manifest import format_manifest
 from preflight.plan.values import LineEndings
+from preflight.seal import seal_scripts, sign_manifest
+from preflight.sessions import signatures
+from tests.signing import allowed, signing_key
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, as_root, finding, host_on, make_plan, pasted, told
 from tests.site.site import Site
@@ -423,3 +426,66 @@ def test_a_server_nobody_reaches_leaves_the_line_unknown(release: Release) -> No
     found = release.finding()
     assert found.status is Status.UNKNOWN, told(found)
     assert "nologin" in found.cause
+
+
+@pytest.fixture
+def signed(release: Release) -> Callable[..., Finding]:
+    """The finding once the manifest was signed by a key, of which the file of allowed signers says these words."""
+    key = signing_key(release.local / "key")
+
+    def signed(words: str = "reviewer", change: Callable[[], object] = lambda: None, **changes: Any) -> Finding:
+        signers = allowed(release.local / "signers", (words, key))
+        plan = release.plan(allowed_signers=signers, author="a developer", **changes)
+        for manifest in seal_scripts(plan):
+            sign_manifest(manifest, key)
+        change()
+        return finding(ScriptHashes, plan)
+
+    return signed
+
+
+def test_a_manifest_that_an_approver_signed_passes_and_says_who(signed: Callable[..., Finding]) -> None:
+    found = signed('"the reviewer" namespaces="preflight-manifest"')
+    assert found.status is Status.PASS, told(found)
+    assert "approved by the reviewer, who signed the manifest" in found.judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [
+        ('"A Developer"', "a developer signed the manifest, who is the author of the scripts"),
+        ('"reviewer,a developer"', "a developer signed the manifest, who is the author of the scripts"),
+        ("*", "the signature of the manifest approves nothing"),
+        ('reviewer valid-before="20200101"', "the signature of the manifest approves nothing"),
+        ('reviewer namespaces="git"', "the signature of the manifest approves nothing"),
+    ],
+)
+def test_a_signature_that_approves_nothing_fails_with_who_signs_and_how(
+    signed: Callable[..., Finding], words: str, summary: str
+) -> None:
+    found = signed(words)
+    assert (found.status, found.judgement.summary) == (Status.FAIL, summary)
+    assert "have one of signers other than a developer read the scripts and run: preflight seal" in (
+        found.judgement.remedy
+    )
+    assert "--scripts-only --sign ~/.ssh/id_ed25519" in found.judgement.remedy
+
+
+def test_an_unsigned_and_a_changed_manifest_fail(release: Release, signed: Callable[..., Finding]) -> None:
+    manifest = release.local / "sql.SHA256SUMS"
+    unsigned = signed(change=(release.local / "sql.SHA256SUMS.sig").unlink)
+    assert (unsigned.status, unsigned.judgement.summary) == (Status.FAIL, "nobody signed the manifest")
+    changed = signed(change=lambda: manifest.write_text(manifest.read_text() + "# and one more\n"))
+    assert (changed.status, changed.judgement.summary) == (
+        Status.FAIL,
+        "the signature of the manifest approves nothing",
+    )
+    assert "incorrect signature" in changed.judgement.actual
+
+
+def test_without_ssh_keygen_here_it_is_not_known_whose_signature_it_is(
+    release: Release, signed: Callable[..., Finding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = signed(change=lambda: monkeypatch.setattr(signatures, "_PROGRAM", "no-such-ssh-keygen"))
+    assert found.status is Status.UNKNOWN
+    assert "install the client programs of OpenSSH" in found.judgement.remedy

@@ -12,6 +12,7 @@ from preflight_checks.app_health import AppHealth
 from preflight.finding import Status
 from preflight.plan import Application, Endpoint
 from tests.cli.program import preflight_process, write_plan
+from tests.confirmed import confirm_all
 from tests.site.asking import findings, make_plan
 from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
@@ -30,7 +31,6 @@ end = {end:%Y-%m-%dT%H:%M:%S}
 primary = "D. Kaya"
 standby = "M. Ortiz"
 contact = "ext. 4411"
-confirmed_at = {now:%Y-%m-%dT%H:%M:%S}
 
 [hosts.bastion]
 address = "127.0.0.2"
@@ -75,7 +75,6 @@ def cluster(site: Site, machine: Namespace) -> Cluster:
 def test_an_address_is_enough(site: Site, machine: Namespace, cluster: Cluster, tmp_path: Path, connect: str) -> None:
     now, role = datetime.now(UTC), cluster.create_role("release", options="IN ROLE pg_read_all_stats")
     text = PLAN.format(
-        now=now,
         start=now + timedelta(hours=9),
         end=now + timedelta(hours=15),
         account=site.account("good"),
@@ -85,6 +84,7 @@ def test_an_address_is_enough(site: Site, machine: Namespace, cluster: Cluster, 
         connect=connect,
     )
     plan = write_plan(tmp_path, text)
+    confirm_all(plan)
     sealed = preflight_process("seal", plan, "--accept-host-keys", inside=machine, ORDERS_PASSWORD=role.password)
     assert sealed.returncode == 0, sealed.stderr
     pinned = {line.split()[0] for line in (tmp_path / "plan.known_hosts").read_text().splitlines()[1:]}

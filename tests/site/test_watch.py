@@ -22,7 +22,8 @@ from preflight.cli.options import ReportOptions
 from preflight.cli.screen import Lines
 from preflight.clock import now
 from preflight.engine.registry import Registry
-from preflight.plan import Application, Endpoint, Plan, SecretRef
+from preflight.plan import Application, Connect, Endpoint, Plan, SecretRef
+from preflight.sessions import pools
 from tests.site.accounts import Account, make_key
 from tests.site.asking import WINDOW, database_on, host_on, make_plan
 from tests.site.https import HttpsApp
@@ -87,7 +88,7 @@ class Night:
             known_hosts=self.sshd.known_hosts_lines() + self.other_sshd.known_hosts_lines(),
         )
         self.patch.setattr(watch, "load", lambda _path: (plan, Registry((HostLogin, DatabaseLogin, AppHealth))))
-        self.patch.setattr(watch, "load_plan", lambda _path: plan)
+        self.patch.setattr(watch, "read_plan_files", lambda _path: plan)
         self.patch.setattr(watch, "now", lambda: rounds.now)
         rhythm = watch.Rhythm(every=EVERY, steady=None, timeout_seconds=TIMEOUT_SECONDS)
         watch.Watching(plan.path, ReportOptions(), rhythm, rounds).hold()
@@ -137,7 +138,10 @@ def test_a_site_that_breaks_and_heals_is_asked_over_connections_that_stay_open(n
     assert told[2].endswith("fail -> pass")
 
 
-def test_a_connection_that_died_is_opened_again(night: Night) -> None:
+@pytest.mark.parametrize("connect", Connect)
+def test_a_connection_that_died_is_opened_again(night: Night, connect: Connect) -> None:
+    night.database = replace(night.database, connect=connect)
+
     def end_both() -> None:
         ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = %s"
         night.postgres.sql(ended, night.role.name)
@@ -146,6 +150,19 @@ def test_a_connection_that_died_is_opened_again(night: Night) -> None:
     told = night.watch([end_both, lambda: None])
     assert [line for line in told if "db1" in line or "orders" in line] == []
     assert night.logins() == 3
+
+
+@pytest.mark.parametrize("connect", Connect)
+def test_a_login_that_is_too_old_is_made_anew(night: Night, good_account: Account, connect: Connect) -> None:
+    """Also those behind a jump host, which ends with them."""
+    night.database = replace(night.database, connect=connect)
+    night.hosts.append(host_on(night.other_sshd, good_account, id="db3", jump="db1"))
+    night.patch.setattr(pools, "LOGIN_SECONDS", 0.0)
+    pids: list[int] = []
+    told = night.watch([lambda: pids.extend(night.backends())] * 3)
+    assert (night.logins(), night.other_sshd.whole_log.count("Accepted publickey")) == (4, 4)
+    assert len(set(pids)) == len(pids) == 3, "never two at once"
+    assert [line for line in told if "db1" in line or "orders" in line] == []
 
 
 def end_sessions(sshd: Sshd) -> None:

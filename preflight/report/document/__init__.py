@@ -76,7 +76,7 @@ def document(verdict: Verdict, view: View) -> Document:
         verdict=verdict,
         status=_DECISION_STATUS[verdict.exit_code],
         now=now(verdict, view.watch),
-        facts=sections.facts(verdict, view.took_seconds),
+        facts=sections.facts(verdict, view),
         figures=figures(verdict),
         without_times=without_times(verdict),
         blockers=blocking,

@@ -3,6 +3,7 @@ versions, people, ages, what was not checked, what changed. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
@@ -14,7 +15,8 @@ from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Rule
 from preflight.plan.release_plan import SEVERITY_OF
-from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
+from preflight.report import PLAIN, View
+from preflight.report.comparison import Change, Difference, in_words, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.order import (
     Blocker,
@@ -31,25 +33,30 @@ from preflight.verdict import Verdict, WaiverState
 from preflight.wording import MOST_NAMED, counted, listed
 
 NOBODY = "nobody named in the plan"
+RUNBOOK = "runbook"
+"""The label whose lines are URLs."""
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 
 
-def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled, ...]:
+def facts(verdict: Verdict, view: View = PLAIN) -> tuple[Labelled, ...]:
     """The head, in the order of the report, without what has nothing to say."""
     plan, window = verdict.plan, verdict.plan.window
     needed = time_in_window(window, max(window.needed_until, verdict.moment))
     lasts = "" if verdict.expect else f"; what is used must last until {needed}"
-    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    took = "" if view.took_seconds is None else f", took {view.took_seconds:.1f} s"
     asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took + _covered(verdict)
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
     lines = {
         "expects": [expected_state(verdict)],
+        "decision": decided(verdict),
         "window": [window_span(window, verdict.moment)],
         "judged": [f"for {format_moment(verdict.moment, window.zone)}" + lasts],
         "asked": [asked],
         "plan": [f"{_plan_file(plan)}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
+        "made": [f"with {', '.join(verdict.made_with)}" if verdict.made_with else ""],
         "finish": times(verdict),
         "basis": verdict.basis,
+        "changed": [in_words(view.difference) if view.difference else ""],
         "because": [verdict.reason],
         "without": ["; ".join(left_out(verdict))],
         "checks": [counts(verdict)],
@@ -57,6 +64,18 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     }
     told = [Labelled(label, tuple(each)) for label, each in lines.items()]
     return tuple(fact for fact in told if any(fact.lines))
+
+
+def decided(verdict: Verdict) -> list[str]:
+    """What people decided, the newest first: who, when, on which verdict; loud where it was against that one."""
+    plan, told = verdict.plan, []
+    for each in reversed(plan.confirmed.decided):
+        said = f"{each.decision.upper()} by {each.by}, {format_moment(each.at, plan.window.zone)}"
+        on = f"AGAINST THE VERDICT {each.verdict}: " if each.against else f"the verdict was {each.verdict}"
+        because = f"because {each.because}" if each.because else ""
+        changed = "of another text of the plan" if each.plan != plan.digest else ""
+        told.append("; ".join(filter(None, [said, on + each.against, because, changed, f"run {each.run[:12]}"])))
+    return told
 
 
 def _plan_file(plan: Plan) -> str:
@@ -109,8 +128,13 @@ def counts(verdict: Verdict) -> str:
 
 
 def not_selected(verdict: Verdict) -> list[str]:
-    """Ids of the checks that were left out, each once."""
-    return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
+    """Ids of the checks that were left out, each once; of one left out for some only, `app-health (2 of 3)`."""
+    planned = Counter(each.check for each in verdict.findings)
+    skipped = Counter(each.check for each in verdict.findings if each.status is Status.SKIPPED)
+    return [
+        check if count == planned[check] else f"{check} ({count} of {planned[check]})"
+        for check, count in skipped.items()
+    ]
 
 
 def unconfirmed_in_words(gaps: Sequence[object]) -> str:
@@ -155,13 +179,14 @@ def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
         ("lead", _lead(verdict, finding)),
         ("seen", f"{finding.vantage}, {when}" if finding.vantage else ""),
     ]
+    runbooks = (Labelled(RUNBOOK, finding.runbooks),) if finding.runbooks else ()
     return Entry(
         status=finding.status,
         check=finding.check,
         subject=finding.subject,
         severity=finding.severity,
         points=tuple(_point(each, finding) for each in finding.judgement.telling_points()),
-        facts=_labelled(facts),
+        facts=(*_labelled(facts), *runbooks),
     )
 
 

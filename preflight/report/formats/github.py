@@ -13,7 +13,8 @@ from typing import TypeVar
 from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.document.sections import counts, entries, unconfirmed_in_words
+from preflight.report.comparison import in_words
+from preflight.report.document.sections import counts, decided, entries, unconfirmed_in_words
 from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
 from preflight.verdict import Verdict
@@ -29,12 +30,15 @@ Annotation = tuple[str, str]
 Shown = TypeVar("Shown")
 
 
-def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
+def render(verdict: Verdict, view: View = PLAIN) -> str:
     """One workflow command on a line."""
     path = verdict.plan.path.as_posix()
     told: dict[str, list[Annotation]] = {"error": [], "warning": [], "notice": []}
     title = f"{verdict.plan.release.id}: {verdict.headline}"
-    lines = [verdict.reason, *verdict.basis, *times(verdict), counts(verdict)]
+    decisions = [f"decision: {each}" for each in decided(verdict)]
+    versions = ", ".join(verdict.made_with)
+    changed = in_words(view.difference) if view.difference else ""
+    lines = [*decisions, verdict.reason, *verdict.basis, changed, *times(verdict), counts(verdict), versions]
     told[_LEVELS[verdict.exit_code]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [
         (f"waiver {use.waiver.id}", f"{use.waiver.check} {use.waiver.subject}: {use.state}; {use.text}")

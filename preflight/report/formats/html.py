@@ -17,7 +17,7 @@ from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Section, Table, row
 from preflight.report.document.cards import Act, Card
-from preflight.report.document.sections import NOBODY, counts
+from preflight.report.document.sections import NOBODY, RUNBOOK, counts
 from preflight.report.document.window import Timeline
 from preflight.report.harmless import Html, clean_lines, command_in, el, joined, whole
 from preflight.report.svg import Picture
@@ -32,7 +32,7 @@ CONTENT_SECURITY_POLICY = (
 )
 """Nothing is loaded and nothing runs: not from elsewhere, and not from text that got into the page."""
 _MARKS = {ExitCode.GO: ("\u2713", "go"), ExitCode.NO_GO: ("\u2715", "nogo"), ExitCode.HOLD: ("?", "hold")}
-_EVIDENCE = ("asked", "plan")
+_EVIDENCE = ("asked", "plan", "made")
 _MOST_ABREAST = 3
 """From so many acts on, a card has two columns of them where there is room."""
 _MOST_CHARACTERS_OF_DETAILS = 20_000
@@ -262,10 +262,16 @@ def _status(status: Status, word: str = "") -> Html:
     return el("span", word or status.upper(), class_=f"status {status.value}")
 
 
+def _link(url: str) -> Html:
+    """To a runbook of the plan, which names http and https alone."""
+    return el("a", url, href=url, rel="noreferrer")
+
+
 def _labels(facts: Iterable[Labelled], class_: str = "labels") -> Html:
     shown = []
     for fact in facts:
-        first, *others = fact.lines
+        shown_lines = [_link(line) for line in fact.lines] if fact.label == RUNBOOK else fact.lines
+        first, *others = shown_lines
         lines = [first, *(part for line in others for part in (el("br"), line))]
         shown.append(el("div", el("dt", fact.label), el("dd", *lines)))
     return el("dl", *shown, class_=class_)

@@ -13,6 +13,7 @@ from preflight.judging.schedule import Schedule
 from preflight.record import fields_of
 from preflight.report import PLAIN, View
 from preflight.report import json_report as told
+from preflight.report.comparison import Change, Difference
 from preflight.report.harmless import json_text
 from preflight.report.json_report import Line, Point, Report
 from preflight.verdict import REPORT_SCHEMA, Verdict
@@ -21,12 +22,12 @@ T = TypeVar("T")
 _MOST_END_STATES = 100
 
 
-def render(verdict: Verdict, _view: View = PLAIN) -> str:
-    return json_text(report_of(verdict))
+def render(verdict: Verdict, view: View = PLAIN) -> str:
+    return json_text(report_of(verdict, view.difference))
 
 
-def report_of(verdict: Verdict) -> Report:
-    """What `--format json` tells of a verdict."""
+def report_of(verdict: Verdict, difference: Difference | None = None) -> Report:
+    """What `--format json` tells of a verdict, and of what changed since the run before."""
     plan = verdict.plan
     return _made(
         Report,
@@ -42,6 +43,8 @@ def report_of(verdict: Verdict) -> Report:
         findings=tuple(map(_line, verdict.findings)),
         unconfirmed=tuple(verdict.unconfirmed),
         basis=tuple(verdict.basis),
+        made_with=tuple(verdict.made_with),
+        since=difference and _since(difference),
         schedule=told.Schedules(planned=_schedule(verdict.planned_schedule), found=_schedule(verdict.found_schedule)),
         waivers=tuple(_made(told.Waiver, use, use.waiver) for use in verdict.waivers),
         ages=tuple(
@@ -51,7 +54,16 @@ def report_of(verdict: Verdict) -> Report:
         events=tuple(verdict.events),
         end_states=_end_states(verdict.end_states),
         hosts_reached=dict(verdict.hosts_reached),
+        decided=plan.confirmed.decided,
     )
+
+
+def _since(difference: Difference) -> told.Since:
+    kinds = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
+    names = {
+        each.value: tuple(f"{pair.line.check} {pair.line.subject}" for pair in difference.which(each)) for each in kinds
+    }
+    return _made(told.Since, difference.before, **names)
 
 
 def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:

@@ -19,7 +19,8 @@ from xml.etree import ElementTree as Xml
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
 from preflight.report import PLAIN, View
-from preflight.report.document.sections import finding_entry
+from preflight.report.comparison import in_words
+from preflight.report.document.sections import decided, finding_entry
 from preflight.report.harmless import xml_lines, xml_text
 from preflight.verdict import Verdict
 
@@ -33,10 +34,10 @@ _OUTCOMES = {
 _VERDICTS = {ExitCode.NO_GO: "failure", ExitCode.HOLD: "error"}
 
 
-def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
+def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The file, UTF-8."""
     root = Xml.Element("testsuites", name="preflight")
-    _add_verdict(_add_suite(root, "preflight", verdict), verdict)
+    _add_verdict(_add_suite(root, "preflight", verdict), verdict, view)
     suites: dict[str, Xml.Element] = {}
     for finding in verdict.findings:
         if finding.check not in suites:
@@ -60,7 +61,7 @@ def _add_suite(root: Xml.Element, name: str, verdict: Verdict) -> Xml.Element:
     return Xml.SubElement(root, "testsuite", name=xml_text(name), timestamp=at, hostname="localhost")
 
 
-def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
+def _add_verdict(suite: Xml.Element, verdict: Verdict, view: View) -> None:
     release = verdict.plan.release
     values = {
         "release": release.id,
@@ -71,6 +72,8 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
         "basis": "; ".join(verdict.basis),
+        "changed": in_words(view.difference) if view.difference else "",
+        "made_with": ", ".join(verdict.made_with),
     }
     properties = Xml.SubElement(suite, "properties")
     for name, value in values.items():
@@ -79,7 +82,8 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
     if verdict.exit_code in _VERDICTS:
         message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
         _add_outcome(case, _VERDICTS[verdict.exit_code], verdict.decision, message, [message])
-    told = [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
+    told = [f"decision: {each}" for each in decided(verdict)]
+    told += [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
     told += [f"unconfirmed: {gap}" for gap in verdict.unconfirmed]
     if told:
         Xml.SubElement(case, "system-out").text = _text(told)

@@ -16,8 +16,9 @@ from __future__ import annotations
 from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
+from preflight.report.comparison import in_words
 from preflight.report.document.order import blockers, first_of
-from preflight.report.document.sections import counts, left_out
+from preflight.report.document.sections import counts, decided, left_out
 from preflight.report.harmless import clean
 from preflight.verdict import Verdict
 from preflight.wording import listed
@@ -28,16 +29,18 @@ _MOST_BYTES = 1023
 """What NRPE carries up to version 2; the performance data stands last, so the text before it is what is cut."""
 
 
-def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
+def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The status line, `|`, the performance data."""
     status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
     rows = blockers(verdict)
     told = [row.told for row in first_of(rows, _MOST_BLOCKERS)]
     blocking = listed(told, _MOST_BLOCKERS, "; ", total=len(rows))
+    decisions = [f"decision {each}" for each in decided(verdict)]
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
     without = [f"without {each}" for each in left_out(verdict)]
-    parts = filter(None, [status, verdict.reason, blocking, *waivers, *without, *verdict.basis, counts(verdict)])
-    said = clean("; ".join(parts).replace("|", "/"))
+    changed = in_words(view.difference) if view.difference else ""
+    parts = [status, *decisions, verdict.reason, blocking, *waivers, *without, *verdict.basis, changed, counts(verdict)]
+    said = clean("; ".join(filter(None, parts)).replace("|", "/"))
     # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
     values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]
     values.append(f"unconfirmed={len(verdict.unconfirmed)};;;0")

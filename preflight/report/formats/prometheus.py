@@ -13,6 +13,7 @@ from datetime import datetime
 
 from preflight.finding import Status
 from preflight.report import PLAIN, View
+from preflight.report.comparison import Change
 from preflight.report.harmless import label_value
 from preflight.verdict import READINESS, VERIFIED, Verdict
 
@@ -39,9 +40,15 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     ]
     yield _family("finding", "One for each planned check; its status is a label.", findings)
     yield _family("unconfirmed", "Things that the plan does not ask.", [(release, len(verdict.unconfirmed))])
+    taken = [({**release, "decision": each.decision, "by": each.by}, 1) for each in verdict.plan.confirmed.decided[-1:]]
+    if taken:
+        yield _family("decided", "What people decided last.", taken)
     waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
     if waivers:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
+    if view.difference:
+        changes = [({**release, "change": each.value}, len(view.difference.which(each))) for each in Change]
+        yield _family("changed", "Lines by what became of them since the run before.", changes)
     if verdict.basis:
         basis = [({**release, "basis": each}, 1) for each in verdict.basis]
         yield _family("basis", "What of an earlier run the verdict stands on, and what voided it.", basis)

@@ -18,6 +18,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
+from preflight.report.comparison import Change, Difference
 from preflight.report.document.cards import Act, Card, cards
 from preflight.report.document.order import blockers
 from preflight.report.document.sections import expected_state, left_out, not_selected, rule_in_words
@@ -34,16 +35,17 @@ _SEEN_CHARACTERS = 1000
 _MOST_DAYS_BY_NAME = 3
 """Before and after a day: then its week has every weekday once."""
 _MOST_PEOPLE = 3
+_MOST_WARNINGS = 2
 _LONGEST_REASON = 300
 _UNSEEN = ((Status.FAIL, "failed"), (Status.UNKNOWN, "could not look"), (Status.STALE, "looked too long ago"))
 
 
-def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
+def render(verdict: Verdict, view: View = PLAIN) -> str:
     """Sentences, one on a line."""
-    return "\n".join(f"{line[:1].upper()}{line[1:]}." for line in _sentences(verdict)) + "\n"
+    return "\n".join(f"{line[:1].upper()}{line[1:]}." for line in _sentences(verdict, view)) + "\n"
 
 
-def _sentences(verdict: Verdict) -> Iterator[str]:
+def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
     release, window = verdict.plan.release, verdict.plan.window
     waived = verdict.exit_code is ExitCode.GO and verdict.waived
     covered = f" with {counted(verdict.waived, 'waiver')}" if waived else ""
@@ -52,18 +54,24 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     yield f"{decision}{covered} for {name(release.id)}{title}"
     if verdict.expect:
         yield name(expected_state(verdict), _LONGEST_REASON)
+    for taken in verdict.plan.confirmed.decided[-1:]:
+        against = f", against the verdict: {name(taken.against, _LONGEST_REASON)}" if taken.against else ""
+        yield f"{name(taken.by)} decided {taken.decision.replace('-', ' ')} at {clock_time(taken.at, window)}{against}"
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
     over = ", over" if verdict.moment >= window.end else ""
     yield f"window {day(window.start, window)}, {opens} to {ends}{over}"
     yield from _to_cure(verdict)
-    warnings = verdict.counts.get(Status.WARN, 0)
+    warnings = [each for each in verdict.findings if each.status is Status.WARN]
     if warnings:
-        yield f"{counted(warnings, 'warning')}, to be read in the report"
+        told = [said_of(each.check, each.subject) for each in warnings[:_MOST_WARNINGS]]
+        told += [f"{number(len(warnings) - _MOST_WARNINGS)} more"] if len(warnings) > _MOST_WARNINGS else []
+        yield f"{counted(len(warnings), 'warning')}: {listed(told)}"
     if verdict.reason:
         yield name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
         yield _waiver(verdict, use)
     yield from _void(verdict)
+    yield from _changed(view.difference)
     yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
     for what, said in zip(("finish ", ""), times(verdict, Voice(clock_time, duration)), strict=False):
         yield what + name(said, _LONGEST_REASON)
@@ -84,6 +92,14 @@ def _void(verdict: Verdict) -> Iterator[str]:
             yield f"since the saved run, {name(re.sub(r' from sha256 [^;]*?(?=;)', '', changes), _LONGEST_REASON)}"
         elif " cannot be read: " in each:
             yield "the newest saved run cannot be read"
+
+
+def _changed(difference: Difference | None) -> Iterator[str]:
+    """How many lines are otherwise than in the run before."""
+    if difference is not None:
+        kinds = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
+        told = [f"{number(len(pairs))} {change}" for change in kinds if (pairs := difference.which(change))]
+        yield f"since the run before, {listed(told) if told else 'nothing changed'}"
 
 
 def _to_cure(verdict: Verdict) -> Iterator[str]:
@@ -121,7 +137,7 @@ def _act(act: Act) -> str:
         count, _, told = act.blocker.told.replace(" could not look", " that could not look").partition(" ")
         return f"{number(int(count))} {name(told, _LONGEST_REASON)}"
     behind = f" with {counted(act.waiting, 'check')} behind it" if act.waiting else ""
-    return f"{name(act.blocker.what)}{behind}"
+    return f"{said_of(*act.blocker.what.split(' ', 1))}{behind}"
 
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
@@ -129,7 +145,7 @@ def _waiver(verdict: Verdict, use: WaiverUse) -> str:
     approver = _who(plan, waiver.approved_by)
     approved = f"approved by {approver} until {clock_time(waiver.expires, plan.window)}"
     if use.state is WaiverState.COVERS:
-        return f"waiver {name(waiver.id)} covers {name(f'{waiver.check} {waiver.subject}')}, {approved}"
+        return f"waiver {name(waiver.id)} covers {said_of(waiver.check, waiver.subject)}, {approved}"
     return f"waiver {name(waiver.id)}, {approved}, covers nothing: {use.state}"
 
 
@@ -224,6 +240,12 @@ def name(text: str, longest: int = 60) -> str:
         return said
     begin = said[:longest]
     return (begin.rpartition(" ")[0] or begin).strip(_MARKS) + " and so on"
+
+
+def said_of(check: str, subject: str = "") -> str:
+    """`backup space of orders`: a check in words, not as its id."""
+    of = subject.removeprefix("of ")  # several are `of 3: a, b, c` already
+    return name(" of ".join(filter(None, [check.replace("-", " "), of])))
 
 
 def _two_digits(value: int) -> str:

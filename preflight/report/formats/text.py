@@ -18,7 +18,24 @@ from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
-_SHORT_FACTS = ("expects", "window", "finish")
+_HEAD_FACTS = (
+    *("expects", "decision", "window", "judged", "asked", "plan", "finish"),
+    *("basis", "because", "without"),
+)
+_HEAD = (
+    "expects",
+    "decision",
+    "window",
+    "judged",
+    "asked",
+    "plan",
+    "finish",
+    "basis",
+    "changed",
+    "because",
+    "without",
+)
+_SHORT_FACTS = ("expects", "decision", "window", "finish")
 _SHORT_BLOCKERS = 3
 _MOST_INSIDE = 8
 _MOST_NOT_CHECKED = 5
@@ -42,11 +59,12 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         _columns("people", shown.people.table) if view.verbose else (),
         _columns("ages", shown.ages.table) if view.verbose else (),
         _not_checked(shown, view.verbose),
+        _facts(shown, "made"),
     ]
     told = [line for lines in map(list, paragraphs) if lines for line in (*lines, "")]
     decision = colours.bold(colours.status(shown.status, verdict.headline))
     text = "\n".join([*told, f"{decision} (exit code {int(verdict.exit_code)})"]) + "\n"
-    if view.difference is not None:
+    if view.difference is not None and view.difference.is_other:
         text += "\n" + comparison.render(view.difference, color=view.color)
     return text
 
@@ -69,7 +87,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     head = [
         _headline(shown, colours),
         *labelled("now", shown.now.items),
-        *_facts(shown, "expects", "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
+        *_facts(shown, *_HEAD),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
         *_facts(shown, "open"),

@@ -10,15 +10,18 @@ import selectors
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.files import Ended, LocalAct, LocalRequest
+from preflight.questions.files import Ended
+from preflight.questions.local import LocalAct, LocalRequest
 from preflight.reasons import Reason
-from preflight.sessions import VANTAGE, Deliver
+from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
+from preflight.sessions.signatures import verify
 from preflight.sessions.timetable import Timetable
 
 MOST_AT_ONCE = 4
@@ -66,6 +69,8 @@ class LocalSession:
             ended = self._done(request, deadline)
         except ValueError as error:
             return lost(Reason.NOT_ASKED, str(error))
+        except CannotAsk as trouble:
+            return lost(trouble.reason, trouble.detail)
         except Problem as problem:
             ended = Ended(1, "", f"{name}: {problem}")
         except TooMuchToRead as error:
@@ -94,6 +99,8 @@ class LocalSession:
                 # The text as it is, so that quoting does not hide a secret from redaction.
                 text = content.decode("utf-8", "replace")
                 return Ended(0, f"{json.dumps({'sha256': sha256(content)})}\n{text}")
+            case LocalAct.SIGNATURE:
+                return Ended(0, json.dumps(asdict(verify(self._folder, request.path, request.argv, deadline))))
             case LocalAct.RUN:
                 return run_command(request.argv, self._folder, deadline)
 

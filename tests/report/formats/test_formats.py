@@ -57,6 +57,18 @@ def test_a_megabyte_on_one_line_wherever_it_can_stand_is_cut(name: str) -> None:
     assert all(character == "\n" or character.isprintable() for character in text)
 
 
+@pytest.mark.parametrize("name", ["github", "html", "json", "junit", "markdown", "text"])
+def test_runbooks_and_versions_stand_in_every_written_format(name: str) -> None:
+    verdict = no_go()
+    findings = [replace(each, runbooks=("https://wiki.example.net/db1?a=b&c",)) for each in verdict.findings]
+    text = render(name, replace(verdict, findings=findings, made_with=("preflight 1.2", "acme 3")), PLAIN)
+    assert "wiki.example.net/db1" in text
+    assert "preflight 1.2" in text
+    assert "acme 3" in text
+    if name == "html":
+        assert '<a href="https://wiki.example.net/db1?a=b&amp;c" rel="noreferrer">' in text
+
+
 def test_the_same_verdict_gives_the_same_text_in_every_format() -> None:
     program = (
         "from preflight.report.formats import FORMATS, render\nfrom preflight.report import PLAIN\n"

@@ -191,7 +191,7 @@ def test_what_was_not_selected_and_not_asked_stands_in_the_head() -> None:
     first, *others = go().findings
     skipped = replace(first, judgement=replace(first.judgement, status=Status.SKIPPED))
     text = markdown.render(replace(go(), findings=[skipped, *others])).partition("## ")[0]
-    assert f"- **Open:** not selected: {first.check}; the plan leaves 1 thing unconfirmed, below\n" in text
+    assert f"- **Open:** not selected: {first.check} (1 of 2); the plan leaves 1 thing unconfirmed, below\n" in text
 
 
 def test_a_changed_script_is_shown_in_the_colours_of_a_difference() -> None:

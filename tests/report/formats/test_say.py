@@ -69,8 +69,8 @@ def test_there_is_nothing_that_a_voice_stumbles_over(verdict: Verdict) -> None:
 
 
 def test_who_must_do_what_by_when_and_at_what_price() -> None:
-    assert "S. Lindqvist must cure login db1 with two checks behind it, overdue." in say.render(no_go())
-    assert "R. Okafor must cure hashes orders, by the start." in say.render(no_go())
+    assert "S. Lindqvist must cure login of db1 with two checks behind it, overdue." in say.render(no_go())
+    assert "R. Okafor must cure hashes of orders, by the start." in say.render(no_go())
     assert (
         "D. Kaya must cure two checks behind db1: the server refused the password of dbadmin, by the start."
         in say.render(hold())
@@ -82,10 +82,20 @@ def test_each_person_is_named_once_with_what_keeps_most_from_looking_first() -> 
     ask_by = verdict.plan.window.start - timedelta(hours=4)
     findings = [replace(each, owner="D. Kaya (dba)", cure_by=ask_by) for each in verdict.findings]
     text = say.render(replace(verdict, findings=findings, moment=ask_by))
-    assert "D. Kaya must cure login db1 with two checks behind it and two more, by Friday twenty hundred." in text
+    assert "D. Kaya must cure login of db1 with two checks behind it and two more, by Friday twenty hundred." in text
     assert text.count("D. Kaya") == 1
     two = [each for each in findings if each.check != "space"]
-    assert "behind it and hashes orders, by Friday" in say.render(replace(verdict, findings=two, moment=ask_by))
+    assert "behind it and hashes of orders, by Friday" in say.render(replace(verdict, findings=two, moment=ask_by))
+
+
+def test_warnings_are_said_in_words() -> None:
+    verdict = go()
+    warned = next(each for each in verdict.findings if each.status is Status.WARN)
+    assert "One warning: health of app2." in say.render(verdict)
+    three = [replace(warned, check="backup-space", subject=subject) for subject in ("orders", "billing", "crm")]
+    assert "Three warnings: backup space of orders, backup space of billing and one more." in say.render(
+        replace(verdict, findings=three)
+    )
 
 
 def test_what_is_advisory_is_nothing_to_cure() -> None:
@@ -97,7 +107,7 @@ def test_what_is_advisory_is_nothing_to_cure() -> None:
 def test_an_owner_that_nobody_named_is_somebody() -> None:
     verdict = no_go()
     unowned = replace(verdict, findings=[replace(each, owner="") for each in verdict.findings])
-    assert "Somebody must cure login db1" in say.render(unowned)
+    assert "Somebody must cure login of db1" in say.render(unowned)
 
 
 @pytest.mark.parametrize("state", WaiverState)
@@ -108,7 +118,7 @@ def test_every_waiver_is_said_with_what_became_of_it(state: WaiverState) -> None
     for number in range(12):
         assert re.search(rf"^Waiver W-{number}\b", text, re.MULTILINE)
     if state is WaiverState.COVERS:
-        assert text.count("covers health app1 on app1-b, ") == 12
+        assert text.count("covers health of app1 on app1-b, ") == 12
     else:
         assert text.count(f", covers nothing: {state}.") == 12
     assert text.count("approved by A. Haddad until zero eight hundred") == 12

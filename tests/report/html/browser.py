@@ -79,6 +79,10 @@ class Browser:
         self._send("Page.navigate", {"url": path.as_uri()})
         self._wait_for("Page.loadEventFired")
 
+    def wait_for_reload(self) -> None:
+        """Until the page has read itself again."""
+        self._wait_for("Page.loadEventFired")
+
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, evaluated from outside the page's policy."""
         done = self._send("Runtime.evaluate", {"expression": expression, "returnByValue": True})

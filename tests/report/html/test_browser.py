@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from preflight.evidence import write_private
 from preflight.finding import failed
-from preflight.report import PLAIN
+from preflight.report import PLAIN, View, Watch
 from preflight.report.document import document
 from preflight.report.formats import html
 from preflight.report.formats.html import CONTENT_SECURITY_POLICY
 from preflight.verdict import Verdict
-from tests.report.formats.cases import CASES, HOSTILE, hostile, no_go, two_hundred_hosts
+from tests.report.formats.cases import CASES, HOSTILE, go, hostile, no_go, two_hundred_hosts
 from tests.report.html.browser import Browser
 
 _OVERFLOWING = """
@@ -161,7 +163,37 @@ def test_the_picture_has_a_name_for_those_who_do_not_see_it(browser: Browser, pa
     assert browser.evaluate("document.documentElement.lang") == "en"
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_headings_and_landmarks_lead_through_the_page(browser: Browser, pages: Path, name: str) -> None:
+    browser.open(pages / f"{name}.html")
+    levels = browser.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(e => Number(e.tagName[1]))")
+    assert (levels[0], levels.count(1)) == (1, 1)
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels)), levels
+    assert browser.evaluate("[...document.body.children].map(e => e.tagName)") == ["HEADER", "MAIN", "FOOTER"]
+    assert browser.evaluate("document.querySelectorAll('input:not(label input)').length") == 0, "each box has a name"
+
+
 def test_what_is_folded_can_be_opened_with_the_keyboard(browser: Browser, pages: Path) -> None:
     browser.open(pages / "no-go.html")
     folded = browser.evaluate("document.querySelectorAll('details:not([open]) > summary').length")
     assert folded == len(document(no_go(), PLAIN).findings) + len(document(no_go(), PLAIN).checks)
+
+
+def board(verdict: Verdict) -> str:
+    watch = Watch(at=verdict.collected_at, begun_at=verdict.collected_at, rounds=9, every_seconds=1, goes_on=True)
+    return html.render(verdict, View(watch=watch))
+
+
+def test_the_board_of_a_watch_reads_itself_again_and_holds_the_cards_in_its_first_view(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = tmp_path / "board.html"
+    write_private(page, board(go()))
+    browser.open(page, 1400)
+    assert browser.evaluate("document.title").startswith("GO ")
+    write_private(page, board(no_go()))
+    while browser.evaluate("document.title").startswith("GO "):  # it may have begun to read the page before
+        browser.wait_for_reload()
+    assert all(inside for inside, _ in browser.evaluate(_SEEN))
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 1400
+    assert browser.troubles == []

@@ -16,7 +16,6 @@ from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, Via
 from preflight.questions.files import (
     LARGEST_TEXT_BYTES,
-    TARGET,
     EntryKind,
     LocalFile,
     LocalText,
@@ -25,6 +24,7 @@ from preflight.questions.files import (
     Texts,
     Tree,
 )
+from preflight.questions.local import TARGET
 from preflight.reasons import Reason
 from preflight.sessions.local import LocalSession
 from preflight.sessions.local import files as local_files

@@ -1,0 +1,161 @@
+"""`preflight confirm` and `preflight decide`: write down beside the plan what people said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from preflight.cli.console import CallError, complain, no_such, write_stdout
+from preflight.cli.options import PLAN, load
+from preflight.clock import format_moment, now
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
+from preflight.engine.run import judge
+from preflight.errors import ExitCode
+from preflight.plan import Plan, Role
+from preflight.plan.confirmed import Confirmation, Confirmed, Decided, DecisionTaken
+from preflight.plan.covered import covered_by_item, covered_by_role
+from preflight.plan.values import same_person
+from preflight.questions.local import Namespace
+from preflight.report.document.sections import decided
+from preflight.runs import saved_runs
+from preflight.runs.gate import read_inputs, start_from
+from preflight.seal import SealError
+from preflight.seal.confirmed import add_said
+from preflight.sessions.signatures import SignatureFailed, sign
+from preflight.verdict import Verdict
+from preflight.wording import MOST_NAMED, listed, visible
+
+
+@click.command()
+@PLAN
+@click.option("--role", "role_id", metavar="ROLE", help="These people of the role will be there.")
+@click.option("--item", "item_id", metavar="ID", help="This `[[attest]]` of the plan is so.")
+@click.option(
+    "--by", "names", metavar="NAME", multiple=True, required=True, help="Who says it; may be given several times."
+)
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign it with this SSH key; a public one: the agent.",
+)
+def confirm(
+    plan_path: Path, role_id: str | None, item_id: str | None, names: tuple[str, ...], key: Path | None
+) -> None:
+    """Write down who confirmed a role or attested an item: PLAN.confirmed.toml beside the plan.
+
+    It covers the window, the entries that the role owns and their steps, or the window and the item; a change there
+    voids it, a change elsewhere in the plan does not. The file may be committed, and is no part of the plan's digest.
+    """
+    if (role_id is None) is (item_id is None):
+        raise CallError("give one of --role and --item")
+    plan, _ = load(plan_path)
+    if role_id is not None:
+        role = _role(plan, role_id)
+        said, covers = {"role": role_id}, covered_by_role(plan, role)
+    else:
+        items = {item.id: item for item in plan.attest}
+        if item_id not in items:
+            raise no_such("item", item_id or "", items, "--item")
+        role = plan.roles[items[item_id].owner]
+        said, covers = {"item": item_id}, covered_by_item(plan, items[item_id])
+    people, at = _people(role, names), now().replace(microsecond=0)
+    if key and len(people) > 1:
+        raise CallError("--sign is one person's: give one --by")
+    words = [Confirmation(by=name, at=at, covers=covers, **said) for name in people]
+    try:
+        if key:
+            words = [replace(each, signature=sign(key, Namespace.CONFIRMATION, each.signed_text)) for each in words]
+        add_said(plan, words)
+    except (SealError, SignatureFailed) as error:
+        raise CallError(str(error)) from None
+    who, when = " and ".join(map(visible, people)), format_moment(at, plan.window.zone)
+    parts = listed(covers, MOST_NAMED)
+    write_stdout(f"{role_id or item_id}: confirmed by {who} {when}, for {parts}, in {plan.confirmed_file}\n")
+
+
+@click.command()
+@PLAN
+@click.argument(
+    "decision", metavar="go|no-go|hold", type=click.Choice([each.value for each in DecisionTaken]), help="Which."
+)
+@click.option("--by", "by", metavar="NAME", required=True, help="Who decides.")
+@click.option("--because", default="", metavar="REASON", help="Why.")
+@click.option("--against", default="", metavar="REASON", help="Why it is a go though the verdict is none.")
+@click.pass_context
+def decide(context: click.Context, plan_path: Path, decision: str, by: str, because: str, against: str) -> None:
+    """Write down who decided what about the release, beside the plan; every later report shows it.
+
+    It stands on the newest saved run, judged now, and changes nothing of its verdict: the exit code is the verdict's,
+    here and in every report. A go on a verdict that is not GO is refused, unless --against says why.
+    """
+    plan, registry = load(plan_path)
+    person, verdict = _decider(plan, by), _newest_verdict(plan, registry)
+    is_go, contradicts = verdict.exit_code is ExitCode.GO, decision == DecisionTaken.GO
+    if against and (is_go or not contradicts):
+        raise CallError(f"--against is for a go on a verdict that is not GO; it is {verdict.headline}")
+    if contradicts and not is_go and not against.strip():
+        complain(f"not written: the verdict is {verdict.headline}, and a go needs --against REASON")
+        context.exit(int(verdict.exit_code))
+    taken = Decided(
+        decision=DecisionTaken(decision),
+        by=person,
+        at=now().replace(microsecond=0),
+        verdict=verdict.headline,
+        plan=plan.digest,
+        run=verdict.evidence_digest,
+        because=because,
+        against=against,
+    )
+    try:
+        add_said(plan, decided=[taken])
+    except SealError as error:
+        raise CallError(str(error)) from None
+    written = replace(verdict, plan=replace(plan, confirmed=Confirmed(decided=(taken,))))
+    write_stdout(f"{visible(decided(written)[0])}, in {plan.confirmed_file}\n")
+    context.exit(int(verdict.exit_code))
+
+
+def _newest_verdict(plan: Plan, registry: Registry) -> Verdict:
+    """Of the newest saved run, judged now. Raises CallError where none can be judged."""
+    present = now()
+    inspection = inspect(plan, registry, present)
+    basis = start_from(inspection, saved_runs.newest(plan), read_inputs(plan), present, ask=False)
+    if basis.earlier is None:
+        why = "; ".join(basis.grounds(None))
+        raise CallError(f"there is nothing to decide on: {visible(why)}; first: {plan.call('run')}")
+    return judge(Answered(inspection, basis.earlier), basis=basis.grounds(None))
+
+
+def _decider(plan: Plan, by: str) -> str:
+    """Whoever decides, as the plan writes the name: of the role that decides about the release, else of any role.
+    Raises CallError."""
+    roles = [plan.roles[plan.decided_by]] if plan.decided_by in plan.roles else list(plan.roles.values())
+    people = [name for role in roles for name in role.people]
+    person = next((each for each in people if same_person(each, by)), None)
+    if person is None:
+        raise no_such("person who decides", by, people, "--by")
+    return person
+
+
+def _role(plan: Plan, name: str) -> Role:
+    """Raises CallError."""
+    if name not in plan.roles:
+        raise no_such("role", name, plan.roles, "--role")
+    return plan.roles[name]
+
+
+def _people(role: Role, names: tuple[str, ...]) -> list[str]:
+    """The people of the role who are meant, each once, as the plan writes them. Raises CallError."""
+    found: dict[str, None] = {}
+    for name in names:
+        person = next((each for each in role.people if same_person(each, name)), None)
+        if person is None:
+            raise no_such(f"person of {role.id}", name, role.people, "--by")
+        found[person] = None
+    return list(found)

@@ -1,0 +1,158 @@
+"""What people said of the plan by `preflight confirm`, and whether it counts at the moment judged. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from preflight.clock import format_moment
+from preflight.finding import Judgement, Quantity, Status, failed, passed
+from preflight.judging.ends import End, TimeOfNeed
+from preflight.plan import Plan, Role
+from preflight.plan.confirmed import Confirmation
+from preflight.plan.covered import changed_since
+from preflight.plan.values import same_person
+from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
+from preflight.units import format_duration
+from preflight.wording import beside
+
+NOT_SAID = "nobody wrote down that it was said"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Whose word is wanted, on what."""
+
+    role: Role
+    item: str = ""
+    """The `[[attest]]` that one of the role's people says; each of them confirms the role where it is empty."""
+    covers: Mapping[str, str]
+    """The parts of the plan it is about, as they are."""
+    valid: timedelta
+    """How old it may be."""
+    key: str
+    """Where the plan says so."""
+    missing: Callable[..., Judgement] = failed
+    """What it is that nobody said it."""
+
+    @property
+    def option(self) -> tuple[str, str]:
+        return ("--item", self.item) if self.item else ("--role", self.role.id)
+
+    @property
+    def people(self) -> Sequence[tuple[str, ...]]:
+        """Of each of these groups one must have said it."""
+        return [self.role.people] if self.item else [(name,) for name in self.role.people]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirming:
+    """Holds what was said against what is wanted."""
+
+    plan: Plan
+    moment: datetime
+    asked_at: datetime
+    wanted: Wanted
+
+    def words(self) -> Mapping[tuple[str, ...], Confirmation | None]:
+        """The newest word of each group until the moment judged; what was said later is for a later run."""
+        wanted, until = self.wanted, min(self.moment, self.asked_at)
+        role = "" if wanted.item else wanted.role.id
+        said = {
+            group: [self.plan.confirmed.newest(until, by=name, role=role, item=wanted.item) for name in group]
+            for group in wanted.people
+        }
+        return {
+            group: max(filter(None, words), key=lambda word: word.at, default=None) for group, words in said.items()
+        }
+
+    def probes(self) -> Mapping[str, SignatureProbe]:
+        """Who signed the words, where the plan wants them signed."""
+        allowed, plan = self.plan.release.allowed_signers, self.plan
+        words = (word for word in self.words().values() if allowed and word is not None and word.signature)
+        return {
+            f"signature_{number}": SignatureProbe(
+                TARGET, beside(plan.folder, allowed), Namespace.CONFIRMATION, word.signed_text, word.signature
+            )
+            for number, word in enumerate(words)
+            if allowed
+        }
+
+    def judge(self, facts: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Judgement]:
+        """One for each reason why a word does not count, with those who must say it again; and what counts. `facts`:
+        what was read of the probes, by their names."""
+        seen = {probe.content: facts[name] for name, probe in self.probes().items()}
+        against: dict[str, list[tuple[str, ...]]] = {}
+        counted: list[Confirmation] = []
+        for group, word in self.words().items():
+            objection = NOT_SAID if word is None else self._objection(word, seen.get(word.signed_text))
+            if word is not None and not objection:
+                counted.append(word)
+            else:
+                against.setdefault(objection, []).append(group)
+        for objection, groups in against.items():
+            yield self._missing(objection, groups)
+        if counted:
+            yield self._until(counted)
+
+    def _objection(self, word: Confirmation, signature: Signature | None) -> str:
+        """Why it does not count; empty where it does."""
+        said = f"said {self._told(word.at)}"
+        if self.plan.release.allowed_signers and signature is None:
+            return f"{said}, and not signed"
+        if signature is not None and not any(same_person(word.by, name) for name in signature.signers):
+            by = f"signed by {' and '.join(signature.signers)}" if signature.signers else signature.problem
+            return f"{said}, and the signature is not of {word.by}: {by}"
+        if changed := changed_since(word, self.wanted.covers):
+            return f"{said}, and changed since then: {changed}"
+        age = self.moment - word.at
+        return f"{said}, {format_duration(age)} before the moment judged" if age > self.wanted.valid else ""
+
+    def _missing(self, objection: str, groups: Sequence[tuple[str, ...]]) -> Judgement:
+        who = " and ".join(" or ".join(group) for group in groups)
+        words = [word for group, word in self.words().items() if group in groups and word is not None]
+        first = self.moment - self.wanted.valid
+        when = f" from {self._told(first)} on" if self.asked_at < first else ""
+        age = self.moment - min((word.at for word in words), default=self.moment)
+        found = self.wanted.missing(
+            f"not confirmed by {who}: {objection}",
+            expected=f"confirmed at most {format_duration(self.wanted.valid)} before the moment judged "
+            f"({self.wanted.key}), of the plan as it is",
+            actual=objection,
+            remedy=self._cure(groups, when),
+        )
+        return replace(found, quantity=Quantity(age.total_seconds(), "s")) if age > self.wanted.valid else found
+
+    def _cure(self, groups: Sequence[tuple[str, ...]], when: str) -> str:
+        names = [group[0] for group in groups]
+        if self.plan.release.allowed_signers:
+            each = (f"{name} runs: {self.plan.confirm_command(*self.wanted.option, [name])}" for name in names)
+            return f"call {self._called(groups)}{when}; {'; '.join(each)}"
+        return f"call {self._called(groups)}{when}, then run: {self.plan.confirm_command(*self.wanted.option, names)}"
+
+    def _called(self, groups: Sequence[tuple[str, ...]]) -> str:
+        contact = self.wanted.role.contact.strip()
+        who = " and ".join(" or ".join(group) for group in groups)
+        return f"{who} ({contact})" if contact else who
+
+    def _until(self, words: Sequence[Confirmation]) -> Judgement:
+        """What was said, as long as it counts at the window's start, too."""
+        oldest = min(words, key=lambda word: word.at)
+        start = self.plan.window.start
+        again = f" once more from {self._told(start - self.wanted.valid)} on"
+        ends = End(
+            what="confirmation",
+            where=f"of {self.wanted.item or self.wanted.role.id}",
+            at=oldest.at + self.wanted.valid,
+            remedy=self._cure([(word.by,) for word in words], again),
+            tolerated="and the gate will want another",
+        )
+        held = TimeOfNeed(self.plan, self.moment, to_start=True).judge(ends)
+        told = "; ".join(f"confirmed by {word.by} {self._told(word.at)}" for word in words)
+        return passed(told) if held.status is Status.PASS else held
+
+    def _told(self, at: datetime) -> str:
+        return format_moment(at, self.plan.window.zone)

@@ -1,0 +1,96 @@
+"""SSH signatures, made and verified by the `ssh-keygen` of this machine: what it trusts is what everybody's does."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from preflight.clock import Deadline
+from preflight.errors import PreflightError
+from preflight.questions.local import Namespace, Signature
+from preflight.reasons import Reason
+from preflight.sessions import CannotAsk
+from preflight.wording import one_line
+
+_PROGRAM = "ssh-keygen"
+_NO_PROGRAM = f"{_PROGRAM} is not on this machine"
+_PATTERN = re.compile(r"[*?!]")
+_LONGEST_SIGNATURE = 16 * 1024
+"""It goes through a pipe that nobody reads yet; one of RSA 16384 has 4 KiB."""
+
+
+class SignatureFailed(PreflightError):
+    """Why a text could not be signed, with what to do about it."""
+
+
+def sign(key: Path, namespace: Namespace, content: str) -> str:
+    """The signature of a text, in the form that `ssh-keygen -Y verify` reads. ssh-keygen asks for a passphrase on the
+    terminal itself; for a public key the agent signs. Raises SignatureFailed."""
+    try:
+        done = subprocess.run(
+            [_PROGRAM, "-Y", "sign", "-f", key, "-n", namespace],
+            input=content.encode(),
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise SignatureFailed(f"{_NO_PROGRAM}: {Reason.NO_SSH_KEYGEN.cure('local')}") from None
+    if done.returncode:
+        said = one_line(done.stderr.decode("utf-8", "replace"))
+        advice = "; a key with a passphrase wants a terminal, or the agent: ssh-add it" if "passphrase" in said else ""
+        raise SignatureFailed(f"--sign {key}: {_PROGRAM} did not sign: {said}{advice}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline) -> Signature:
+    """Who signed. `words`: the namespace, the text, its signature. Raises CannotAsk where ssh-keygen is missing, and
+    TimeoutError."""
+    namespace, content, signature = words
+    if not (folder / allowed).is_file():
+        return Signature(problem=f"{allowed}: no such file")
+    if len(signature) > _LONGEST_SIGNATURE:
+        return Signature(problem="that is no signature: it is too long")
+
+    def ask(*arguments: str) -> tuple[list[str], str]:
+        return _run(folder, ["-f", allowed, *arguments], content, signature, deadline)
+
+    found, problem = ask("-Y", "find-principals")
+    people = [name for name in found if not _PATTERN.search(name)]
+    if found and not people:
+        return Signature(problem=f"{allowed} has a pattern, {', '.join(found)}, where it must name the key's owner")
+    signers = []
+    for name in people:
+        good, said = ask("-Y", "verify", "-I", name, "-n", namespace)
+        signers += [name] * bool(good)
+        problem = said or problem
+    return Signature(tuple(signers), "" if signers else problem or "it could not be verified")
+
+
+def _run(
+    folder: Path, arguments: Sequence[str], content: str, signature: str, deadline: Deadline
+) -> tuple[list[str], str]:
+    """(The lines that it printed, none where it failed; what it complained of.)"""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, signature.encode())
+        os.close(writing)
+        done = subprocess.run(
+            [_PROGRAM, *arguments, "-s", f"/dev/fd/{reading}"],
+            input=content.encode(),
+            capture_output=True,
+            check=False,
+            cwd=folder,
+            pass_fds=(reading,),
+            timeout=deadline.left(),
+        )
+    except FileNotFoundError:
+        raise CannotAsk(Reason.NO_SSH_KEYGEN, _NO_PROGRAM) from None
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"{_PROGRAM} did not end in time") from None
+    finally:
+        os.close(reading)
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return ([] if done.returncode else lines), one_line(done.stderr.decode("utf-8", "replace"))

@@ -1,0 +1,155 @@
+"""`preflight confirm` as people call it: who said what is written beside the plan, and a run reads it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from preflight.plan.confirmed import read_confirmed
+from preflight.plan.load import load_plan
+from tests.cli.program import BASE, argv, environment, preflight, write_plan
+from tests.signing import allowed, signing_key
+
+PEOPLE = """
+[roles.dba]
+primary = "D. Kaya"
+standby = "M. Ortiz"
+contact = "ext. 4411"
+
+[roles.app1]
+primary = "J. O'Neil"
+standby = "L. Brandt"
+contact = "ext. 4433"
+
+[[attest]]
+id = "vendor"
+text = "the vendor is on standby"
+owner = "dba"
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    return write_plan(tmp_path, BASE.replace("2030", "2199") + PEOPLE)
+
+
+def confirm(plan: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return preflight("confirm", plan.name, *arguments, cwd=plan.parent)
+
+
+def told(plan: Path, check: str) -> str:
+    """All that a run says of this check."""
+    report = json.loads(preflight("run", plan, "--only", check, "--format", "json").stdout)
+    return "\n".join(f"{each['status']} {each['subject']}: {each['summary']}" for each in report["findings"])
+
+
+def test_both_confirm_and_the_run_says_who_and_when(plan: Path) -> None:
+    digest = load_plan(plan).digest
+    assert "not confirmed by D. Kaya and M. Ortiz" in told(plan, "on-call")
+    done = confirm(plan, "--role", "dba", "--by", "d. kaya", "--by", "M. Ortiz")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dba: confirmed by D. Kaya and M. Ortiz" in done.stdout
+    assert "for window, roles.dba, attest.vendor, in " in done.stdout
+    assert load_plan(plan).digest == digest
+    seen = told(plan, "on-call")
+    assert "warn dba: the confirmation ends " in seen, "so long before the window another one is needed"
+    assert "fail app1: not confirmed by J. O'Neil and L. Brandt" in seen
+
+
+def test_an_item_is_attested_and_a_change_of_the_plan_elsewhere_does_not_void_it(plan: Path) -> None:
+    assert "unknown vendor: not confirmed by D. Kaya or M. Ortiz" in told(plan, "attestations")
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz")
+    plan.write_text(plan.read_text().replace("ext. 4411", "ext. 4412"))
+    assert "warn vendor: the confirmation ends " in told(plan, "attestations")
+    plan.write_text(plan.read_text().replace("on standby", "on site"))
+    assert "changed since then: attest.vendor" in told(plan, "attestations")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--role", "dbaa", "--by", "x"), "--role: no such role 'dbaa'; did you mean dba?"),
+        (("--role", "dba", "--by", "M. Ortis"), "--by: no such person of dba 'M. Ortis'; did you mean M. Ortiz?"),
+        (("--role", "dba", "--by", "L. Brandt"), "There are: D. Kaya, M. Ortiz"),
+        (("--item", "vendors", "--by", "M. Ortiz"), "--item: no such item 'vendors'; did you mean vendor?"),
+        (("--by", "M. Ortiz"), "give one of --role and --item"),
+        (("--role", "dba", "--item", "vendor", "--by", "M. Ortiz"), "give one of --role and --item"),
+    ],
+)
+def test_a_wrong_name_is_told_with_the_nearest_and_nothing_is_written(
+    plan: Path, arguments: tuple[str, ...], error: str
+) -> None:
+    done = confirm(plan, *arguments)
+    assert (done.returncode, error in done.stderr) == (2, True), done.stderr
+    assert not load_plan(plan).confirmed_file.exists()
+
+
+def test_many_at_once_lose_no_word(plan: Path) -> None:
+    """Each in a process of its own, all begun before the first has ended."""
+    calls = [("dba", "D. Kaya"), ("dba", "M. Ortiz"), ("app1", "J. O'Neil"), ("app1", "L. Brandt")]
+    begun = [
+        subprocess.Popen(
+            argv("confirm", plan, "--role", role, "--by", name), env=environment(), stdout=subprocess.DEVNULL
+        )
+        for role, name in calls
+    ]
+    assert [each.wait() for each in begun] == [0] * len(calls)
+    said = read_confirmed(load_plan(plan).confirmed_file).confirmations
+    assert {(each.role, each.by) for each in said} == set(calls)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("format = 2\n", "format"), ("[[confirmations]]\nby = 1\n", "confirmations[1].by"), ("this is", "not TOML")],
+)
+def test_a_file_that_cannot_be_read_is_an_error_that_says_how_to_go_on(plan: Path, text: str, told: str) -> None:
+    load_plan(plan).confirmed_file.write_text(text)
+    for done in (preflight("run", plan), confirm(plan, "--role", "dba", "--by", "D. Kaya")):
+        assert (done.returncode, "plan.confirmed.toml" in done.stderr, told in done.stderr) == (2, True, True)
+    assert load_plan_text(plan) == text
+
+
+def load_plan_text(plan: Path) -> str:
+    return plan.with_name("plan.confirmed.toml").read_text()
+
+
+@pytest.fixture
+def signing(plan: Path) -> Path:
+    """The key of M. Ortiz; whoever confirms must sign."""
+    key = signing_key(plan.parent / "ortiz")
+    allowed(plan.parent / "signers", ('"M. Ortiz" namespaces="preflight-confirmation"', key))
+    plan.write_text(plan.read_text().replace('id = "REL-1"', 'id = "REL-1"\nallowed_signers = "signers"'))
+    return key
+
+
+def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signing: Path) -> None:
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz")
+    assert "and not signed" in told(plan, "attestations")
+    assert confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing)).returncode == 0
+    assert "warn vendor: the confirmation ends" in told(plan, "attestations")
+    file = load_plan(plan).confirmed_file
+    signed = file.read_text()
+    file.write_text(signed.replace('by = "M. Ortiz"', 'by = "D. Kaya"'))
+    assert "and the signature is not of D. Kaya: Signature verification failed" in told(plan, "attestations")
+    file.write_text("")
+    confirm(plan, "--item", "vendor", "--by", "D. Kaya", "--sign", str(signing))
+    assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
+
+
+def test_each_signs_for_himself(plan: Path, signing: Path) -> None:
+    both = confirm(plan, "--role", "dba", "--by", "D. Kaya", "--by", "M. Ortiz", "--sign", str(signing))
+    assert (both.returncode, "--sign is one person's: give one --by" in both.stderr) == (2, True)
+    report = preflight("run", plan, "--only", "on-call", "--format", "json").stdout
+    assert (
+        "D. Kaya runs: preflight confirm plan.toml --role dba --by 'D. Kaya' --sign ~/.ssh/id_ed25519; M. Ortiz runs:"
+        in report
+    )
+
+
+def test_a_key_that_cannot_sign_is_an_error_and_nothing_is_written(plan: Path) -> None:
+    done = confirm(plan, "--role", "dba", "--by", "D. Kaya", "--sign", "missing")
+    assert (done.returncode, "--sign missing: ssh-keygen did not sign" in done.stderr) == (2, True)
+    assert not load_plan(plan).confirmed_file.exists()

@@ -1,0 +1,119 @@
+"""`preflight decide` as people call it on the call: written beside the plan, shown by every report, never a switch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from preflight.clock import now
+from preflight.plan.confirmed import DecisionTaken
+from preflight.plan.load import load_plan
+from preflight.report.formats import FORMATS
+from tests.cli.program import preflight, write_answer_plan
+
+PEOPLE = """
+[roles.release-manager]
+primary = "A. Haddad"
+standby = "L. Brandt"
+contact = "ext. 4400"
+
+[checks.on-call]
+severity = "advisory"
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = write_answer_plan(tmp_path, now() + timedelta(hours=1))
+    path.write_text(path.read_text() + PEOPLE)
+    return path
+
+
+def decide(plan: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return preflight("decide", plan.name, *arguments, cwd=plan.parent)
+
+
+def run(plan: Path, answer: str = "yes") -> None:
+    (plan.parent / "answer.txt").write_text(answer)
+    preflight("run", plan)
+
+
+def test_a_go_on_a_go_is_written_with_who_when_and_the_run(plan: Path) -> None:
+    run(plan)
+    done = decide(plan, "go", "--by", "a. haddad", "--because", "all is green")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("GO by A. Haddad, ")
+    assert "the verdict was GO; because all is green; run " in done.stdout
+    (taken,) = load_plan(plan).confirmed.decided
+    report = json.loads(preflight("gate", plan, "--no-ask", "--format", "json").stdout)
+    assert (taken.decision, taken.plan) == (DecisionTaken.GO, load_plan(plan).digest)
+    assert taken.run == report["evidence_sha256"]
+
+
+@pytest.mark.parametrize(("answer", "code", "verdict"), [("no", 1, "NO-GO"), (None, 3, "HOLD")])
+def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stays_the_verdicts(
+    plan: Path, answer: str | None, code: int, verdict: str
+) -> None:
+    if answer:
+        run(plan, answer)
+    else:
+        plan.write_text(plan.read_text() + '\n[[attest]]\nid = "v"\ntext = "t"\nowner = "release-manager"\n')
+        run(plan)
+    refused = decide(plan, "go", "--by", "L. Brandt")
+    assert refused.returncode == code
+    assert refused.stderr == f"not written: the verdict is {verdict}, and a go needs --against REASON\n"
+    assert load_plan(plan).confirmed.decided == ()
+    done = decide(plan, "go", "--by", "L. Brandt", "--against", "the board accepts it")
+    assert (done.returncode, done.stderr) == (code, "")
+    for name in FORMATS:
+        report = preflight("run", plan, "--format", name)
+        shown = " ".join(report.stdout.split())
+        assert "L. Brandt" in shown, name
+        if name not in ("prometheus", "nagios"):
+            assert (report.returncode, "the board accepts it" in shown) == (code, True), name
+    short = " ".join(preflight("run", plan, "--short").stdout.split())
+    assert f"AGAINST THE VERDICT {verdict}: the board accepts it" in short
+
+
+def test_hold_and_no_go_need_no_reason_and_the_newest_stands_first(plan: Path) -> None:
+    run(plan, "no")
+    assert decide(plan, "hold", "--by", "A. Haddad").returncode == 1
+    assert decide(plan, "no-go", "--by", "A. Haddad", "--because", "it is late").returncode == 1
+    report = preflight("run", plan).stdout
+    assert report.index("NO-GO by A. Haddad") < report.index("HOLD by A. Haddad")
+
+
+def test_a_decision_says_when_the_plan_has_changed_since(plan: Path) -> None:
+    run(plan)
+    decide(plan, "go", "--by", "A. Haddad")
+    plan.write_text(plan.read_text() + "\n# later\n")
+    assert "of another text of the plan" in " ".join(preflight("run", plan).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("go", "--by", "A. Hadad"), "no such person who decides 'A. Hadad'; did you mean A. Haddad?"),
+        (("go", "--by", "A. Haddad", "--against", "x"), "--against is for a go on a verdict that is not GO; it is GO"),
+        (("hold", "--by", "A. Haddad", "--against", "x"), "--against is for a go"),
+        (("goo", "--by", "A. Haddad"), "'goo' is not one of"),
+    ],
+)
+def test_a_wrong_call_is_told_and_nothing_is_written(plan: Path, arguments: tuple[str, ...], error: str) -> None:
+    run(plan)
+    done = decide(plan, *arguments)
+    assert (done.returncode, error in done.stderr) == (2, True), done.stderr
+    assert load_plan(plan).confirmed.decided == ()
+
+
+def test_without_a_run_of_this_very_plan_there_is_nothing_to_decide_on(plan: Path) -> None:
+    none = decide(plan, "go", "--by", "A. Haddad")
+    assert (none.returncode, "there is nothing to decide on: no earlier run of REL-1" in none.stderr) == (2, True)
+    run(plan)
+    plan.write_text(plan.read_text() + "\n# later\n")
+    changed = decide(plan, "go", "--by", "A. Haddad")
+    assert (changed.returncode, "is void: plan changed" in changed.stderr) == (2, True), changed.stderr
