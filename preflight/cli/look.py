@@ -6,7 +6,6 @@ names what is asked then: the backups that a job writes, and the accounts that s
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,9 +26,10 @@ from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.plan import Host, Plan
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, T, Unreadable, Via
+from preflight.questions.backup_jobs import BackupJob, backup_jobs
 from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.http import HttpGet, HttpRequest
-from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, CrontabProbe, HostJobsProbe, Table
+from preflight.questions.jobs import CrontabProbe, HostJobsProbe
 from preflight.questions.json_body import parse_json
 from preflight.questions.postgres import DatabasesProbe, IdentityProbe
 from preflight.questions.shell import AsAccount
@@ -43,38 +43,20 @@ Lines = Mapping[str, Sequence[str]]
 _ASKED = Selection.of_checks("competing-jobs", "database-login", "app-health")
 _SERVER_ACCOUNT = "postgres"
 """Which a login to a database's host mostly may become."""
-_TAKES = re.compile(r"\b(pg_dumpall|pg_dump|pg_basebackup|pgbackrest|barman)\b")
-_WRITES = re.compile(r"(?:-f\s*|--file[= ]\s*|>\s*)[\"']?(/[^\s\"';|&]+)")
-_FORMAT = re.compile(r"(?:-[A-Za-z]*F|--format)[= ]?([cdtp])")
-_FORMATS = {"c": "custom", "d": "directory", "t": "tar", "p": "plain"}
 _RESTORE = '# restore = { command = ["PROGRAM", "ARGUMENT"] }  # TODO: how its newest file is put back'
 _MOST_OTHERS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """What looks as if it wrote backups, by itself."""
+class _Found:
+    """A job that takes a backup, and where."""
 
     host: Host
-    user: str
-    command: str
-    source: str
+    job: BackupJob
 
     @property
-    def program(self) -> str:
-        found = _TAKES.search(self.command)
-        return found[1] if found else ""
-
-    @property
-    def pattern(self) -> str:
-        """Of what it writes, the changing part as `*`; empty where that is not seen in its command."""
-        found = _WRITES.search(SHELL_FILLS_IN.sub("*", self.command.replace("\\%", "%")))
-        return re.sub(r"\*+", "*", found[1]) if found else ""
-
-    def saves(self, dbname: str) -> bool:
-        return self.program == "pg_dump" and bool(
-            re.search(rf"(?<![\w/.-]){re.escape(dbname)}(?![\w/.-])", self.command)
-        )
+    def listing(self) -> PreviousBackups:
+        return PreviousBackups(self.host.id, AsAccount.on(self.host, self.job.user), self.job.pattern)
 
 
 @dataclass
@@ -107,7 +89,14 @@ def look(plan: Plan, registry: Registry) -> Lines:
         for place in dict.fromkeys(_silent(first.evidence)):
             complain(f"not looked at: {place}")
         jobs = list(_jobs(plan, first.evidence))
-        second = _ask(pools, [*_listings(jobs), *_accounts(plan, jobs), *map(DatabasesProbe, plan.databases)])
+        second = _ask(
+            pools,
+            [
+                *(each.listing for each in jobs if each.job.pattern),
+                *_accounts(plan, jobs),
+                *map(DatabasesProbe, plan.databases),
+            ],
+        )
     _tell_hosts(looked, jobs, first, second)
     for name in plan.databases:
         _tell_database(looked, name, first.evidence, second)
@@ -145,52 +134,27 @@ def _read(evidence: Evidence, probe: Probe[T]) -> T | None:
         return None
 
 
-def _jobs(plan: Plan, evidence: Evidence) -> Iterator[_Job]:
-    """Of the hosts of databases, those that call a program that takes backups."""
+def _jobs(plan: Plan, evidence: Evidence) -> Iterator[_Found]:
+    """Of the hosts of databases."""
     for name in dict.fromkeys(database.host for database in plan.databases.values()):
         host = plan.hosts[name]
-        jobs = _read(evidence, HostJobsProbe(name))
         own = _read(evidence, CrontabProbe(name, AsAccount.on(host, "")))
-        tables = {
-            table.source: table
-            for table in (*(jobs.tables if jobs else ()), *([own.table] if own and own.table else ()))
-        }
-        found = [
-            _Job(host, *_taken_apart(table, line), table.source) for table in tables.values() for line in table.lines
-        ]
-        found += [_Job(host, "root", timer.command, timer.name) for timer in (jobs.timers if jobs else ())]
-        yield from (job for job in found if job.program)
-
-
-def _taken_apart(table: Table, line: str) -> tuple[str, str]:
-    """Account and command of a line of a crontab."""
-    before = (1 if line.startswith("@") else 5) + (0 if table.user else 1)
-    words = line.split(None, before)
-    if len(words) <= before:
-        return table.user, ""
-    return table.user or words[-2], words[-1]
-
-
-def _listing(job: _Job) -> PreviousBackups:
-    return PreviousBackups(job.host.id, AsAccount.on(job.host, job.user), job.pattern)
-
-
-def _listings(jobs: Sequence[_Job]) -> Iterator[PreviousBackups]:
-    return (_listing(job) for job in jobs if job.pattern)
+        found = backup_jobs(_read(evidence, HostJobsProbe(name)), own.table if own else None)
+        yield from (_Found(host, job) for job in found)
 
 
 def _reach(host: Host, account: str) -> ReachProbe:
     return ReachProbe(host.id, AsAccount(account, is_login=False))
 
 
-def _accounts(plan: Plan, jobs: Sequence[_Job]) -> Iterator[ReachProbe]:
+def _accounts(plan: Plan, jobs: Sequence[_Found]) -> Iterator[ReachProbe]:
     """The accounts that do the work with databases, as far as sudo gives them."""
     for host in {plan.hosts[each.host].id: plan.hosts[each.host] for each in plan.databases.values()}.values():
-        users = [job.user for job in jobs if job.host == host]
+        users = [each.job.user for each in jobs if each.host == host and each.job.user]
         yield from (_reach(host, name) for name in dict.fromkeys((_SERVER_ACCOUNT, *users)) if name != host.user)
 
 
-def _tell_hosts(looked: Looked, jobs: Sequence[_Job], first: Answered, second: Evidence) -> None:
+def _tell_hosts(looked: Looked, jobs: Sequence[_Found], first: Answered, second: Evidence) -> None:
     for host in looked.plan.hosts.values():
         reached = {
             each.account.account: _read(second, each) for each in _accounts(looked.plan, jobs) if each.target == host.id
@@ -225,37 +189,36 @@ def _tell_database(looked: Looked, name: str, first: Evidence, second: Evidence)
         looked.to_do(table, f"also on this server, add those that the release changes: {shown}")
 
 
-def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Job], second: Evidence) -> None:
+def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evidence) -> None:
     table, database = f"backups.{name}", looked.plan.databases[name]
-    own = [job for job in jobs if job.host.id == database.host]
-    job = next((each for each in own if each.saves(database.dbname) and each.pattern), None)
-    if job is None:
+    own = [each for each in jobs if each.host.id == database.host]
+    sure = (each for each in own if each.job.pattern and each.job.saves(database, each.host.address))
+    found = next(sure, None)
+    if found is None:
         for each in own:
-            looked.to_do(table, f"perhaps taken by ({each.user}, {each.source}): {each.command}")
+            looked.to_do(table, f"perhaps taken by ({each.job.user}, {each.job.source}): {each.job.command}")
         return
-    source, folder = f"{job.host.id} in {job.source}", posixpath.dirname(job.pattern)
+    job, folder = found.job, posixpath.dirname(found.job.pattern)
+    source = f"{found.host.id} in {job.source}"
     if "*" not in folder:
         looked.say(table, "directory", folder, source)
-    looked.say(table, "previous", job.pattern, source)
-    alone = not FURTHER_COMMAND.search(job.command)
-    by = job.source if job.source.endswith(".timer") else "cron" if alone else " ".join(job.command.split())
-    looked.say(table, "taken_by", by, source)
-    if job.user != job.host.user:
+    for key, value in (("previous", job.pattern), ("taken_by", job.taken_by), ("format", job.format.value)):
+        looked.say(table, key, value, source)
+    if not job.user:
+        looked.to_do(table, f"account: as whom {job.source} runs it, where that is not the login")
+    elif job.user != found.host.user:
         looked.say(table, "account", job.user, source)
-    letter = _FORMAT.search(job.command)
-    if letter is None or letter[1] != "c":
-        looked.say(table, "format", _FORMATS[letter[1] if letter else "p"], source)
     looked.lines[table].append(_RESTORE)
-    _tell_newest(looked, table, job, _read(second, _listing(job)))
+    _tell_newest(looked, table, found, _read(second, found.listing))
 
 
-def _tell_newest(looked: Looked, table: str, job: _Job, listing: Listing | None) -> None:
+def _tell_newest(looked: Looked, table: str, found: _Found, listing: Listing | None) -> None:
     if listing is None or not listing.backups:
-        looked.to_do(table, f"no file was seen that {job.pattern} finds")
+        looked.to_do(table, f"no file was seen that {found.job.pattern} finds")
         return
     newest = listing.backups[0]
     size = "" if newest.size_bytes is None else f", {format_size(newest.size_bytes)}"
-    looked.note(table, f"newest: {newest.path}, {format_duration(listing.age(newest))} old{size}", job.host.id)
+    looked.note(table, f"newest: {newest.path}, {format_duration(listing.age(newest))} old{size}", found.host.id)
 
 
 def _tell_application(looked: Looked, question: Question, answer: Answer) -> None:
