@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ from typing import TypeVar
 import click
 
 from preflight.cli.console import CallError, has_terminal, write_stdout
+from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
 from preflight.cli.options import read_local
 from preflight.clock import local_to_utc, zone
 from preflight.plan.limits import network_address
@@ -22,6 +24,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML 
 _HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 address with a port in brackets."
 
 
+_ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
+
+
 @click.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path), help="The plan to write; it must not exist.")
 @click.option("--release", metavar="ID", help="The release's number.")
@@ -31,6 +36,9 @@ _HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 addre
 @click.option("--end", metavar="TIME", help="End of the window.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME[=ADDRESS]", help=_HOST_HELP)
 @click.option("--database", "databases", multiple=True, metavar="NAME@HOST[:PORT]", help="A database, its host.")
+@click.option("--ansible", metavar="FILE", type=click.Path(path_type=Path), help=_ANSIBLE_HELP)
+@click.option("--ssh-config", metavar="PATTERN", help="Hosts of ~/.ssh/config that match: 'db*'.")
+@click.option("--pg-service", "services", multiple=True, metavar="NAME", help="A database, of pg_service.conf.")
 @click.option("--application", "applications", multiple=True, metavar="NAME[=URL]", help="An application, its health.")
 def init(
     path: Path,
@@ -41,6 +49,9 @@ def init(
     end: str | None,
     hosts: tuple[str, ...],
     databases: tuple[str, ...],
+    ansible: Path | None,
+    ssh_config: str | None,
+    services: tuple[str, ...],
     applications: tuple[str, ...],
 ) -> None:
     """Write a commented plan to begin with; what is not known is a TODO that `lint` names.
@@ -55,10 +66,14 @@ def init(
         zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", _zone),
         start=_one(start, "Start of the window (2026-10-17 00:00)", _time),
         end=_one(end, "End of the window", _time),
-        hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _place("=")),
-        databases=_each(databases, "Databases, NAME@HOST, with commas", _place("@")),
-        applications=_each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("=")),
     )
+    found = [*(ansible_hosts(ansible) if ansible else ()), *(ssh_hosts(ssh_config) if ssh_config else ())]
+    known = replace(known, hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _place("="), found))
+    for service in services:
+        known = with_service(known, service)
+    named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _place("@"), known.databases)
+    urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("="))
+    known = replace(known, databases=named, applications=urls)
     _check(known)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -79,11 +94,16 @@ def _one(option: str | None, question: str, read: Callable[[str], str]) -> str:
 
 
 def _each(
-    options: tuple[str, ...], question: str, read: Callable[[str], T], between: str | None = ","
+    options: tuple[str, ...],
+    question: str,
+    read: Callable[[str], T],
+    found: Sequence[T] = (),
+    between: str | None = ",",
 ) -> tuple[T, ...]:
-    """What the options say, else the answers. A mistyped option is an error; a mistyped answer is asked for again."""
-    if options or not has_terminal():
-        return tuple(map(read, options))
+    """What was found elsewhere and what the options say, else the answers. A mistyped option is an
+    error; a mistyped answer is asked for again."""
+    if options or found or not has_terminal():
+        return (*found, *map(read, options))
     while True:
         try:
             answer = str(click.prompt(question, default="", show_default=False, err=True))

@@ -54,7 +54,8 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
             continue
         inspection = inspect(plan, registry, present)
         found = (*lint_report.left_open(inspection), *shared_with(plan, earlier))
-        warnings = tuple(lint_report.located(str(path), read_plan_files(path), found))
+        merged = read_plan_files(path)
+        warnings = (*lint_report.located(str(path), merged, found), *lint_report.left_to_do(merged))
         linted.append(LintedPlan(str(path), inspection=inspection, registry=registry, warnings=warnings, strict=strict))
         earlier.append(plan)
     write_stdout(lint_report.render(stdout_format, linted))

@@ -51,6 +51,7 @@ from preflight.plan.values import (
     Ref,
     RemotePath,
     RoleRef,
+    Roots,
     SecretRef,
     ServerRole,
     Sha256,
@@ -64,7 +65,7 @@ __all__ = [
     "Content",
     "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef", "LoginUse",
     "Name", "Nothing", "Plan", "Ref", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role",
-    "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
+    "RoleRef", "Rollback", "RollbackFile", "Roots", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
     "ServerRole", "Sha256",
     "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """The text of a plan to begin with: commented, with a TODO wherever only people know. Pure.
 
 A text that nobody has filled in begins with `TODO`, which the loader refuses; any other value is a comment, so that
-lint says that its key is required. Thus lint names every TODO that is left.
+lint says that its key is required, or, where it may stay away, that something is left to do. Thus lint names every TODO
+that is left.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from preflight.wording import in_toml
 
 TODO = "TODO"
 _HEAD = f"""\
-# A release plan, begun by `preflight init`. Fill in every TODO: `preflight lint` names those that are left.
+# A release plan, begun by `preflight init`. Fill in what says TODO; `preflight lint` names what is left.
 # All keys with their meaning are in docs/reference/plan.md, a whole plan is plans/example.toml.
 # Times are 24-hour and local to the window's zone. Secrets are named, never written here: env:NAME,
 # file:PATH (mode 0600), command:ARGV, prompt.
@@ -23,7 +24,7 @@ format = {FORMAT}
 """
 _ROLE = """\
 [roles.{name}]
-primary = "TODO: name"
+primary = {primary}
 standby = "TODO: another name"
 contact = "TODO: how both are reached in the night"
 """
@@ -31,7 +32,7 @@ _HOST = """\
 [hosts.{name}]
 address = {address}
 {port}user = {user}
-password = "TODO: env:NAME, file:PATH, command:ARGV or prompt; or, instead of it: key = \\"PATH\\", agent"
+{credential}
 # become = ["postgres"]             # accounts it must reach with sudo, without a prompt
 owner = "unix"
 """
@@ -39,8 +40,9 @@ _DATABASE = """\
 [databases.{name}]
 host = {host}
 {port}user = {user}
-password = "TODO: env:NAME, file:PATH, command:ARGV or prompt"
+password = {password}
 sslmode = "verify-full"
+{trust}
 # version = "15"
 owner = "dba"
 
@@ -49,6 +51,7 @@ database = "{name}"
 directory = "TODO: /path/on/the/server"
 previous = "TODO: /path/on/the/server/*.dump  the newest must be readable to its end"
 restore = {{ options = ["--clean", "--if-exists"] }}
+# login = "backup"  # TODO: the role that takes it, where it is not the one that runs the scripts
 step = "backup-{name}"
 owner = "dba"
 
@@ -58,7 +61,7 @@ approved = "sql/{name}"  # the folder beside this plan
 manifest = "sql/{name}.SHA256SUMS"  # `preflight seal` writes it
 staged = "TODO: /path/on/the/server"
 # files = ["010_first.sql"]         # in this order; all sealed scripts but the ways back when left out
-# way_back = "undo/{{stem}}.down.sql" # each script's way back, where its step has undo = {{ kind = "script", ... }}
+# way_back = "undo/{{stem}}.down.sql"  # TODO: each script's way back, where its step is undone by scripts
 # server = "/run/postgresql"        # how psql reaches the server on its host: socket folder or host
 step = "scripts-{name}"
 owner = "dba"
@@ -71,9 +74,26 @@ owner = "{name}"
 
 [[applications.{name}.health]]      # one for each instance
 url = {url}
-version = "version"                 # where the JSON answer tells the version
+{trust}version = "version"                 # where the JSON answer tells the version
 # identity = {{ name = "{name}" }}     # a value that only this application answers with
 """
+_TESTED = """
+# The versions that may meet when the work stops half-way: each end state is tested, or ruled out.
+[[tested]]
+versions = {versions}
+# on = 2026-10-10  # TODO
+evidence = "TODO: where the result can be read"
+"""
+_RULE = """
+[[rules]]
+together = {names}  # or unrelated = [...], or exclude = {{ NAME = "VERSION", ... }}: never left standing
+reason = "TODO: why; or take this rule away"
+decides = "release-manager"
+"""
+_CREDENTIAL = (
+    'password = "TODO: env:NAME, file:PATH, command:ARGV or prompt; or, instead of it: key = \\"PATH\\", agent"'
+)
+_CA = "TODO: the file with the authorities, where the system does not know them"
 _NO_UNDO = '{ kind = "nothing-to-undo" }'
 _UNDO = '{ kind = "TODO: restore, script, redeploy, nothing-to-undo or none", minutes = 0 }'
 _DECISION = """
@@ -94,6 +114,8 @@ class Place:
     """A host's address; the host of this plan that a database runs on."""
     port: int = 0
     user: str = ""
+    dbname: str = ""
+    """What the server calls the database, where that is not its name here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +132,14 @@ class Beginnings:
     databases: Sequence[Place] = ()
     applications: Sequence[tuple[str, str]] = ()
     """Name and health URL."""
+    person: str = ""
+    """Who answers for the window."""
+    credential: str = ""
+    """By which every host is logged in to, as a line of the plan."""
+    database_password: str = ""
+    """Where that of every database is found."""
+    ca: str = ""
+    """File with the authorities that sign the certificates of databases and applications."""
 
 
 def new_plan(known: Beginnings) -> str:
@@ -131,18 +161,28 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield _bare("end", known.end, "2026-10-17T06:00:00")
     yield "\n# Who owns what: every finding names one of these. The standby is somebody else."
     roles = ["release-manager", "unix", *(["dba"] if known.databases else []), *dict(known.applications)]
-    yield from (_ROLE.format(name=name) for name in roles)
+    yield from (_ROLE.format(name=name, primary=_value(known.person, "name")) for name in roles)
     for host in known.hosts or [Place(name="db1")]:
         address, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
-        yield _HOST.format(name=host.name, address=address, user=user, port=_port(host))
+        credential = known.credential or _CREDENTIAL
+        yield _HOST.format(name=host.name, address=address, user=user, port=_port(host, 22), credential=credential)
     for database in known.databases:
         host_id, user = (
             _value(database.at, "a host of this plan"),
             _value(database.user, "the role that runs the scripts"),
         )
-        yield _DATABASE.format(name=database.name, host=host_id, user=user, port=_port(database))
+        password = _value(known.database_password, "env:NAME, file:PATH, command:ARGV or prompt")
+        yield _DATABASE.format(
+            name=database.name,
+            host=host_id,
+            user=user,
+            port=_port(database, 5432, database.dbname),
+            password=password,
+            trust=_trust("sslrootcert", known.ca),
+        )
     for name, url in known.applications:
-        yield _APPLICATION.format(name=name, url=_value(url, "https://host/health"))
+        trust = "" if url.startswith("http:") else _trust("ca", known.ca) + "\n"
+        yield _APPLICATION.format(name=name, url=_value(url, "https://host/health"), trust=trust)
     if known.databases:
         yield from ("", "[rollback]", "# rehearsed = 2026-10-10           # when the way back was last tried")
         yield 'owner = "dba"'
@@ -159,6 +199,11 @@ def _parts(known: Beginnings) -> Iterator[str]:
     scripts = [f"scripts-{database.name}" for database in known.databases]
     for name, _ in known.applications:
         yield from _step(f"deploy-{name}", scripts, _UNDO, f'deploys = "{name}"')
+    names = list(dict(known.applications))
+    if names:
+        yield _TESTED.format(versions=in_toml(dict.fromkeys(names, f"{TODO}: its version")))
+    if len(names) > 1:
+        yield _RULE.format(names=in_toml(names))
     yield "\n# Decisions, agreed before the night."
     yield "".join(_DECISION.format(kind=kind) for kind in ("retry", "rollback", "partial go-live"))
 
@@ -170,8 +215,13 @@ def _step(name: str, after: Sequence[str], undo: str, *more: str) -> Iterator[st
     yield from (_bare("minutes", "", "30"), 'source = "guess"', *more, f"undo = {undo}")
 
 
-def _port(place: Place) -> str:
-    return f"port = {place.port}\n" if place.port else ""
+def _port(place: Place, default: int, dbname: str = "") -> str:
+    name = f"name = {in_toml(dbname)}\n" if dbname else ""
+    return name + (f"port = {place.port}\n" if place.port else f"# port = {default}\n")
+
+
+def _trust(key: str, ca: str) -> str:
+    return f"{key} = {in_toml(ca)}" if ca else f'# {key} = "ca.pem"  # {_CA}'
 
 
 def _value(value: str, meaning: str) -> str:

@@ -40,6 +40,7 @@ from preflight.plan.values import (
     Privilege,
     RemotePath,
     RoleRef,
+    Roots,
     SecretRef,
     Server,
     ServerRole,
@@ -158,8 +159,9 @@ class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
     id: EntryId
-    host: HostRef
-    """The machine it runs on, where its backup and its scripts run."""
+    host: HostRef = ""
+    """The machine it runs on, where its backup and its scripts run. Left out for a managed database, whose machine
+    nobody logs in to: then `address` is required, and its backups and scripts name the `host` that they run on."""
     name: OpenText = ""
     """Database name; the id when left out."""
     user: Account
@@ -178,16 +180,24 @@ class Database:
     address: Address = ""
     """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
     127.0.0.1 when left out."""
+    addresses: tuple[Address, ...] = ()
+    """Instead of `address`, where it has several: they are tried in their order, until one answers that is what `role`
+    says, as libpq's `target_session_attrs` does."""
+    through: HostRef = ""
+    """With `connect = "tunnel"`, the host whose login leads to it, where that is not the machine it runs on."""
+    network_zone: str = ""
+    """As for a host, where neither `host` nor `through` says so."""
     server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
     """What the server must be at this moment."""
     connect: Connect = Connect.DIRECT
-    """`tunnel`: through the host's SSH login."""
+    """`tunnel`: through the SSH login of `host`, or of `through`."""
     sslmode: SslMode = SslMode.REQUIRE
     """As in libpq: how strict TLS is."""
-    sslrootcert: Path | None = None
-    """Certificate authorities to verify the server by; libpq's own default when left out."""
+    sslrootcert: Roots | None = None
+    """Certificate authorities to verify the server by; those of the machine that runs preflight when left out, or
+    when it is `"system"`, as in libpq."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
     migration: Migration | None = None
@@ -202,6 +212,9 @@ class Database:
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
     """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
+    provider_restores: Said | None = None
+    """Of a managed database: who answers for it that its provider backs it up, apart from its data, and has the room
+    to put that back. The `reason` names what shows it, such as a snapshot that was restored."""
     drift_allowed: tuple[ObjectPattern, ...] = ()
     """Objects that need not be as `preflight seal` recorded them, because jobs make them, each as SCHEMA.NAME, where
     `*` stands for any text: `["billing.events_p*"]`. A table stands with its indexes, triggers, grants and all else."""
@@ -231,7 +244,23 @@ class Database:
     @property
     def address_key(self) -> str:
         """Where the plan names the address that is connected to: at the database, or else at its host."""
-        return f"`address` in [{f'databases.{self.id}' if self.address else f'hosts.{self.host}'}]"
+        key = "addresses" if self.addresses else "address"
+        return f"`{key}` in [{f'hosts.{self.host}' if self.host and not self.named else f'databases.{self.id}'}]"
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The addresses that the entry itself names."""
+        return self.addresses or ((self.address,) if self.address else ())
+
+    @property
+    def place(self) -> str:
+        """Where it runs, in words."""
+        return self.host or "its provider's machine"
+
+    @property
+    def tunnel_host(self) -> str:
+        """The host through which it is reached."""
+        return self.through or self.host
 
     def on_primary(self, cure: str) -> str:
         """Of a replica, which takes no change: with a comment where it makes or alters a role or a database."""
@@ -239,11 +268,12 @@ class Database:
             return f"{cure} -- on the primary of {self.id}"
         return cure
 
-    def server_address(self, host: Host) -> str:
-        """What is connected to; through a tunnel, from `host`, the one that it runs on."""
-        if self.connect is Connect.TUNNEL:
-            return self.address or LOOPBACK
-        return self.address or host.address or host.id
+    def server_address(self, host: Host | None) -> str:
+        """What is connected to, several with commas between them, as libpq takes them; through a tunnel, from `host`,
+        the one that it runs on."""
+        if self.named or host is None:
+            return ",".join(self.named)
+        return LOOPBACK if self.connect is Connect.TUNNEL and not self.through else host.address or host.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +302,8 @@ class Backup:
     """What is backed up."""
     host: HostRef = ""
     """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` takes its
-    backup, or `taken_by`; `verify` tells whether an earlier one is whole, and `expected` how large the next one is."""
+    backup, or `taken_by`; `verify` tells whether an earlier one is whole, and `expected` how large the next one is.
+    Beside a managed `database`, where its backup is taken."""
     engine: Engine = ""
     """What runs there: `mysql`, `oracle`, or any other name."""
     engine_shown: Said | None = None
@@ -360,7 +391,8 @@ class Scripts:
     database: DatabaseRef = ""
     """Where they run."""
     host: HostRef = ""
-    """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` runs them."""
+    """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` runs them.
+    Beside a managed `database`, where they run."""
     engine: Engine = ""
     """What runs there: `mysql`, `oracle`, or any other name."""
     engine_shown: Said | None = None
@@ -473,8 +505,8 @@ class RehearsalServer:
     """Where that role's password is found."""
     sslmode: SslMode = SslMode.REQUIRE
     """As in libpq: how strict TLS is."""
-    sslrootcert: Path | None = None
-    """Certificate authorities to verify the server by; libpq's own default when left out."""
+    sslrootcert: Roots | None = None
+    """Certificate authorities to verify the server by; as for a database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,13 +195,14 @@ class PlannedBackup(ServerWork):
 
     @property
     def at_database(self) -> PlannedBackup:
-        """On the database's own host; as its login, where the backup is taken elsewhere."""
-        host = self._database_host
+        """On the database's own host; as its login, where the backup is taken elsewhere. Of a managed one itself."""
+        host = self.database_host or self.host
         return self if host == self.host else replace(self, host=host, account=host.user)
 
     @property
-    def _database_host(self) -> Host:
-        return self.plan.host_of(self.target) if self.target else self.plan.hosts[self.backup.host]
+    def database_host(self) -> Host | None:
+        """None for a managed database."""
+        return self.plan.home_of(self.target) if self.target else self.plan.hosts[self.backup.host]
 
     @property
     def what(self) -> str:
@@ -215,7 +216,7 @@ class PlannedBackup(ServerWork):
     @property
     def is_beside_database(self) -> bool:
         """It is written on the database's own machine."""
-        return machine_of(self.host) == machine_of(self._database_host)
+        return self.database_host is not None and machine_of(self.host) == machine_of(self.database_host)
 
     @property
     def writes_many_files(self) -> bool:

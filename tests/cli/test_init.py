@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -110,6 +111,70 @@ def test_an_address_is_taken_apart_as_ssh_does(tmp_path: Path, written: str, rea
     host = plan.hosts["db1"]
     assert (host.address, host.port, host.user if reached[2] else "") == reached
     assert plan.databases["orders"].port == 5433
+
+
+def test_hints_are_named_by_lint_too_once_the_rest_is_filled_in(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    preflight("init", path, *WHOLE)
+    path.write_text(filled_in(path.read_text()))
+    said = preflight("lint", path).stdout
+    for hint in ("sslrootcert", "ca =", "login =", "way_back"):
+        assert re.search(rf"is left to do, or to take away: {hint}", said), hint
+    assert re.search(r'\[\[tested\]\]\nversions = \{ app1 = "', path.read_text())
+    assert load_plan(path).rules[0].together == ("app1", "app2")
+
+
+def test_hosts_come_from_an_inventory_of_ansible_without_a_password(tmp_path: Path) -> None:
+    inventory, path = tmp_path / "inventory.json", tmp_path / "plan.toml"
+    variables = {
+        "db1": {"ansible_host": "10.0.0.1", "ansible_port": 2222, "ansible_user": "dba", "ansible_password": "canary"},
+        "app1.example.net": {"ansible_user": "{{ who }}"},
+    }
+    groups = {"databases": {"hosts": ["db1"]}, "ungrouped": {"hosts": ["app1.example.net", "bare"]}}
+    inventory.write_text(json.dumps({"_meta": {"hostvars": variables}, "all": {"children": [*groups]}, **groups}))
+    assert preflight("init", path, *WHOLE[:10], "--ansible", inventory).returncode == 0
+    assert "canary" not in path.read_text()
+    path.write_text(filled_in(path.read_text()))
+    hosts = load_plan(path).hosts
+    assert [*hosts] == ["db1", "app1-example-net", "bare"]
+    assert (hosts["db1"].address, hosts["db1"].port, hosts["db1"].user) == ("10.0.0.1", 2222, "dba")
+    assert hosts["app1-example-net"].address == "app1.example.net"
+    inventory.write_text("[]")
+    done = preflight("init", tmp_path / "other.toml", "--ansible", inventory)
+    assert (done.returncode, "ansible-inventory --list" in done.stderr) == (2, True)
+
+
+def test_hosts_of_ssh_config_are_resolved_by_ssh_itself(tmp_path: Path) -> None:
+    (tmp_path / ".ssh" / "more").mkdir(parents=True)
+    config, path = tmp_path / ".ssh" / "config", tmp_path / "plan.toml"
+    config.write_text("Include more/*\nHost db1 db2 !db3 db*\n  User dba\nHost other\n")
+    (tmp_path / ".ssh" / "more" / "site").write_text("Host db1\n  HostName 10.0.0.1\n  Port 2222\n")
+    assert preflight("init", path, *WHOLE[:10], "--ssh-config", "db*", HOME=str(tmp_path)).returncode == 0
+    path.write_text(filled_in(path.read_text()))
+    hosts = load_plan(path).hosts
+    assert [*hosts] == ["db1", "db2"]
+    assert (hosts["db1"].address, hosts["db1"].port, hosts["db1"].user) == ("10.0.0.1", 2222, "dba")
+    assert (hosts["db2"].address, hosts["db2"].port) == ("db2", None)
+    done = preflight("init", tmp_path / "x.toml", "--ssh-config", "web*", HOME=str(tmp_path))
+    assert (done.returncode, "matches web*" in done.stderr) == (2, True)
+
+
+def test_a_database_comes_from_pg_service_conf_as_libpq_reads_it(tmp_path: Path) -> None:
+    services, path = tmp_path / "services", tmp_path / "plan.toml"
+    services.write_text("[orders]\nhost=db1.example.net\nport=5433\ndbname=orders_p\nuser=release\npassword=canary\n")
+    arguments = ("--host", "web1", "--pg-service", "orders")
+    done = preflight("init", path, *WHOLE[:10], *arguments, PGSERVICEFILE=str(services), PGHOST="elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert "canary" not in path.read_text()
+    path.write_text(filled_in(path.read_text()))
+    plan = load_plan(path)
+    database = plan.databases["orders"]
+    assert (database.dbname, database.port, database.user) == ("orders_p", 5433, "release")
+    assert plan.hosts[database.host].address == "db1.example.net"
+    done = preflight(
+        "init", tmp_path / "x.toml", "--pg-service", "bill", PGSERVICEFILE=str(services), PGHOST="elsewhere"
+    )
+    assert (done.returncode, "no such service" in done.stderr) == (2, True)
 
 
 def test_a_window_in_the_hour_that_clocks_repeat_says_which_one_is_meant(tmp_path: Path) -> None:

@@ -65,6 +65,22 @@ def conninfo(parameters: Mapping[str, str]) -> bytes:
     return " ".join(words).encode("utf-8", "surrogateescape")
 
 
+def service_parameters(service: str) -> Mapping[str, str]:
+    """What libpq itself finds in pg_service.conf, with its own defaults; without `host` where there is no such service.
+
+    It takes the service's name from the environment alone; all but where the file is stays out of it meanwhile."""
+    kept = dict(os.environ)
+    for name in kept:
+        if _LIBPQ_VARIABLE.fullmatch(name) and name not in ("PGSERVICEFILE", "PGSYSCONFDIR"):
+            del os.environ[name]
+    os.environ["PGSERVICE"] = service
+    try:
+        return {option.keyword.decode(): option.val.decode() for option in pq.Conninfo.get_defaults() if option.val}
+    finally:
+        del os.environ["PGSERVICE"]
+        os.environ.update(kept)
+
+
 @cache
 def _known_parameters() -> frozenset[str]:
     return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
