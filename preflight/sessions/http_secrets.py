@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from preflight.clock import Deadline, now
-from preflight.plan.targets import health_purpose
+from preflight.plan.applications import health_purpose
 from preflight.probe import NoReply
 from preflight.questions.http import HttpAnswer, HttpRequest, Sample
 from preflight.questions.http_secrets import SecretHeader

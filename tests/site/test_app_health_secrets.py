@@ -18,7 +18,7 @@ from preflight.engine.registry import Registry
 from preflight.engine.run import collect
 from preflight.finding import Finding, Status
 from preflight.plan import Application, Endpoint, Plan, SecretRef
-from preflight.plan.targets import BasicLogin
+from preflight.plan.applications import BasicLogin
 from preflight.reasons import Reason
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
