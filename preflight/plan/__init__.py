@@ -20,14 +20,13 @@ from preflight.plan.agreements import (
     Undo,
     Waiver,
 )
+from preflight.plan.applications import Application, Endpoint
 from preflight.plan.freeze import Freeze
 from preflight.plan.release_plan import Plan, Release, Role, Window, Without
 from preflight.plan.targets import (
-    Application,
     Backup,
     Become,
     Database,
-    Endpoint,
     Host,
     RehearsalServer,
     Rehearsing,

@@ -12,11 +12,12 @@ from typing import Annotated, Any, TypeVar, cast
 
 from preflight.faults import Keys
 from preflight.plan.agreements import Attest, Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.applications import Application
 from preflight.plan.confirmed import Confirmed, confirmed_beside
 from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
-from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
+from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
     LOOPBACK,
     EntryId,

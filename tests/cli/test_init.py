@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import select
 import subprocess
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
 from preflight.plan.load import load_plan
 from preflight.plan.new_plan import Beginnings, new_plan
-from tests.cli.program import argv, preflight
+from tests.cli.program import argv, preflight, until
 
 WHOLE = (
     *("--release", "REL-9", "--title", 'A "quoted" \\ title', "--zone", "Europe/Berlin"),
@@ -226,6 +225,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (("--database", "orders@db1"), "with one of the hosts: none"),
         (("--host", "a", "--host", "a"), "two entries of one name: host a"),
         (("--title", "a\x1bb"), "cannot be printed"),
+        (
+            ("--look", "--host", "db1=db1.example.net"),
+            "--release, --zone, --start, --end, --by, --credential, --host db1=",
+        ),
+        (("--credential", "hunter2"), "not a secret reference"),
     ],
 )
 def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -233,6 +237,27 @@ def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments
     assert done.returncode == 2
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    login = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--database-password", "env:DB1_PASSWORD")
+    reached = (
+        "--host",
+        "db1=dba@127.0.0.1:1",
+        "--database",
+        "orders@release@db1:1",
+        "--application",
+        "app1=http://127.0.0.1:1/",
+    )
+    done = preflight("init", path, *WHOLE[:10], *login, *reached)
+    assert done.returncode == 0, done.stderr
+    for place in ("db1", "orders", "app1"):
+        assert re.search(f"^not looked at: {place}: .*refused", done.stderr, re.MULTILINE), place
+    plan = load_plan(path)
+    assert [*plan.hosts, *plan.databases, *plan.backups, *plan.applications] == ["db1", "orders"]
+    assert "# TODO: its server was not seen: version, role\n" in path.read_text()
+    assert "canary" not in path.read_text() + done.stderr
 
 
 def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:
@@ -252,9 +277,9 @@ def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     }
     for question, answer in answers.items():
         for line in answer.split("\n"):
-            said = _until(ours, question)
+            said = until(ours, question)
             os.write(ours, f"{line}\n".encode())
-    rest = _until(ours, "is written")
+    rest = until(ours, "is written")
     assert process.wait(20) == 0, said + rest
     os.close(ours)
     text = path.read_text()
@@ -263,11 +288,3 @@ def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     assert 'title = "T"' in text
     assert "[databases.orders]" in text
     assert "# start = " in text
-
-
-def _until(terminal: int, wanted: str) -> str:
-    said = ""
-    while wanted not in said:
-        assert select.select([terminal], [], [], 20)[0], said
-        said += os.read(terminal, 4096).decode()
-    return said
