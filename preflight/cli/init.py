@@ -16,7 +16,9 @@ from preflight.cli.console import CallError, has_terminal, write_stdout
 from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
 from preflight.cli.options import load, read_local
 from preflight.clock import local_to_utc, zone
-from preflight.plan import SecretRef
+from preflight.engine.registry import Registry
+from preflight.errors import PlanError
+from preflight.plan import Plan, SecretRef
 from preflight.plan.limits import network_address
 from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
 from preflight.seal import SealError
@@ -131,16 +133,27 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
         raise CallError(f"before --look can log in, it must be told {', '.join(missing)}")
     written = new_plan(known)
     unseen = {f"applications.{name}": ['from = "not seen"', 'to = "not seen"'] for name, _ in known.applications}
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}-", suffix=".toml") as file:
-        file.write(loadable(with_lines(written, unseen)))
-        file.flush()
-        plan, registry = load(Path(file.name))
+    plan, registry = _loaded(path, loadable(with_lines(written, unseen)))
     plan = replace(plan, path=path.absolute())
     try:
         pin_host_keys(plan, accept_host_keys)
     except SealError as error:
         raise CallError(str(error)) from None
     return loadable(with_lines(written, look(plan, registry)))
+
+
+def _loaded(path: Path, text: str) -> tuple[Plan, Registry]:
+    """The plan that `text` would be at `path`, where nothing is written yet. Raises CallError."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}-", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            return load(Path(file.name))
+    except PlanError as error:
+        told = (f"{each.where}: {each.message}" for each in error.errors)
+        raise CallError("\n".join(["nobody can log in by what was said:", *told])) from None
+    except OSError as error:
+        raise CallError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _asked(is_asked: bool, option: str | None, question: str, read: Callable[[str], str]) -> str:

@@ -231,8 +231,9 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
     asked |= {backup.host for backup in plan.backups.values()}
     asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
+    jumps = {host.jump for host in plan.hosts.values()}
     for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
-        if all(other.jump != name for other in plan.hosts.values()):
+        if name not in jumps:
             yield Broken(("hosts", name, "login"), 'is for a host that another one names as "jump"')
         if name in asked or plan.hosts[name].become:
             yield Broken(
@@ -425,7 +426,7 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
 
 def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """What the `undo` of a step takes, for the scripts that it runs."""
-    placed = {name for name, database in plan.databases.items() if database.host in ("", *plan.hosts)}
+    placed = {name for name, database in plan.databases.items() if not database.host or database.host in plan.hosts}
 
     def is_placed(entry: Backup | Scripts) -> object:
         return entry.database in placed or (entry.engine and entry.host in plan.hosts)
