@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, warned
@@ -65,19 +66,21 @@ class ClockSkew(Check):
         if abs(clock.offset) < self.settings.warn_from:
             return {}
         entry: Host | Database = subject.item
-        home = {} if isinstance(entry, Host) else {_HOME: HostClockProbe(entry.host)}
+        home = {} if isinstance(entry, Host) or not entry.host else {_HOME: HostClockProbe(entry.host)}
         witnesses = {name: HostClockProbe(host.id) for name, host in self._witnesses(entry).items()}
         return {"again": _probe(entry, attempt=2), **home, **witnesses}
 
-    def _host(self, entry: Host | Database) -> Host:
-        return entry if isinstance(entry, Host) else self.plan.host_of(entry)
+    def _host(self, entry: Host | Database) -> Host | None:
+        """The machine whose clock it is; None for a managed database's."""
+        return entry if isinstance(entry, Host) else self.plan.home_of(entry)
 
     def _witnesses(self, entry: Host | Database) -> dict[str, Host]:
         """Other hosts of the plan, those first that it reaches at another place."""
         own = self._host(entry)
-        others = (host for host in self.plan.hosts_with_shell if host.id != own.id)
-        apart = sorted(others, key=lambda host: is_one_machine(own, "", host, ""))
-        return dict(zip(_WITNESSES, apart, strict=False))
+        others = [host for host in self.plan.hosts_with_shell if own is None or host.id != own.id]
+        apart = (host for host in others if own is None or not is_one_machine(own, "", host, ""))
+        beside = (host for host in others if own is not None and is_one_machine(own, "", host, ""))
+        return dict(zip(_WITNESSES, chain(apart, beside), strict=False))
 
     def judge(
         self,
@@ -103,7 +106,7 @@ class ClockSkew(Check):
         boot = next(filter(None, seen), "")
         same = self._same_machine(entry, boot, witnesses)
         if same:
-            names = [host for host in self.plan.hosts if host in {self._host(entry).id, *same}]
+            names = [host for host in self.plan.hosts if host in {getattr(self._host(entry), "id", ""), *same}]
             summary += f"; {' and '.join(names)} are one machine"
             remedy = f"have the clock of {names[0]} set from a time server: {_SET_THE_CLOCK}"
         agreeing = self._agreeing(entry, boot, reading, witnesses)
@@ -128,7 +131,7 @@ class ClockSkew(Check):
         """Other entries of the plan that are the machine itself."""
         own, named = self._host(entry), self._witnesses(entry)
         seen = ((named[key], witness.boot) for key, witness in witnesses.items() if isinstance(witness, Reading))
-        return {host.id for host, its_boot in seen if is_one_machine(own, boot, host, its_boot)}
+        return {host.id for host, its_boot in seen if own and is_one_machine(own, boot, host, its_boot)}
 
     def _agreeing(
         self, entry: Host | Database, boot: str, reading: Reading, witnesses: dict[str, Reading | NoReply]
@@ -140,7 +143,7 @@ class ClockSkew(Check):
             for key, witness in sorted(witnesses.items())
             if isinstance(witness, Reading)
             and abs(witness.offset - reading.offset) < self.settings.warn_from
-            and not is_one_machine(own, boot, named[key], witness.boot)
+            and not (own and is_one_machine(own, boot, named[key], witness.boot))
         }
         return list(agreeing.values())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preflight.check import Check, Subject
+from preflight.check import ANY_STATE, Check, Subject
+from preflight.clock import zone
 from preflight.finding import Judgement, unknown
 from preflight.plan.said import answered_for
 from preflight.plan.work import Section, ServerWork, server_work
@@ -28,10 +29,13 @@ class DatabaseEngine(Check):
     account and its programs, the room, the newest backup. The database itself is asked by nothing here, so this line is
     UNKNOWN and names what was not looked at. A plug-in for the engine takes its place: a check with `engines`, of which
     the entry is a subject. Or a person looks, and says so in `engine_shown`; that is a WARN, since nobody saw it.
+    Once the work is done, `preflight verify` wants a plug-in that verifies, or the word of somebody who looked since
+    the window's start.
     """
 
     id = "database-engine"
     title = "the database that is not PostgreSQL was looked at"
+    verifies = ANY_STATE
     sections = ("backups", "scripts")
     needs = "none: it reads the plan"
     cure = "install a check that answers for the engine, or have somebody look and answer for it"
@@ -43,12 +47,18 @@ class DatabaseEngine(Check):
     def judge(self, subject: Subject) -> Judgement:
         work: ServerWork = subject.item
         entries = self.plan.backups if work.section is Section.BACKUPS else self.plan.scripts
+        said, start = entries[work.id].engine_shown, self.plan.window.start
+        what = _UNSEEN[work.section]
+        if self.expect is not None:
+            what = f"is up, and as it must be {self.expect} the work"
+            # What was said of it before the work tells nothing of what the work left.
+            said = said if said and said.on >= start.astimezone(zone(self.plan.window.zone)).date() else None
         unseen = unknown(
-            f"nobody looked whether {work.what} {_UNSEEN[work.section]}",
+            f"nobody looked whether {work.what} {what}",
             expected=f"a check that answers for {work.engine}, or a person who looked",
             actual=f"no check that is loaded answers for {work.engine} in {work.table}",
             remedy=f'install or write a check with engines = frozenset({{"{work.engine}"}}) '
             "(docs/guides/other-sites.md has one for MariaDB)",
         )
         keys = (work.section.value, work.id, "engine_shown")
-        return answered_for(self.plan, self.moment, unseen, entries[work.id].engine_shown, keys, work.owner)
+        return answered_for(self.plan, self.moment, unseen, said, keys, work.owner)

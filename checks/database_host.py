@@ -38,7 +38,8 @@ class DatabaseHost(Check):
     cure = "correct the host of the database in the plan"
 
     def subjects(self) -> Sequence[Subject]:
-        return [Subject(f"{entry.id} on {entry.host}", entry, entry.owner) for entry in self.plan.databases.values()]
+        placed = (entry for entry in self.plan.databases.values() if entry.host)
+        return [Subject(f"{entry.id} on {entry.host}", entry, entry.owner) for entry in placed]
 
     def probes(self, subject: Subject) -> Probes:
         return {"identity": IdentityProbe(subject.item.id)}

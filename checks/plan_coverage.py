@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from preflight.check import ANY_STATE, Check, Subject
 from preflight.faults import dotted
 from preflight.finding import Judgement, Severity, passed, unknown, warned
+from preflight.judging.data_directory import not_shown
 from preflight.plan.gaps import SECTIONS, Gap, left_out
 
 
@@ -50,13 +51,15 @@ class PlanCoverage(Check):
         if self.expect is not None:
             told = {name: gap for name, gap in gaps.items() if gap.keys[0] == "applications"}
             return [Subject(name, gap, gap.owner) for name, gap in told.items()]
-        there = [Subject(section, None) for section in SECTIONS if section not in gaps]
+        there = [Subject(section, None) for section in SECTIONS if getattr(self.plan, section)]
         return [*there, *(Subject(name, gap, gap.owner) for name, gap in gaps.items())]
 
     def judge(self, subject: Subject) -> Judgement:
         gap: Gap | None = subject.item
         if gap is None:
             return passed(f"[{subject.id}] is in the plan")
+        if gap.managed is not None:
+            return not_shown(self.plan, self.moment, gap.managed, gap.missing, remedy=gap.cure)
         if gap.reason:
             return warned(f"{gap.missing}: {gap.reason}", remedy=gap.add)
         return unknown(gap.missing, remedy=gap.cure)

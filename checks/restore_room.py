@@ -13,13 +13,14 @@ from preflight.judging.data_directory import data_directory, not_measured, not_s
 from preflight.plan import Database
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.plan.work import PlannedBackup, work_with
 from preflight.probe import Probe
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe
 from preflight.questions.storage import DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
 
+_UNSEEN = "whether a restore has room cannot be seen"
 _TOGETHER = "storage of several hosts"
 
 
@@ -61,7 +62,7 @@ class RestoreRoom(Check):
     def subjects(self) -> Sequence[Subject]:
         """Databases that a backup could be restored to; and where they lie on several hosts, those together, which may
         be one machine."""
-        single = [Subject(each.id, each, each.owner) for each in self._restored]
+        single = [Subject(each.id, each, each.owner) for each in self._named]
         together = Subject(_TOGETHER, tuple(self._restored), single[0].owner) if single else None
         return [*single, together] if together and len(self._by_machine) > 1 else single
 
@@ -83,22 +84,24 @@ class RestoreRoom(Check):
         probes: dict[str, Probe[Any]] = {}
         for name, database, own in asked:
             beside = own or self._beside(database)
-            paths = tuple(dict.fromkeys(part.path for part in _parts(beside, facts) if part.path))
-            taker = self._taker(database)
-            probes |= {name: PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
+            if paths := tuple(dict.fromkeys(part.path for part in _parts(beside, facts) if part.path)):
+                taker = self._taker(database)
+                probes[name] = PlacesProbe(taker.host.id, AsAccount.of(taker), paths)
         return probes
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         if subject.id == _TOGETHER:
             none = passed("no two of the hosts are one machine with databases on one storage")
             return Judgement.of([*self._judge_together(subject.item, facts)] or [none])
+        if not subject.item.host:
+            return not_shown(self.plan, self.moment, subject.item, _UNSEEN)
         return Judgement.of(self._judge(subject.item, facts, facts.get("places", {})))
 
     def _judge_together(self, databases: Sequence[Database], facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Hosts that were seen to be one machine, although the plan reaches them at several places."""
 
         def machine(database: Database, boot: str = "") -> Machine:
-            return machine_of(self.plan.host_of(database), boot)
+            return machine_of(self.plan.hosts[database.host], boot)
 
         for group in grouped(databases, lambda each: machine(each, facts[f"directory {each.id}"].boot)).values():
             found = {each.id: facts.get(f"places {each.id}", {}) for each in group}
@@ -110,25 +113,31 @@ class RestoreRoom(Check):
                     yield self._judge_storage(on_it[0], here[0][1], [part for part, _ in here])
 
     @cached_property
-    def _restored(self) -> list[Database]:
+    def _named(self) -> list[Database]:
         named = {backup.database for backup in self.plan.backups.values()}
         return [database for database in self.plan.databases.values() if database.id in named]
 
+    @cached_property
+    def _restored(self) -> list[Database]:
+        """Those whose machine can be looked at: all but managed ones."""
+        return [database for database in self._named if database.host]
+
     def _beside(self, database: Database) -> list[Database]:
         """Those on the same machine, itself included: all of them may have to be restored."""
-        return self._by_machine[machine_of(self.plan.host_of(database))]
+        return self._by_machine[machine_of(self.plan.hosts[database.host])] if database.host else []
 
     @cached_property
     def _by_machine(self) -> Mapping[Machine, list[Database]]:
-        return grouped(self._restored, lambda database: machine_of(self.plan.host_of(database)))
+        return grouped(self._restored, lambda database: machine_of(self.plan.hosts[database.host]))
 
     def _taker(self, database: Database) -> PlannedBackup:
-        return next(each for each in planned_backups(self.plan) if each.backup.database == database.id).at_database
+        works = work_with(self.plan, database.id)
+        return next(work for work in works if isinstance(work, PlannedBackup)).at_database
 
     def _judge(self, database: Database, facts: Mapping[str, Any], places: Mapping[str, Place]) -> Iterator[Judgement]:
         """On each storage that the database lies on. What lies at a place that nobody sees is counted on every one."""
         if not facts[f"data {database.id}"].data:
-            yield not_shown(self.plan, self.moment, database, "whether a restore has room cannot be seen")
+            yield not_shown(self.plan, self.moment, database, _UNSEEN)
         parts = _parts(self._beside(database), facts)
         own = [places[part.path] for part in parts if part.database == database.id and part.path in places]
         yield from (not_measured(database, place, self._taker(database).who) for place in own if not place.measured)

@@ -113,6 +113,26 @@ person = "the second DBA"
 lead_time = "2d"
 owner = "dba"
 
+[databases.ledger]
+addresses = ["ledger-a.example.net", "ledger-b.example.net"]
+user = "release"
+network_zone = "west"
+sslmode = "verify-full"
+sslrootcert = "system"
+role = "replica"
+provider_restores = { by = "dba", on = 2026-10-10, reason = "snapshot restored in staging" }
+owner = "dba"
+
+[databases.vault]
+address = "vault.example.net"
+connect = "tunnel"
+through = "db1"
+user = "release"
+sslmode = "verify-full"
+backup = { none = "only read" }
+role = "replica"
+owner = "dba"
+
 [backups.orders]
 runbook = "https://wiki.example.net/x"
 database = "orders"

@@ -81,7 +81,7 @@ class BackupLocation(Check):
             "directory": DirectoryProbe.of(planned),
             **({"files": DataDirectoriesProbe(planned.backup.database)} if planned.target else {}),
         }
-        if planned.is_beside_database:
+        if planned.is_beside_database or planned.database_host is None:
             return probes
         return {**probes, "beside": DirectoryProbe.of(planned.at_database)}  # in which boot that machine is
 
@@ -184,7 +184,7 @@ class BackupLocation(Check):
         if shared:
             yield self._shared(planned, directory, shared)
         unseen = "whether it shares the storage of the data directory cannot be seen"
-        if not files.data:
+        if not files.data or planned.database_host is None:
             yield not_shown(self.plan, self.moment, planned.database, unseen)
         elif shared:
             return

@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 from preflight.clock import zone
 from preflight.plan.work import PlannedBackup
-from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
+from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Schedule, Timer, read_numbers, shown
 from preflight.units import format_duration
 from preflight.wording import in_toml, one_line
@@ -38,10 +38,7 @@ _GUARDS: tuple[_Guard, ...] = (
     (re.compile(r"! -d /run/systemd/system *\]? *&&"), lambda jobs: jobs.systemd is Systemd.RUNNING),
 )
 """How the tables of distributions say `not where anacron, or a timer, does it`, and when that holds."""
-_SHELL_FILLS_IN = re.compile(r"\$\([^()]*\)|`[^`]*`|\$\w+|\$\{\w+\}")
-"""Mostly the day in the name of a file."""
 _REDIRECTION = re.compile(r"\s*\d?>>?\s*\S+")
-_FURTHER_COMMAND = re.compile(r";|&&|\|\||(?<!>)&(?!>)")
 _SECONDS = re.compile(r"\d{1,2} seconds?")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -147,9 +144,9 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
     if backup.taken_by in (job.source, _words(job)):
         return bool(backup.taken_by)
     is_named = backup.taken_by and planned.target  # another engine's program is not known
-    if not is_named or job.user not in ("", planned.account) or _FURTHER_COMMAND.search(job.command):
+    if not is_named or job.user not in ("", planned.account) or FURTHER_COMMAND.search(job.command):
         return False
-    written = re.split(r"[\s\"'<>=|]+", _SHELL_FILLS_IN.sub("-", job.command))
+    written = re.split(r"[\s\"'<>=|]+", SHELL_FILLS_IN.sub("-", job.command))
     calls = any(posixpath.basename(word) == backup.method for word in written)
     return calls and any(word.startswith("/") and PurePosixPath(word).match(backup.previous) for word in written)
 

@@ -142,7 +142,7 @@ def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta)
     actual = f"the last transaction replayed is {format_duration(last)} old" if last else "nothing was replayed yet"
     instead = f"; or name a [databases] entry of the primary in [backups.{entry.id}]: `database`" if entry else ""
     if replay.paused:
-        remedy = f"on {login.database.host}: {login.psql('SELECT pg_wal_replay_resume()')}{instead}"
+        remedy = f"on {login.database.place}: {login.psql('SELECT pg_wal_replay_resume()')}{instead}"
         yield login.failed("the replica's replay is paused: it keeps an old state", expected, actual, remedy)
     elif replay.lag is None:
         look = login.psql("SELECT * FROM pg_stat_wal_receiver")
@@ -150,7 +150,7 @@ def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta)
             "how old the replica's state is cannot be seen: it receives nothing from a primary",
             expected=expected,
             actual=actual,
-            remedy=f"have it connected to its primary; on {login.database.host}: {look}{instead}",
+            remedy=f"have it connected to its primary; on {login.database.place}: {look}{instead}",
         )
     elif replay.lag > most:
         remedy = f"have the DBA find out why, or wait until it has caught up, then run again{instead}"
@@ -250,7 +250,7 @@ def _certificate_ends(login: PlannedLogin, certificate: Certificate) -> list[End
     return certificate_ends(
         certificate,
         f"database {login.database.id}",
-        f"have the certificate of {login.database.host}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
+        f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
         tolerated="" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may",
         minutes_at_stake=minutes_at_stake(login.work),
     )

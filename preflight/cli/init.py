@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,11 +14,16 @@ import click
 
 from preflight.cli.console import CallError, has_terminal, write_stdout
 from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
-from preflight.cli.options import read_local
+from preflight.cli.options import load, read_local
 from preflight.clock import local_to_utc
+from preflight.engine.registry import Registry
+from preflight.errors import PlanError
+from preflight.plan import Plan, SecretRef
 from preflight.plan.limits import network_address
 from preflight.plan.limits import zone_name as zone_fault
-from preflight.plan.new_plan import Beginnings, Place, new_plan
+from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
+from preflight.seal import SealError
+from preflight.wording import in_toml
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML key would have to quote
@@ -25,6 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML 
 _HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 address with a port in brackets."
 
 
+_CREDENTIALS = "key=PATH, agent=SHA256:..., env:NAME, prompt"
+_CREDENTIAL_HELP = "Login of every host: key=PATH, agent=SHA256:..., or where its password is: env:NAME, prompt."
 _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 
 
@@ -41,6 +49,12 @@ _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 @click.option("--ssh-config", metavar="PATTERN", help="Hosts of ~/.ssh/config that match: 'db*'.")
 @click.option("--pg-service", "services", multiple=True, metavar="NAME", help="A database, of pg_service.conf.")
 @click.option("--application", "applications", multiple=True, metavar="NAME[=URL]", help="An application, its health.")
+@click.option("--look", is_flag=True, help="Log in, and fill the plan from what is seen there.")
+@click.option("--by", "person", metavar="NAME", help="Who answers for the window.")
+@click.option("--credential", metavar="TEXT", help=_CREDENTIAL_HELP)
+@click.option("--database-password", metavar="REFERENCE", help="Of the databases: env:NAME, prompt.")
+@click.option("--ca", metavar="FILE", help="Authorities that sign the certificates of databases and applications.")
+@click.option("--accept-host-keys", is_flag=True, help="With --look: pin new host keys without asking, as `seal` does.")
 def init(
     path: Path,
     release: str | None,
@@ -54,16 +68,24 @@ def init(
     ssh_config: str | None,
     services: tuple[str, ...],
     applications: tuple[str, ...],
+    look: bool,
+    person: str | None,
+    credential: str | None,
+    database_password: str | None,
+    ca: str | None,
+    accept_host_keys: bool,
 ) -> None:
     """Write a commented plan to begin with; what is not known is a TODO that `lint` names.
 
-    On a terminal it asks for what no option gives; an empty answer leaves a TODO. Nothing is ever overwritten.
+    On a terminal it asks for what no option gives; an empty answer leaves a TODO. Nothing is ever overwritten. With
+    --look it logs in to what is named, as a run does, and writes what it sees; what is then left to do are comments, so
+    that `preflight run` can judge the rest at once.
     """
     if path.exists():
         raise CallError(f"{path} is there already: init writes a new plan and changes none")
     known = Beginnings(
         release=_one(release, "Release number", str.strip),
-        title=_one(title, "What is deployed", str.strip),
+        title=title or "" if look else _one(title, "What is deployed", str.strip),
         zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", _zone),
         start=_one(start, "Start of the window (2026-10-17 00:00)", _time),
         end=_one(end, "End of the window", _time),
@@ -75,13 +97,83 @@ def init(
     named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _place("@"), known.databases)
     urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("="))
     known = replace(known, databases=named, applications=urls)
+    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(named)
+    known = replace(
+        known,
+        person=_asked(look, person, "Who answers for the window", str.strip),
+        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
+        database_password=_asked(needs_secret, database_password, secret, _reference),
+        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
+    )
     _check(known)
+    text = _looked(path, known, accept_host_keys) if look else new_plan(known)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(new_plan(known))
+            file.write(text)
     except OSError as error:
         raise CallError(f"{path}: cannot be written: {error.strerror}") from None
     write_stdout(f"{path} is written. What is left to do: preflight lint {path}\n")
+
+
+def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
+    """The plan with what is seen. Raises CallError for what must be known before anybody can log in."""
+    from preflight.cli.look import look
+    from preflight.cli.seal import pin_host_keys
+
+    needed: dict[str, object] = {
+        "--release": known.release,
+        "--zone": known.zone,
+        "--start": known.start,
+        "--end": known.end,
+    }
+    needed |= {"--by": known.person, "--host": known.hosts, "--credential": known.credential}
+    needed |= {f"--host {each.name}=USER@ADDRESS": each.at and each.user for each in known.hosts}
+    needed |= {f"--database {each.name}@ROLE@{each.at}": each.user for each in known.databases}
+    needed |= {"--database-password": known.database_password} if known.databases else {}
+    if missing := [option for option, value in needed.items() if not value]:
+        raise CallError(f"before --look can log in, it must be told {', '.join(missing)}")
+    written = new_plan(known)
+    unseen = {f"applications.{name}": ['from = "not seen"', 'to = "not seen"'] for name, _ in known.applications}
+    plan, registry = _loaded(path, loadable(with_lines(written, unseen)))
+    plan = replace(plan, path=path.absolute())
+    try:
+        pin_host_keys(plan, accept_host_keys)
+    except SealError as error:
+        raise CallError(str(error)) from None
+    return loadable(with_lines(written, look(plan, registry)))
+
+
+def _loaded(path: Path, text: str) -> tuple[Plan, Registry]:
+    """The plan that `text` would be at `path`, where nothing is written yet. Raises CallError."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}-", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            return load(Path(file.name))
+    except PlanError as error:
+        told = (f"{each.where}: {each.message}" for each in error.errors)
+        raise CallError("\n".join(["nobody can log in by what was said:", *told])) from None
+    except OSError as error:
+        raise CallError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _asked(is_asked: bool, option: str | None, question: str, read: Callable[[str], str]) -> str:
+    return _one(option, question, read) if is_asked or option else ""
+
+
+def _reference(text: str) -> str:
+    try:
+        return str(SecretRef.parse(text.strip()))
+    except ValueError as error:
+        raise CallError(str(error)) from None
+
+
+def _credential(text: str) -> str:
+    """A line of the plan."""
+    key, equals, value = text.strip().partition("=")
+    if equals and key in ("key", "agent"):
+        return f"{key} = {in_toml(value.strip())}"
+    return f"password = {in_toml(_reference(text))}"
 
 
 def _one(option: str | None, question: str, read: Callable[[str], str]) -> str:

@@ -68,7 +68,7 @@ def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, script
             if key:
                 path = sign_manifest(manifest, key)
                 write_stdout(f"  signed    {visible(str(path))}\n")
-        complete = scripts_only or (_pin_host_keys(plan, accept_host_keys) & _seal_servers(plan, registry))
+        complete = scripts_only or (pin_host_keys(plan, accept_host_keys) & _seal_servers(plan, registry))
     except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
@@ -101,7 +101,7 @@ def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"  {word:<9} {listed(map(visible, each), _MOST_NAMED)}" for word, each in names.items() if each]
 
 
-def _pin_host_keys(plan: Plan, accept: bool) -> bool:
+def pin_host_keys(plan: Plan, accept: bool) -> bool:
     """Pins the keys of the hosts, those of jump hosts before those behind them; whether every host has shown its key.
     Raises CallError."""
     complete = True

@@ -120,14 +120,15 @@ class Watching:
         is_changed = inputs != self._inputs
         if is_changed and not other_plan:  # sealed anew, perhaps: what is open was verified by what was pinned before
             self._plan, self._registry = load(self._plan.path)
-            self._open_anew()
         try:
             self._plan = replace(self._plan, confirmed=read_confirmed(self._plan.confirmed_file))
         except PlanError as error:
             other_plan = other_plan or str(error)
-        plan, self._inputs = self._plan, inputs
+        plan = self._plan
+        if not other_plan:
+            self._inputs = inputs
         goes_on = begun_at < plan.window.start
-        self._pools.begin_round(anew=not goes_on)
+        self._pools.begin_round(anew=is_changed or not goes_on)
         inspection = chosen(plan, self._registry, self._options, _moment(plan, begun_at), begun_at)
         basis = start_from(inspection, self._saved, inputs, begun_at)
         earlier = basis.earlier if self._last is None or is_changed else self._last.asked.answered.evidence
@@ -187,7 +188,7 @@ class Watching:
             self._screen.foot(self._foot(last, left))
             if self._screen.wait(min(left.total_seconds(), _TICK_SECONDS)):
                 if last.watch.refused:
-                    self._open_anew(secrets=True)
+                    self._open_anew()
                 return
 
     def _foot(self, last: _Round, left: timedelta) -> str:
@@ -197,13 +198,12 @@ class Watching:
         keys = [f"{ASK_AGAIN}: ask now{also}"] if self._screen.keys else []
         return "  ".join([*told, *keys, "Ctrl-C: end"])
 
-    def _open_anew(self, *, secrets: bool = False) -> None:
-        """Closes every connection. `secrets`: reads them again too, so that each account is tried again."""
+    def _open_anew(self) -> None:
+        """Closes every connection and reads the secrets again, so that each account is tried again."""
         self._pools.close()
-        if secrets:
-            self._screen.__exit__(None, None, None)  # for what is asked at a prompt
-            self._secrets = secrets_of(self._plan)
-            self._screen.__enter__()
+        self._screen.__exit__(None, None, None)  # for what is asked at a prompt
+        self._secrets = secrets_of(self._plan)
+        self._screen.__enter__()
         self._pools = Pools(self._plan, self._secrets)
 
     def _deliver(self, last: _Round) -> int:

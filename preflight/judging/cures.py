@@ -178,7 +178,6 @@ def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
 
 def _of_database(plan: Plan, database: Database) -> Mapping[str, object]:
     name = database.dbname
-    host = plan.host_of(database)
     return {
         "user": database.user,
         "role": quote_identifier(database.user),
@@ -186,8 +185,8 @@ def _of_database(plan: Plan, database: Database) -> Mapping[str, object]:
         "name": name,
         "database": quote_identifier(name),
         "address": database.address_key,
-        "server": shlex.quote(database.server_address(host)),
+        "server": shlex.quote(database.server_address(plan.home_of(database))),
         "port": database.port,
-        "host": host.id,
+        "host": database.tunnel_host,
         "owner": plan.person(database.owner) or f"the owner of {database.id}",
     }

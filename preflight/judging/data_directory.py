@@ -23,7 +23,13 @@ def not_shown(
     plan: Plan, moment: datetime, database: Database, summary: str, *, seen: str = "", remedy: str = ""
 ) -> Judgement:
     """What is not known because the server does not show its data directory to the role, or because the host does not
-    show where that lies (`seen`, with its `remedy`); WARN where a person answers for it."""
+    show where that lies (`seen`, with its `remedy`), or because it is managed; WARN where a person answers for it."""
+    if not database.host:
+        actual = "a managed database: nobody logs in to its machine"
+        ask = "have its provider show a restore that was made"
+        unseen = unknown(summary, expected="its provider's word", actual=actual, remedy=remedy or ask)
+        keys = ("databases", database.id, "provider_restores")
+        return answered_for(plan, moment, unseen, database.provider_restores, keys, database.owner)
     unseen = unknown(
         summary,
         expected="to see where the data directory lies",

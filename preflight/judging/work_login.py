@@ -165,7 +165,7 @@ class Arrival:
         work, login, database = self.work, self.login, self.work.database
         other_port = work.port not in ("", str(login.port))
         port_from_here = work.port == str(database.port)
-        way_from_here = port_from_here and split_server(work.server)[0] == database.server_address(work.host)
+        way_from_here = port_from_here and self._is_named_address(split_server(work.server)[0])
         lent = login.pooled or (identity.pooled and way_from_here)
         if not login.asked_ms or not (lent or (other_port and (identity.pooled or not port_from_here))):
             return None
@@ -197,11 +197,15 @@ class Arrival:
                 remedy = f'{grant}; or server = "localhost" in {work.table}'
         return unknown(
             summary,
-            expected=f"a server that runs on {work.host.id} at port {database.port}",
+            expected=f"a server that runs on {database.host or database.server_address(None)} at port {database.port}",
             actual=f"system identifier {self.login.system_identifier or 'not shown'}; {database.id} listens at "
             f"{identity.settings.listens or 'no address'}, sockets: {identity.settings.sockets or 'hidden'}",
             remedy="; or ".join(filter(None, (remedy, psql))),
         )
+
+    def _is_named_address(self, host: str) -> bool:
+        """Whether that is where database-login connects to, as the plan says it."""
+        return host in self.work.database.server_address(self.work.host).split(",")
 
     def _is_place_of(self, identity: Identity) -> bool:
         """Whether the server that database-login sees listens there itself: no other can at the same time."""
@@ -211,7 +215,7 @@ class Arrival:
             return False
         if host.startswith("/"):
             return _real_folder(host) in map(_real_folder, identity.settings.sockets.split(","))
-        if host == database.server_address(work.host):
+        if self._is_named_address(host):
             return True
         listens = {name.strip() for name in identity.settings.listens.split(",")}
         own = {"localhost", LOOPBACK} if host in ("localhost", LOOPBACK) else {host}

@@ -20,14 +20,13 @@ from preflight.plan.agreements import (
     Undo,
     Waiver,
 )
+from preflight.plan.applications import Application, Endpoint
 from preflight.plan.freeze import Freeze
 from preflight.plan.release_plan import Plan, Release, Role, Window, Without
 from preflight.plan.targets import (
-    Application,
     Backup,
     Become,
     Database,
-    Endpoint,
     Host,
     RehearsalServer,
     Rehearsing,
@@ -52,6 +51,7 @@ from preflight.plan.values import (
     Ref,
     RemotePath,
     RoleRef,
+    Roots,
     SecretRef,
     ServerRole,
     Sha256,
@@ -65,7 +65,7 @@ __all__ = [
     "Content",
     "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef", "LoginUse",
     "Name", "Nothing", "Plan", "Ref", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role",
-    "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
+    "RoleRef", "Rollback", "RollbackFile", "Roots", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
     "ServerRole", "Sha256",
     "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

@@ -20,8 +20,8 @@ _OWNED = ("hosts", "databases", "backups", "scripts", "applications", "freeze")
 
 
 def covered_by_role(plan: Plan, role: Role) -> Mapping[str, str]:
-    """The window, the role, its entries, their steps, what it decides: SHA-256 by the name of the part."""
-    parts: dict[str, Any] = {"window": plan.window, f"roles.{role.id}": role}
+    """The release, the window, the role, its entries, their steps, what it decides: SHA-256 by the name of the part."""
+    parts: dict[str, Any] = {**_occasion(plan), f"roles.{role.id}": role}
     parts |= {
         f"{section}.{name}": entry
         for section in _OWNED
@@ -38,8 +38,8 @@ def covered_by_role(plan: Plan, role: Role) -> Mapping[str, str]:
 
 
 def covered_by_item(plan: Plan, item: Attest) -> Mapping[str, str]:
-    """The window and the item."""
-    return _digests(plan, {"window": plan.window, f"attest.{item.id}": item})
+    """The release, the window and the item."""
+    return _digests(plan, {**_occasion(plan), f"attest.{item.id}": item})
 
 
 def changed_since(confirmation: Confirmation, covered: Mapping[str, str]) -> str:
@@ -51,6 +51,11 @@ def changed_since(confirmation: Confirmation, covered: Mapping[str, str]) -> str
         " (gone)": [name for name in then if name not in covered],
     }
     return listed((f"{name}{kind}" for kind, names in kinds.items() for name in names), MOST_NAMED)
+
+
+def _occasion(plan: Plan) -> Mapping[str, Any]:
+    """What it is said for: another release, or another attempt at it, wants another word."""
+    return {"release": [plan.release.id, plan.release.attempt], "window": plan.window}
 
 
 def _steps(plan: Plan, parts: Mapping[str, Any]) -> Iterator[str]:

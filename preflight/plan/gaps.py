@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
-from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, UndoKind
+from preflight.plan import Application, Database, Endpoint, Plan, Scripts, ServerRole, UndoKind
 from preflight.plan.release_plan import protects, saves
 from preflight.plan.rules import Broken
 from preflight.plan.said import too_old
@@ -49,6 +49,8 @@ class Gap:
     reason: str = ""
     """Why it is left out, by the plan."""
     owner: str = ""
+    managed: Database | None = None
+    """Whose provider somebody may answer for instead."""
 
     def __str__(self) -> str:
         return f"{self.missing}: {self.cure}."
@@ -61,8 +63,9 @@ class Gap:
 def left_out(plan: Plan) -> Iterator[Gap]:
     """What must be in a plan, or be left out for a reason; the check plan-coverage judges it. Of a section that is not
     there, its entries say nothing more."""
+    provided = bool(plan.databases) and all(each.provider_restores for each in plan.databases.values())
     for section in SECTIONS:
-        if not getattr(plan, section):
+        if not getattr(plan, section) and not (section == "backups" and provided):
             yield _without(plan, section)
     yield from _without_backup(plan)
     for backup in plan.backups.values():
@@ -94,21 +97,25 @@ def _without(plan: Plan, section: str) -> Gap:
 def _without_backup(plan: Plan) -> Iterator[Gap]:
     named = {backup.database for backup in plan.backups.values()}
     for scripts in plan.scripts.values() if named else ():
-        if scripts.host and not any(saves(plan, each, scripts) for each in plan.backups.values()):
+        if scripts.engine and not any(saves(plan, each, scripts) for each in plan.backups.values()):
             reason = scripts.backup.none if scripts.backup else ""
             missing = f"What the scripts {scripts.id} change, {scripts.engine} on {scripts.host}, has no backup"
             add = f'add a table to [backups] with host = "{scripts.host}" and engine = "{scripts.engine}"'
             scripts_keys = ("scripts", scripts.id, "backup")
             yield Gap(scripts_keys, missing, add, _none(scripts_keys), reason, plan.owner_of(scripts))
-    for database in plan.databases.values() if named else ():
+    for database in plan.databases.values():
+        if not named and not database.provider_restores:  # the section's own gap says it
+            continue
         if database.role is ServerRole.REPLICA:  # nothing can be changed there
             continue
         if database.id not in named and not any(protects(plan, each, database.id) for each in plan.backups.values()):
-            reason = database.backup.none if database.backup else ""
+            said = database.provider_restores
+            reason = said.reason if said else database.backup.none if database.backup else ""
             missing = f"Database {database.id} has no backup"
             add = f'add a table to [backups] with database = "{database.id}"'
             keys = ("databases", database.id, "backup")
-            yield Gap(keys, missing, add, _none(keys), reason, database.owner)
+            managed = None if database.host or database.backup else database
+            yield Gap(keys, missing, add, _none(keys), reason, database.owner, managed)
 
 
 def _is_taken_back(plan: Plan, scripts: Scripts) -> bool:
@@ -219,6 +226,7 @@ def _scripts(plan: Plan) -> Iterator[Broken]:
 
 def _steps(plan: Plan) -> Iterator[Broken]:
     restored = any(backup.restore for backup in plan.backups.values())
+    restored = restored or any(database.provider_restores for database in plan.databases.values())
     if not plan.steps:
         yield Broken(("steps",), "How long the window's work and its rollback take is not known: add [[steps]].")
     for index, step in enumerate(plan.steps):

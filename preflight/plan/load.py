@@ -81,7 +81,7 @@ def _with_owners(plan: Plan) -> Plan:
     """Who owns the machine owns the database on it, and who owns the database its backups and scripts, where the plan
     says nothing else."""
     databases = {
-        name: replace(entry, owner=entry.owner or plan.hosts[entry.host].owner)
+        name: replace(entry, owner=entry.owner or (plan.hosts[entry.host].owner if entry.host else ""))
         for name, entry in plan.databases.items()
     }
     owned = replace(plan, databases=databases)

@@ -7,13 +7,16 @@ that is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.plan.release_plan import FORMAT
 from preflight.wording import in_toml
 
 TODO = "TODO"
+_KEY = re.compile(r"(?:# )?(\w+) = ")
+_MEANS_NOTHING_IN_PART = ("backups", "scripts", "applications", "steps", "tested", "rules", "decisions")
 _HEAD = f"""\
 # A release plan, begun by `preflight init`. Fill in what says TODO; `preflight lint` names what is left.
 # All keys with their meaning are in docs/reference/plan.md, a whole plan is plans/example.toml.
@@ -147,6 +150,43 @@ def new_plan(known: Beginnings) -> str:
     return "\n".join(_parts(known))
 
 
+def with_lines(text: str, lines: Mapping[str, Sequence[str]]) -> str:
+    """The plan with further lines in its tables; one with a key takes the place of that key's, commented out or not.
+    `lines`: by the table's name, without brackets."""
+    blocks = []
+    for block in text.split("\n\n"):
+        written = block.rstrip("\n").split("\n")
+        for line in lines.get(_table(block), ()):
+            key = _KEY.match(line)
+            old = (at for at, each in enumerate(written) if key and (found := _KEY.match(each)) and found[1] == key[1])
+            at = next(old, len(written))
+            written[at : at + 1] = [line]
+        blocks.append("\n".join(written))
+    return "\n\n".join(blocks) + "\n"
+
+
+def loadable(text: str) -> str:
+    """The plan with what is still to be filled in as comments, so that a first run can judge the rest. A table that
+    means nothing without it is a comment as a whole, with those below it."""
+    blocks: list[str] = []
+    left_out: list[str] = []
+    for block in text.split("\n\n"):
+        name, is_open = _table(block), bool(re.search(r'"TODO|^#.*# TODO$', block, re.MULTILINE))
+        below = any(name.startswith(f"{each}.") for each in left_out)
+        if below or (is_open and name.partition(".")[0] in _MEANS_NOTHING_IN_PART):
+            left_out.append(name)
+            blocks.append(re.sub(r"^(?!#|$)", "# ", block, flags=re.MULTILINE))
+            continue
+        commented = re.sub(r'^(?=[^#\n]*"TODO)', "# ", block, flags=re.MULTILINE)
+        blocks.append(re.sub(r"^(step = .*)$", r"# \1  # TODO: once that step is there", commented, flags=re.MULTILINE))
+    return "\n\n".join(blocks)
+
+
+def _table(block: str) -> str:
+    found = re.search(r"^\[+([\w.-]+)\]+", block, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def _parts(known: Beginnings) -> Iterator[str]:
     yield _HEAD
     yield "[release]\nid = " + _value(known.release, "the release's number")
@@ -161,7 +201,9 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield _bare("end", known.end, "2026-10-17T06:00:00")
     yield "\n# Who owns what: every finding names one of these. The standby is somebody else."
     roles = ["release-manager", "unix", *(["dba"] if known.databases else []), *dict(known.applications)]
-    yield from (_ROLE.format(name=name, primary=_value(known.person, "name")) for name in roles)
+    for name in roles:
+        also = "  # TODO: or who else owns this" if known.person and name != "release-manager" else ""
+        yield _ROLE.format(name=name, primary=_value(known.person, "name") + also)
     for host in known.hosts or [Place(name="db1")]:
         address, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
         credential = known.credential or _CREDENTIAL

@@ -12,11 +12,12 @@ from typing import Annotated, Any, TypeVar, cast
 
 from preflight.faults import Keys
 from preflight.plan.agreements import Attest, Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.applications import Application
 from preflight.plan.confirmed import Confirmed, confirmed_beside
 from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
-from preflight.plan.targets import Application, Backup, Database, Host, Rehearsing, Rollback, Scripts
+from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
     LOOPBACK,
     EntryId,
@@ -274,7 +275,7 @@ class Plan:
             if host.passphrase:
                 yield host.passphrase, host.passphrase_purpose
         for database in self.databases.values():
-            if database.password and database.host in asked:
+            if database.password and network_zone in ("", self.zone_of(database)):
                 yield database.password, database.password_purpose
         for application in self.applications.values():
             if network_zone in ("", application.network_zone):
@@ -285,6 +286,7 @@ class Plan:
     def network_zones(self) -> tuple[str, ...]:
         """Every zone that the plan names, in its order; none when everything is asked from one place."""
         named = [host.network_zone for host in self.hosts.values()]
+        named += [database.network_zone for database in self.databases.values()]
         named += [application.network_zone for application in self.applications.values()]
         return tuple(dict.fromkeys(zone for zone in named if zone))
 
@@ -295,20 +297,25 @@ class Plan:
             case Via.SSH:
                 return self.hosts[question.target].network_zone == network_zone
             case Via.SQL:
-                return self.host_of(question.target).network_zone == network_zone
+                return self.zone_of(self.databases[question.target]) == network_zone
             case Via.HTTP:
                 return self.applications[question.target].network_zone == network_zone
             case Via.LOCAL:
                 return True
 
-    def host_of(self, entry: Database | Backup | Scripts | str) -> Host:
-        """Where a database runs, its backups are taken and its scripts run; a text is a database's id."""
-        if isinstance(entry, Backup | Scripts):
-            named = entry.host
-            if isinstance(entry, Backup) and entry.method.has_repository:
-                named = entry.kept_on
-            return self.hosts[named] if named else self.host_of(entry.database)
-        return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
+    def host_of(self, entry: Backup | Scripts) -> Host:
+        """Where a backup is taken, and scripts run."""
+        named = entry.kept_on if isinstance(entry, Backup) and entry.method.has_repository else ""
+        return self.hosts[named or entry.host or self.databases[entry.database].host]
+
+    def home_of(self, database: Database) -> Host | None:
+        """The machine that a database runs on; None for a managed one."""
+        return self.hosts.get(database.host)
+
+    def zone_of(self, database: Database) -> str:
+        """From which part of the network it is asked."""
+        named = database.tunnel_host
+        return self.hosts[named].network_zone if named else database.network_zone
 
     def owner_of(self, entry: Backup | Scripts) -> str:
         """Its own, or its database's, or its host's where it names no database."""
@@ -385,9 +392,11 @@ def grouped(items: Iterable[T], place: Callable[[T], Place]) -> Mapping[Place, l
 
 def server_of(plan: Plan, database: Database) -> Machine:
     """Equal for entries of one database server, whichever login of its machine they name."""
-    host = plan.host_of(database)
+    host = plan.home_of(database)
+    if host is None:
+        return (*sorted(database.named), database.port)
     own = ("", host.address, host.id, LOOPBACK, "localhost", "::1")
-    return (*machine_of(host), "" if database.address in own else database.address, database.port)
+    return (*machine_of(host), *(each for each in database.named if each not in own), database.port)
 
 
 def saves(plan: Plan, backup: Backup, scripts: Scripts) -> bool:

@@ -21,6 +21,7 @@ from preflight.plan import (
     Backup,
     BackupFormat,
     BackupMethod,
+    Connect,
     Database,
     Endpoint,
     Host,
@@ -87,10 +88,11 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         if "sslrootcert" in raw["databases"][name] and not database.sslmode.verifies:
             message = 'is used only with sslmode "verify-ca" or "verify-full"'
             yield Broken(("databases", name, "sslrootcert"), message)
+        yield from _below(("databases", name), _place(database, raw["databases"][name]))
         if (database.sslcert is None) is not (database.sslkey is None):
             given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
             yield Broken(("databases", name, given), f"needs {missing} beside it")
-    yield from _in_each("scripts", plan.scripts, raw, _scripts)
+    yield from _in_each("scripts", plan.scripts, raw, lambda scripts, table: _scripts(plan, scripts, table))
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
     yield from _ways_back(plan, raw)
@@ -171,10 +173,34 @@ def _required(raw: Mapping[str, Any], keys: Iterable[str], why: str) -> Iterator
             yield Broken((key,), f"is empty, and is required {why}")
 
 
+def _place(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """Where it runs, and how it is reached."""
+    yield from _more_than_one(("address", "addresses"), raw)
+    yield from _more_than_one(("host", "provider_restores"), raw)
+    if raw.get("addresses") == []:
+        yield Broken(("addresses",), "names no address")
+    tunnelled = database.connect is Connect.TUNNEL
+    if database.through and not tunnelled:
+        yield Broken(("through",), 'is used only with connect = "tunnel"')
+    if tunnelled and "addresses" in raw:
+        yield Broken(("addresses",), "are tried from here alone: a tunnel leads to one `address`")
+    if "host" in raw:
+        return
+    if "address" not in raw and "addresses" not in raw:
+        yield Broken((), "host is required, the machine that it runs on; or the address of a managed database")
+    if tunnelled and not database.through:
+        yield Broken(("through",), "is required without host: the host whose login leads to the database")
+    yield from _without(raw, ("located_by", "data_directory"), "is about its `host`, and none is named")
+
+
 def _network_zones(plan: Plan) -> Iterator[Broken]:
     """Each target is asked from somewhere: with zones, a target without one would be asked from nowhere."""
     zones = plan.network_zones
-    for section, entries in (("hosts", plan.hosts), ("applications", plan.applications)):
+    alone = {name: each for name, each in plan.databases.items() if each.tunnel_host == ""}
+    for name, database in plan.databases.items():
+        if database.network_zone and name not in alone:
+            yield Broken(("databases", name, "network_zone"), "is that of its host: leave it out")
+    for section, entries in (("hosts", plan.hosts), ("databases", alone), ("applications", plan.applications)):
         for name in (name for name, entry in entries.items() if zones and not entry.network_zone):
             message = f"is required when other entries have one: {listed(zones)}"
             yield Broken((section, name, "network_zone"), message)
@@ -205,8 +231,9 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
     asked |= {backup.host for backup in plan.backups.values()}
     asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
+    jumps = {host.jump for host in plan.hosts.values()}
     for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
-        if all(other.jump != name for other in plan.hosts.values()):
+        if name not in jumps:
             yield Broken(("hosts", name, "login"), 'is for a host that another one names as "jump"')
         if name in asked or plan.hosts[name].become:
             yield Broken(
@@ -214,12 +241,12 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
             )
 
 
-def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _scripts(plan: Plan, scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """The rules of one entry of `[scripts]`."""
-    yield from _database_or_host(raw)
-    if "host" in raw and "command" not in raw:
+    yield from _database_or_host(plan, scripts, raw)
+    if _is_of_engine(raw) and "command" not in raw:
         yield Broken(("command",), "is required with host: psql runs scripts in a database of PostgreSQL alone")
-    if "host" in raw:
+    if _is_of_engine(raw):
         yield from _without(raw, ("touches", "privileges", "rights_shown"), _IS_OF_POSTGRES)
     elif "backup" in raw:
         yield Broken(("backup",), "is said in the entry of the database: [databases.NAME] backup")
@@ -246,14 +273,24 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("variables", name), _NO_SECRET)
 
 
-def _database_or_host(raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _is_of_engine(raw: Mapping[str, Any]) -> bool:
+    """Whether an entry of `[scripts]` or `[backups]` is about a database that is not PostgreSQL."""
+    return "host" in raw and "database" not in raw
+
+
+def _database_or_host(plan: Plan, entry: Backup | Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Of an entry of `[scripts]` or `[backups]`."""
-    yield from _more_than_one(("database", "host"), raw)
+    database = plan.databases.get(entry.database)
+    if database is None or database.host != "":
+        yield from _more_than_one(("database", "host"), raw)
+    elif "host" not in raw:
+        message = f"is required: [databases.{database.id}] names none, so this says on which host it is done"
+        yield Broken(("host",), message)
     if "database" not in raw and "host" not in raw:
         yield Broken(("database",), 'is required; or "host" with "engine", for a database that is not PostgreSQL')
     elif "database" not in raw and "engine" not in raw:
         yield Broken(("engine",), 'is required with host: what runs there, such as "mysql" or "oracle"')
-    elif "host" not in raw:
+    elif "database" in raw:
         yield from _without(raw, ("engine", "engine_shown"), 'is of an entry with "host", and this is PostgreSQL')
 
 
@@ -266,8 +303,8 @@ def _is_called(program: str, name: str) -> bool:
 
 def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(("command", "taken_by"), raw)
-    yield from _database_or_host(raw)
-    if "host" in raw:
+    yield from _database_or_host(plan, backup, raw)
+    if _is_of_engine(raw):
         yield from _without(raw, _OF_POSTGRES_BACKUP, _IS_OF_POSTGRES)
         if "command" not in raw and "taken_by" not in raw:
             yield Broken(("command",), "is required with host, or taken_by: pg_dump saves no other database")
@@ -378,7 +415,7 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
     first: dict[tuple[object, ...], str] = {}
     for name, backup in plan.backups.items():
         database = plan.databases.get(backup.database)
-        host = plan.hosts.get(database.host if database else backup.host)
+        host = plan.hosts.get(backup.host or (database.host if database else ""))
         if host is None or not backup.directory or backup.command or backup.taken_by:
             continue
         place = (*machine_of(host), posixpath.normpath(backup.directory), backup_name(backup))
@@ -389,7 +426,7 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
 
 def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """What the `undo` of a step takes, for the scripts that it runs."""
-    placed = {name for name, database in plan.databases.items() if database.host in plan.hosts}
+    placed = {name for name, database in plan.databases.items() if not database.host or database.host in plan.hosts}
 
     def is_placed(entry: Backup | Scripts) -> object:
         return entry.database in placed or (entry.engine and entry.host in plan.hosts)
@@ -406,7 +443,8 @@ def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         changed = {each.database or f"{each.engine} on {each.host}": each for each in run if is_placed(each)}
         for name, scripts in changed.items() if kind is UndoKind.RESTORE else ():
             own = [backup.id for backup in backups if saves(plan, backup, scripts)]
-            if not any("restore" in raw["backups"][each] for each in own):
+            provided = scripts.database and plan.databases[scripts.database].provider_restores
+            if not provided and not any("restore" in raw["backups"][each] for each in own):
                 add = f"[backups.{own[0]}.restore]" if own else "a [backups.NAME] with its [backups.NAME.restore]"
                 yield Broken(("steps", index, "undo"), f"nothing says how {name} is restored: add {add}")
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
-from preflight.plan import Account, Bytes, RemotePath, SecretRef, Sha256
+from preflight.plan import Account, Bytes, RemotePath, Roots, SecretRef, Sha256
+from preflight.plan.values import SYSTEM_ROOTS
 from preflight.units import parse_duration, parse_size
 
 T = TypeVar("T")
@@ -147,6 +148,10 @@ def _local_path(folder: Path, value: Any) -> Path:
         raise Misfit("begins with ~, and the home directory is not known") from None
 
 
+def _roots(folder: Path, value: Any) -> Path:
+    return SYSTEM_ROOTS if value == str(SYSTEM_ROOTS) else _local_path(folder, value)
+
+
 def _remote_path(value: Any) -> RemotePath:
     path = _filled(value)
     if not path.startswith("/"):
@@ -193,6 +198,7 @@ def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
         datetime: partial(_moment, zone),
         date: _day,
         Path: partial(_local_path, folder),
+        Roots: partial(_roots, folder),
         RemotePath: _remote_path,
         Sha256: _sha256,
         Account: _account,

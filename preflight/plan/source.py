@@ -24,6 +24,8 @@ from preflight.faults import Keys, dotted
 from preflight.units import format_size
 from preflight.wording import visible
 
+READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""As a file is opened on this system: the bytes as they are, and without waiting for the writer of a pipe."""
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
 _BOM = b"\xef\xbb\xbf"
@@ -84,9 +86,9 @@ def _error(path: Path, message: str, line: int | None = None) -> PlanError:
 
 
 def _read(path: Path) -> bytes:
-    """Raises PlanError. O_NONBLOCK: opening a pipe must not wait for its writer."""
+    """Raises PlanError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, READING)
         try:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(mode):

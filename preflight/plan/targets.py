@@ -1,16 +1,16 @@
-"""What is asked, and what runs there: hosts, databases, backups, scripts, applications, the way back."""
+"""What is asked, and what runs there: hosts, databases, backups, scripts, the way back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from preflight.plan.agreements import Said, SaidPath
-from preflight.plan.limits import OR_NONE, Above, Between, Matches, filled, part_of_answer
+from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
     SSH_PORT,
@@ -28,7 +28,6 @@ from preflight.plan.values import (
     ExpectedChange,
     Factor,
     FileBelow,
-    HeaderName,
     HostRef,
     LineEndings,
     LoginUse,
@@ -41,13 +40,13 @@ from preflight.plan.values import (
     Privilege,
     RemotePath,
     RoleRef,
+    Roots,
     SecretRef,
     Server,
     ServerRole,
     Sha256,
     SslMode,
     StepRef,
-    Text,
     Url,
 )
 
@@ -160,8 +159,9 @@ class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
     id: EntryId
-    host: HostRef
-    """The machine it runs on, where its backup and its scripts run."""
+    host: HostRef = ""
+    """The machine it runs on, where its backup and its scripts run. Left out for a managed database, whose machine
+    nobody logs in to: then `address` is required, and its backups and scripts name the `host` that they run on."""
     name: OpenText = ""
     """Database name; the id when left out."""
     user: Account
@@ -180,16 +180,24 @@ class Database:
     address: Address = ""
     """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
     127.0.0.1 when left out."""
+    addresses: tuple[Address, ...] = ()
+    """Instead of `address`, where it has several: they are tried in their order, until one answers that is what `role`
+    says, as libpq's `target_session_attrs` does."""
+    through: HostRef = ""
+    """With `connect = "tunnel"`, the host whose login leads to it, where that is not the machine it runs on."""
+    network_zone: str = ""
+    """As for a host, where neither `host` nor `through` says so."""
     server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
     """What the server must be at this moment."""
     connect: Connect = Connect.DIRECT
-    """`tunnel`: through the host's SSH login."""
+    """`tunnel`: through the SSH login of `host`, or of `through`."""
     sslmode: SslMode = SslMode.REQUIRE
     """As in libpq: how strict TLS is."""
-    sslrootcert: Path | None = None
-    """Certificate authorities to verify the server by; libpq's own default when left out."""
+    sslrootcert: Roots | None = None
+    """Certificate authorities to verify the server by; those of the machine that runs preflight when left out, or
+    when it is `"system"`, as in libpq."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
     migration: Migration | None = None
@@ -204,6 +212,9 @@ class Database:
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
     """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
+    provider_restores: Said | None = None
+    """Of a managed database: who answers for it that its provider backs it up, apart from its data, and has the room
+    to put that back. The `reason` names what shows it, such as a snapshot that was restored."""
     drift_allowed: tuple[ObjectPattern, ...] = ()
     """Objects that need not be as `preflight seal` recorded them, because jobs make them, each as SCHEMA.NAME, where
     `*` stands for any text: `["billing.events_p*"]`. A table stands with its indexes, triggers, grants and all else."""
@@ -233,7 +244,23 @@ class Database:
     @property
     def address_key(self) -> str:
         """Where the plan names the address that is connected to: at the database, or else at its host."""
-        return f"`address` in [{f'databases.{self.id}' if self.address else f'hosts.{self.host}'}]"
+        key = "addresses" if self.addresses else "address"
+        return f"`{key}` in [{f'hosts.{self.host}' if self.host and not self.named else f'databases.{self.id}'}]"
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The addresses that the entry itself names."""
+        return self.addresses or ((self.address,) if self.address else ())
+
+    @property
+    def place(self) -> str:
+        """Where it runs, in words."""
+        return self.host or "its provider's machine"
+
+    @property
+    def tunnel_host(self) -> str:
+        """The host through which it is reached."""
+        return self.through or self.host
 
     def on_primary(self, cure: str) -> str:
         """Of a replica, which takes no change: with a comment where it makes or alters a role or a database."""
@@ -241,11 +268,12 @@ class Database:
             return f"{cure} -- on the primary of {self.id}"
         return cure
 
-    def server_address(self, host: Host) -> str:
-        """What is connected to; through a tunnel, from `host`, the one that it runs on."""
-        if self.connect is Connect.TUNNEL:
-            return self.address or LOOPBACK
-        return self.address or host.address or host.id
+    def server_address(self, host: Host | None) -> str:
+        """What is connected to, several with commas between them, as libpq takes them; through a tunnel, from `host`,
+        the one that it runs on."""
+        if self.named or host is None:
+            return ",".join(self.named)
+        return LOOPBACK if self.connect is Connect.TUNNEL and not self.through else host.address or host.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +302,8 @@ class Backup:
     """What is backed up."""
     host: HostRef = ""
     """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` takes its
-    backup, or `taken_by`; `verify` tells whether an earlier one is whole, and `expected` how large the next one is."""
+    backup, or `taken_by`; `verify` tells whether an earlier one is whole, and `expected` how large the next one is.
+    Beside a managed `database`, where its backup is taken."""
     engine: Engine = ""
     """What runs there: `mysql`, `oracle`, or any other name."""
     engine_shown: Said | None = None
@@ -362,7 +391,8 @@ class Scripts:
     database: DatabaseRef = ""
     """Where they run."""
     host: HostRef = ""
-    """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` runs them."""
+    """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` runs them.
+    Beside a managed `database`, where they run."""
     engine: Engine = ""
     """What runs there: `mysql`, `oracle`, or any other name."""
     engine_shown: Said | None = None
@@ -446,99 +476,6 @@ class Scripts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BasicLogin:
-    """A user and a password for HTTP's basic authentication."""
-
-    user: Annotated[str, filled, Matches(r"[^\s:]*", "a user name without white space and colons")]
-    """Who may read the health page."""
-    password: SecretRef
-    """His password."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One health endpoint of one instance."""
-
-    url: Url
-    """What is asked, with a GET, at every address that its host's name stands for."""
-    samples: Annotated[int, Between(1, 20)] = 3
-    """How often each address is asked, at least 1 s apart; 1 where a single answer is enough."""
-    status: Annotated[int, Between(100, 599)] = 200
-    """The only status that is right."""
-    json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
-    the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""
-    ignore: tuple[Annotated[str, filled, part_of_answer], ...] = ()
-    """Paths of parts whose health does not count, with all below them: `["components.mail"]`. The word for the whole
-    always counts: name its value in `json`."""
-    identity: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Values that only this application answers with: `{ "app.name" = "orders" }`; a neighbour's answer fails."""
-    text: Text = ""
-    """Words that the body must contain, whole and not after `not`: `healthy` is not in `unhealthy`."""
-    version: Annotated[str, OR_NONE] = ""
-    """Dotted path of the running version in a JSON body; it must be the application's `from`."""
-    max_latency: Annotated[timedelta, Above(0)] = timedelta(seconds=3)
-    """Until the last byte of the answer."""
-    min_bytes: Annotated[int, Between(0)] = 1
-    """Shortest body that counts."""
-    follow_redirects: bool = False
-    """Follow redirects to the same host; without it a redirect is a finding."""
-    final_url: Url = ""
-    """URL at which allowed redirects must end."""
-    server_name: Address = ""
-    """Name for SNI and certificate when the URL holds an IP address."""
-    ca: Path | None = None
-    """Root certificates to trust instead of the system's."""
-    bearer: SecretRef | None = None
-    """Token that is sent as `Authorization: Bearer TOKEN`. Secrets go to this URL's host and port only, over TLS."""
-    basic: BasicLogin | None = None
-    """User and password instead: `{ user = "monitor", password = "env:MONITOR_PASSWORD" }`."""
-    headers: Mapping[HeaderName, SecretRef] = field(default_factory=dict)
-    """Further headers whose whole value is a secret: `{ X-Api-Key = "file:app1.key" }`."""
-    client_cert: Path | None = None
-    """Client certificate in PEM form, with those above it, for a server that asks for one."""
-    client_key: Path | None = None
-    """Private key of `client_cert`, without a passphrase and readable by its owner alone."""
-
-    @property
-    def client_files(self) -> tuple[Path | None, Path | None]:
-        return self.client_cert, self.client_key
-
-    def secrets(self) -> Iterator[tuple[SecretRef, str]]:
-        """Each with the purpose it is asked for by."""
-        if self.bearer:
-            yield self.bearer, health_purpose("bearer token", self.url)
-        if self.basic:
-            yield self.basic.password, health_purpose(f"password of {self.basic.user}", self.url)
-        for name, ref in self.headers.items():
-            yield ref, health_purpose(name, self.url)
-
-
-def health_purpose(what: str, url: str) -> str:
-    """By which a secret of an endpoint is asked for."""
-    return f"{what} for {url}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """`[applications.NAME]`: what is replaced, from which version to which."""
-
-    id: EntryId
-    from_: Name
-    """The version that answers before the window."""
-    to: Name
-    """What answers after the window."""
-    network_zone: str = ""
-    """From which part of the network its endpoints are asked; as for a host."""
-    runbook: Url = ""
-    """Where its operation is described; printed with every finding on it."""
-    owner: RoleRef = ""
-    """Role that mends it."""
-    health: Annotated[tuple[Endpoint, ...], OR_NONE] = ()
-    """Endpoints; each instance on its own, not only the load balancer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackFile:
     """A file the way back needs, on the host that needs it."""
 
@@ -568,8 +505,8 @@ class RehearsalServer:
     """Where that role's password is found."""
     sslmode: SslMode = SslMode.REQUIRE
     """As in libpq: how strict TLS is."""
-    sslrootcert: Path | None = None
-    """Certificate authorities to verify the server by; libpq's own default when left out."""
+    sslrootcert: Roots | None = None
+    """Certificate authorities to verify the server by; as for a database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, NewType
 
 from preflight.plan.limits import (
@@ -25,6 +26,9 @@ from preflight.plan.limits import (
 
 RemotePath = NewType("RemotePath", str)
 """An absolute path on a host, without NUL or newline."""
+Roots = NewType("Roots", Path)
+"""A file with certificate authorities; or `SYSTEM_ROOTS`, those of the machine itself."""
+SYSTEM_ROOTS = Roots(Path("system"))
 Bytes = NewType("Bytes", int)
 """A size, written `"20GiB"`."""
 Sha256 = NewType("Sha256", str)

@@ -69,7 +69,8 @@ class Variables:
         return {
             name: value
             for name, value in sorted(self._given.items())
-            if name in self._declared and self._declared[name].text != value
+            # A value that is set is taken as it stands; of the plan's own a reference in it is replaced.
+            if name in self._declared and (self._declared[name].text != value or "${" in value)
         }
 
     def filled(self, source: Source, keys: Keys, value: Any) -> Any:

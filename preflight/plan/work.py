@@ -200,13 +200,14 @@ class PlannedBackup(ServerWork):
 
     @property
     def at_database(self) -> PlannedBackup:
-        """On the database's own host; as its login, where the backup is taken elsewhere."""
-        host = self._database_host
+        """On the database's own host; as its login, where the backup is taken elsewhere. Of a managed one itself."""
+        host = self.database_host or self.host
         return self if host == self.host else replace(self, host=host, account=host.user)
 
     @property
-    def _database_host(self) -> Host:
-        return self.plan.host_of(self.target) if self.target else self.plan.hosts[self.backup.host]
+    def database_host(self) -> Host | None:
+        """None for a managed database."""
+        return self.plan.home_of(self.target) if self.target else self.plan.hosts[self.backup.host]
 
     @property
     def what(self) -> str:
@@ -220,7 +221,7 @@ class PlannedBackup(ServerWork):
     @property
     def is_beside_database(self) -> bool:
         """It is written on the database's own machine."""
-        return machine_of(self.host) == machine_of(self._database_host)
+        return self.database_host is not None and machine_of(self.host) == machine_of(self.database_host)
 
     @property
     def writes_many_files(self) -> bool:
@@ -335,7 +336,7 @@ def script_work(plan: Plan) -> tuple[ServerWork, ...]:
 
 def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     """All of them, in the plan's order."""
-    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
+    return plan.once(_planned_backups)
 
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
@@ -397,7 +398,7 @@ def other_accounts(plan: Plan, host: Host) -> list[str]:
     """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
     named = [entry.account for entry in host.become]
     worked = [work.account for work in work_on(plan, host.id)]
-    worked += [each.kept.account for each in planned_backups(plan) if each.kept.host.id == host.id]
+    worked += [work.account for work in plan.once(_kept).get(host.id, ())]
     return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
@@ -413,6 +414,15 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
         *(_backup(plan, entry) for entry in plan.backups.values()),
         *(_scripts(plan, entry) for entry in plan.scripts.values()),
     )
+
+
+def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
+    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
+
+
+def _kept(plan: Plan) -> Mapping[str, Sequence[PlannedBackup]]:
+    """By the host where the earlier backups are."""
+    return grouped((work.kept for work in planned_backups(plan)), lambda work: work.host.id)
 
 
 def _placed(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:

@@ -25,6 +25,9 @@ _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
 _MOST_SQL_JOBS = 500
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
+SHELL_FILLS_IN = re.compile(r"\$\([^()]*\)|`[^`]*`|\$\w+|\$\{\w+\}")
+"""In a command mostly the day in the name of a file."""
+FURTHER_COMMAND = re.compile(r";|&&|\|\||(?<!>)&(?!>)")
 REDACTED = "[redacted]"
 _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"

@@ -74,6 +74,23 @@ SELECT current_user::text AS "user", current_database()::text AS database,
 
 
 @dataclass(frozen=True, slots=True)
+class _Named:
+    name: str
+
+
+class DatabasesProbe(SqlProbe[tuple[str, ...]]):
+    """The server's databases that people work in, as any role may see them."""
+
+    family = Family.IDENTITY
+    text = """\
+SELECT datname::text AS name FROM pg_database
+WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY datname"""
+
+    def read(self, reply: Reply) -> tuple[str, ...]:
+        return tuple(row.name for row in read_rows(_Named, reply))
+
+
+@dataclass(frozen=True, slots=True)
 class _System:
     system_identifier: str
 

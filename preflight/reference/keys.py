@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256, limits
+from preflight.plan import Account, Bytes, Ref, RemotePath, Roots, SecretRef, Sha256, limits
 from preflight.record import Form, Shape, fields_of
 from preflight.units import DURATION, SIZE, format_duration, format_size
 
@@ -36,6 +36,7 @@ VALUES: Mapping[Any, tuple[str, Schema]] = {
     datetime: ("local date and time: `2026-10-17T00:00:00`", _pattern(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d")),
     date: ("date: `2026-10-10`", _pattern(r"^\d{4}-\d\d-\d\d$")),
     Path: ("path beside the plan", {"type": "string", "minLength": 1}),
+    Roots: ('path beside the plan, or `"system"`', {"type": "string", "minLength": 1}),
     RemotePath: ("absolute path on the host", _pattern("^/")),
     Sha256: ("SHA-256, 64 hex digits", _pattern("^[0-9a-f]{64}$")),
     Account: ("account name", _pattern(r"^[^\s-]\S*$")),

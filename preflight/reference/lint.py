@@ -121,7 +121,12 @@ def left_to_do(merged: Merged) -> Iterator[PlanProblem]:
     for source in merged.sources:
         for number, line in enumerate(source.text.splitlines(), 1):
             if found := _TODO.search(line):
-                yield PlanProblem(source.name, number, "", f"is left to do, or to take away: {found[1].strip()}")
+                yield PlanProblem(
+                    source.name,
+                    number,
+                    "",
+                    f"is left to do, or to take away: {found[1].removeprefix('TODO: ').strip()}",
+                )
 
 
 def located(shown_as: str, merged: Merged, found: Iterable[Broken]) -> Iterator[PlanProblem]:

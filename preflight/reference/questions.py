@@ -193,11 +193,10 @@ def _host(host: Host) -> str:
 
 
 def _database(plan: Plan, database: Database) -> str:
-    host = plan.host_of(database)
-    way = f"through the SSH login to {host.id}" if database.connect is Connect.TUNNEL else "directly"
+    way = f"through the SSH login to {database.tunnel_host}" if database.connect is Connect.TUNNEL else "directly"
     password = f"the password from {database.password}" if database.password else "no password"
     return (
-        f"database {database.id}: {database.dbname} at {database.server_address(host)} "
+        f"database {database.id}: {database.dbname} at {database.server_address(plan.home_of(database))} "
         f"port {database.port} as {database.user}, {password}, {way}, sslmode {database.sslmode}"
     )
 

@@ -375,10 +375,9 @@ def _network(plan: Plan) -> Iterator[Requirement]:
         text = f"From {origin} to {', '.join(targets)}{elsewhere}: SSH to {', '.join(host.id for host in hosts)}."
         yield Requirement(owner, text, ("host-login",))
     for database in plan.databases.values():
-        host = plan.host_of(database)
         if database.connect is Connect.DIRECT:
-            target = show_address(database.server_address(host), database.port)
-            text = f"From {_here(host.network_zone)} to {target}/tcp: PostgreSQL {database.id}."
+            target = show_address(database.server_address(plan.home_of(database)), database.port)
+            text = f"From {_here(plan.zone_of(database))} to {target}/tcp: PostgreSQL {database.id}."
             yield Requirement(database.owner, text, ("database-login",))
     for application in plan.applications.values():
         for endpoint in application.health:

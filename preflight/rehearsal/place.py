@@ -98,8 +98,8 @@ def _addresses(plan: Plan) -> Iterator[tuple[str, str]]:
         yield f"[hosts.{host.id}]", host.address or host.id
     for database in plan.databases.values():
         seen_from_here = database.connect is Connect.DIRECT or database.address not in (LOOPBACK, "localhost", "::1")
-        if database.address and seen_from_here:
-            yield f"[databases.{database.id}]", database.address
+        if seen_from_here:
+            yield from ((f"[databases.{database.id}]", address) for address in database.named)
         sealed = plan.sealed.get(database.id)
         for address in sealed.addresses if sealed else ():
             if not address.startswith(("127.", "::1")):  # of a tunnel's other end

@@ -115,7 +115,7 @@ class HttpSession:
 
             def ask(instance: Resolved) -> Sample:
                 exchange = Exchange(request, instance, self._trust, deadline)
-                return credential.prove(exchange.answer, deadline)
+                return credential.prove(exchange.answer, instance.first, deadline)
 
             _Sampling(request, resolved, ask, deliver, timetable).begin()
 

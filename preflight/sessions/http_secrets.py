@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from preflight.clock import Deadline, now
-from preflight.plan.targets import health_purpose
+from preflight.plan.applications import health_purpose
 from preflight.probe import NoReply
 from preflight.questions.http import HttpAnswer, HttpRequest, Sample
 from preflight.questions.http_secrets import SecretHeader
@@ -15,7 +15,6 @@ from preflight.sessions import VANTAGE, CannotAsk
 from preflight.sessions.secrets import PasswordAccount, Secrets
 
 UNAUTHORIZED = 401
-_FORBIDDEN = 403
 
 
 class Credential:
@@ -30,24 +29,31 @@ class Credential:
             ", ".join(str(header.secret) for header in request.headers),
             request.url if any(header.secret.scheme == "prompt" for header in request.headers) else "",
         )
+        self._is_known = False
+        """This page was shown for it, or for everybody: that says nothing of other pages."""
 
-    def prove(self, ask: Callable[[Mapping[str, str]], Sample], deadline: Deadline) -> Sample:
-        """What `ask` answers with these headers; the first of an account is asked alone."""
+    def prove(self, ask: Callable[[Mapping[str, str]], Sample], address: str, deadline: Deadline) -> Sample:
+        """What `ask` answers with these headers at this address; each page of an account is asked alone at first."""
         url, trials = self._request.url, self._secrets.trials
+        entry = f"{url} at {address}"
         if not self._request.headers:
             return ask({})
         try:
             values = {header.name: self._value(header) for header in self._request.headers}
-            trials.wait_for_turn(self._account, url, deadline)
+            if self._is_known:
+                trials.require_not_refused(self._account, entry)
+            else:
+                trials.wait_for_turn(self._account, entry, deadline)
         except CannotAsk as error:
             return NoReply(error.reason, f"{url}: {error.detail}", now(), vantage=VANTAGE)
-        accepted = None
+        is_refused = False
         try:
             sample = ask(values)
-            accepted = _is_accepted(sample)
+            is_refused = isinstance(sample, HttpAnswer) and sample.status == UNAUTHORIZED
+            self._is_known |= isinstance(sample, HttpAnswer) and not is_refused
             return sample
         finally:
-            trials.settle(self._account, url, accepted=accepted)
+            trials.settle(self._account, entry, accepted=False if is_refused else None)
 
     def _value(self, header: SecretHeader) -> str:
         """Raises CannotAsk."""
@@ -57,10 +63,3 @@ class Credential:
         if not (value.isascii() and value.isprintable()):
             raise CannotAsk(Reason.NO_SECRET, f"{header.secret} has a character that a header cannot hold")
         return value
-
-
-def _is_accepted(sample: Sample) -> bool | None:
-    """None where nobody judged the secret. Who is known and may not see the page (403) is not refused."""
-    if not isinstance(sample, HttpAnswer) or sample.status == _FORBIDDEN:
-        return None
-    return sample.status != UNAUTHORIZED

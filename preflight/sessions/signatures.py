@@ -17,6 +17,8 @@ from preflight.wording import one_line
 
 _PROGRAM = "ssh-keygen"
 _NO_PROGRAM = f"{_PROGRAM} is not on this machine"
+_NAMES = re.compile(r'^[ \t]*(?:"([^"]*)"|([^\s#"]\S*))', re.MULTILINE)
+"""Of one line of the file of keys."""
 _PATTERN = re.compile(r"[*?!]")
 _LONGEST_SIGNATURE = 16 * 1024
 """It goes through a pipe that nobody reads yet; one of RSA 16384 has 4 KiB."""
@@ -51,6 +53,10 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
     namespace, content, signature = words
     if not (folder / allowed).is_file():
         return Signature(problem=f"{allowed}: no such file")
+    listed = (folder / allowed).read_text("utf-8", "replace")
+    # On any line: ssh-keygen takes the name from one line of a key, and what it may sign from another.
+    if pattern := next(filter(_PATTERN.search, map("".join, _NAMES.findall(listed))), ""):
+        return Signature(problem=f"{allowed} has a pattern, {pattern}, where it must name the key's owner")
     if len(signature) > _LONGEST_SIGNATURE:
         return Signature(problem="that is no signature: it is too long")
 
@@ -58,11 +64,8 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
         return _run(folder, ["-f", allowed, *arguments], content, signature, deadline)
 
     found, problem = ask("-Y", "find-principals")
-    people = [name for name in found if not _PATTERN.search(name)]
-    if found and not people:
-        return Signature(problem=f"{allowed} has a pattern, {', '.join(found)}, where it must name the key's owner")
     signers = []
-    for name in people:
+    for name in found:
         good, said = ask("-Y", "verify", "-I", name, "-n", namespace)
         signers += [name] * bool(good)
         problem = said or problem

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from preflight_checks.database_engine import DatabaseEngine
 
-from preflight.check import Check, Subject
+from preflight.check import Check, Expect, Subject
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.finding import Judgement, Severity, Status, passed
@@ -105,6 +106,17 @@ def test_a_person_who_answers_for_it_makes_it_a_warning_that_says_who() -> None:
     assert found.status is Status.WARN
     assert "said by D. Kaya (dba)" in found.summary
     assert judged(engine_shown=replace(said, on=MOMENT.date().replace(year=2020))).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(("days", "status"), [(-1, Status.UNKNOWN), (0, Status.WARN)])
+def test_what_was_said_before_the_work_tells_nothing_of_what_it_left(days: int, status: Status) -> None:
+    start = toy_plan().window.start
+    said = Said(by="dba", on=start.date() + timedelta(days=days), reason="logged in with the mysql client")
+    plan = plan_of(replace(SCRIPTS, engine_shown=said))
+    check = DatabaseEngine(plan, start + timedelta(hours=4), expect=Expect.AFTER)
+    found = check.judge(*check.subjects())
+    assert (found.status, Expect.AFTER in check.verifies) == (status, True)
+    assert "nobody looked whether mysql on db1 is up, and as it must be after the work" in found.summary
 
 
 def test_a_database_of_postgresql_has_no_such_line() -> None:

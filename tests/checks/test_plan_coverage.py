@@ -10,9 +10,22 @@ from preflight_checks.plan_coverage import PlanCoverage
 
 from preflight.check import Expect
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Application, Backup, Database, Plan, Release, RemotePath, Rollback, Scripts, Without
+from preflight.plan import (
+    Account,
+    Application,
+    Backup,
+    Database,
+    Plan,
+    Release,
+    RemotePath,
+    Rollback,
+    Said,
+    Scripts,
+    Without,
+)
 from preflight.plan.gaps import SECTIONS
 from preflight.plan.targets import Nothing
+from tests.checks.test_restore_room import DBA
 from tests.toy import MOMENT, toy_plan
 
 EMPTY = toy_plan(hosts=())
@@ -44,6 +57,23 @@ def test_a_kind_of_which_there_is_nothing_is_unknown_until_the_reason_stands_in_
     release = replace(EMPTY.release, without=Without(**{section: "read-only release"}))
     found = judged(replace(EMPTY, release=release))[section]
     assert (found.status, found.summary.endswith(": read-only release")) == (Status.WARN, True)
+
+
+def test_a_managed_database_is_left_to_its_provider_by_a_person_who_answers_for_it() -> None:
+    managed = replace(ORDERS, host="", address="db.example.net")
+    plan = toy_plan(roles=DBA, databases=[managed], release=Release(id="x", without=Without(backups="managed")))
+    assert "databases.orders.backup" not in judged(plan)
+    databases = {"orders": managed, "other": replace(ORDERS, id="other")}
+    found = judged(replace(plan, backups={"other": replace(BACKUP, database="other")}, databases=databases))
+    assert found["databases.orders.backup"].status is Status.UNKNOWN
+    assert "[databases.orders] provider_restores = { by = " in found["databases.orders.backup"].remedy
+    said = Said(by="dba", on=MOMENT.date(), reason="snapshot of 15 Oct restored")
+    found = judged(toy_plan(roles=DBA, databases=[replace(managed, provider_restores=said)]))
+    assert "backups" not in found, "there are none, and the database's own line says why"
+    left = found["databases.orders.backup"]
+    assert left.status is Status.WARN
+    assert "said by D. Kaya (dba)" in left.summary
+    assert "snapshot of 15 Oct restored" in left.summary
 
 
 def test_an_entry_that_lacks_a_key_is_a_line_of_its_own_with_its_owner() -> None:

@@ -15,6 +15,7 @@ from preflight_checks.app_health import AppHealth
 from preflight_checks.become import BecomeAccount
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
+from preflight_checks.restore_room import RestoreRoom
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
 from preflight.finding import Judgement
@@ -159,6 +160,12 @@ def replica(**replay: Any) -> Judgement:
         replay=replace(database_login.BEHIND, caught_up=True, **replay),
     )  # fmt: skip
     return found
+
+
+def provided(provider_restores: Said | None = None) -> Judgement:
+    managed = replace(plan_coverage.ORDERS, host="", address="db.example.net", provider_restores=provider_restores)
+    check = RestoreRoom(toy_plan(roles=restore_room.DBA, databases=[managed], backups=[plan_coverage.BACKUP]), MOMENT)
+    return check.judge(check.subjects()[0])
 
 
 def covered(subject: str, backups: Sequence[Backup] = (), **of_plan: Any) -> Judgement:
@@ -865,6 +872,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("act: let the account enter it", rewriting, {"places": script_effect.HIDDEN}, {"places": None}),
     ),
     "preflight/judging/data_directory.py not_shown": (
+        Way("key: provider_restores", provided, {}, {"provider_restores": DATA_SAID}),
         Way("key: data_directory", backup_location.judged, {"data": backup_location.HIDDEN}, {"said": DATA_SAID}),
         Way(
             "command: GRANT pg_read_all_settings TO",

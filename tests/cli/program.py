@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -133,3 +134,15 @@ def write_answer_plan(folder: Path, begins: datetime) -> Path:
         f'[release]\nid = "REL-1"\nchecks = "own"\n\n[window]\nzone = "UTC"\n'
         f"start = {begins:%Y-%m-%dT%H:%M:%S}\nend = {begins + timedelta(hours=6):%Y-%m-%dT%H:%M:%S}\n",
     )
+
+
+def until(terminal: int, wanted: str, seconds: float = 20) -> str:
+    """What the program writes to its terminal, up to what is wanted."""
+    said = ""
+    while wanted not in said:
+        assert select.select([terminal], [], [], seconds)[0], said
+        try:
+            said += os.read(terminal, 4096).decode()
+        except OSError:
+            raise AssertionError(f"it ended: {said}") from None
+    return said

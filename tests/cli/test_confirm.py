@@ -52,7 +52,7 @@ def test_both_confirm_and_the_run_says_who_and_when(plan: Path) -> None:
     done = confirm(plan, "--role", "dba", "--by", "d. kaya", "--by", "M. Ortiz")
     assert (done.returncode, done.stderr) == (0, "")
     assert "dba: confirmed by D. Kaya and M. Ortiz" in done.stdout
-    assert "for window, roles.dba, attest.vendor, in " in done.stdout
+    assert "for release, window, roles.dba, attest.vendor, in " in done.stdout
     assert load_plan(plan).digest == digest
     seen = told(plan, "on-call")
     assert "warn dba: the confirmation ends " in seen, "so long before the window another one is needed"
@@ -66,6 +66,14 @@ def test_an_item_is_attested_and_a_change_of_the_plan_elsewhere_does_not_void_it
     assert "warn vendor: the confirmation ends " in told(plan, "attestations")
     plan.write_text(plan.read_text().replace("on standby", "on site"))
     assert "changed since then: attest.vendor" in told(plan, "attestations")
+
+
+def test_a_word_for_another_release_or_attempt_is_none_for_this_one(plan: Path) -> None:
+    confirm(plan, "--role", "dba", "--by", "D. Kaya", "--by", "M. Ortiz")
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz")
+    plan.write_text(plan.read_text().replace('id = "REL-1"', 'id = "REL-2"'))
+    assert "changed since then: release" in told(plan, "on-call")
+    assert "changed since then: release" in told(plan, "attestations")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import select
 import subprocess
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
 from preflight.plan.load import load_plan
 from preflight.plan.new_plan import Beginnings, new_plan
-from tests.cli.program import argv, preflight
+from tests.cli.program import argv, preflight, until
 
 WHOLE = (
     *("--release", "REL-9", "--title", 'A "quoted" \\ title', "--zone", "Europe/Berlin"),
@@ -159,6 +158,21 @@ def test_hosts_of_ssh_config_are_resolved_by_ssh_itself(tmp_path: Path) -> None:
     assert (done.returncode, "matches web*" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("Include config\n", "config: is included more than 16 deep, perhaps by itself"),
+        ('Include "" ~nobody-of-that-name/x a**b\n', "no host of"),
+        ("Include .\n", "no host of"),
+    ],
+)
+def test_what_ssh_config_includes_to_no_purpose_is_no_crash(tmp_path: Path, config: str, said: str) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(config)
+    done = preflight("init", tmp_path / "x.toml", "--ssh-config", "db*", HOME=str(tmp_path))
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
 def test_a_database_comes_from_pg_service_conf_as_libpq_reads_it(tmp_path: Path) -> None:
     services, path = tmp_path / "services", tmp_path / "plan.toml"
     services.write_text("[orders]\nhost=db1.example.net\nport=5433\ndbname=orders_p\nuser=release\npassword=canary\n")
@@ -175,6 +189,9 @@ def test_a_database_comes_from_pg_service_conf_as_libpq_reads_it(tmp_path: Path)
         "init", tmp_path / "x.toml", "--pg-service", "bill", PGSERVICEFILE=str(services), PGHOST="elsewhere"
     )
     assert (done.returncode, "no such service" in done.stderr) == (2, True)
+    services.write_text("[orders]\nhost=db1.example.net\nport=five\n")
+    done = preflight("init", tmp_path / "x.toml", "--pg-service", "orders", PGSERVICEFILE=str(services))
+    assert (done.returncode, "its port is no number" in done.stderr) == (2, True)
 
 
 def test_a_window_in_the_hour_that_clocks_repeat_says_which_one_is_meant(tmp_path: Path) -> None:
@@ -208,6 +225,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (("--database", "orders@db1"), "with one of the hosts: none"),
         (("--host", "a", "--host", "a"), "two entries of one name: host a"),
         (("--title", "a\x1bb"), "cannot be printed"),
+        (
+            ("--look", "--host", "db1=db1.example.net"),
+            "--release, --zone, --start, --end, --by, --credential, --host db1=",
+        ),
+        (("--credential", "hunter2"), "not a secret reference"),
     ],
 )
 def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -215,6 +237,43 @@ def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments
     assert done.returncode == 2
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "login", "said"),
+    [
+        ("missing/plan.toml", "dba@127.0.0.1:1", "missing/plan.toml: cannot be written: No such file"),
+        ("plan.toml", "d ba@127.0.0.1:1", "hosts.db1.user: "),
+    ],
+)
+def test_what_nobody_can_log_in_by_is_told_before_anybody_is_asked(
+    tmp_path: Path, file: str, login: str, said: str
+) -> None:
+    needed = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--host", f"db1={login}")
+    done = preflight("init", tmp_path / file, *WHOLE[:10], *needed)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    login = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--database-password", "env:DB1_PASSWORD")
+    reached = (
+        "--host",
+        "db1=dba@127.0.0.1:1",
+        "--database",
+        "orders@release@db1:1",
+        "--application",
+        "app1=http://127.0.0.1:1/",
+    )
+    done = preflight("init", path, *WHOLE[:10], *login, *reached)
+    assert done.returncode == 0, done.stderr
+    for place in ("db1", "orders", "app1"):
+        assert re.search(f"^not looked at: {place}: (?!{place}: ).*refused", done.stderr, re.MULTILINE), place
+    plan = load_plan(path)
+    assert [*plan.hosts, *plan.databases, *plan.backups, *plan.applications] == ["db1", "orders"]
+    assert "# TODO: its server was not seen: version, role\n" in path.read_text()
+    assert "canary" not in path.read_text() + done.stderr
 
 
 def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:
@@ -234,9 +293,9 @@ def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     }
     for question, answer in answers.items():
         for line in answer.split("\n"):
-            said = _until(ours, question)
+            said = until(ours, question)
             os.write(ours, f"{line}\n".encode())
-    rest = _until(ours, "is written")
+    rest = until(ours, "is written")
     assert process.wait(20) == 0, said + rest
     os.close(ours)
     text = path.read_text()
@@ -245,11 +304,3 @@ def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     assert 'title = "T"' in text
     assert "[databases.orders]" in text
     assert "# start = " in text
-
-
-def _until(terminal: int, wanted: str) -> str:
-    said = ""
-    while wanted not in said:
-        assert select.select([terminal], [], [], 20)[0], said
-        said += os.read(terminal, 4096).decode()
-    return said

@@ -140,7 +140,9 @@ def test_an_archive_tells_how_long_it_took_and_text_does_not(good: Run) -> None:
 
 
 def test_every_check_was_at_work(good: Run) -> None:
-    assert {finding.check for finding in good.verdict.findings} == {check.id for check in find_checks().checks}
+    of_other_engines = {"database-engine"}  # the demo's databases are PostgreSQL
+    every = {check.id for check in find_checks().checks}
+    assert {finding.check for finding in good.verdict.findings} == every - of_other_engines
 
 
 def test_dropping_any_one_reply_is_never_go(good: Run) -> None:

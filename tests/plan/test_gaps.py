@@ -214,6 +214,7 @@ def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> 
     assert told(asked) == []
     who = "What the DBA on call (dba), ext. 4411 says of "
     keys = (
+        "[databases.ledger] provider_restores",
         "[databases.orders] data_directory", "[databases.orders] located_by", "[scripts.orders] runs_programs",
         "[scripts.orders] rights_shown", "[scripts.by-command] stops_on_error",
         "[scripts.by-command] engine_shown", "[backups.of-mysql] engine_shown", "[checks.host-login.valid_through] db1",

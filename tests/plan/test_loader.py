@@ -409,3 +409,34 @@ def test_every_key_with_a_value_of_each_type_is_loaded_or_explained(tmp_path: Pa
     for where in ASSIGNMENTS:
         lines = [*LINES[:where], LINES[where].partition(" = ")[0] + " = " + value, *LINES[where + 1 :]]
         loads_or_explains(tmp_path / "x.toml", "\n".join(lines).encode())
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ('address = "db.example.net"', []),
+        ("", ["host is required, the machine that it runs on; or the address of a managed database"]),
+        ('address = "a"\naddresses = ["b"]', ['exactly one of "address", "addresses" may be given']),
+        ("addresses = []", ["names no address"]),
+        ('address = "a"\nconnect = "tunnel"', ["through: is required without host"]),
+        ('address = "a"\nthrough = "db1"', ['through: is used only with connect = "tunnel"']),
+        ('addresses = ["a", "b"]\nconnect = "tunnel"\nthrough = "db1"', ["a tunnel leads to one `address`"]),
+        ('address = "a"\n[scripts.x]\ndatabase = "orders"\nstaged = "/x"\napproved = "x"\nmanifest = "m"',
+         ["scripts.x.host: is required: [databases.orders] names none"]),
+        ('host = "db1"\n[scripts.x]\ndatabase = "orders"\nhost = "db1"\nstaged = "/x"\napproved = "x"\nmanifest = "m"',
+         ['found "database", "host"']),
+    ],
+)  # fmt: skip
+def test_a_managed_database_says_where_it_is_and_where_its_work_runs(
+    tmp_path: Path, added: str, expected: list[str]
+) -> None:
+    path = tmp_path / "x.toml"
+    host = '[hosts.db1]\nuser = "x"\nagent = "k.pub"\n'
+    path.write_text(f'{MINIMAL}{host}[databases.orders]\nuser = "x"\n{added}\n')
+    if not expected:
+        assert load_plan(path).home_of(load_plan(path).databases["orders"]) is None
+        return
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    told = "\n".join(map(str, caught.value.errors))
+    assert all(words in told for words in expected), told

@@ -425,6 +425,15 @@ def test_one_plan_for_staging_and_production() -> None:
     assert load(text.replace("env:${target}_DB1", "env:a"), word="b/c").sealed_servers.name == "x.word-b_c.sealed.json"
 
 
+def test_a_value_that_is_set_as_the_plan_writes_its_own_is_another_plan() -> None:
+    """What is set is taken as it stands, also where it looks like a reference."""
+    text = '[variables]\nsite = "a"\nname = "${site}"\n[hosts.db1]\nperson = "${name} ${site}"\nuser = "a"\n'
+    text += 'password = "env:A"\n'
+    own, other = load(text), load(text, name="${site}")
+    assert (own.hosts["db1"].person, other.hosts["db1"].person) == ("a a", "${site} a")
+    assert own.digest != other.digest
+
+
 def test_a_file_may_be_included_by_a_variable() -> None:
     files = {"rel/staging.toml": UNIX, "rel/production.toml": UNIX.replace("unix", "ops")}
     text = 'include = ["${target}.toml"]\n[variables]\ntarget = "staging"\n'

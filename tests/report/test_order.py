@@ -58,3 +58,10 @@ def test_the_cause_behind_most_lines_is_told_first() -> None:
     dark = [finding(str(n), Status.UNKNOWN, cause=cause) for n, cause in enumerate(["a", "b", "b"])]
     assert [[each.subject for each in group] for group in findings_by_cause(PLAN, dark)] == [["1", "2"], ["0"]]
     assert order(*dark) == []
+
+
+def test_a_line_that_a_cause_names_stands_before_its_like() -> None:
+    dark = finding("x", Status.UNKNOWN, cause="toy orders: the rehearsal failed")
+    assert order(finding("db2"), finding("orders"), dark) == ["orders", "db2"]
+    seen_nothing = replace(dark, cause="from here: db1: denied")
+    assert order(finding("db2"), finding("orders", vantage="from here"), seen_nothing) == ["db2", "orders"]

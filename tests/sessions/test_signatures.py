@@ -60,6 +60,13 @@ def test_a_line_that_allows_nothing_is_nobodys(tmp_path: Path, key: Path, words:
     assert (found.signers, problem in found.problem) == ((), True), found
 
 
+def test_a_name_and_a_pattern_on_two_lines_of_one_key_are_nobodys(tmp_path: Path, key: Path) -> None:
+    """ssh-keygen finds the name on the first line, and the right to sign on the second."""
+    allowed(tmp_path / "signers", ('"D. Kaya" namespaces="preflight-confirmation"', key), ('"?. *"', key))
+    found = verified(tmp_path, sign(key, Namespace.MANIFEST, TEXT))
+    assert (found.signers, "signers has a pattern, ?. *, where" in found.problem) == ((), True), found
+
+
 def test_another_text_a_strangers_key_another_purpose_and_no_signature_are_nobodys(tmp_path: Path, key: Path) -> None:
     allowed(tmp_path / "signers", ("kaya", key))
     signature = sign(key, Namespace.MANIFEST, TEXT)

@@ -18,7 +18,7 @@ from preflight.engine.registry import Registry
 from preflight.engine.run import collect
 from preflight.finding import Finding, Status
 from preflight.plan import Application, Endpoint, Plan, SecretRef
-from preflight.plan.targets import BasicLogin
+from preflight.plan.applications import BasicLogin
 from preflight.reasons import Reason
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
@@ -99,6 +99,20 @@ def test_a_refused_secret_is_shown_once_however_many_endpoints_want_it(tmp_path:
         assert each.status is Status.UNKNOWN, told(each)
         assert "env:APP_WRONG, and the application is not asked again" in told(each)
         assert "have the owner of app1 confirm the secret" in told(each)
+
+
+def test_a_page_that_is_open_to_everybody_lets_no_refused_secret_be_shown_again(
+    tmp_path: Path, https_app: HttpsApp
+) -> None:
+    https_app.answer_json(UP, "/open")
+    paths = [f"/closed/{number}" for number in range(4)]
+    for path in paths:
+        https_app.answer_json(UP, path, wants=BY_TOKEN)
+    wrong = {"bearer": SecretRef("env", "APP_WRONG"), "samples": 2}
+    findings(
+        AppHealth, plan_of(tmp_path, https_app, *({"url": https_app.url(path), **wrong} for path in ["/open", *paths]))
+    )
+    assert sum("/closed/" in str(each) for each in https_app.requests) == 1
 
 
 def test_no_other_port_and_no_other_host_gets_the_secret(tmp_path: Path, https_app: HttpsApp, site: Site) -> None:

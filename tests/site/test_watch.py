@@ -200,6 +200,17 @@ def test_a_key_that_was_refused_is_offered_once(night: Night, good_account: Acco
     assert night.other_sshd.whole_log.count("Failed publickey") == 1
 
 
+def test_sealing_anew_offers_no_refused_key_again(night: Night, good_account: Account, tmp_path: Path) -> None:
+    night.hosts[1] = host_on(night.other_sshd, good_account, id="db2", key=make_key(tmp_path / "unknown"))
+
+    def seal() -> None:
+        with watch.load(Path())[0].sealed_known_hosts.open("a") as file:
+            file.write("# sealed anew\n")
+
+    night.watch([seal, seal, lambda: None])
+    assert night.other_sshd.whole_log.count("Failed publickey") == 1
+
+
 def test_what_kept_a_host_from_being_reached_is_tried_again_each_round(night: Night) -> None:
     """Its key is not pinned at first."""
     lines = night.sshd.known_hosts_lines()

@@ -64,7 +64,9 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
     told = [each for each in every if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
     own = findings_alike(verdict.plan, told)
-    shared = [_shared(verdict, folded, own) for folded in findings_by_cause(verdict.plan, verdict.findings)]
+    lines = {key: place for place, alike in reversed(list(enumerate(own))) for each in alike for key in _causes(each)}
+    by_cause = findings_by_cause(verdict.plan, verdict.findings)
+    shared = [_shared(verdict, folded, own, lines) for folded in by_cause]
     return [*(_own(verdict, alike) for alike in own), *(each for each in shared if each.waiting)]
 
 
@@ -91,17 +93,21 @@ def _own(verdict: Verdict, alike: Sequence[Finding]) -> Blocker:
     )
 
 
-def _shared(verdict: Verdict, folded: Sequence[Finding], own: Sequence[Sequence[Finding]]) -> Blocker:
-    """`own`: the findings that are blockers of their own, those that are alike together."""
+def _shared(
+    verdict: Verdict, folded: Sequence[Finding], own: Sequence[Sequence[Finding]], lines: Mapping[str, int]
+) -> Blocker:
+    """`own`: the findings that are blockers of their own, those that are alike together. `lines`: where in it the
+    first one stands that tells of a cause."""
     causes = {each.cause: each for each in folded}
-    behind = next((alike for alike in own if any(is_behind(cause, each) for cause in causes for each in alike)), None)
+    known = [lines[key] for cause in causes for key in _beginnings(cause) if key in lines]
+    behind = own[min(known)] if known else None
     places = [(_place(verdict.plan, cause)[0], each) for cause, each in causes.items()]
-    known = _what(behind) if behind else subjects([place for place, _ in places])
+    whom = _what(behind) if behind else subjects([place for place, _ in places])
     asked = behind or folded
     ask_by = _ask_by(verdict, [each for each in asked if each.status is not Status.STALE])
     return Blocker(
         status=folded[0].status,
-        what=f"{counted(len(folded), 'check')} behind {known}" if known else folded_words(folded),
+        what=f"{counted(len(folded), 'check')} behind {whom}" if whom else folded_words(folded),
         why=_place(verdict.plan, folded[0].cause)[1],
         cure=folded[0].judgement.remedy,
         alike=_cures(places),
@@ -144,14 +150,15 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
     """All but passes, what was not selected, and what shares its cause with others: by status, then by when the cure
     must have been asked for (a request that takes a day is made before one that takes an hour), then by the minutes
     at stake, then by how many could not look for the same reason, then in the plan's order."""
-    hanging = Counter(finding.cause for finding in findings if is_folded(finding))
+    hanging = Counter(key for finding in findings if is_folded(finding) for key in _beginnings(finding.cause))
     names = [*plan.hosts, *plan.databases, *plan.backups, *plan.scripts, *plan.applications]
     places = {name: place for place, name in reversed(list(enumerate(names)))}
 
     def rank(finding: Finding) -> tuple[float, ...]:
-        behind = sum(count for cause, count in hanging.items() if is_behind(cause, finding))
+        behind = sum(hanging[key] for key in _causes(finding))
         ask_by = finding.cure_by.timestamp() if finding.cure_by else math.inf
-        return WORST_FIRST.index(finding.status), ask_by, -cost(finding), -behind, _first(places, finding.subject)
+        place = places.get(_first(places, finding.subject), math.inf)
+        return WORST_FIRST.index(finding.status), ask_by, -cost(finding), -behind, place
 
     untold = (Status.PASS, Status.SKIPPED)
     shown = [each for each in findings if each.severity is severity and each.status not in untold]
@@ -247,21 +254,29 @@ def is_behind(cause: str, finding: Finding) -> bool:
     """Whether what has this cause could not be seen for the reason for which `finding` fails: it tells the very same of
     the same way there (two databases of one role are both seen "from here as release"), or a check says that this line
     tells why."""
-    told = {f"{finding.vantage}: {point.actual}" for point in finding.judgement.telling_points()}
-    return cause in told or cause.startswith(f"{finding.check} {finding.subject}: ")
+    return not _causes(finding).isdisjoint(_beginnings(cause))
 
 
-def _first(places: Mapping[str, int], text: str) -> float:
-    """The place of the first entry that a text names; what names none comes last."""
-    return min((places[word] for word in _words(text) if word in places), default=math.inf)
+def _causes(finding: Finding) -> set[str]:
+    """The shared causes of what cannot be seen for the reason for which it fails, each whole or as it begins."""
+    told = {f"{finding.vantage}: {point.actual}" for point in finding.judgement.telling_points() if point.actual}
+    return {f"{finding.check} {finding.subject}: ", *told}
+
+
+def _beginnings(cause: str) -> set[str]:
+    """The whole, and what stands before each of its colons."""
+    return {cause, *(cause[: found.end()] for found in re.finditer(": ", cause))}
+
+
+def _first(places: Mapping[str, int], text: str) -> str:
+    """The first entry that a text names; empty where it names none."""
+    return min(_words(text) & places.keys(), key=places.__getitem__, default="")
 
 
 def _host(plan: Plan, places: Mapping[str, int], finding: Finding) -> str:
     """The host where it was seen, else the one its subject names, else that of the database its subject names."""
-    for text in (finding.vantage, finding.subject):
-        place = _first(places, text)
-        if place < math.inf:
-            return list(plan.hosts)[int(place)]
+    if name := _first(places, finding.vantage) or _first(places, finding.subject):
+        return name
     words = _words(finding.subject)
     return next((database.host for name, database in plan.databases.items() if name in words and database.host), "")
 

@@ -33,7 +33,7 @@ class SqlPool:
         self.secrets = secrets
         self.open_channel = open_channel
         self._databases = databases
-        self._sessions = {name: SqlSession(each, hosts[each.host], self) for name, each in databases.items()}
+        self._sessions = {name: SqlSession(each, hosts.get(each.host), self) for name, each in databases.items()}
         self.certificates = Once[str, Certificate | None]()
         """What was seen of the servers' certificates: once in a round, however many databases a server has."""
         self._scrubbed = False

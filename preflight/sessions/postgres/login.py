@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from psycopg import pq
 
 from preflight.clock import Deadline
-from preflight.plan import Connect, Database, RehearsalServer, SslMode
-from preflight.plan.values import show_address
+from preflight.plan import Connect, Database, RehearsalServer, ServerRole, SslMode
+from preflight.plan.values import SYSTEM_ROOTS, show_address
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Closed
 from preflight.sessions.dial import NO_DESCRIPTOR, DialFailed, first_reached
@@ -26,6 +27,12 @@ from preflight.sessions.postgres.refusal import Failed, explain
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
 _NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
 _SECOND_LOOK_SECONDS = 3.0
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+)
+"""The system's certificate authorities in one file, which OpenSSL's own default path often lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +41,16 @@ class ServerAddress:
 
     ip: str
     port: int
+    name: str
+    """The name that its certificate must hold."""
     connect_again: Callable[[Deadline], socket.socket]
     """A second connection to the same server, for a look at its certificate."""
     admit: Callable[[int], None] | None = None
     """A tunnel's: told the port the connection comes from."""
 
     @classmethod
-    def direct(cls, ip: str, port: int) -> ServerAddress:
-        return cls(ip, port, partial(_connect, ip, port))
+    def direct(cls, ip: str, port: int, name: str) -> ServerAddress:
+        return cls(ip, port, name, partial(_connect, ip, port))
 
     def __str__(self) -> str:
         return show_address(self.ip, self.port)
@@ -49,12 +58,13 @@ class ServerAddress:
 
 def ca_file(database: Database | RehearsalServer) -> str:
     """The roots to trust. `sslrootcert=system` would look in a folder of the bundled libpq's build machine."""
-    if database.sslrootcert is not None:
+    if database.sslrootcert not in (None, SYSTEM_ROOTS):
         return str(database.sslrootcert)
     if database.sslmode is SslMode.REQUIRE:
         return NOWHERE  # else ~/.postgresql/root.crt turns "require" into "verify-ca" for one user only
     paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.openssl_cafile
+    bundles = (each for each in (paths.cafile, *_BUNDLES) if each and Path(each).is_file())
+    return next(bundles, paths.openssl_cafile)
 
 
 def _connect(ip: str, port: int, deadline: Deadline) -> socket.socket:
@@ -68,8 +78,6 @@ class Login:
     """Who logs in, and as what the server must prove itself."""
 
     database: Database
-    server_name: str
-    """The name the certificate must hold."""
     password: str | None
     closing: threading.Event
     alone: Callable[[], float] = lambda: 0.0
@@ -80,8 +88,23 @@ class Login:
 
     def connect(self, addresses: Sequence[ServerAddress], deadline: Deadline) -> tuple[pq.abc.PGconn, ServerAddress]:
         """A connection that is logged in, and its address. Another address is tried only when the one before led to no
-        TCP connection: after that it would be a second login attempt. Raises CannotAsk."""
-        return first_reached(addresses, deadline, self._try)
+        TCP connection, since a refused login is not repeated; or when it let the role in and is not what the plan says
+        (`role`), while there is another. Raises CannotAsk."""
+        several, last = bool(self.database.addresses), addresses[-1]
+
+        def reach(address: ServerAddress, seconds: float) -> tuple[pq.abc.PGconn, ServerAddress]:
+            pgconn, _ = self._try(address, seconds)
+            if not several or address is last or self._is_wanted(pgconn):
+                return pgconn, address
+            pgconn.finish()
+            raise DialFailed(Reason.UNREACHABLE, f"{address} is no {self.database.role}")
+
+        return first_reached(addresses, deadline, reach)
+
+    def _is_wanted(self, pgconn: pq.abc.PGconn) -> bool:
+        """Of one of several addresses; PostgreSQL before 14 does not tell, and counts."""
+        replica = {ServerRole.PRIMARY: b"on", ServerRole.REPLICA: b"off"}.get(self.database.role)
+        return replica is None or pgconn.parameter_status(b"in_hot_standby") != replica
 
     def _try(self, address: ServerAddress, seconds: float) -> tuple[pq.abc.PGconn, ServerAddress]:
         try:
@@ -158,7 +181,7 @@ class Login:
     def _parameters(self, address: ServerAddress) -> dict[str, str]:
         database = self.database
         parameters = {
-            "host": self.server_name,
+            "host": address.name,
             "hostaddr": address.ip,
             "port": str(address.port),
             "dbname": database.dbname,

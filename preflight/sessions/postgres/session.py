@@ -19,7 +19,7 @@ from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
 from preflight.reasons import REFUSALS, Reason
 from preflight.sessions import CannotAsk, Closed, Deliver, SessionFailed, require_time
-from preflight.sessions.dial import resolve
+from preflight.sessions.dial import DialFailed, resolve
 from preflight.sessions.postgres.tunnel import Tunnel
 from preflight.sessions.secrets import PasswordAccount
 
@@ -41,7 +41,7 @@ _CERTIFICATE_SECONDS = 3.0
 class SqlSession:
     """Asked by one thread at a time. A login that failed is not tried again in the same round."""
 
-    def __init__(self, database: Database, host: Host, pool: SqlPool) -> None:
+    def __init__(self, database: Database, host: Host | None, pool: SqlPool) -> None:
         self._database = database
         self._pool = pool
         self._closing = threading.Event()
@@ -55,14 +55,14 @@ class SqlSession:
         self._session: dict[str, str] = {}
         self._address = database.server_address(host)
         if database.connect is Connect.TUNNEL:
-            self._session["tunnel"] = database.host
+            self._session["tunnel"] = database.tunnel_host
         self._session["address"] = show_address(self._address, database.port)
         self.stage = "waiting for its turn"
 
     @property
     def vantage(self) -> str:
         tunnelled = self._database.connect is Connect.TUNNEL
-        place = f"through {self._database.host}" if tunnelled else "from here"
+        place = f"through {self._database.tunnel_host}" if tunnelled else "from here"
         return f"{place} as {self._database.user}"
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
@@ -179,15 +179,14 @@ class SqlSession:
             addresses = self._addresses(deadline)
             require_time(deadline, begun)
             with contextlib.ExitStack() as trial:
-                name = self._database.server_name or self._address
-                login = Login(self._database, name, password, self._closing, lambda: self._wait_alone(trial, deadline))
+                login = Login(self._database, password, self._closing, lambda: self._wait_alone(trial, deadline))
                 self.stage = f"logging in at {self._session['address']}"
                 self._pgconn, server = self._connect(login, addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
             raise CannotAsk(Reason.NO_DRIVER, detail) from None
         except SessionFailed as failed:
-            detail = f"through {self._database.host}: {failed.answer.detail}"
+            detail = f"through {self._database.tunnel_host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             refused = failed.answer.reason is Reason.FORWARDING_REFUSED
             raise CannotAsk(Reason.FORWARDING_REFUSED if refused else Reason.HOST, detail) from None
@@ -231,16 +230,36 @@ class SqlSession:
         database = self._database
         if database.connect is Connect.DIRECT:
             self.stage = f"resolving {self._address}"
-            resolved = resolve(self._address, database.port)
-            self._session["address"] = resolved.first
-            return [ServerAddress.direct(str(where[0]), database.port) for _, where in resolved.addresses]
+            found = self._resolved()
+            self._session["address"] = str(found[0])
+            return found
 
         def tunnel(deadline: Deadline) -> Tunnel:
-            return Tunnel(self._pool.open_channel(database.host, self._address, database.port, deadline))
+            return Tunnel(self._pool.open_channel(database.tunnel_host, self._address, database.port, deadline))
 
-        self.stage = f"opening a channel through {database.host}"
+        self.stage = f"opening a channel through {database.tunnel_host}"
         self._tunnel = tunnel(deadline)
-        return [ServerAddress(LOOPBACK, self._tunnel.port, lambda soon: tunnel(soon).dial(), self._tunnel.admit)]
+        name = database.server_name or self._address
+        return [ServerAddress(LOOPBACK, self._tunnel.port, name, lambda soon: tunnel(soon).dial(), self._tunnel.admit)]
+
+    def _resolved(self) -> list[ServerAddress]:
+        """Every address that the plan's addresses stand for, in their order. One whose name does not exist is left out
+        while another does. Raises DialFailed."""
+        from preflight.sessions.postgres.login import ServerAddress
+
+        found: list[ServerAddress] = []
+        port, troubles = self._database.port, []
+        for name in self._address.split(","):
+            shown = self._database.server_name or name
+            try:
+                ips = [str(where[0]) for _, where in resolve(name, port).addresses]
+            except DialFailed as trouble:
+                troubles.append(trouble)
+            else:
+                found += [ServerAddress.direct(ip, port, shown) for ip in ips]
+        if not found:
+            raise troubles[0]
+        return found
 
     def _look_at_certificate(self, server: ServerAddress, deadline: Deadline) -> None:
         """Adds until when the server's certificate and those above it are valid, from a handshake of its own, which is

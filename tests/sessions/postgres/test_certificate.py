@@ -26,7 +26,9 @@ SHORT_SECONDS = 0.5
 def look(port: int, seconds: float = GENEROUS_SECONDS, ca_file: str = "") -> Certificate | None:
     deadline = Deadline(seconds)
     with suppress(OSError, ValueError):
-        return shown_certificate(ServerAddress.direct("127.0.0.1", port).connect_again(deadline), ca_file, deadline)
+        return shown_certificate(
+            ServerAddress.direct("127.0.0.1", port, "127.0.0.1").connect_again(deadline), ca_file, deadline
+        )
     return None
 
 

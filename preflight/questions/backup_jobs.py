@@ -1,0 +1,83 @@
+"""What of the jobs that start by themselves takes a backup, as far as its command shows it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from preflight.plan import BackupFormat, Database
+from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, HostJobs, Table
+from preflight.questions.timers import Timer
+
+_TAKES = re.compile(r"\b(pg_dumpall|pg_dump|pg_basebackup|pgbackrest|barman)\b")
+_WRITES = re.compile(r"(?:-f\s*|--file[= ]\s*|>\s*)[\"']?(/[^\s\"';|&]+)")
+_FORMAT = re.compile(r"\s(?:-F|--format[= ])\s*([cdtp])")
+_FORMATS = {each.value[0]: each for each in BackupFormat}
+_HOST = re.compile(r"\s(?:-h|--host[= ])\s*(\S+)")
+_PORT = re.compile(r"\s(?:-p|--port[= ])\s*(\d+)")
+_ELSEWHERE = re.compile(r"\bPG(?:HOST|HOSTADDR|PORT|SERVICE|DATABASE)=|://|\bservice=")
+_LOCAL = re.compile(r"/|localhost$|127\.|::1$")
+_LIBPQ_PORT = 5432
+
+
+@dataclass(frozen=True, slots=True)
+class BackupJob:
+    """A job that calls a program which takes backups."""
+
+    user: str
+    """Empty where it is not told."""
+    command: str
+    source: str
+    """`crontab of postgres`, `/etc/cron.d/backup`, `night.timer`."""
+
+    @property
+    def pattern(self) -> str:
+        """Of the file that it writes, what changes as `*`; empty where its command does not show it."""
+        found = _WRITES.search(SHELL_FILLS_IN.sub("*", self.command.replace("\\%", "%")))
+        return re.sub(r"\*+", "*", found[1]) if found else ""
+
+    @property
+    def format(self) -> BackupFormat:
+        found = _FORMAT.search(self.command)
+        return _FORMATS[found[1]] if found else BackupFormat.PLAIN
+
+    @property
+    def taken_by(self) -> str:
+        """How a plan names it."""
+        if self.source.endswith(".timer"):
+            return self.source
+        return " ".join(self.command.split()) if FURTHER_COMMAND.search(self.command) else "cron"
+
+    def saves(self, database: Database, address: str) -> bool:
+        """Whether it surely dumps this database: by its name, at the server's port of this very host. `address`: the
+        host's."""
+        program, name = _TAKES.search(self.command), re.escape(database.dbname)
+        if program is None or program[1] != "pg_dump" or _ELSEWHERE.search(self.command):
+            return False
+        host, port = _HOST.search(self.command), _PORT.search(self.command)
+        is_here = host is None or host[1] in (address, database.address) or bool(_LOCAL.match(host[1]))
+        is_named = re.search(rf"(?:\s|-d\s*|--dbname=)[\"']?{name}[\"']?(?=\s|$)", self.command)
+        return is_here and is_named is not None and int(port[1] if port else _LIBPQ_PORT) == database.port
+
+
+def backup_jobs(jobs: HostJobs | None, own: Table | None) -> Iterator[BackupJob]:
+    """Of what a host shows, and the login's own crontab. Where a crontab sets what libpq goes by, the line is told with
+    it, so that nobody takes the server for the local one."""
+    tables = {table.source: table for table in (*(jobs.tables if jobs else ()), *([own] if own else ()))}
+    found = [job for table in tables.values() for job in _of_table(table)]
+    found += map(_of_timer, jobs.timers if jobs else ())
+    return (job for job in found if _TAKES.search(job.command))
+
+
+def _of_timer(timer: Timer) -> BackupJob:
+    return BackupJob("", timer.command, timer.name)
+
+
+def _of_table(table: Table) -> Iterable[BackupJob]:
+    settings = [line for line in table.lines if _ELSEWHERE.match(line)]
+    for line in table.lines:
+        before = (1 if line.startswith("@") else 5) + (0 if table.user else 1)
+        words = line.split(None, before)
+        if len(words) > before:
+            yield BackupJob(table.user or words[-2], " ".join([*settings, words[-1]]), table.source)

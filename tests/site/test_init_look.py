@@ -1,0 +1,114 @@
+"""`preflight init --look` on a real site: two hosts, a PostgreSQL with a backup by cron, an application."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from preflight.plan.load import load_plan
+from tests.cli.program import argv, environment, preflight, until
+from tests.site.accounts import Accounts
+from tests.site.https import HttpsApp
+from tests.site.site import Site
+from tests.site.test_competing_jobs import use_crontab
+
+MOST_ANSWERS = 12
+SECONDS = 120.0
+
+
+def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
+    site: Site, tmp_path: Path, shared_path: Path, accounts: Accounts, https_app: HttpsApp
+) -> None:
+    account, path = accounts.add("dba"), tmp_path / "plan.toml"
+    day = (datetime.now(UTC) + timedelta(days=2)).date()
+    role = site.postgres.create_role("release", options="IN ROLE pg_monitor")
+    database = site.postgres.create_database("orders", owner=role.name)
+    other = site.postgres.create_database("billing", owner=role.name)
+    dump = shared_path / f"{database}-2026-10-01.dump"
+    site.postgres.sql("CREATE TABLE orders AS SELECT generate_series(1, 9) AS id", dbname=database)
+    site.postgres.client("pg_dump", "-Fc", "-f", dump, database)
+    shutil.chown(dump, account.name)
+    server = f"-h {site.postgres.socket_directory} -p {site.postgres.port}"
+    command = f"pg_dump {server} -Fc {database} -f {shared_path}/{database}-$(date +\\%F).dump"
+    use_crontab(account, f"0 2 * * * {command}", "30 1 * * * /opt/cleanup")
+    accounts.allow_sudo(account, "postgres")
+    https_app.answer_json({"name": "shop", "build": {"version": "4.1"}})
+    second = site.start_sshd(address="127.0.0.2")
+    hosts = f"db1={account.name}@127.0.0.1:{site.sshd.port}, app1={account.name}@127.0.0.2:{second.port}"
+    answers = {
+        "Release number": "REL-9",
+        "Time zone": "UTC",
+        "Start of": f"{day} 00:00",
+        "End of": f"{day} 06:00",
+        "Hosts": hosts,
+        "Databases": f"{database}@{role.name}@db1:{site.postgres.port}",
+        "Applications": f"shop={https_app.url()}",
+        "Who answers": "D. Kaya",
+        "Login of the hosts": f"key={account.key}",
+        "Password of": "env:ORDERS_PASSWORD",
+        "File with": str(site.authority.certificate),
+        "confirm these 2 new fingerprints": "y",
+    }
+    assert len(answers) <= MOST_ANSWERS
+    said = _answer(["init", str(path), "--look"], answers, role.password)
+    assert site.sshd.fingerprint() in said
+    text = path.read_text()
+    assert role.password not in text + said
+
+    plan = load_plan(path)
+    backup = plan.backups[database]
+    assert plan.databases[database].version == str(site.postgres.version)
+    assert f"# data directory {site.postgres.data}  (seen on {database}, " in text
+    others = re.search("# TODO: also on this server, add those that the release changes: (.*)", text)
+    assert others
+    assert other in others[1].split(", ")
+    assert (backup.directory, backup.previous) == (str(shared_path), f"{shared_path}/{database}-*.dump")
+    assert backup.taken_by == "cron"
+    assert f"newest: {dump}, " in text
+    assert [each.account for each in plan.hosts["db1"].become] == ["postgres"]
+    assert "starts 01:30" in text
+    shop = plan.applications["shop"]
+    assert (shop.from_, shop.health[0].version) == ("4.1", "build.version")
+    assert f"seen on {database}, " in text
+
+    known = preflight("lint", path).stdout
+    for to_do in ("standby", "the version that answers after the window", "No scripts are planned"):
+        assert to_do in known, known
+    assert preflight("lint", path, "--strict").returncode == 2
+    done = preflight("run", path, ORDERS_PASSWORD=role.password)
+    assert done.returncode == 1, done.stdout + done.stderr
+    failed = re.findall(r"^FAIL +(\S+) ", done.stdout, re.MULTILINE)
+    assert set(failed) - {"competing-jobs"} == {"on-call"}, done.stdout  # no cron runs on the tests' machine
+
+
+def test_a_fingerprint_that_nobody_confirms_is_not_logged_in_by(site: Site, tmp_path: Path, accounts: Accounts) -> None:
+    path, account = tmp_path / "plan.toml", accounts.add("dba")
+    host = f"db1={account.name}@127.0.0.1:{site.sshd.port}"
+    needed = ("--release", "R", "--zone", "UTC", "--start", "2030-10-17 00:00", "--end", "2030-10-17 06:00")
+    call = ("init", path, "--look", *needed, "--by", "D. Kaya", "--credential", f"key={account.key}", "--host", host)
+    done = preflight(*call)
+    assert (done.returncode, "--accept-host-keys" in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert preflight(*call, "--accept-host-keys").returncode == 0
+    assert load_plan(path).hosts["db1"].user == account.name
+
+
+def _answer(arguments: list[str], answers: dict[str, str], password: str) -> str:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        argv(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=environment(ORDERS_PASSWORD=password)
+    )
+    os.close(theirs)
+    said = ""
+    for question, answer in answers.items():
+        said += until(ours, question, SECONDS)
+        os.write(ours, f"{answer}\n".encode())
+    said += until(ours, "is written", SECONDS)
+    assert process.wait(SECONDS) == 0, said
+    os.close(ours)
+    return said
