@@ -97,14 +97,7 @@ def init(
     named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _place("@"), known.databases)
     urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("="))
     known = replace(known, databases=named, applications=urls)
-    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(named)
-    known = replace(
-        known,
-        person=_asked(look, person, "Who answers for the window", str.strip),
-        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
-        database_password=_asked(needs_secret, database_password, secret, _reference),
-        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
-    )
+    known = _with_logins(known, look, person, credential, database_password, ca)
     _check(known)
     text = _looked(path, known, accept_host_keys) if look else new_plan(known)
     try:
@@ -113,6 +106,25 @@ def init(
     except OSError as error:
         raise CallError(f"{path}: cannot be written: {error.strerror}") from None
     write_stdout(f"{path} is written. What is left to do: preflight lint {path}\n")
+
+
+def _with_logins(
+    known: Beginnings,
+    look: bool,
+    person: str | None,
+    credential: str | None,
+    database_password: str | None,
+    ca: str | None,
+) -> Beginnings:
+    """With what --look needs besides, which is asked for only then."""
+    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(known.databases)
+    return replace(
+        known,
+        person=_asked(look, person, "Who answers for the window", str.strip),
+        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
+        database_password=_asked(needs_secret, database_password, secret, _reference),
+        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
+    )
 
 
 def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
