@@ -15,11 +15,12 @@ import click
 from preflight.cli.console import CallError, has_terminal, write_stdout
 from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
 from preflight.cli.options import load, read_local
-from preflight.clock import local_to_utc, zone
+from preflight.clock import local_to_utc
 from preflight.engine.registry import Registry
 from preflight.errors import PlanError
 from preflight.plan import Plan, SecretRef
 from preflight.plan.limits import network_address
+from preflight.plan.limits import zone_name as zone_fault
 from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
 from preflight.seal import SealError
 from preflight.wording import in_toml
@@ -218,10 +219,8 @@ def _each(
 
 
 def _zone(text: str) -> str:
-    try:
-        zone(text.strip())
-    except ValueError:
-        said = f"{text}: no such time zone on this machine; write an IANA name such as Europe/Berlin"
+    if fault := zone_fault(text.strip()):
+        said = f"{text}: {fault}"
         raise CallError(said) from None
     return text.strip()
 
