@@ -312,7 +312,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
     ),
-    "checks/backup_space/need.py judge_files": (
+    "checks/backup_space/need.py only_if_elsewhere": (
         Way(
             "line: backup-location",
             backup_space.both,
