@@ -47,7 +47,7 @@ _KINDS = ("together", "unrelated", "exclude")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_POSTGRES_BACKUP = ("method", "known_as", "format", "login", "program", "left_out", "globals", "max_lag")
 _IS_OF_POSTGRES = "is of a PostgreSQL database, and the entry names a host instead of one"
-_OF_CLIENT = ("server", "file", "options")
+_OF_CLIENT = ("file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_SECRET = (
@@ -512,7 +512,10 @@ def _steps(plan: Plan) -> Iterator[Broken]:
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
         if step.deploys in deploying:
-            message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
+            first = quoted(deploying[step.deploys])
+            message = (
+                f"{quoted(step.deploys)} is deployed by step {first} already; a step on a range is one for each host"
+            )
             yield Broken(("steps", index, "deploys"), message)
         elif step.deploys:
             deploying[step.deploys] = step.id or ""

@@ -176,12 +176,17 @@ class PlannedBackup(ServerWork):
     backup: Backup
 
     @property
+    def taken_otherwise(self) -> bool:
+        """Whether a command or a job takes it in place of the `method`'s own program."""
+        return bool(self.command or self.taken_by)
+
+    @property
     def connects(self) -> bool:
-        return not (self.command or self.taken_by or self.backup.method.has_repository)
+        return not (self.taken_otherwise or self.backup.method.has_repository)
 
     @property
     def started(self) -> str:
-        if self.backup.method.has_repository and not (self.command or self.taken_by):
+        if self.backup.method.has_repository and not self.taken_otherwise:
             return self.program(self.backup.method)
         return self.command[0] if self.command else ""
 

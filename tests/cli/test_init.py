@@ -239,6 +239,22 @@ def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "login", "said"),
+    [
+        ("missing/plan.toml", "dba@127.0.0.1:1", "missing/plan.toml: cannot be written: No such file"),
+        ("plan.toml", "d ba@127.0.0.1:1", "hosts.db1.user: "),
+    ],
+)
+def test_what_nobody_can_log_in_by_is_told_before_anybody_is_asked(
+    tmp_path: Path, file: str, login: str, said: str
+) -> None:
+    needed = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--host", f"db1={login}")
+    done = preflight("init", tmp_path / file, *WHOLE[:10], *needed)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     login = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--database-password", "env:DB1_PASSWORD")
@@ -253,7 +269,7 @@ def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path
     done = preflight("init", path, *WHOLE[:10], *login, *reached)
     assert done.returncode == 0, done.stderr
     for place in ("db1", "orders", "app1"):
-        assert re.search(f"^not looked at: {place}: .*refused", done.stderr, re.MULTILINE), place
+        assert re.search(f"^not looked at: {place}: (?!{place}: ).*refused", done.stderr, re.MULTILINE), place
     plan = load_plan(path)
     assert [*plan.hosts, *plan.databases, *plan.backups, *plan.applications] == ["db1", "orders"]
     assert "# TODO: its server was not seen: version, role\n" in path.read_text()
