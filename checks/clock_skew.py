@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, warned
@@ -76,9 +77,10 @@ class ClockSkew(Check):
     def _witnesses(self, entry: Host | Database) -> dict[str, Host]:
         """Other hosts of the plan, those first that it reaches at another place."""
         own = self._host(entry)
-        others = (host for host in self.plan.hosts_with_shell if host != own)
-        apart = sorted(others, key=lambda host: own is not None and is_one_machine(own, "", host, ""))
-        return dict(zip(_WITNESSES, apart, strict=False))
+        others = [host for host in self.plan.hosts_with_shell if own is None or host.id != own.id]
+        apart = (host for host in others if own is None or not is_one_machine(own, "", host, ""))
+        beside = (host for host in others if own is not None and is_one_machine(own, "", host, ""))
+        return dict(zip(_WITNESSES, chain(apart, beside), strict=False))
 
     def judge(
         self,

@@ -13,7 +13,7 @@ from preflight.judging.data_directory import data_directory, not_measured, not_s
 from preflight.plan import Database
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.plan.work import PlannedBackup, work_with
 from preflight.probe import Probe
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe
@@ -131,7 +131,8 @@ class RestoreRoom(Check):
         return grouped(self._restored, lambda database: machine_of(self.plan.hosts[database.host]))
 
     def _taker(self, database: Database) -> PlannedBackup:
-        return next(each for each in planned_backups(self.plan) if each.backup.database == database.id).at_database
+        works = work_with(self.plan, database.id)
+        return next(work for work in works if isinstance(work, PlannedBackup)).at_database
 
     def _judge(self, database: Database, facts: Mapping[str, Any], places: Mapping[str, Place]) -> Iterator[Judgement]:
         """On each storage that the database lies on. What lies at a place that nobody sees is counted on every one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
 from difflib import SequenceMatcher
@@ -55,7 +54,7 @@ def dotted(keys: Keys) -> str:
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) and len(key) <= LONGEST_SHOWN else quoted(key)
+    return key if wording.toml_key(key) == key and len(key) <= LONGEST_SHOWN else quoted(key)
 
 
 def quoted(text: str) -> str:

@@ -97,7 +97,7 @@ class SeenBackup:
             remedy = f"on {self.host}, as root: chown -R {shlex.quote(account)} {path} && chmod -R u+rX {path}"
         return self.broken(f"the newest backup {by}", by, remedy=remedy)
 
-    def not_read(self, actual: str, remedy: str = "", behind: str = "") -> Judgement:
+    def not_read(self, actual: str, remedy: str = "") -> Judgement:
         """It may well be whole: only this tool, or who looked, cannot tell."""
         verify = "or let a command of yours say whether it is whole, and declare it: "
         verify += f'{self.planned.table} verify = ["/usr/local/bin/check-backup", "{{file}}"]'
@@ -106,7 +106,6 @@ class SeenBackup:
             expected="the newest backup read to its end",
             actual=f"{self.file.path}: {actual}",
             remedy=f"{remedy}; {verify}" if remedy else verify.removeprefix("or "),
-            behind=behind,
         )
 
     @property

@@ -177,8 +177,8 @@ def _sign_outputs(report: ReportOptions) -> list[str]:
     if report.key is None:
         return []
     try:
-        for _, path in report.outputs:
-            signature = sign(report.key, Namespace.REPORT, path.read_text(encoding="utf-8"))
+        for path in (path for _, path in report.outputs if path.is_file()):  # nothing stands beside a device
+            signature = sign(report.key, Namespace.REPORT, path.read_bytes().decode())
             write_private(path.with_name(f"{path.name}.sig"), signature, mode=0o644)
     except OSError as error:
         return [f"{path}.sig: the signature could not be written: {error.strerror}"]

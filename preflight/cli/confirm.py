@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def confirm(
             raise no_such("item", item_id or "", items, "--item")
         role = plan.roles[items[item_id].owner]
         said, covers = {"item": item_id}, covered_by_item(plan, items[item_id])
-    people, at = _people(role, names), now().replace(microsecond=0)
+    people = list(dict.fromkeys(_as_written(f"person of {role.id}", name, role.people) for name in names))
+    at = now().replace(microsecond=0)
     if key and len(people) > 1:
         raise CallError("--sign is one person's: give one --by")
     words = [Confirmation(by=name, at=at, covers=covers, **said) for name in people]
@@ -133,14 +135,9 @@ def _newest_verdict(plan: Plan, registry: Registry) -> Verdict:
 
 
 def _decider(plan: Plan, by: str) -> str:
-    """Whoever decides, as the plan writes the name: of the role that decides about the release, else of any role.
-    Raises CallError."""
-    roles = [plan.roles[plan.decided_by]] if plan.decided_by in plan.roles else list(plan.roles.values())
-    people = [name for role in roles for name in role.people]
-    person = next((each for each in people if same_person(each, by)), None)
-    if person is None:
-        raise no_such("person who decides", by, people, "--by")
-    return person
+    """Whoever decides: of the role that decides about the release, else of any role. Raises CallError."""
+    roles = [plan.roles[plan.decided_by]] if plan.decided_by in plan.roles else plan.roles.values()
+    return _as_written("person who decides", by, [name for role in roles for name in role.people])
 
 
 def _role(plan: Plan, name: str) -> Role:
@@ -150,12 +147,9 @@ def _role(plan: Plan, name: str) -> Role:
     return plan.roles[name]
 
 
-def _people(role: Role, names: tuple[str, ...]) -> list[str]:
-    """The people of the role who are meant, each once, as the plan writes them. Raises CallError."""
-    found: dict[str, None] = {}
-    for name in names:
-        person = next((each for each in role.people if same_person(each, name)), None)
-        if person is None:
-            raise no_such(f"person of {role.id}", name, role.people, "--by")
-        found[person] = None
-    return list(found)
+def _as_written(kind: str, by: str, people: Sequence[str]) -> str:
+    """The person who is meant, as the plan writes the name. Raises CallError."""
+    person = next((each for each in people if same_person(each, by)), None)
+    if person is None:
+        raise no_such(kind, by, people, "--by")
+    return person

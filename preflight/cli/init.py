@@ -15,9 +15,12 @@ import click
 from preflight.cli.console import CallError, has_terminal, write_stdout
 from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
 from preflight.cli.options import load, read_local
-from preflight.clock import local_to_utc, zone
-from preflight.plan import SecretRef
+from preflight.clock import local_to_utc
+from preflight.engine.registry import Registry
+from preflight.errors import PlanError
+from preflight.plan import Plan, SecretRef
 from preflight.plan.limits import network_address
+from preflight.plan.limits import zone_name as zone_fault
 from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
 from preflight.seal import SealError
 from preflight.wording import in_toml
@@ -94,14 +97,7 @@ def init(
     named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _place("@"), known.databases)
     urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("="))
     known = replace(known, databases=named, applications=urls)
-    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(named)
-    known = replace(
-        known,
-        person=_asked(look, person, "Who answers for the window", str.strip),
-        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
-        database_password=_asked(needs_secret, database_password, secret, _reference),
-        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
-    )
+    known = _with_logins(known, look, person, credential, database_password, ca)
     _check(known)
     text = _looked(path, known, accept_host_keys) if look else new_plan(known)
     try:
@@ -110,6 +106,25 @@ def init(
     except OSError as error:
         raise CallError(f"{path}: cannot be written: {error.strerror}") from None
     write_stdout(f"{path} is written. What is left to do: preflight lint {path}\n")
+
+
+def _with_logins(
+    known: Beginnings,
+    look: bool,
+    person: str | None,
+    credential: str | None,
+    database_password: str | None,
+    ca: str | None,
+) -> Beginnings:
+    """With what --look needs besides, which is asked for only then."""
+    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(known.databases)
+    return replace(
+        known,
+        person=_asked(look, person, "Who answers for the window", str.strip),
+        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
+        database_password=_asked(needs_secret, database_password, secret, _reference),
+        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
+    )
 
 
 def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
@@ -131,16 +146,27 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
         raise CallError(f"before --look can log in, it must be told {', '.join(missing)}")
     written = new_plan(known)
     unseen = {f"applications.{name}": ['from = "not seen"', 'to = "not seen"'] for name, _ in known.applications}
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}-", suffix=".toml") as file:
-        file.write(loadable(with_lines(written, unseen)))
-        file.flush()
-        plan, registry = load(Path(file.name))
+    plan, registry = _loaded(path, loadable(with_lines(written, unseen)))
     plan = replace(plan, path=path.absolute())
     try:
         pin_host_keys(plan, accept_host_keys)
     except SealError as error:
         raise CallError(str(error)) from None
     return loadable(with_lines(written, look(plan, registry)))
+
+
+def _loaded(path: Path, text: str) -> tuple[Plan, Registry]:
+    """The plan that `text` would be at `path`, where nothing is written yet. Raises CallError."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}-", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            return load(Path(file.name))
+    except PlanError as error:
+        told = (f"{each.where}: {each.message}" for each in error.errors)
+        raise CallError("\n".join(["nobody can log in by what was said:", *told])) from None
+    except OSError as error:
+        raise CallError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _asked(is_asked: bool, option: str | None, question: str, read: Callable[[str], str]) -> str:
@@ -193,10 +219,8 @@ def _each(
 
 
 def _zone(text: str) -> str:
-    try:
-        zone(text.strip())
-    except ValueError:
-        said = f"{text}: no such time zone on this machine; write an IANA name such as Europe/Berlin"
+    if fault := zone_fault(text.strip()):
+        said = f"{text}: {fault}"
         raise CallError(said) from None
     return text.strip()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from preflight.cli.console import CallError
 from preflight.plan.new_plan import Beginnings, Place
 
 _SSH_SECONDS = 5.0
+_DEEPEST_INCLUDE = 16
+"""As ssh has it."""
 _OTHER_LETTERS = re.compile(r"[^A-Za-z0-9_-]+")
 _NO_NAME = re.compile(r"[*?!%]")
 """What stands in a pattern of ssh_config(5), or in a path that ssh fills in."""
@@ -51,7 +55,9 @@ def ssh_hosts(pattern: str) -> list[Place]:
     return [_ssh_host(name, own) for name in names]
 
 
-def _ssh_names(path: Path, folder: Path) -> Iterator[str]:
+def _ssh_names(path: Path, folder: Path, depth: int = 0) -> Iterator[str]:
+    if depth > _DEEPEST_INCLUDE:
+        raise CallError(f"{path}: is included more than {_DEEPEST_INCLUDE} deep, perhaps by itself")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -62,13 +68,8 @@ def _ssh_names(path: Path, folder: Path) -> Iterator[str]:
             yield from (word for word in words if not _NO_NAME.search(word))
         elif keyword.lower() == "include":
             for word in words:
-                for file in sorted(folder.glob(word) if not word.startswith(("/", "~")) else _files(word)):
-                    yield from _ssh_names(file, folder)
-
-
-def _files(pattern: str) -> Iterator[Path]:
-    path = Path(pattern).expanduser()
-    return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+                for file in map(Path, sorted(glob(str(folder / os.path.expanduser(word))))):  # noqa: PTH111, PTH207 - no pattern raises
+                    yield from _ssh_names(file, folder, depth + 1) if file.is_file() else ()
 
 
 def _ssh_host(name: str, config: Path) -> Place:
@@ -96,11 +97,13 @@ def with_service(known: Beginnings, name: str) -> Beginnings:
     host = next((each for each in known.hosts if address in (each.at, each.name)), None)
     is_number = ":" in address or address.replace(".", "").isdecimal()
     added = Place(name=_name_of(address if is_number else address.partition(".")[0]), at=address)
-    port, database = int(told.get("port", "5432").partition(",")[0]), told.get("dbname", "")
+    port, database = told.get("port", "5432").partition(",")[0], told.get("dbname", "")
+    if not port.isdecimal():
+        raise CallError(f"service {name}: its port is no number in pg_service.conf: {port}")
     entry = Place(
         name=_name_of(name),
         at=(host or added).name,
-        port=0 if port == 5432 else port,
+        port=0 if port == "5432" else int(port),
         user=told.get("user", ""),
         dbname="" if database == _name_of(name) else database,
     )

@@ -110,7 +110,7 @@ def look(plan: Plan, registry: Registry) -> Lines:
 def _silent(evidence: Evidence) -> Iterator[str]:
     for question, answer in evidence:
         if isinstance(answer, NoReply):
-            yield f"{question.target}: {one_line(answer.detail)}"
+            yield f"{question.target}: {one_line(answer.detail.removeprefix(f'{question.target}: '))}"
 
 
 def _ask(pools: Pools, probes: Collection[Probe[Any]]) -> Evidence:

@@ -45,7 +45,7 @@ _COMMANDS = {
 
 _EPILOG = """
 \b
-Exit codes, the same in every format:
+Exit codes, the same in every format but nagios:
   0 GO, VALID    1 NO-GO, NOT VALID    2 wrong call or invalid plan    3 HOLD, NOT KNOWN
   4 the tool itself failed    130 interrupted
 """

@@ -38,8 +38,8 @@ code_of_checks = _CodeOfChecks()
 @contextmanager
 def at_deadline(seconds: float) -> Iterator[None]:
     """Code of checks that still runs so many seconds from now, or begins later and does not end at once, raises
-    Overrun. Not outside the main thread, where no signal arrives."""
-    if threading.current_thread() is not threading.main_thread():
+    Overrun. Not outside the main thread, where no signal arrives, nor on a system without timers that signal."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 

@@ -233,8 +233,8 @@ class _Reader:
         cut = shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
         return Place(bisect_right(self._line_starts, start), cut, reason, certain)
 
-    def _deviate(self, start: int, written: str, reason: str, *, certain: bool = False) -> None:
-        self._deviations.append(self._place(start, written, reason, certain=certain))
+    def _deviate(self, start: int, written: str, reason: str) -> None:
+        self._deviations.append(self._place(start, written, reason))
 
     def _note_unsealable(self, start: int, written: str, reason: str) -> None:
         self._unsealable.append(self._place(start, written, reason))

@@ -12,8 +12,10 @@ from datetime import date, timedelta
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from preflight.clock import zone
+from preflight.faults import nearest_name
 from preflight.units import format_duration
 
 _ADDRESS = re.compile(r"\w[\w.-]*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
@@ -131,7 +133,7 @@ def http_url(value: str) -> str:
         parts = urlsplit(value)
         host, port = parts.hostname, parts.port
     except ValueError:  # its text repeats the URL, which may hold a password
-        return "is no valid URL"
+        return "is no valid URL: expected https://HOST/PATH or https://HOST:PORT/PATH, with a port from 1 to 65535"
     if any(char.isspace() for char in value):
         return "a URL holds no white space"
     if parts.scheme not in ("http", "https") or not host:
@@ -168,7 +170,10 @@ def zone_name(value: str) -> str:
     try:
         zone(value)
     except ValueError:
-        return "no such time zone on this machine; write an IANA name such as Europe/Berlin"
+        region, _, place = value.partition("/")
+        near = nearest_name(value, [each for each in available_timezones() if {region, place} & {*each.split("/", 1)}])
+        advice = f"did you mean {near}?" if near else "write an IANA name such as Europe/Berlin"
+        return f"no such time zone on this machine; {advice}"
     return ""
 
 

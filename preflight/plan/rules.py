@@ -38,7 +38,7 @@ from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
-from preflight.plan.values import LOOPBACK, PSQL_VARIABLE, SECRET_NAME
+from preflight.plan.values import PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ _KINDS = ("together", "unrelated", "exclude")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_POSTGRES_BACKUP = ("method", "known_as", "format", "login", "program", "left_out", "globals", "max_lag")
 _IS_OF_POSTGRES = "is of a PostgreSQL database, and the entry names a host instead of one"
-_OF_CLIENT = ("server", "file", "options")
+_OF_CLIENT = ("file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_SECRET = (
@@ -55,7 +55,6 @@ _NO_SECRET = (
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
     "which stops where there is nothing; if it is no secret, give it another name"
 )
-_THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -231,8 +230,9 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
     asked |= {backup.host for backup in plan.backups.values()}
     asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
+    jumps = {host.jump for host in plan.hosts.values()}
     for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
-        if all(other.jump != name for other in plan.hosts.values()):
+        if name not in jumps:
             yield Broken(("hosts", name, "login"), 'is for a host that another one names as "jump"')
         if name in asked or plan.hosts[name].become:
             yield Broken(
@@ -425,7 +425,7 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
 
 def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """What the `undo` of a step takes, for the scripts that it runs."""
-    placed = {name for name, database in plan.databases.items() if database.host in ("", *plan.hosts)}
+    placed = {name for name, database in plan.databases.items() if not database.host or database.host in plan.hosts}
 
     def is_placed(entry: Backup | Scripts) -> object:
         return entry.database in placed or (entry.engine and entry.host in plan.hosts)
@@ -480,7 +480,7 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if (endpoint.url or "").startswith("http:"):
         given = {"server_name": endpoint.server_name, "ca": endpoint.ca, "client_cert": endpoint.client_cert}
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
-        if urlsplit(endpoint.url).hostname not in _THIS_MACHINE:
+        if urlsplit(endpoint.url).hostname not in THIS_MACHINE:
             secret = (key for key in ("bearer", "basic", "headers") if getattr(endpoint, key))
             yield from (Broken((key,), "needs an https URL: anybody on the way could read it") for key in secret)
     if (endpoint.client_cert is None) is not (endpoint.client_key is None):
@@ -512,7 +512,10 @@ def _steps(plan: Plan) -> Iterator[Broken]:
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
         if step.deploys in deploying:
-            message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
+            first = quoted(deploying[step.deploys])
+            message = (
+                f"{quoted(step.deploys)} is deployed by step {first} already; a step on a range is one for each host"
+            )
             yield Broken(("steps", index, "deploys"), message)
         elif step.deploys:
             deploying[step.deploys] = step.id or ""

@@ -24,11 +24,14 @@ from preflight.faults import Keys, dotted
 from preflight.units import format_size
 from preflight.wording import visible
 
+READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""As a file is opened on this system: the bytes as they are, and without waiting for the writer of a pipe."""
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
 _BOM = b"\xef\xbb\xbf"
 _PLACE = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 _NO_SECONDS = re.compile(r"""(?<!["'\w])(?P<day>\d{4}-\d\d-\d\d)[ T](?P<time>(?:[01]\d|2[0-3]):[0-5]\d)(?![:\d])""")
+_NO_TIME = re.compile(r"""(?<!["'\w])\d{4}-\d\d-\d\d[ T](?:2[4-9]|[3-9]\d):\d\d""")
 _PLAINER = {"Cannot overwrite a value": "this key or table is already set"}
 
 
@@ -83,9 +86,9 @@ def _error(path: Path, message: str, line: int | None = None) -> PlanError:
 
 
 def _read(path: Path) -> bytes:
-    """Raises PlanError. O_NONBLOCK: opening a pipe must not wait for its writer."""
+    """Raises PlanError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, READING)
         try:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(mode):
@@ -140,8 +143,11 @@ def _explained(said: str, text: str) -> tuple[str, int | None]:
     if match["line"] is None:
         return f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
     place = int(match["line"])
-    short = _NO_SECONDS.search(text.split("\n")[place - 1])
-    advice = f"; a time has seconds: write {short['day']}T{short['time']}:00" if short else ""
+    written, advice = text.split("\n")[place - 1], ""
+    if short := _NO_SECONDS.search(written):
+        advice = f"; a time has seconds: write {short['day']}T{short['time']}:00"
+    elif _NO_TIME.search(written):
+        advice = "; a day ends at 23:59:59: its midnight is 00:00:00 of the next day"
     return f"not TOML: {message} (column {match['column']}){advice}", place
 
 

@@ -328,7 +328,7 @@ class Backup:
     """Database role that runs it; the database's user when left out."""
     server: Server = ""
     """How it reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's; the
-    program's own default there when left out."""
+    program's own default there when left out. With `command` or `taken_by` only `preflight rehearse` needs it."""
     program: Name = ""
     """Full path of the `method`, where it is not on the account's PATH. What reads the backup, or puts it back, is then
     called from the same folder, but for a host of `kept_on`."""

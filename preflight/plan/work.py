@@ -176,12 +176,17 @@ class PlannedBackup(ServerWork):
     backup: Backup
 
     @property
+    def taken_otherwise(self) -> bool:
+        """Whether a command or a job takes it in place of the `method`'s own program."""
+        return bool(self.command or self.taken_by)
+
+    @property
     def connects(self) -> bool:
-        return not (self.command or self.taken_by or self.backup.method.has_repository)
+        return not (self.taken_otherwise or self.backup.method.has_repository)
 
     @property
     def started(self) -> str:
-        if self.backup.method.has_repository and not (self.command or self.taken_by):
+        if self.backup.method.has_repository and not self.taken_otherwise:
             return self.program(self.backup.method)
         return self.command[0] if self.command else ""
 
@@ -331,7 +336,7 @@ def script_work(plan: Plan) -> tuple[ServerWork, ...]:
 
 def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     """All of them, in the plan's order."""
-    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
+    return plan.once(_planned_backups)
 
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
@@ -393,7 +398,7 @@ def other_accounts(plan: Plan, host: Host) -> list[str]:
     """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
     named = [entry.account for entry in host.become]
     worked = [work.account for work in work_on(plan, host.id)]
-    worked += [each.kept.account for each in planned_backups(plan) if each.kept.host.id == host.id]
+    worked += [work.account for work in plan.once(_kept).get(host.id, ())]
     return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
@@ -409,6 +414,15 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
         *(_backup(plan, entry) for entry in plan.backups.values()),
         *(_scripts(plan, entry) for entry in plan.scripts.values()),
     )
+
+
+def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
+    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
+
+
+def _kept(plan: Plan) -> Mapping[str, Sequence[PlannedBackup]]:
+    """By the host where the earlier backups are."""
+    return grouped((work.kept for work in planned_backups(plan)), lambda work: work.host.id)
 
 
 def _placed(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:

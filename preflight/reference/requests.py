@@ -96,8 +96,8 @@ def _blocks(plan: Plan) -> Iterator[str]:
 
 def _requirements(plan: Plan) -> Iterator[Requirement]:
     """Of hosts, of databases, of the network, of people."""
+    yield from _logins(plan)
     for host in plan.hosts.values():
-        yield _login(plan, host)
         yield from (_sudo(plan, host, account) for account in other_accounts(plan, host))
     yield from _commands(plan)
     yield from _folders(plan)
@@ -109,18 +109,32 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     yield from _presence(plan)
 
 
-def _login(plan: Plan, host: Host) -> Requirement:
+def _logins(plan: Plan) -> Iterator[Requirement]:
+    """Hosts of one owner with one account and one key are one request: he reads it once, not forty times."""
+    until = format_moment(plan.window.needed_until, plan.window.zone)
+    for (owner, login, how), hosts in grouped(plan.hosts.values(), _login).items():
+        text = (
+            f"{login} on {', '.join(map(_place, hosts))} by {how}, with a shell and without a forced command. "
+            f"Account, password and key hold past {until}."
+        )
+        yield Requirement(owner, text, ("host-login",))
+
+
+def _login(host: Host) -> tuple[str, str, str]:
+    """(owner, account, credential), the last two in words."""
     login = f"The login {host.user}" if host.user else "The login of ssh_config"
     how = "a password, which whoever runs preflight holds" if host.password else "the key of ssh_config"
     if host.key or host.agent:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
-    until = format_moment(plan.window.needed_until, plan.window.zone)
-    elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
-    text = (
-        f"{login} on {host.id} ({host.address or host.id}, port {host.ssh_port}{elsewhere}) by {how}, "
-        f"with a shell and without a forced command. Account, password and key hold past {until}."
-    )
-    return Requirement(host.owner, text, ("host-login",))
+    return host.owner, login, how
+
+
+def _place(host: Host) -> str:
+    return f"{host.id} ({host.address or host.id}, port {host.ssh_port}{_elsewhere(host)})"
+
+
+def _elsewhere(host: Host) -> str:
+    return ", or where ssh_config leads" if host.ssh_config else ""
 
 
 def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
@@ -242,9 +256,10 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
     roles = dict.fromkeys([database.user, *(work.login for work in connecting)])
     until = format_moment(plan.window.needed_until, plan.window.zone)
     place = f"On the primary of {database.id}" if database.role is ServerRole.REPLICA else f"In {database.id}"
+    named = f"login role{'s' if len(roles) > 1 else ''} {', '.join(roles)}"
     text = (
-        f"{place}: login roles {', '.join(roles)}, valid past {until} (VALID UNTIL), with these grants for "
-        "the checks. What the work itself needs is asked for below, or granted with the release."
+        f"{place}: {named}, valid past {until} (VALID UNTIL), with these grants for the checks. What the work itself "
+        "needs is asked for below, or granted with the release."
     )
     grants = [grant for role in roles for grant in _grants(database, role, methods)]
     grants += [f"ALTER ROLE {quote_identifier(each.login)} REPLICATION;" for each in connecting if each.replicates]
@@ -355,11 +370,10 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
 
 def _network(plan: Plan) -> Iterator[Requirement]:
     """From where each address and port is reached."""
-    for host in plan.hosts.values():
-        target = show_address(host.address or host.id, host.ssh_port)
-        elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
-        text = f"From {host.jump or _here(host.network_zone)} to {target}/tcp{elsewhere}: SSH to {host.id}."
-        yield Requirement(host.owner, text, ("host-login",))
+    for (owner, origin, elsewhere), hosts in grouped(plan.hosts.values(), _way).items():
+        targets = dict.fromkeys(f"{show_address(host.address or host.id, host.ssh_port)}/tcp" for host in hosts)
+        text = f"From {origin} to {', '.join(targets)}{elsewhere}: SSH to {', '.join(host.id for host in hosts)}."
+        yield Requirement(owner, text, ("host-login",))
     for database in plan.databases.values():
         if database.connect is Connect.DIRECT:
             target = show_address(database.server_address(plan.home_of(database)), database.port)
@@ -371,6 +385,11 @@ def _network(plan: Plan) -> Iterator[Requirement]:
             target = show_address(request.host, request.port)
             text = f"From {_here(application.network_zone)} to {target}/tcp: health of {application.id}."
             yield Requirement(application.owner, text, ("app-health",))
+
+
+def _way(host: Host) -> tuple[str, str, str]:
+    """(owner, from where, what else than the address is reached)."""
+    return host.owner, host.jump or _here(host.network_zone), _elsewhere(host)
 
 
 def _here(zone: str) -> str:

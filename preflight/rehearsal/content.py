@@ -115,6 +115,9 @@ class Source:
             named = self._work.program(program)
             path = named if named.startswith("/") else f"/usr/bin/{named}"
             return f"{told}; {sudo_cure(host, self._account.account, path)}"
+        if isinstance(self._work, PlannedBackup) and self._work.taken_otherwise and not self._work.server:
+            cure = f'say in {self._work.table} how it is reached there, such as server = "/run/postgresql"'
+            return f"{told}; {cure}, then rehearse again"
         return f"{told}; cure it as the lines backup-rights and script-runner say, then rehearse again"
 
     def _fetch_backup(self, roles: str, folder: Path) -> Archive:

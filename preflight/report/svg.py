@@ -154,14 +154,15 @@ class Picture:
             yield el("polygon", tip, points=points((x, y + 4), (x + 6, y + 16), (x - 6, y + 16)), class_="event")
 
     def _marks(self) -> Iterator[Html]:
-        """Upright lines, their labels above: decide-by's to its left, start-rollback-by's to its right."""
+        """Upright lines, their labels above: decide-by's to its left, start-rollback-by's to its right, or above that
+        of decide-by where the right has no room."""
         for mark in self.timeline.marks():
             x = self.x(mark.at)
             kind = "rule dashed" if mark.letter in "DN" else "rule"
             yield el("line", x1=x, x2=x, y1=_TOP - 14, y2=self.bottom, class_=kind)
             text = f"{mark.words} {self.time(mark.at)}"
             to_the_right = mark.letter in "RE" and x <= _WIDTH - _RIGHT - _CHARACTER * len(text)
-            y = _TOP - 6 if mark.letter in "DR" else _TOP - 22
+            y = _TOP - 6 if mark.letter == "D" or (mark.letter == "R" and to_the_right) else _TOP - 22
             nudge, anchor = (5, "start") if to_the_right else (-5, "end")
             yield el("text", text, x=x + nudge, y=y, text_anchor=anchor, class_="strong")
 

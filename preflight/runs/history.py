@@ -13,6 +13,7 @@ from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import judge
+from preflight.finding import Status
 from preflight.plan import Plan
 from preflight.report.document.order import blockers
 from preflight.report.document.sections import counts
@@ -64,8 +65,11 @@ def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str,
         verdict = judge(Answered(inspect(plan, registry, evidence.collected_at), evidence))
     elif not changes:
         changes = ("plan changed",)
-    if verdict is not None and verdict.decision is Decision.GO and not reported.startswith(Decision.GO):
-        # What was deselected then is not kept with the answers: a part must not be listed as the whole.
+    # What was deselected then is not kept with the answers: a part must not be listed as the whole.
+    is_part = report is not None and report.counts.get(Status.SKIPPED, 0) > 0
+    if verdict is not None and is_part:
+        verdict, changes = None, (f"it was {reported}, and only a part was asked (--only, --skip)", *changes)
+    elif verdict is not None and verdict.decision is Decision.GO and not reported.startswith(Decision.GO):
         verdict, changes = None, (f"it was {reported or 'without a report'} when it was run", *changes)
     return Entry(
         path=saved.path,

@@ -136,13 +136,19 @@ def _own_words() -> str:
     return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 
+def why_not_private(path: Path, mode: int) -> str:
+    """That others may read the file, with the cure; empty where they may not. `mode`: as stat tells it."""
+    told = f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {shlex.quote(str(path))}"
+    return told if mode & 0o077 else ""
+
+
 def _from_file(path: Path) -> str:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise SecretError(f"{path} is no regular file")
-        if found.st_mode & 0o077:
-            raise SecretError(f"{path} can be read by others (mode {found.st_mode & 0o777:04o}); run: chmod 600 {path}")
+        if problem := why_not_private(path, found.st_mode):
+            raise SecretError(problem)
         if found.st_size > _LARGEST_FILE_BYTES:
             raise SecretError(f"{path} has {found.st_size} bytes, too many for a secret")
         return path.read_text(encoding="utf-8").rstrip("\r\n")

@@ -11,9 +11,7 @@ import contextlib
 import hashlib
 import ipaddress
 import re
-import shlex
 import ssl
-import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +23,7 @@ from preflight.clock import Deadline, now
 from preflight.questions.certificates import Certificate, Issuer
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Once
+from preflight.sessions.secrets import why_not_private
 
 VERIFY_REASONS = {
     9: Reason.CERTIFICATE_NOT_YET_VALID,
@@ -95,11 +94,9 @@ class Trust:
 
 def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path) -> None:
     """Raises TlsFailed."""
-    wrong = ""
     try:
-        if (mode := stat.S_IMODE(key.stat().st_mode)) & 0o077:
-            wrong = f"{key} can be read by others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(key))}"
-        else:
+        wrong = why_not_private(key, key.stat().st_mode)
+        if not wrong:
             # OpenSSL would ask for a passphrase on the terminal.
             context.load_cert_chain(cert, key, password=lambda: b"")
     except ssl.SSLError as error:

@@ -74,7 +74,10 @@ def test_a_part_that_was_run_is_never_listed_as_a_go_of_the_whole(plan: Path) ->
     (run,) = listed(plan)
     assert run["printed"] == "HOLD"
     assert run["verdict"] is None
-    assert run["void"] == ["it was HOLD when it was run"]
+    assert run["void"] == ["it was HOLD, and only a part was asked (--only, --skip)"]
+    (plan.parent / "answer.txt").write_text("no")
+    preflight("run", plan, "--skip", "answer")
+    assert [each["verdict"] for each in listed(plan)] == [None, None], "what was not asked is no line of its history"
 
 
 def test_a_gate_is_told_from_a_run_and_what_is_new_beside_the_plan_in_a_sentence(plan: Path) -> None:

@@ -158,6 +158,21 @@ def test_hosts_of_ssh_config_are_resolved_by_ssh_itself(tmp_path: Path) -> None:
     assert (done.returncode, "matches web*" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("Include config\n", "config: is included more than 16 deep, perhaps by itself"),
+        ('Include "" ~nobody-of-that-name/x a**b\n', "no host of"),
+        ("Include .\n", "no host of"),
+    ],
+)
+def test_what_ssh_config_includes_to_no_purpose_is_no_crash(tmp_path: Path, config: str, said: str) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(config)
+    done = preflight("init", tmp_path / "x.toml", "--ssh-config", "db*", HOME=str(tmp_path))
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
 def test_a_database_comes_from_pg_service_conf_as_libpq_reads_it(tmp_path: Path) -> None:
     services, path = tmp_path / "services", tmp_path / "plan.toml"
     services.write_text("[orders]\nhost=db1.example.net\nport=5433\ndbname=orders_p\nuser=release\npassword=canary\n")
@@ -174,6 +189,9 @@ def test_a_database_comes_from_pg_service_conf_as_libpq_reads_it(tmp_path: Path)
         "init", tmp_path / "x.toml", "--pg-service", "bill", PGSERVICEFILE=str(services), PGHOST="elsewhere"
     )
     assert (done.returncode, "no such service" in done.stderr) == (2, True)
+    services.write_text("[orders]\nhost=db1.example.net\nport=five\n")
+    done = preflight("init", tmp_path / "x.toml", "--pg-service", "orders", PGSERVICEFILE=str(services))
+    assert (done.returncode, "its port is no number" in done.stderr) == (2, True)
 
 
 def test_a_window_in_the_hour_that_clocks_repeat_says_which_one_is_meant(tmp_path: Path) -> None:
@@ -221,6 +239,22 @@ def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "login", "said"),
+    [
+        ("missing/plan.toml", "dba@127.0.0.1:1", "missing/plan.toml: cannot be written: No such file"),
+        ("plan.toml", "d ba@127.0.0.1:1", "hosts.db1.user: "),
+    ],
+)
+def test_what_nobody_can_log_in_by_is_told_before_anybody_is_asked(
+    tmp_path: Path, file: str, login: str, said: str
+) -> None:
+    needed = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--host", f"db1={login}")
+    done = preflight("init", tmp_path / file, *WHOLE[:10], *needed)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     login = ("--look", "--by", "D. Kaya", "--credential", "env:DB1_PASSWORD", "--database-password", "env:DB1_PASSWORD")
@@ -235,7 +269,7 @@ def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path
     done = preflight("init", path, *WHOLE[:10], *login, *reached)
     assert done.returncode == 0, done.stderr
     for place in ("db1", "orders", "app1"):
-        assert re.search(f"^not looked at: {place}: .*refused", done.stderr, re.MULTILINE), place
+        assert re.search(f"^not looked at: {place}: (?!{place}: ).*refused", done.stderr, re.MULTILINE), place
     plan = load_plan(path)
     assert [*plan.hosts, *plan.databases, *plan.backups, *plan.applications] == ["db1", "orders"]
     assert "# TODO: its server was not seen: version, role\n" in path.read_text()

@@ -15,7 +15,9 @@ def test_each_file_has_a_signature_that_ssh_keygen_verifies(tmp_path: Path) -> N
         f'kaya@example.net namespaces="preflight-report" {key.with_suffix(".pub").read_text()}'
     )
     plan = write_plan(tmp_path, BASE)
-    preflight("run", plan, f"--output=html={page}", f"--output=json={tmp_path / 'r.json'}", "--sign", key)
+    outputs = (f"--output=html={page}", f"--output=json={tmp_path / 'r.json'}", "--output=text=/dev/null")
+    done = preflight("run", plan, *outputs, "--sign", key)
+    assert "/dev/null" not in done.stderr, "nothing stands beside a device"
     verify = ["ssh-keygen", "-Y", "verify", "-f", "allowed", "-I", "kaya@example.net", "-n", "preflight-report", "-s"]
     for name in ("report.html", "r.json"):
         content = (tmp_path / name).read_bytes()

@@ -123,7 +123,7 @@ def test_a_faulty_record_is_named_with_line_and_key(tmp_path: Path, record: str,
 
 def test_two_steps_must_not_deploy_the_same_application(tmp_path: Path) -> None:
     assert problems(tmp_path, step("s", "a") + step("t", "a")) == [
-        '19: steps[2].deploys: "a" is deployed by step "s" already'
+        '19: steps[2].deploys: "a" is deployed by step "s" already; a step on a range is one for each host'
     ]
 
 

@@ -163,6 +163,13 @@ def test_a_rehearsal_fetches_by_the_backup_of_its_database_whichever_entry_names
     assert planned_source(plan, "again", scripts).id == source
 
 
+def test_a_rehearsal_reaches_the_server_that_the_entry_names_whoever_takes_the_backup() -> None:
+    plan = plan_of(backup={"taken_by": "cron", "server": "/run/pg:5433"}, scripts={})
+    (scripts,) = script_work(plan)
+    source = planned_source(plan, "orders", scripts)
+    assert (source.connects, dict(source.connection)["host"], source.port) == (False, "/run/pg", "5433")
+
+
 def test_an_entry_of_another_engine_is_work_of_its_host_and_of_no_database() -> None:
     plan = plan_of(backup={}, scripts={})
     more = replace(plan.backups["b"], id="m", database="", host="db1", engine="mysql", command=("backup",), login="")

@@ -48,7 +48,7 @@ def test_every_target_of_the_plan_is_reached_from_somewhere() -> None:
 def test_where_the_plan_leaves_the_port_open_the_usual_one_is_asked_for_or_that_of_ssh_config() -> None:
     host = replace(PLAN.hosts["db1"], address="2001:db8::1", port=None)
     text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": host}))
-    assert "to `[2001:db8::1]:22/tcp`: SSH to db1." in text
+    assert "`[2001:db8::1]:22/tcp`" in text
     text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": replace(host, ssh_config=True)}))
     assert "to `[2001:db8::1]:22/tcp`, or where ssh_config leads: SSH to db1." in text
 
@@ -70,6 +70,17 @@ def test_grants_for_a_replica_are_asked_for_on_its_primary() -> None:
     text = requirements.render(replace(PLAN, databases={**PLAN.databases, "billing": replica}))
     assert "On the primary of billing: login roles" in text
     assert "In orders: login roles" in text
+
+
+def test_hosts_with_one_account_and_one_key_are_asked_for_once() -> None:
+    web = [replace(PLAN.hosts["app1-a"], id=f"web{n}", address=f"web{n}.example.net") for n in (1, 2)]
+    other = replace(web[0], id="web3", address="web3.example.net", user=Login("other"))
+    plan = replace(PLAN, hosts={**PLAN.hosts, **{each.id: each for each in [*web, other]}})
+    text = requirements.render(plan).replace("`", "")
+    assert "web1 (web1.example.net, port 22), web2 (web2.example.net, port 22) by the public key of appadmin" in text
+    assert text.count("The login appadmin on") == 1
+    assert text.count("The login other on web3 (web3.example.net, port 22) by") == 1
+    assert text.count("web1.example.net:22/tcp") == text.count("web2.example.net:22/tcp") == 1
 
 
 def test_the_log_of_psql_is_asked_for() -> None:

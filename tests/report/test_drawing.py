@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from preflight.judging.schedule import schedule
 from preflight.plan import Plan, Step, Undo, UndoKind, Window
 from preflight.report import drawing
 from preflight.report.document.window import timeline
+from preflight.report.formats import html
 from preflight.verdict import Verdict
 from tests.report.formats.cases import HOSTILE, go, no_go
 
@@ -139,6 +141,22 @@ def test_two_marks_at_the_windows_end_are_both_seen() -> None:
     lines = drawn(_with(plan), ascii=True)
     marks = next(line for line in lines if set(line.split()) <= {"D", "R", "DR", "RD"} and line.strip())
     assert {"D", "R"} <= set(marks)
+
+
+def test_on_the_page_start_rollback_by_stands_above_decide_by_where_its_right_has_no_room() -> None:
+    def heights(undo: float) -> list[float]:
+        plan = replace(go().plan, steps=(step("only", 60, undo=undo),))
+        across = html.render(_with(plan)).partition('class="upright"')[0]
+        found = [
+            re.findall(rf'<text [^>]*y="([\d.]+)"[^>]*>{label} ', across)
+            for label in ("decide by", "start rollback by")
+        ]
+        return [float(y) for (y,) in found]
+
+    decide_by, rollback_by = heights(120)
+    assert rollback_by == decide_by
+    decide_by, rollback_by = heights(20)
+    assert rollback_by < decide_by
 
 
 def test_a_way_back_that_the_plan_does_not_time_is_not_drawn() -> None:

@@ -67,7 +67,7 @@ def test_from_a_prompt_that_names_its_purpose(tmp_path: Path) -> None:
         ("env:EMPTY", "is empty"),
         ("env:SHORT", "fewer than 6 characters"),
         ("file:absent", "No such file"),
-        ("file:open", "chmod 600"),
+        ("file:op en", "chmod 600 '/"),
         ("file:folder", "no regular file"),
         ("file:binary", "not UTF-8"),
         ("command:false", "ended with 1"),
@@ -81,8 +81,8 @@ def test_what_yields_nothing_is_a_clear_error(
 ) -> None:
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.setenv("SHORT", "qzxv7")
-    (tmp_path / "open").write_text("hunter22")
-    (tmp_path / "open").chmod(0o644)
+    (tmp_path / "op en").write_text("hunter22")
+    (tmp_path / "op en").chmod(0o644)
     (tmp_path / "folder").mkdir(mode=0o700)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "binary").chmod(0o600)

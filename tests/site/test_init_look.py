@@ -86,6 +86,18 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     assert set(failed) - {"competing-jobs"} == {"on-call"}, done.stdout  # no cron runs on the tests' machine
 
 
+def test_a_fingerprint_that_nobody_confirms_is_not_logged_in_by(site: Site, tmp_path: Path, accounts: Accounts) -> None:
+    path, account = tmp_path / "plan.toml", accounts.add("dba")
+    host = f"db1={account.name}@127.0.0.1:{site.sshd.port}"
+    needed = ("--release", "R", "--zone", "UTC", "--start", "2030-10-17 00:00", "--end", "2030-10-17 06:00")
+    call = ("init", path, "--look", *needed, "--by", "D. Kaya", "--credential", f"key={account.key}", "--host", host)
+    done = preflight(*call)
+    assert (done.returncode, "--accept-host-keys" in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert preflight(*call, "--accept-host-keys").returncode == 0
+    assert load_plan(path).hosts["db1"].user == account.name
+
+
 def _answer(arguments: list[str], answers: dict[str, str], password: str) -> str:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -18,10 +18,6 @@ from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
-_HEAD_FACTS = (
-    *("expects", "decision", "window", "judged", "asked", "plan", "finish"),
-    *("basis", "because", "without"),
-)
 _HEAD = (
     "expects",
     "decision",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from preflight.clock import Deadline
+from preflight.plan.source import READING
 from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import (
     LARGEST_SCRIPT_BYTES,
@@ -29,8 +30,6 @@ _LARGEST_NORMALISED_BYTES = 8 * 1024 * 1024
 _INCLUDED = re.compile(r"\\(?:i|ir|include|include_relative)[ \t]+([^\n]*)")
 """What may be an include of psql, a comment or text too: to read more than is included does no harm."""
 _KINDS = {stat.S_IFREG: EntryKind.FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.SYMLINK}
-# Not waiting for a writer, should a FIFO have taken the file's place after it was looked at.
-_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class TooMuchToRead(Exception):
@@ -213,7 +212,7 @@ def _opened(path: Path, expected: os.stat_result, more_flags: int = 0) -> Binary
     """The open file, proved to be the regular file that `expected` describes. Raises Problem, OSError."""
     if not stat.S_ISREG(expected.st_mode):
         raise Problem("not a regular file")
-    file = os.fdopen(os.open(path, _OPEN_FLAGS | more_flags), "rb")
+    file = os.fdopen(os.open(path, READING | more_flags), "rb")
     if _identity(os.fstat(file.fileno())) != _identity(expected):
         file.close()
         raise OSError("it changed after it was listed")
