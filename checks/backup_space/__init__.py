@@ -44,6 +44,7 @@ from .need import (
     names,
     need_of,
     nightly_growth,
+    only_if_elsewhere,
     reserved,
     size_not_known,
     total,
@@ -286,12 +287,7 @@ class BackupSpace(Check):
             )
             return replace(short, quantity=Quantity(-left, "B"))
         if left < sum(need.bytes for need in room.perhaps):
-            return unknown(
-                f"fits only if {names(room.perhaps)} lies elsewhere, which cannot be told",
-                expected=f"{wanted}; {total(room.perhaps)}",
-                actual=actual,
-                remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
-            )
+            return only_if_elsewhere("fits", room.perhaps, f"{wanted}; {total(room.perhaps)}", actual)
         if doubtful := judge_doubts(room.doubts, left, actual):
             return doubtful
         if left < keep:

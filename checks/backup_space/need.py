@@ -258,6 +258,16 @@ def judge_doubts(doubts: Sequence[Doubt], left: int, actual: str) -> Judgement |
     return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
 
 
+def only_if_elsewhere(fits: str, perhaps: Sequence[Need], expected: str, actual: str) -> Judgement:
+    """UNKNOWN for backups whose place cannot be told. `fits`: what is so without them."""
+    return unknown(
+        f"{fits} only if {names(perhaps)} lies elsewhere, which cannot be told",
+        expected=expected,
+        actual=actual,
+        remedy=f"cure what backup-location says of {names(perhaps)}, then run again",
+    )
+
+
 def judge_files(planned: PlannedBackup, directory: Directory, left: int, room: Room) -> Judgement:
     where = f"{mount_point(directory)} of {planned.host.id}"
     certain = sum(need.files for need in room.needs) + _SPARE_INODES
@@ -270,12 +280,8 @@ def judge_files(planned: PlannedBackup, directory: Directory, left: int, room: R
             remedy=f"remove {certain - left} files on {where}, or name another directory in {planned.table}",
         )
     if left < certain + sum(need.files for need in room.perhaps):
-        return unknown(
-            f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
-            expected=f"{wanted}; {total_files(room.perhaps)}",
-            actual=f"{left} inodes free on {where}",
-            remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
-        )
+        expected = f"{wanted}; {total_files(room.perhaps)}"
+        return only_if_elsewhere("inodes suffice", room.perhaps, expected, f"{left} inodes free on {where}")
     return passed(f"{left} inodes free", expected=wanted)
 
 

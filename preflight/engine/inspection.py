@@ -115,7 +115,8 @@ def inspect(
     for check in registry.checks:
         build = partial(check, plan, moment, asked_at=asked_at, expect=expect)
         items += _items(check, build, plan.checks.get(check.id, {}), selection, planner)
-    items = [item for item in items if not _is_answered(item, items)]
+    answered = set(_answered(items))
+    items = [item for item in items if not (item.subject.unless_answered and id(item.subject.item) in answered)]
     for source in registry.broken:
         title, plug_in = "the check can be loaded", Subject("plug-in", None)
         items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
@@ -160,15 +161,12 @@ def _items(
         yield PlannedCheck(check, check.id, check.title, own, subject, probes, crash, skipped=not selected)
 
 
-def _is_answered(item: PlannedCheck, items: Sequence[PlannedCheck]) -> bool:
-    """Whether a plug-in judges what `item` calls unseen: it has this very entry as a subject, not only its engine."""
-    return item.subject.unless_answered and any(
-        each.check is not None
-        and item.subject.item.engine in each.check.engines
-        and each.subject.item is item.subject.item
-        and each.severity is not Severity.ADVISORY
-        for each in items
-    )
+def _answered(items: Sequence[PlannedCheck]) -> Iterator[int]:
+    """`id` of each entry that a plug-in for its engine judges: it has this very entry as a subject."""
+    for each in items:
+        engines = each.check.engines if each.check and each.severity is not Severity.ADVISORY else ()
+        if engines and getattr(each.subject.item, "engine", "") in engines:
+            yield id(each.subject.item)
 
 
 def described(error: BaseException) -> str:

@@ -92,13 +92,14 @@ def misdirected(plan: Plan, registry: Registry, moment: datetime) -> Iterator[Br
 
 
 def _approved_by_its_owner(plan: Plan, registry: Registry, keys: Keys, owner: str) -> Iterator[Broken]:
-    """Whoever would have to mend it accepts that it is not mended: the role, or its person in another role."""
+    """Whoever would have to mend it accepts that it is not mended: the role, or one of its people in another role."""
     if keys[0] != "waivers":
         return
     waiver = plan.waivers[int(keys[1])]
     owning, approving = plan.roles.get(owner), plan.roles[waiver.approved_by]
     exempt = any(check.owner_decides for check in registry.checks if check.id == waiver.check)
-    if owning and not exempt and (owning == approving or same_person(owning.primary, approving.primary)):
+    owners = (owning.primary, *owning.people) if owning else ()
+    if not exempt and any(same_person(approving.primary, each) for each in owners):
         message = f"{plan.person(owner)} owns {waiver.check} {waiver.subject}, and nobody approves his own waiver"
         yield Broken((*keys[:-1], "approved_by"), message)
 

@@ -19,7 +19,7 @@ from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
 from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
-    LOOPBACK,
+    THIS_MACHINE,
     EntryId,
     Factor,
     LoginUse,
@@ -395,7 +395,7 @@ def server_of(plan: Plan, database: Database) -> Machine:
     host = plan.home_of(database)
     if host is None:
         return (*sorted(database.named), database.port)
-    own = ("", host.address, host.id, LOOPBACK, "localhost", "::1")
+    own = ("", host.address, host.id, *THIS_MACHINE)
     return (*machine_of(host), *(each for each in database.named if each not in own), database.port)
 
 

@@ -38,7 +38,7 @@ from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
-from preflight.plan.values import LOOPBACK, PSQL_VARIABLE, SECRET_NAME
+from preflight.plan.values import PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -55,7 +55,6 @@ _NO_SECRET = (
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
     "which stops where there is nothing; if it is no secret, give it another name"
 )
-_THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -481,7 +480,7 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if (endpoint.url or "").startswith("http:"):
         given = {"server_name": endpoint.server_name, "ca": endpoint.ca, "client_cert": endpoint.client_cert}
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
-        if urlsplit(endpoint.url).hostname not in _THIS_MACHINE:
+        if urlsplit(endpoint.url).hostname not in THIS_MACHINE:
             secret = (key for key in ("bearer", "basic", "headers") if getattr(endpoint, key))
             yield from (Broken((key,), "needs an https URL: anybody on the way could read it") for key in secret)
     if (endpoint.client_cert is None) is not (endpoint.client_key is None):

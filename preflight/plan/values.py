@@ -101,6 +101,7 @@ EntryId = Annotated[
 ]
 SSH_PORT = 22
 LOOPBACK = "127.0.0.1"
+THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
 Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[str, guess_or_dated]

@@ -101,8 +101,12 @@ class Variables:
         return str(misfit), misfit.nearest
 
     def _filled(self, source: Source, keys: Keys, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._text(source, keys, value) if "${" in value else value
+        if isinstance(value, str) and "${" in value:
+            before = len(self.problems)
+            found = self._text(source, keys, value)
+            if not found and len(self.problems) == before:  # which would take the key back, or a default
+                self.problems.append(source.problem(keys, "is empty, because each variable in it is"))
+            return found
         if isinstance(value, dict):
             return {key: self._filled(source, (*keys, key), each) for key, each in value.items()}
         if isinstance(value, list):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from preflight.plan import Connect, Plan, RehearsalServer
-from preflight.plan.values import LOOPBACK
+from preflight.plan.values import THIS_MACHINE
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.named import Place
 from preflight.sessions.dial import DialFailed, resolve
@@ -97,7 +97,7 @@ def _addresses(plan: Plan) -> Iterator[tuple[str, str]]:
     for host in plan.hosts.values():
         yield f"[hosts.{host.id}]", host.address or host.id
     for database in plan.databases.values():
-        seen_from_here = database.connect is Connect.DIRECT or database.address not in (LOOPBACK, "localhost", "::1")
+        seen_from_here = database.connect is Connect.DIRECT or database.address not in THIS_MACHINE
         if seen_from_here:
             yield from ((f"[databases.{database.id}]", address) for address in database.named)
         sealed = plan.sealed.get(database.id)

@@ -49,7 +49,8 @@ _TITLES = {
     Change.DISAPPEARED: "disappeared: no longer looked at, which is not cured",
     Change.CURED: "cured",
 }
-"""In the order of the report."""
+TOLD = tuple(_TITLES)
+"""The changes that are told, in the order of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Difference:
 def in_words(difference: Difference) -> str:
     """`since the run of Sat 2026-11-28 22:44 +00:00 (GO): 2 new, 1 cured`."""
     before = difference.before
-    told = [f"{len(pairs)} {change}" for change in _TITLES if (pairs := difference.which(change))]
+    told = [f"{len(pairs)} {change}" for change in TOLD if (pairs := difference.which(change))]
     at = format_moment(before.collected_at, before.window.zone)
     return f"since the run of {at} ({before.headline}): {', '.join(told) or 'nothing changed'}"
 

@@ -11,7 +11,9 @@ from preflight.plan import Window
 from preflight.report.document.now import stamp
 from preflight.units import format_duration
 from preflight.verdict import Verdict
-from preflight.wording import counted
+from preflight.wording import counted, listed
+
+_MOST_TIMES = 20
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Steadiness:
         if not self._begun_at:
             return f"not GO: {format_duration(self.wanted)} without a break are wanted"
         lasted = self._begun_at[-1] - self._begun_at[0]
-        times = ", ".join(map(self._clock, self._begun_at))
+        times = listed(map(self._clock, self._begun_at), _MOST_TIMES)
         told = f"GO for {format_duration(lasted)} without a break, {format_duration(self.wanted)} wanted"
         before = f"; before: {self._before}" if self._before else ""
         return f"{told}, in {counted(len(self._begun_at), 'round')}: {times}{before}"

@@ -53,7 +53,10 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
     namespace, content, signature = words
     if not (folder / allowed).is_file():
         return Signature(problem=f"{allowed}: no such file")
-    listed = (folder / allowed).read_text("utf-8", "replace")
+    try:
+        listed = (folder / allowed).read_text("utf-8", "replace")
+    except OSError as error:
+        return Signature(problem=f"{allowed}: {error.strerror}")
     # On any line: ssh-keygen takes the name from one line of a key, and what it may sign from another.
     if pattern := next(filter(_PATTERN.search, map("".join, _NAMES.findall(listed))), ""):
         return Signature(problem=f"{allowed} has a pattern, {pattern}, where it must name the key's owner")

@@ -312,7 +312,13 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
     ),
-    "checks/backup_space/need.py judge_files": (
+    "checks/backup_space/need.py only_if_elsewhere": (
+        Way(
+            "line: backup-location",
+            backup_space.both,
+            {"facts": {"orders": backup_space.directory(29), "billing": backup_space.missing(BILLING)}},
+            {"facts": {"orders": backup_space.directory(29), "billing": ELSEWHERE}},
+        ),
         Way(
             "line: backup-location",
             backup_space.both,
@@ -346,14 +352,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             backup_space.judged,
             {"place": backup_space.directory(), "backup": PLAIN, "text_gib": None},
             {"backup": replace(PLAIN, expected=Bytes(GIB))},
-        ),
-    ),
-    "checks/backup_space/__init__.py BackupSpace._judge_bytes": (
-        Way(
-            "line: backup-location",
-            backup_space.both,
-            {"facts": {"orders": backup_space.directory(29), "billing": backup_space.missing(BILLING)}},
-            {"facts": {"orders": backup_space.directory(29), "billing": ELSEWHERE}},
         ),
     ),
     "checks/backup_space/need.py judge_doubts": (

@@ -132,8 +132,9 @@ def test_nobody_approves_a_waiver_for_what_he_owns(tmp_path: Path) -> None:
         assert (done.returncode, f":{line}: waivers[1].approved_by: {said}" in told) == (2, True), told
 
 
-def test_a_person_with_two_roles_does_not_approve_for_himself_either(tmp_path: Path) -> None:
-    other = '[roles.app1]\nprimary = "d. kaya"\n[checks.command.run.clock]\n'
+@pytest.mark.parametrize("people", ['primary = "d. kaya"', 'primary = "S. Ng"\nstandby = "d. kaya"'])
+def test_a_person_with_two_roles_does_not_approve_for_himself_either(tmp_path: Path, people: str) -> None:
+    other = f"[roles.app1]\n{people}\n[checks.command.run.clock]\n"
     plan = plan_with(tmp_path, "[checks.command.run.clock]\n", other)
     text = plan.read_text().replace('wanted = "licences are left"', 'wanted = "licences are left"\nowner = "app1"')
     plan.write_text(text)

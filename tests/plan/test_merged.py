@@ -434,6 +434,16 @@ def test_a_value_that_is_set_as_the_plan_writes_its_own_is_another_plan() -> Non
     assert own.digest != other.digest
 
 
+def test_an_empty_variable_takes_no_key_back() -> None:
+    """As a CI job sets it where its own variable is not there: nobody meant to have less checked."""
+    text = (
+        '[variables]\nsite = "x"\n[defaults.hosts]\nperson = "R. Okafor"\n'
+        '[hosts."db1"]\naddress = "db1${site}"\nuser = "a"\npassword = "env:A"\nperson = "${site}"\n'
+    )
+    assert problems(text, site="") == ["rel/x.toml:15: hosts.db1.person: is empty, because each variable in it is"]
+    assert load(text.replace('person = "${', 'lead_time = "2${'), site="h").hosts["db1"].address == "db1h"
+
+
 def test_a_file_may_be_included_by_a_variable() -> None:
     files = {"rel/staging.toml": UNIX, "rel/production.toml": UNIX.replace("unix", "ops")}
     text = 'include = ["${target}.toml"]\n[variables]\ntarget = "staging"\n'
@@ -546,7 +556,7 @@ def split(chance: Random, plain: dict[str, Any]) -> tuple[str, str]:
                 either().setdefault(section, {})[name] = entry
     variables = {}
     for file in (own, shared):
-        for path in [path for path, value in strings(file) if value.isprintable()]:
+        for path in [path for path, value in strings(file) if value and value.isprintable()]:
             if chance.random() < 0.1:
                 at = within(file, path[:-1])
                 variables[f"v{len(variables)}"], rest = at[path[-1]][:3], at[path[-1]][3:]

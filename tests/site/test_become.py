@@ -18,7 +18,7 @@ from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SecretRef, Step
 from preflight.questions.sudo import stamp
-from preflight.report.document.order import is_behind
+from preflight.report.document.order import beginnings, causes_of
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import WINDOW, database_on, finding, findings, host_on, make_plan, told
 from tests.site.site import Site
@@ -150,13 +150,13 @@ def test_what_sudo_hides_from_other_checks_is_behind_its_line(
     become = finding(BecomeAccount, plan)
     for found in findings(ScriptRunner, plan).values():
         lost = [point for point in found.judgement.telling_points() if point.status is Status.UNKNOWN]
-        assert any(is_behind(point.behind, become) for point in lost), told(found)
+        assert any(beginnings(point.behind) & causes_of(become) for point in lost), told(found)
     backup = findings(ScriptRunner, plan)["backups b"]
     assert backup.status is Status.UNKNOWN, told(backup)
-    assert is_behind(backup.cause, become)
+    assert beginnings(backup.cause) & causes_of(become)
     hashes = finding(ScriptHashes, plan)
     (denied,) = [point for point in hashes.judgement.telling_points() if "cannot be read by" in point.summary]
-    assert is_behind(denied.behind, become)
+    assert beginnings(denied.behind) & causes_of(become)
     assert "chmod" not in denied.remedy
     accounts.allow_sudo(account, "postgres")
     assert finding(BecomeAccount, plan).status is Status.PASS

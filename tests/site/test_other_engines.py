@@ -156,7 +156,7 @@ def shop(site: Site, mariadb: MariaDb, installed: Path) -> Shop:
     for path in (staged, backups, *staged.iterdir(), *backups.iterdir()):
         shutil.chown(path, account.name, account.name)
     backups.chmod(0o755)
-    (text,) = re.findall(r"^```toml\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```toml\n(# shop.toml\n.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
     for old, new in {
         "/srv/release/shop": str(staged),
         "/backup/shop": str(backups),

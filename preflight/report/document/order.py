@@ -64,7 +64,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
     told = [each for each in every if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
     own = findings_alike(verdict.plan, told)
-    lines = {key: place for place, alike in reversed(list(enumerate(own))) for each in alike for key in _causes(each)}
+    lines = {key: place for place, alike in reversed(list(enumerate(own))) for each in alike for key in causes_of(each)}
     by_cause = findings_by_cause(verdict.plan, verdict.findings)
     shared = [_shared(verdict, folded, own, lines) for folded in by_cause]
     return [*(_own(verdict, alike) for alike in own), *(each for each in shared if each.waiting)]
@@ -99,7 +99,7 @@ def _shared(
     """`own`: the findings that are blockers of their own, those that are alike together. `lines`: where in it the
     first one stands that tells of a cause."""
     causes = {each.cause: each for each in folded}
-    known = [lines[key] for cause in causes for key in _beginnings(cause) if key in lines]
+    known = [lines[key] for cause in causes for key in beginnings(cause) if key in lines]
     behind = own[min(known)] if known else None
     places = [(_place(verdict.plan, cause)[0], each) for cause, each in causes.items()]
     whom = _what(behind) if behind else subjects([place for place, _ in places])
@@ -150,12 +150,12 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
     """All but passes, what was not selected, and what shares its cause with others: by status, then by when the cure
     must have been asked for (a request that takes a day is made before one that takes an hour), then by the minutes
     at stake, then by how many could not look for the same reason, then in the plan's order."""
-    hanging = Counter(key for finding in findings if is_folded(finding) for key in _beginnings(finding.cause))
+    hanging = Counter(key for finding in findings if is_folded(finding) for key in beginnings(finding.cause))
     names = [*plan.hosts, *plan.databases, *plan.backups, *plan.scripts, *plan.applications]
     places = {name: place for place, name in reversed(list(enumerate(names)))}
 
     def rank(finding: Finding) -> tuple[float, ...]:
-        behind = sum(hanging[key] for key in _causes(finding))
+        behind = sum(hanging[key] for key in causes_of(finding))
         ask_by = finding.cure_by.timestamp() if finding.cure_by else math.inf
         place = places.get(_first(places, finding.subject), math.inf)
         return WORST_FIRST.index(finding.status), ask_by, -cost(finding), -behind, place
@@ -250,20 +250,14 @@ def folded_words(folded: Sequence[Finding]) -> str:
     return f"{number} could not look" if folded[0].status is Status.UNKNOWN else f"{number} to be asked again"
 
 
-def is_behind(cause: str, finding: Finding) -> bool:
-    """Whether what has this cause could not be seen for the reason for which `finding` fails: it tells the very same of
-    the same way there (two databases of one role are both seen "from here as release"), or a check says that this line
-    tells why."""
-    return not _causes(finding).isdisjoint(_beginnings(cause))
-
-
-def _causes(finding: Finding) -> set[str]:
-    """The shared causes of what cannot be seen for the reason for which it fails, each whole or as it begins."""
+def causes_of(finding: Finding) -> set[str]:
+    """How the cause begins of whatever could not be seen for the reason for which this fails: it tells the very same of
+    the same way there (two databases of one role are both seen "from here as release"), or names this line."""
     told = {f"{finding.vantage}: {point.actual}" for point in finding.judgement.telling_points() if point.actual}
     return {f"{finding.check} {finding.subject}: ", *told}
 
 
-def _beginnings(cause: str) -> set[str]:
+def beginnings(cause: str) -> set[str]:
     """The whole, and what stands before each of its colons."""
     return {cause, *(cause[: found.end()] for found in re.finditer(": ", cause))}
 

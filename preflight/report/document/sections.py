@@ -16,7 +16,7 @@ from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Rule
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.report import PLAIN, View
-from preflight.report.comparison import Change, Difference, in_words, owners, pairs_by_cause
+from preflight.report.comparison import TOLD, Difference, in_words, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.order import (
     Blocker,
@@ -35,7 +35,6 @@ from preflight.wording import MOST_NAMED, counted, listed
 NOBODY = "nobody named in the plan"
 RUNBOOK = "runbook"
 """The label whose lines are URLs."""
-_TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 
 
 def facts(verdict: Verdict, view: View = PLAIN) -> tuple[Labelled, ...]:
@@ -332,7 +331,7 @@ def changes(difference: Difference | None) -> Section:
     title, rows = "Since the run before", []
     if difference is None:
         return Section(title=title)
-    for change in _TOLD_CHANGES:
+    for change in TOLD:
         for group in pairs_by_cause(difference.which(change)):
             names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
             what = names if len(group) == 1 else f"{counted(len(group), 'check')}: {names}"

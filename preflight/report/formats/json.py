@@ -13,7 +13,7 @@ from preflight.judging.schedule import Schedule
 from preflight.record import fields_of
 from preflight.report import PLAIN, View
 from preflight.report import json_report as told
-from preflight.report.comparison import Change, Difference
+from preflight.report.comparison import TOLD, Difference
 from preflight.report.harmless import json_text
 from preflight.report.json_report import Line, Point, Report
 from preflight.verdict import REPORT_SCHEMA, Verdict
@@ -59,9 +59,8 @@ def report_of(verdict: Verdict, difference: Difference | None = None) -> Report:
 
 
 def _since(difference: Difference) -> told.Since:
-    kinds = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
     names = {
-        each.value: tuple(f"{pair.line.check} {pair.line.subject}" for pair in difference.which(each)) for each in kinds
+        each.value: tuple(f"{pair.line.check} {pair.line.subject}" for pair in difference.which(each)) for each in TOLD
     }
     return _made(told.Since, difference.before, **names)
 

@@ -18,7 +18,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
-from preflight.report.comparison import Change, Difference
+from preflight.report.comparison import TOLD, Difference
 from preflight.report.document.cards import Act, Card, cards
 from preflight.report.document.order import blockers
 from preflight.report.document.sections import expected_state, left_out, not_selected, rule_in_words
@@ -97,8 +97,7 @@ def _void(verdict: Verdict) -> Iterator[str]:
 def _changed(difference: Difference | None) -> Iterator[str]:
     """How many lines are otherwise than in the run before."""
     if difference is not None:
-        kinds = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
-        told = [f"{number(len(pairs))} {change}" for change in kinds if (pairs := difference.which(change))]
+        told = [f"{number(len(pairs))} {change}" for change in TOLD if (pairs := difference.which(change))]
         yield f"since the run before, {listed(told) if told else 'nothing changed'}"
 
 
