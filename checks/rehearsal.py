@@ -172,7 +172,8 @@ class RehearsalCheck(Check):
                 f"rehearsed on another schema than the sealed one: {named(names)}",
                 expected=f"the schema in {self.plan.sealed_schema(entry.id).name}",
                 actual=counted(len(names), "object") + " with another definition, or only in one of them",
-                remedy=f"run: {self.plan.rehearse_command}; with an older backup, take a new one before",
+                remedy="where schema-drift does not pass either, cure that first; with an older backup, take a new "
+                f"one; then run: {self.plan.rehearse_command}",
             )
 
     def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:

@@ -27,6 +27,7 @@ from preflight.plan.work import (
     planned_source,
     programs_of,
     script_work,
+    server_work,
     work_on,
     work_with,
 )
@@ -104,6 +105,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     for database in plan.databases.values():
         yield from _of_database(plan, database)
         yield from _work_rights(plan, database)
+    yield from _other_engines(plan)
     yield from _queries(plan)
     yield from _network(plan)
     yield from _presence(plan)
@@ -334,6 +336,18 @@ def _for_scripts(entry: Scripts, login: str, *, opened: bool) -> Iterator[str]:
             yield f"GRANT {', '.join(privileges)} ON {on} TO {role};"
 
 
+def _other_engines(plan: Plan) -> Iterator[Requirement]:
+    """What a person has to look at where no check answers for the engine."""
+    for work in server_work(plan):
+        entry = plan.backups[work.id] if isinstance(work, PlannedBackup) else plan.scripts[work.id]
+        if work.engine and entry.engine_shown is None:
+            text = (
+                f"{work.what}, for {work.label}: where no check answers for {work.engine}, look whether it is up and "
+                f"the role may do its work, and say how that is known: engine_shown in {work.table}."
+            )
+            yield Requirement(work.owner, text, ("database-engine",))
+
+
 def _queries(plan: Plan) -> Iterator[Requirement]:
     """Of `[checks.sql]`: just which grants a query takes, only PostgreSQL can tell."""
     run: Any = plan.checks.get("sql", {}).get("run", {})
@@ -397,7 +411,7 @@ def _here(zone: str) -> str:
 
 
 def _presence(plan: Plan) -> Iterator[Requirement]:
-    """What is asked of people: to be there."""
+    """What is asked of people: to be there, and to say what only they can say."""
     window, age = plan.window, format_duration(plan.freshness.people)
     for role in plan.roles.values():
         who = f"{role.primary} and, as standby, {role.standby}" if role.standby else f"{role.primary} and a standby"
@@ -406,3 +420,8 @@ def _presence(plan: Plan) -> Iterator[Requirement]:
             f"{format_moment(window.needed_until, window.zone)}, not more than {age} before it begins."
         )
         yield Requirement(role.id, text, ("on-call",))
+    for item in plan.attest:
+        role = plan.roles[item.owner]
+        who = " or ".join(filter(None, (role.primary, role.standby)))
+        text = f"{who} says, not more than {format_duration(item.valid)} before the window begins: {item.text}."
+        yield Requirement(item.owner, text, ("attestations",))

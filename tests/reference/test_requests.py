@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from preflight.engine.registry import find_checks
 from preflight.plan import Account as Login
-from preflight.plan import Become, RemotePath, SecretRef, ServerRole
+from preflight.plan import Become, RemotePath, Said, SecretRef, ServerRole
 from preflight.plan.load import load_plan
 from preflight.reference import requests as requirements
 from preflight.reference.requests import sudoers_line
@@ -81,6 +81,19 @@ def test_hosts_with_one_account_and_one_key_are_asked_for_once() -> None:
     assert text.count("The login appadmin on") == 1
     assert text.count("The login other on web3 (web3.example.net, port 22) by") == 1
     assert text.count("web1.example.net:22/tcp") == text.count("web2.example.net:22/tcp") == 1
+
+
+def test_what_only_people_can_say_is_asked_of_them() -> None:
+    text = requirements.render(PLAN)
+    (item,) = PLAN.attest
+    assert f"J. Novak or App 2 team lead says, not more than 12 h before the window begins: {item.text}." in text
+    host = {"database": "", "host": "db1", "engine": "mysql"}
+    scripts = replace(PLAN.scripts["orders"], touches=(), privileges={}, **host)  # type: ignore[arg-type]
+    text = requirements.render(replace(PLAN, scripts={"orders": scripts}))
+    assert "mysql on db1, for scripts orders: where no check answers for mysql, look whether it is up" in text
+    said = Said(by="dba", on=date(2026, 10, 14), reason="looked")
+    text = requirements.render(replace(PLAN, scripts={"orders": replace(scripts, engine_shown=said)}))
+    assert "where no check answers for mysql" not in text
 
 
 def test_the_log_of_psql_is_asked_for() -> None:

@@ -78,4 +78,4 @@ def test_the_cards_stand_in_the_order_of_their_deadlines_and_nothing_is_told_twi
 
 def test_an_empty_list_of_acts_says_so() -> None:
     empty: Verdict = replace(no_go(), findings=[])
-    assert "Nobody has anything to cure." in html.render(empty)
+    assert "Nothing is to be cured before the window." in html.render(empty)
