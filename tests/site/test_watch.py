@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -170,7 +171,8 @@ def end_sessions(sshd: Sshd) -> None:
     monitors = children([sshd.pid])
     assert monitors
     for pid in (*children(monitors), *monitors):  # the child of the account has the socket, too
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ends with the one before
+            os.kill(pid, signal.SIGKILL)
     for thread in threading.enumerate():
         if isinstance(thread, paramiko.Transport):
             thread.join(TIMEOUT_SECONDS)

@@ -196,8 +196,9 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             texts.append(line)
 
     def close(self) -> None:
-        """Also ends the wait for a handshake."""
+        """Also ends the wait for a handshake, and a connection on which none has begun, which paramiko leaves open."""
         super().close()
+        self.sock.close()
         if self.completion_event is not None:
             self.completion_event.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from preflight.reasons import Reason
 from preflight.sessions import dial
 from preflight.sessions.ssh.pool import SshPool
 from preflight.sessions.ssh.shared import MOST_PER_SERVER, LoginTurns, OpenConnections, connections_for, raise_limit
+from preflight.sessions.ssh.transport import Transport
 from tests.sessions.conftest import (
     GENEROUS_SECONDS,
     MakePool,
@@ -230,3 +232,11 @@ def test_one_silent_host_among_fifty_of_one_account_costs_only_itself(
             assert all(isinstance(answer, Reply) for answer in ask_hosts(pool, others).values())
             assert not quiet.done(), "the others wait for nobody"
             pool.close()
+
+
+def test_a_transport_that_is_closed_before_its_handshake_closes_its_socket() -> None:
+    here, there = socket.socketpair()
+    with there:
+        transport = Transport(here, 1.0, None)
+        transport.close()
+        assert here.fileno() == -1
