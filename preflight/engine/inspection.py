@@ -162,10 +162,10 @@ def _items(
 
 
 def _answered(items: Sequence[PlannedCheck]) -> Iterator[int]:
-    """`id` of each entry that a plug-in for its engine judges: it has this very entry as a subject."""
+    """`id` of each entry that a plug-in for its engine judges: it asks something of this very entry."""
     for each in items:
         engines = each.check.engines if each.check and each.severity is not Severity.ADVISORY else ()
-        if engines and getattr(each.subject.item, "engine", "") in engines:
+        if engines and each.probes and getattr(each.subject.item, "engine", "") in engines:
             yield id(each.subject.item)
 
 

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from preflight_checks.database_engine import DatabaseEngine
 
-from preflight.check import Check, Expect, Subject
+from preflight.check import Check, Expect, Probes, Subject
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.finding import Judgement, Severity, Status, passed
 from preflight.plan import Backup, Plan, RemotePath, Role, Said, Scripts
 from preflight.plan.work import engine_work
+from preflight.questions.files import LocalFile
+from preflight.questions.local import TARGET
 from tests.toy import MOMENT, toy_plan
 
 SCRIPTS = Scripts(
@@ -36,7 +38,10 @@ class Mysql(Check):
     def subjects(self) -> Sequence[Subject]:
         return [Subject(work.label, work, work.owner) for work in engine_work(self.plan, self.engines)]
 
-    def judge(self, subject: Subject) -> Judgement:
+    def probes(self, subject: Subject) -> Probes:
+        return {"answer": LocalFile(TARGET, "/answer")}
+
+    def judge(self, subject: Subject, **_answer: object) -> Judgement:
         return passed("up")
 
 
@@ -45,6 +50,13 @@ class NoSubject(Mysql):
 
     def subjects(self) -> Sequence[Subject]:
         return [Subject("db1", self.plan.hosts["db1"])]
+
+
+class AsksNothing(Mysql):
+    """Is it up, without a look?"""
+
+    def probes(self, subject: Subject) -> Probes:
+        return {}
 
 
 class Broken(Mysql):
@@ -129,6 +141,6 @@ def test_a_check_that_answers_for_the_engine_takes_the_place_of_the_line() -> No
     assert lines(plan_of(SCRIPTS, other), Mysql) == ["database-engine backups ledger", "mysql scripts shop"]
 
 
-@pytest.mark.parametrize("check", [NoSubject, Broken, Advisory])
+@pytest.mark.parametrize("check", [NoSubject, AsksNothing, Broken, Advisory])
 def test_a_check_that_does_not_look_at_the_entry_takes_nothing_away(check: type[Check]) -> None:
     assert lines(plan_of(SCRIPTS), check)[0] == "database-engine scripts shop"
