@@ -396,6 +396,15 @@ def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(s
     assert "/no/such/pg_dump" in told(found["gone"])
 
 
+def test_what_a_job_takes_is_fetched_by_the_server_that_its_entry_names(stage: Stage) -> None:
+    plan = stage.plan({"010_select.sql": "SELECT 1;\n"}, way_back="")
+    by_cron = replace(plan.backups["orders"], taken_by="cron")
+    unnamed = replace(plan, backups={"orders": replace(by_cron, server="")})
+    with pytest.raises(ScratchError, match=r"say in \[backups.orders\] how it is reached there, such as server = "):
+        rehearsed(unnamed)
+    assert list(rehearsed(replace(plan, backups={"orders": by_cron})).scripts) == ["orders"]
+
+
 def test_the_backups_account_is_reached_by_sudo_for_two_programs(
     site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
