@@ -436,7 +436,8 @@ def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         run = [scripts for scripts in plan.scripts.values() if step.id and scripts.step == step.id]
         for scripts in run if kind is UndoKind.SCRIPT else ():
             table = raw["scripts"][scripts.id]
-            if isinstance(table.get("way_back") or {}, Mapping) and "command" not in table:
+            is_own = "command" in table and "way_back" not in table  # then the command has a way back of its own
+            if isinstance(table.get("way_back") or {}, Mapping) and not is_own:
                 message = f"is required: the step {step.id} is taken back by a script"
                 yield Broken(("scripts", scripts.id, "way_back"), message)
         changed = {each.database or f"{each.engine} on {each.host}": each for each in run if is_placed(each)}
