@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,6 +15,11 @@ from tests.toy import toy_plan
 
 NOTHING, NONE, RESTORE, SCRIPT = UndoKind.NOTHING_TO_UNDO, UndoKind.NONE, UndoKind.RESTORE, UndoKind.SCRIPT
 REHEARSED = "rehearsed 2026-10-10"
+
+
+def zone_at_noon(at: datetime) -> str:
+    """One where it is about noon then: no day begins while a test is at work."""
+    return f"Etc/GMT{at.astimezone(UTC).hour - 12:+d}"  # which is that far behind UTC
 
 
 def minutes(count: float) -> timedelta:

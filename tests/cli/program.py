@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 from preflight import INTERRUPTIONS
 from preflight.cli import console, main
@@ -124,14 +125,15 @@ class Answer(Check):
 '''
 
 
-def write_answer_plan(folder: Path, begins: datetime) -> Path:
-    """A plan of six hours in UTC whose one check of its own reads `answer.txt` beside it, which says yes."""
+def write_answer_plan(folder: Path, begins: datetime, zone: str = "UTC") -> Path:
+    """A plan of six hours whose one check of its own reads `answer.txt` beside it, which says yes."""
     (folder / "own").mkdir()
     (folder / "own" / "answer.py").write_text(CHECK)
     (folder / "answer.txt").write_text("yes")
+    begins = begins.astimezone(ZoneInfo(zone))
     return write_plan(
         folder,
-        f'[release]\nid = "REL-1"\nchecks = "own"\n\n[window]\nzone = "UTC"\n'
+        f'[release]\nid = "REL-1"\nchecks = "own"\n\n[window]\nzone = "{zone}"\n'
         f"start = {begins:%Y-%m-%dT%H:%M:%S}\nend = {begins + timedelta(hours=6):%Y-%m-%dT%H:%M:%S}\n",
     )
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,6 +19,7 @@ from preflight.evidence import Evidence
 from preflight.report.formats import FORMATS
 from tests.cli.program import preflight, write_answer_plan
 from tests.confirmed import confirm_all
+from tests.window_plans import zone_at_noon
 
 Act = Callable[[], object]
 
@@ -32,7 +34,8 @@ class Night:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.now = datetime.now(UTC).replace(microsecond=0)
         self.start = self.now + timedelta(minutes=3)
-        self.plan = write_answer_plan(folder, self.start)
+        self.zone = zone_at_noon(self.start)
+        self.plan = write_answer_plan(folder, self.start, self.zone)
         self.page = folder / "board.html"
         self.acts: list[Act] = []
         self._patch = patch
@@ -55,7 +58,7 @@ class Night:
 
     def at(self, seconds: int) -> str:
         """As a line begins."""
-        at = self.start + timedelta(seconds=seconds)
+        at = (self.start + timedelta(seconds=seconds)).astimezone(ZoneInfo(self.zone))
         return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
 
     def _wait(self, _seconds: float) -> bool:

@@ -32,6 +32,7 @@ from tests.site.machine import TIMEOUT_SECONDS
 from tests.site.postgres import DatabaseRole
 from tests.site.site import Site
 from tests.site.sshd import Sshd
+from tests.window_plans import zone_at_noon
 
 Act = Callable[[], object]
 UP = {"status": "UP", "version": "4.1"}
@@ -85,7 +86,7 @@ class Night:
             hosts=self.hosts,
             databases={"orders": self.database},
             applications={"app1": Application(id="app1", from_="4.1", to="4.2", health=(health,))},
-            window=replace(WINDOW, start=start, end=start + timedelta(hours=6)),
+            window=replace(WINDOW, zone=zone_at_noon(start), start=start, end=start + timedelta(hours=6)),
             known_hosts=self.sshd.known_hosts_lines() + self.other_sshd.known_hosts_lines(),
         )
         self.patch.setattr(watch, "load", lambda _path: (plan, Registry((HostLogin, DatabaseLogin, AppHealth))))
