@@ -37,14 +37,15 @@ from tests.site.machine import TIMEOUT_SECONDS, command_lines, needs, needs_root
 
 _PROJECT = Path(__file__).parents[2]
 _HOLD = """
-import signal, sys
+import select, signal, sys
 for number in (signal.SIGTERM, signal.SIGHUP):  # as the program does
     signal.signal(number, signal.default_int_handler)
 from preflight.demo.site import DemoSite
 try:
     with DemoSite() as site:
         print("up", site.folder, site.postgres.query("SELECT 41 + 1"), flush=True)
-        sys.stdin.read()
+        while not select.select([sys.stdin], [], [], 1)[0]:  # a signal just before a read that has no end waits for it
+            pass
 except KeyboardInterrupt:
     sys.exit(130)
 """
