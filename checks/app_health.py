@@ -23,7 +23,7 @@ from preflight.probe import NoReply, Via
 from preflight.questions.certificates import Certificate
 from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
-from preflight.questions.http_secrets import secret_headers
+from preflight.questions.http_secrets import FORBIDDEN, UNAUTHORIZED, secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason, Side
 from preflight.wording import beside, in_toml, shortened
@@ -295,7 +295,7 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             remedy=f"see what is there, perhaps a login or maintenance page; if it is right, {cure} in the plan",
         )
     else:
-        if answer.status in (401, 403):
+        if answer.status in (UNAUTHORIZED, FORBIDDEN):
             yield _refused(instance, answer)
             return
         unwell = "have {app} on {host} looked at before the window: it says itself that it is not well"
@@ -316,7 +316,7 @@ def _refused(instance: _Instance, answer: HttpAnswer) -> Judgement:
         cure = "name at the endpoint who may read it (`bearer`, `basic` or `headers`), or a health path that is open"
     else:
         shown = ", ".join(f"{each.what} from {each.secret}" for each in headers) or "client certificate"
-        is_unknown = answer.status == 401
+        is_unknown = answer.status == UNAUTHORIZED
         seen = (
             f"status {answer.status}: {'does not accept' if is_unknown else 'may not read the page with'} the {shown}"
         )

@@ -19,6 +19,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
 from preflight.questions.http import LARGEST_BODY_BYTES, SECONDS_APART, HttpAnswer, HttpRequest, Sample, reply_text
+from preflight.questions.http_secrets import UNAUTHORIZED
 from preflight.reasons import Reason, Side
 from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
@@ -32,7 +33,7 @@ from preflight.sessions.http_response import (
     read_body,
     require_unencoded,
 )
-from preflight.sessions.http_secrets import UNAUTHORIZED, Credential
+from preflight.sessions.http_secrets import Credential
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.timetable import Timetable
 from preflight.sessions.tls import TlsFailed, Trust, is_of_client_certificate, peer_certificate, secure
@@ -114,8 +115,10 @@ class HttpSession:
             credential = Credential(request, self._secrets)
 
             def ask(instance: Resolved) -> Sample:
-                exchange = Exchange(request, instance, self._trust, deadline)
-                return credential.prove(exchange.answer, instance.first, deadline)
+                def answer(headers: Mapping[str, str]) -> Sample:
+                    return Exchange(request, instance, headers, self._trust, deadline).answer()
+
+                return credential.prove(answer, instance.first, deadline)
 
             _Sampling(request, resolved, ask, deliver, timetable).begin()
 
@@ -173,20 +176,20 @@ class _Sampling:
 class Exchange:
     """Sends one request to one address, once. `answer` never raises for the outside world."""
 
-    def __init__(self, request: HttpRequest, instance: Resolved, trust: Trust, deadline: Deadline) -> None:
-        """`deadline`: the session's own, which may be nearer than the request's."""
+    def __init__(
+        self, request: HttpRequest, instance: Resolved, headers: Mapping[str, str], trust: Trust, deadline: Deadline
+    ) -> None:
+        """`headers`: what proves who asks. `deadline`: the session's own, which may be nearer than the request's."""
         self._request = request
         self._instance = instance
+        self._headers = headers
         self._trust = trust
         self._deadline = deadline
         self._phase = "connect"
         self._address = instance.first
         self._certificate: Certificate | None = None
-        self._headers: Mapping[str, str] = {}
 
-    def answer(self, headers: Mapping[str, str]) -> Sample:
-        """`headers`: what proves who asks."""
-        self._headers = headers
+    def answer(self) -> Sample:
         asked_at, begun = now(), monotonic()
         seconds = self._request.max_seconds
         cut_short = False

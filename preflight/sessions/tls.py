@@ -65,6 +65,7 @@ class Trust:
         """`folder`: relative names of files start there."""
         self._folder = folder
         self._contexts = Once[tuple[str, str, str], ssl.SSLContext]()
+        self._client_certificates = Once[str, Certificate | None]()
 
     def context(self, ca: str, client_cert: str = "", client_key: str = "") -> ssl.SSLContext:
         """PEM files; `ca` empty for the system's roots. Raises TlsFailed when one cannot be used."""
@@ -72,7 +73,10 @@ class Trust:
         return self._contexts.get(key, lambda: self._load(*key))
 
     def client_certificate(self, client_cert: str) -> Certificate | None:
-        return certificate_in(self._folder / client_cert) if client_cert else None
+        """The plan's own, read once; None without one, or where it cannot be read."""
+        if not client_cert:
+            return None
+        return self._client_certificates.get(client_cert, lambda: certificate_in(self._folder / client_cert))
 
     def _load(self, ca: str, client_cert: str, client_key: str) -> ssl.SSLContext:
         context = self._trusting(ca)
