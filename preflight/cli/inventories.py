@@ -15,6 +15,7 @@ from typing import Any
 
 from preflight.cli.console import CallError
 from preflight.plan.new_plan import Beginnings, Place
+from preflight.plan.values import POSTGRES_PORT, SSH_PORT
 
 _SSH_SECONDS = 5.0
 _DEEPEST_INCLUDE = 16
@@ -82,8 +83,8 @@ def _ssh_host(name: str, config: Path) -> Place:
         said = getattr(error, "stderr", None) or error
         raise CallError(f"ssh -G {name}: {' '.join(str(said).split())}") from None
     told = dict(line.split(" ", 1) for line in reversed(done.stdout.splitlines()) if " " in line)
-    port = int(told.get("port", 22))
-    return Place(name=_name_of(name), at=told.get("hostname", name), port=0 if port == 22 else port, user=told["user"])
+    port = _unless(SSH_PORT, int(told.get("port", SSH_PORT)))
+    return Place(name=_name_of(name), at=told.get("hostname", name), port=port, user=told["user"])
 
 
 def with_service(known: Beginnings, name: str) -> Beginnings:
@@ -97,18 +98,23 @@ def with_service(known: Beginnings, name: str) -> Beginnings:
     host = next((each for each in known.hosts if address in (each.at, each.name)), None)
     is_number = ":" in address or address.replace(".", "").isdecimal()
     added = Place(name=_name_of(address if is_number else address.partition(".")[0]), at=address)
-    port, database = told.get("port", "5432").partition(",")[0], told.get("dbname", "")
+    port, database = told.get("port", str(POSTGRES_PORT)).partition(",")[0], told.get("dbname", "")
     if not port.isdecimal():
         raise CallError(f"service {name}: its port is no number in pg_service.conf: {port}")
     entry = Place(
         name=_name_of(name),
         at=(host or added).name,
-        port=0 if port == "5432" else int(port),
+        port=_unless(POSTGRES_PORT, int(port)),
         user=told.get("user", ""),
         dbname="" if database == _name_of(name) else database,
     )
     hosts = known.hosts if host else (*known.hosts, added)
     return replace(known, hosts=hosts, databases=(*known.databases, entry))
+
+
+def _unless(usual: int, port: int) -> int:
+    """A port, as a plan names it: 0 for the usual one."""
+    return 0 if port == usual else port
 
 
 def _name_of(name: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.plan.release_plan import FORMAT
+from preflight.plan.values import POSTGRES_PORT, SSH_PORT
 from preflight.wording import in_toml
 
 TODO = "TODO"
@@ -207,7 +208,9 @@ def _parts(known: Beginnings) -> Iterator[str]:
     for host in known.hosts or [Place(name="db1")]:
         address, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
         credential = known.credential or _CREDENTIAL
-        yield _HOST.format(name=host.name, address=address, user=user, port=_port(host, 22), credential=credential)
+        yield _HOST.format(
+            name=host.name, address=address, user=user, port=_port(host, SSH_PORT), credential=credential
+        )
     for database in known.databases:
         host_id, user = (
             _value(database.at, "a host of this plan"),
@@ -218,7 +221,7 @@ def _parts(known: Beginnings) -> Iterator[str]:
             name=database.name,
             host=host_id,
             user=user,
-            port=_port(database, 5432, database.dbname),
+            port=_port(database, POSTGRES_PORT, database.dbname),
             password=password,
             trust=_trust("sslrootcert", known.ca),
         )

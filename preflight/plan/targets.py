@@ -13,6 +13,7 @@ from preflight.plan.agreements import Said, SaidPath
 from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
+    POSTGRES_PORT,
     SSH_PORT,
     Account,
     Address,
@@ -175,7 +176,7 @@ class Database:
     plan names no `password`."""
     sslkey: Path | None = None
     """Private key of `sslcert`."""
-    port: Port = 5432
+    port: Port = POSTGRES_PORT
     """Port of the server."""
     address: Address = ""
     """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
@@ -495,7 +496,7 @@ class RehearsalServer:
     address: Address
     """Where it is reached; no address of the plan's, nor a machine with a host key that is pinned for one of its hosts,
     nor a server with the system identifier of one of its databases."""
-    port: Port = 5432
+    port: Port = POSTGRES_PORT
     """Port of the server."""
     ssh_port: Port = 22
     """Where that machine shows its SSH host key, if it has one."""

@@ -100,6 +100,7 @@ EntryId = Annotated[
     str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
 ]
 SSH_PORT = 22
+POSTGRES_PORT = 5432
 LOOPBACK = "127.0.0.1"
 THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 Minutes = Annotated[float, Between(0, 7 * 24 * 60)]

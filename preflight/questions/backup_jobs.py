@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from preflight.plan import BackupFormat, Database
+from preflight.plan.values import POSTGRES_PORT
 from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, HostJobs, Table
 from preflight.questions.timers import Timer
 
@@ -18,7 +19,6 @@ _HOST = re.compile(r"\s(?:-h|--host[= ])\s*(\S+)")
 _PORT = re.compile(r"\s(?:-p|--port[= ])\s*(\d+)")
 _ELSEWHERE = re.compile(r"\bPG(?:HOST|HOSTADDR|PORT|SERVICE|DATABASE)=|://|\bservice=")
 _LOCAL = re.compile(r"/|localhost$|127\.|::1$")
-_LIBPQ_PORT = 5432
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class BackupJob:
         host, port = _HOST.search(self.command), _PORT.search(self.command)
         is_here = host is None or host[1] in (address, database.address) or bool(_LOCAL.match(host[1]))
         is_named = re.search(rf"(?:\s|-d\s*|--dbname=)[\"']?{name}[\"']?(?=\s|$)", self.command)
-        return is_here and is_named is not None and int(port[1] if port else _LIBPQ_PORT) == database.port
+        return is_here and is_named is not None and int(port[1] if port else POSTGRES_PORT) == database.port
 
 
 def backup_jobs(jobs: HostJobs | None, own: Table | None) -> Iterator[BackupJob]:

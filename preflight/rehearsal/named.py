@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preflight.plan import RehearsalServer
+from preflight.plan.values import show_address
 from preflight.questions.sql import quote_identifier, quote_literal
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
@@ -73,8 +74,7 @@ class Place:
     @property
     def text(self) -> str:
         """As psql and the plan name it."""
-        host = self.server.address
-        return f"[{host}]:{self.server.port}" if ":" in host else f"{host}:{self.server.port}"
+        return show_address(self.server.address, self.server.port)
 
 
 class NamedServer(Server):
