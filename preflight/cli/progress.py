@@ -25,7 +25,7 @@ def progress_of_this_call(*, quiet: bool) -> Iterator[Tell]:
     if quiet or sys.stderr is None:
         yield lambda _line: None
     elif not sys.stderr.isatty():
-        with _log() as tell:
+        with _Log() as tell:
             yield tell
     elif os.environ.get("TERM") == "dumb":
         yield lambda _line: None
@@ -38,22 +38,29 @@ def _replace_line(line: str) -> None:
     sys.stderr.flush()
 
 
-@contextmanager
-def _log() -> Iterator[Tell]:
-    newest, ended = [""], threading.Event()
+class _Log:
+    """Writes the newest line now and then, from a thread of its own, and none twice."""
 
-    def write() -> None:
+    def __init__(self) -> None:
+        self._newest = ""
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Tell:
+        threading.Thread(target=self._write, name="progress", daemon=True).start()
+        return self._keep
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+
+    def _keep(self, line: str) -> None:
+        self._newest = line or self._newest
+
+    def _write(self) -> None:
         told = ""
-        while not ended.wait(_SECONDS_BETWEEN_LINES_OF_A_LOG):
-            if newest[0] != told:
-                told = newest[0]
+        while not self._ended.wait(_SECONDS_BETWEEN_LINES_OF_A_LOG):
+            if self._newest != told:
+                told = self._newest
                 complain(f"preflight: {told}")
-
-    threading.Thread(target=write, name="progress", daemon=True).start()
-    try:
-        yield lambda line: newest.__setitem__(0, line or newest[0])
-    finally:
-        ended.set()
 
 
 class Progress:

@@ -380,7 +380,7 @@ def diff(
     The exit code says that both could be read (0) or not (2), and with --exit-code that nothing got worse (0) or
     something did (1). It is no verdict: that is `run`'s or `gate`'s.
     """
-    if (plan_path is None) is not (len(paths) == 2) or (plan_path and paths):
+    if len(paths) != (0 if plan_path else 2):
         raise CallError("name two reports, OLD and NEW, or the plan whose two newest saved runs are meant: --last PLAN")
     old, new = _two_newest(plan_path) if plan_path else map(saved_runs.report_beside, paths)
     try:

@@ -53,6 +53,8 @@ class Selection:
 
     def takes(self, plan: Plan, check: str, subject: Subject, planned: Collection[tuple[Family, Question]]) -> bool:
         """`planned`: what it asks first."""
+        if not (self.only or self.skip):
+            return True
         named = _names(plan, check, subject, planned)
         is_wanted = not self.only or any(term.name in named[term.by] for term in self.only)
         return is_wanted and not any(term.name in named[term.by] for term in self.skip)

@@ -112,8 +112,10 @@ class Difference:
         return tuple(_notes(self.before, self.after))
 
 
-def in_words(difference: Difference) -> str:
-    """`since the run of Sat 2026-11-28 22:44 +00:00 (GO): 2 new, 1 cured`."""
+def in_words(difference: Difference | None) -> str:
+    """`since the run of Sat 2026-11-28 22:44 +00:00 (GO): 2 new, 1 cured`; empty without a run before."""
+    if difference is None:
+        return ""
     before = difference.before
     told = [f"{len(pairs)} {change}" for change in TOLD if (pairs := difference.which(change))]
     at = format_moment(before.collected_at, before.window.zone)

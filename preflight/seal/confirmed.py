@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +31,10 @@ def _alone(path: Path) -> Iterator[None]:
     """Locks the file, which is the plan's own: a lock on it leaves nothing behind. Raises SealError."""
     import fcntl  # not on every system on which plans are read
 
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise SealError(f"{visible(str(path))}: cannot be locked: {error.strerror or error}") from None
+            file = stack.enter_context(path.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise SealError(f"{visible(str(path))}: cannot be locked: {error.strerror or error}") from None
+        yield

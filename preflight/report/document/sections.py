@@ -55,7 +55,7 @@ def facts(verdict: Verdict, view: View = PLAIN) -> tuple[Labelled, ...]:
         "made": [f"with {', '.join(verdict.made_with)}" if verdict.made_with else ""],
         "finish": times(verdict),
         "basis": verdict.basis,
-        "changed": [in_words(view.difference) if view.difference else ""],
+        "changed": [in_words(view.difference)],
         "because": [verdict.reason],
         "without": ["; ".join(left_out(verdict))],
         "checks": [counts(verdict)],

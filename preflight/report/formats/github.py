@@ -37,7 +37,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     title = f"{verdict.plan.release.id}: {verdict.headline}"
     decisions = [f"decision: {each}" for each in decided(verdict)]
     versions = ", ".join(verdict.made_with)
-    changed = in_words(view.difference) if view.difference else ""
+    changed = in_words(view.difference)
     lines = [*decisions, verdict.reason, *verdict.basis, changed, *times(verdict), counts(verdict), versions]
     told[_LEVELS[verdict.exit_code]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [

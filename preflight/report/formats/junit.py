@@ -72,7 +72,7 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict, view: View) -> None:
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
         "basis": "; ".join(verdict.basis),
-        "changed": in_words(view.difference) if view.difference else "",
+        "changed": in_words(view.difference),
         "made_with": ", ".join(verdict.made_with),
     }
     properties = Xml.SubElement(suite, "properties")
