@@ -79,6 +79,19 @@ def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stay
     assert f"AGAINST THE VERDICT {verdict}: the board accepts it" in short
 
 
+def test_a_run_that_let_no_warning_pass_lets_none_pass_when_it_is_judged_again(plan: Path) -> None:
+    assert preflight("run", plan, "--fail-on", "warn").returncode == 3
+    refused = decide(plan, "go", "--by", "A. Haddad")
+    assert (refused.returncode, refused.stderr.startswith("not written: the verdict is HOLD")) == (3, True)
+    assert decide(plan, "hold", "--by", "A. Haddad").returncode == 3
+    (saved,) = (plan.parent / ".preflight" / "REL-1").glob("*Z.json")
+    again = preflight("judge", plan, saved)
+    assert (again.returncode, "--fail-on warn lets none pass" in " ".join(again.stdout.split())) == (3, True)
+    (listed,) = json.loads(preflight("history", plan, "--format", "json").stdout)["runs"]
+    assert (listed["verdict"], "--fail-on warn lets none pass" in listed["reason"]) == ("HOLD", True)
+    assert "because  " in preflight("history", plan).stdout
+
+
 def test_hold_and_no_go_need_no_reason_and_the_newest_stands_first(plan: Path) -> None:
     run(plan, "no")
     assert decide(plan, "hold", "--by", "A. Haddad").returncode == 1
