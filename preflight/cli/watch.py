@@ -16,12 +16,12 @@ from preflight.cli.asking import (
     shown_here,
     vantage_of_this_run,
     view_of,
+    with_origins,
     write_outputs,
 )
 from preflight.cli.console import CallError, complain, write_stdout
 from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
-from preflight.cli.versions import made_with
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.conclude import withheld
@@ -144,8 +144,7 @@ class Watching:
                 keep_open=True,
             )
             grounds = basis.grounds(asked.answered.evidence)
-            verdict = judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds)
-            verdict = replace(verdict, made_with=made_with(plan))
+            verdict = with_origins(judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds))
         if other_plan:
             verdict = withheld(verdict, other_plan)
         return self._show(*self._steady(asked, verdict, goes_on=goes_on), goes_on=goes_on)
