@@ -260,6 +260,7 @@ def test_a_plan_that_is_being_written_is_hold_for_so_long(night: Night) -> None:
     assert code == 0
 
 
+@pytest.mark.long
 def test_what_is_kept_does_not_grow_with_the_rounds(night: Night) -> None:
     alive: list[int] = []
 

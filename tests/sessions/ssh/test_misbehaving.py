@@ -130,6 +130,7 @@ def test_every_server_that_gives_up_is_told_at_once_with_its_cause(
         pool.close()
 
 
+@pytest.mark.long
 def test_a_server_that_always_hangs_up_is_tried_until_the_end_and_called_throttling(
     make_pool: MakePool,
     fake_host: FakeHost,
