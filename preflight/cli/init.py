@@ -32,8 +32,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML 
 _HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 address with a port in brackets."
 
 _DATABASE_HELP = (
-    "A database and its host, NAME@[ROLE@]HOST[:PORT]: a name of --host, or the address of a managed one; "
-    "NAME=mariadb@HOST where it is not PostgreSQL."
+    "A database, NAME[=NAME-ON-SERVER]@[ROLE@]HOST[:PORT]: HOST is a name of --host, or the address of a managed one; "
+    "mariadb:NAME@HOST where it is not PostgreSQL."
 )
 _CREDENTIALS = "key=PATH, agent=SHA256:..., env:NAME, prompt"
 _CREDENTIAL_HELP = "Login of every host: key=PATH, agent=SHA256:..., or where its password is: env:NAME, prompt."
@@ -275,18 +275,19 @@ def _place(between: str) -> Callable[[str], Place]:
 
 
 def _database(hosts: Sequence[Place]) -> Callable[[str], Place]:
-    """Where it is not PostgreSQL, NAME=ENGINE stands before the @."""
+    """`ENGINE:` stands first where it is not PostgreSQL, `=NAME` behind it where the server calls it otherwise."""
 
     def read(text: str) -> Place:
         named, at, reached = text.partition("@")
-        name, _, engine = named.partition("=")
-        place = _place("@")(f"{name}{at}{reached}")
+        engine, _, named = named.rpartition(":")
+        name, _, dbname = named.partition("=")
+        place = replace(_place("@")(f"{name}{at}{reached}"), dbname=dbname)
         if engine in ("", "postgres", "postgresql"):
             return _placed(place, hosts)
         if fault := ENGINE(engine):
             raise CallError(f"{text}: {fault}")
-        if place.user or place.port:
-            raise CallError(f"{text}: write NAME=ENGINE@HOST, without role and port: nobody logs in to {engine}")
+        if place.user or place.port or dbname:
+            raise CallError(f"{text}: write {engine}:NAME@HOST and no more: nobody logs in to {engine}")
         return _placed(replace(place, engine=engine), hosts)
 
     return read

@@ -215,6 +215,9 @@ def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evid
         looked.say(table, "directory", folder, source)
     for key, value in (("previous", job.pattern), ("taken_by", job.taken_by), ("format", job.format.value)):
         looked.say(table, key, value, source)
+    if job.server:
+        looked.say(table, "server", job.server, source)
+        looked.say(f"scripts.{name}", "server", job.server, source)
     if not job.user:
         looked.to_do(table, f"account: as whom {job.source} runs it, where that is not the login")
     elif job.user != found.host.user:
