@@ -203,6 +203,8 @@ class Reason(Enum):
         "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "
             "hangs",
     })
+    LOGIN_LATE = ("timed out (login)", Side.FAR_END,
+        "have {owner} see what sshd on {target} waits for in the login of {user}: PAM, LDAP or SSSD, a name service")
     CLOSED_EARLY = "cut off (before the login)", Side.FAR_END, _SSHD_LOG
     NOT_SSH = "cut off (not SSH)", Side.FAR_END, _OTHER_PORT
     NO_COMMON_ALGORITHM = ("no common algorithm", Side.TOOL,
@@ -235,8 +237,9 @@ class Reason(Enum):
     SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
         "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
     NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
-        ("this tool does not ask Windows hosts: take [hosts.{target}] out; or, where OpenSSH there has a shell that "
-        "can run sh, have that set as its DefaultShell"))
+        ("this tool cannot look at Windows hosts over SSH: take [hosts.{target}] out, ask its applications by `health` "
+        "and have a person answer for the rest in an [[attest]]; or, where OpenSSH there has a shell that can run sh, "
+        "have that set as its DefaultShell"))
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,
