@@ -17,13 +17,14 @@ from preflight.finding import Judgement, Quantity, Status, failed, passed, unkno
 from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
+from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.limits import part_of_answer
 from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
 from preflight.questions.certificates import Certificate
 from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
-from preflight.questions.http_secrets import FORBIDDEN, UNAUTHORIZED, secret_headers
+from preflight.questions.http_secrets import secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason, Side
 from preflight.wording import beside, in_toml, shortened

@@ -11,6 +11,9 @@ from typing import Annotated
 from preflight.plan.limits import OR_NONE, Above, Between, Matches, filled, part_of_answer
 from preflight.plan.values import Address, EntryId, HeaderName, Name, RoleRef, SecretRef, Text, Url
 
+UNAUTHORIZED, FORBIDDEN = 401, 403
+"""RFC 9110: the secret is not accepted; whoever is known by it may not see the page."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicLogin:

@@ -146,7 +146,7 @@ def test_a_server_that_hangs_up_during_the_handshake_is_cut_off() -> None:
 
     with raw_server(talk) as url:
         answer = lost(get(url.replace("http:", "https:")))
-    assert answer.reason is Reason.ANSWER_LOST
+    assert answer.reason is Reason.TLS_FAILED
 
 
 def raw_tls(context: ssl.SSLContext) -> Talk:
