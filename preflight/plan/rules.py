@@ -492,11 +492,8 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
     authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
     if endpoint.status in (UNAUTHORIZED, FORBIDDEN) and (authorizing or endpoint.headers):
-        yield Broken(
-            ("status",),
-            f"{endpoint.status} says that the secret named here was refused: name the status of "
-            "the page, or take the secret out",
-        )
+        refused = f"{endpoint.status} says that the secret named here was refused"
+        yield Broken(("status",), f"{refused}: name the status of the page, or take the secret out")
     if len(authorizing) > 1:
         yield Broken((authorizing[1].partition(".")[0],), f"only one of {listed(authorizing)} can say who asks")
 
