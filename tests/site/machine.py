@@ -42,6 +42,7 @@ _PACKAGES = {
     "mariadb": "mariadb-client",
     "mariadb-dump": "mariadb-client",
     "openssl": "openssl",
+    "oathtool": "libpam-oath oathtool",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "pivot_root": "util-linux",
