@@ -3,6 +3,8 @@ not appear."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from tests.cli.program import BASE, preflight, write_plan
 from tests.cli.terminal import Terminal
 from tests.site.accounts import Account, Accounts
 from tests.site.one_time_codes import WORDS, Codes, wanting_codes
+from tests.site.postgres import Cluster
 from tests.site.site import Site
 from tests.site.sshd import Sshd
 
@@ -31,7 +34,7 @@ QUESTION = r"{} asks \S+: One-time password \(OATH\) for `\S+': "
 
 @contextmanager
 def planned(
-    site: Site, accounts: Accounts, folder: Path, begin: str = BASE
+    site: Site, accounts: Accounts, folder: Path, begin: str = BASE, more: str = ""
 ) -> Iterator[tuple[Path, Sshd, list[Codes]]]:
     """A plan of two hosts that want a code, each of its own account."""
     logins: list[Account] = [accounts.add("one"), accounts.add("two")]
@@ -39,7 +42,7 @@ def planned(
     with wanting_codes(site, {login.name: each for login, each in zip(logins, codes, strict=True)}) as sshd:
         hosts = zip(("db1", "db2"), logins, strict=True)
         text = "".join(HOST.format(id=id_, sshd=sshd, account=login, words=WORDS) for id_, login in hosts)
-        path = write_plan(folder, begin + text)
+        path = write_plan(folder, begin + text + more)
         (folder / "plan.known_hosts").write_text(sshd.known_hosts_lines())
         yield path, sshd, codes
 
@@ -138,14 +141,51 @@ def test_a_watch_asks_for_a_code_once_and_again_when_somebody_says_so(
             terminal.type(f"{codes[0].next()}\n")
             terminal.until(QUESTION.format("db2"), start)
             terminal.type(f"{codes[1].next()}\n")
-            terminal.until(r"r: ask now  Ctrl-C", start)
+            terminal.until("2 rounds", start)
             start = len(terminal.written)
             terminal.type("r")
-            terminal.until(r"2 rounds|3 rounds", start)
+            terminal.until("3 rounds", start)
             assert " asks " not in terminal.written[start:]
+            for session in sshd.sessions():
+                os.kill(session, signal.SIGKILL)
+            start = len(terminal.written)
+            terminal.type("r")
+            rounds = 4
+            if "4 rounds" in terminal.until(r"4 rounds|db1 asks", start):  # before it noticed that they have ended
+                terminal.type("r")
+                rounds = 5
+            for host, each in zip(("db1", "db2"), codes, strict=True):
+                terminal.until(QUESTION.format(host), start)
+                terminal.type(f"{each.next()}\n")
+            terminal.until(f"{rounds} rounds", start)
             terminal.type("\x03")
             assert terminal.end() == 130
-            assert sshd.whole_log.count("Accepted keyboard-interactive") == 3
+            assert sshd.whole_log.count("Accepted keyboard-interactive") == 5
         finally:
             terminal.process.kill()
             terminal.process.wait()
+
+
+def test_what_is_behind_such_a_host_is_sealed_and_asked_through_it(
+    site: Site, accounts: Accounts, tmp_path: Path, postgres: Cluster
+) -> None:
+    behind = HOST.format(id="db3", sshd=site.sshd, account=accounts.add(), words=WORDS).partition("second_factor")[0]
+    tunnelled = (
+        '[databases.orders]\nhost = "db2"\nconnect = "tunnel"\nsslmode = "disable"\nuser = "nobody"\n'
+        f'password = "env:DB1_PASSWORD"\nport = {postgres.port}\n'
+    )
+    with planned(site, accounts, tmp_path, more=f'{behind}jump = "db1"\n{tunnelled}') as (plan, _, codes):
+        terminal = Terminal("seal", plan, "--accept-host-keys")
+        for host, each in (("db1", codes[0]), ("db2", codes[1])):
+            terminal.until(QUESTION.format(host))
+            terminal.type(f"{each.next()}\n")
+        terminal.end()
+        assert re.search(rf"db3: ssh-ed25519 {re.escape(site.sshd.fingerprint())}.* new", terminal.written)
+        assert "server not sealed" in terminal.written
+        assert "no login" in terminal.written or "password authentication failed" in terminal.written
+        assert terminal.written.count(" asks ") == 2
+        terminal = Terminal("run", plan, "--only", "host:db3")
+        terminal.until(QUESTION.format("db1"))
+        terminal.type(f"{codes[0].next()}\n")
+        terminal.end()
+        assert "asks" not in terminal.written.partition("'")[2], "none for what is not on the way"

@@ -48,6 +48,10 @@ class Sshd:
     def pid(self) -> int:
         return self._server.pid
 
+    def sessions(self) -> list[int]:
+        """Process ids of its connections."""
+        return [int(each) for each in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     @property
     def log(self) -> str:
         return self._server.log

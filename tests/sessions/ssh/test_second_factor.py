@@ -11,11 +11,12 @@ import pytest
 from paramiko import InteractiveQuery
 from paramiko.common import AUTH_FAILED, AUTH_PARTIALLY_SUCCESSFUL
 
+from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions.ssh.pool import SshPool
-from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, reply
+from tests.sessions.conftest import GENEROUS_SECONDS, MakePool, ask, key_host, no_reply, password_host, reply
 from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Accounts
 from tests.site.one_time_codes import WORDS, Codes, wanting_codes
@@ -53,6 +54,9 @@ def test_a_key_and_a_code_log_in_once_and_the_connection_stays_open_for_all(
         assert answer.text.strip() == account.name
         assert answer.session["code"] == "typed"
         pool.session("gate1").close()
+        tunnel = pool.open_channel("gate1", site.sshd.address, site.sshd.port, Deadline(GENEROUS_SECONDS))
+        assert tunnel.recv(4) == b"SSH-"
+        tunnel.close()
         assert reply(ask(pool, target="db1")).text.strip() == behind.name
         assert person.asked == [f"gate1 asks {account.name}: One-time password (OATH) for `{account.name}':"]
         assert person.shown == [False]
