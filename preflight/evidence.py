@@ -22,7 +22,7 @@ from preflight.probe import Answer, Question, Reply, T, Unreadable
 from preflight.record import fields_of, parse_json, plain, read_record
 from preflight.units import format_size
 
-SCHEMA = 2
+SCHEMA = 3
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
 
@@ -47,6 +47,10 @@ class Evidence:
     When one of them changes, the evidence no longer speaks for this release."""
     network_zone: str = ""
     """Of the plan, when just that part was asked."""
+    no_warnings: bool = False
+    """Whoever asked wanted no GO with a warning, and gets none either when it is judged again."""
+    not_steady: str = ""
+    """Why the watch that asked did not see it GO for long enough."""
 
     def without(self, question_id: str) -> Evidence:
         """The same evidence with one answer lost."""
@@ -57,11 +61,13 @@ class Evidence:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the plan's digest, the time, the inputs and all questions and answers."""
+        """SHA-256 over the plan's digest, the time, the inputs, what was wanted, all questions and answers."""
         rest = {
             "at": self.collected_at,
             "inputs": self.inputs,
             "network_zone": self.network_zone,
+            "no_warnings": self.no_warnings,
+            "not_steady": self.not_steady,
             "plan": self.plan_digest,
         }
         # As `_dump` writes it whole: "answers" is the first key.
@@ -83,6 +89,8 @@ class Evidence:
             "digest": self.digest,
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
+            "no_warnings": self.no_warnings,
+            "not_steady": self.not_steady,
         }
         head = json.dumps(document, indent=1, ensure_ascii=True).removesuffix("\n}")
         answers = ",\n".join(self._lines)
@@ -100,7 +108,8 @@ class Evidence:
         except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
         answers = {entry.question.id: (entry.question, entry.answer) for entry in saved.answers}
-        evidence = cls(saved.plan_digest, saved.collected_at, answers, saved.inputs, saved.network_zone)
+        asked_by = (saved.inputs, saved.network_zone, saved.no_warnings, saved.not_steady)
+        evidence = cls(saved.plan_digest, saved.collected_at, answers, *asked_by)
         if len(evidence.answers) != len(saved.answers):
             raise EvidenceError("the evidence answers one question twice")
         if evidence.digest != saved.digest:
@@ -130,6 +139,8 @@ class _Saved:
     digest: str
     inputs: Mapping[str, str]
     network_zone: str
+    no_warnings: bool
+    not_steady: str
     answers: tuple[_Entry, ...]
 
 

@@ -203,6 +203,8 @@ class Reason(Enum):
         "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "
             "hangs",
     })
+    LOGIN_LATE = ("timed out (login)", Side.FAR_END,
+        "have {owner} see what sshd on {target} waits for in the login of {user}: PAM, LDAP or SSSD, a name service")
     CLOSED_EARLY = "cut off (before the login)", Side.FAR_END, _SSHD_LOG
     NOT_SSH = "cut off (not SSH)", Side.FAR_END, _OTHER_PORT
     NO_COMMON_ALGORITHM = ("no common algorithm", Side.TOOL,

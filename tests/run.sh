@@ -1,10 +1,18 @@
 #!/bin/sh
 # Sets up and runs everything that must be green: lint, types, tests.
 #
+#   sh tests/run.sh             all tests but those marked `long`
+#   sh tests/run.sh --all       all tests, as CI runs them
+#   sh tests/run.sh ARGUMENTS   what pytest takes: those tests, long ones too
+#
 # Needs Python 3.11 or newer with pip. The tests start a real sshd and a real PostgreSQL on loopback; what is missing is
-# installed by its Debian name, without starting any service. Further arguments go to pytest.
+# installed by its Debian name, without starting any service.
 set -eu
 cd "$(dirname "$0")/.."
+
+which=short
+[ $# -eq 0 ] || which=all
+[ "${1-}" != --all ] || shift
 
 missing=
 command -v sshd >/dev/null 2>&1 || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
@@ -17,18 +25,20 @@ command -v oathtool >/dev/null 2>&1 || missing="$missing oathtool"
 command -v csh >/dev/null 2>&1 || missing="$missing tcsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
-command -v pgbackrest >/dev/null 2>&1 || missing="$missing pgbackrest"
-command -v barman >/dev/null 2>&1 || missing="$missing barman"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 command -v pgrep >/dev/null 2>&1 || missing="$missing procps"
 command -v mkfs.ext4 >/dev/null 2>&1 || [ -x /sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
 command -v ip >/dev/null 2>&1 || [ -x /sbin/ip ] || missing="$missing iproute2"
-command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
-command -v mariadb-dump >/dev/null 2>&1 || missing="$missing mariadb-client"
 command -v git >/dev/null 2>&1 || missing="$missing git"
 command -v setfacl >/dev/null 2>&1 || missing="$missing acl"
 perl -MMonitoring::Plugin::Performance -e 1 >/dev/null 2>&1 || missing="$missing libmonitoring-plugin-perl"
+if [ $which = all ]; then
+    command -v pgbackrest >/dev/null 2>&1 || missing="$missing pgbackrest"
+    command -v barman >/dev/null 2>&1 || missing="$missing barman"
+    command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
+    command -v mariadb-dump >/dev/null 2>&1 || missing="$missing mariadb-client"
+fi
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "The tests need these Debian packages:$missing" >&2
@@ -83,8 +93,11 @@ trap 'status=$?; [ -z "$pids" ] || kill $pids 2>/dev/null || :; rm -rf "$logs"; 
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+selected=
+[ $which = all ] || selected="not long"
+
 # No cache: each part would overwrite what the others keep for --last-failed.
-run_tests() { exec .venv/bin/python -m pytest -p no:cacheprovider "$@"; }
+run_tests() { exec .venv/bin/python -m pytest -p no:cacheprovider -m "$selected" "$@"; }
 
 begin() { # NAME COMMAND...: runs it in the background, its output kept for `finish`
     name=$1
@@ -108,8 +121,10 @@ failed=
     begin part4 run_tests $part4
     begin part5 run_tests $part5
     begin part6 run_tests $others
-    (run_tests $part1) || failed=" part1"
+    begin part1 run_tests $part1
 }
+tail -n +1 -f --pid="$pid_part1" "$logs/part1" # something to look at meanwhile
+wait "$pid_part1" || failed=" part1"
 finish part2
 finish part3
 finish part4
@@ -121,4 +136,9 @@ if [ -n "$failed" ]; then
     echo "FAILED:$failed" >&2
     exit 1
 fi
-echo "All tests passed; lint and types are clean."
+if [ $which = all ]; then
+    echo "All tests passed; lint and types are clean."
+else
+    left=$(sed -n 's/^=.* \([0-9][0-9]*\) deselected.*/\1/p' "$logs"/* | awk '{ sum += $1 } END { print sum + 0 }')
+    echo "All tests passed but $left long ones, which were not run: sh tests/run.sh --all. Lint and types are clean."
+fi

@@ -22,6 +22,7 @@ from preflight.plan import Plan, SecretRef
 from preflight.plan.limits import network_address
 from preflight.plan.limits import zone_name as zone_fault
 from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
+from preflight.plan.values import ENGINE
 from preflight.seal import SealError
 from preflight.wording import in_toml
 
@@ -30,7 +31,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML 
 
 _HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 address with a port in brackets."
 
-
+_DATABASE_HELP = (
+    "A database, NAME[=NAME-ON-SERVER]@[ROLE@]HOST[:PORT]: HOST is a name of --host, or the address of a managed one; "
+    "mariadb:NAME@HOST where it is not PostgreSQL."
+)
 _CREDENTIALS = "key=PATH, agent=SHA256:..., env:NAME, prompt"
 _CREDENTIAL_HELP = "Login of every host: key=PATH, agent=SHA256:..., or where its password is: env:NAME, prompt."
 _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
@@ -44,7 +48,7 @@ _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 @click.option("--start", metavar="TIME", help="Start of the window: '2026-10-17 00:00', 24-hour, in its zone.")
 @click.option("--end", metavar="TIME", help="End of the window.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME[=ADDRESS]", help=_HOST_HELP)
-@click.option("--database", "databases", multiple=True, metavar="NAME@HOST[:PORT]", help="A database, its host.")
+@click.option("--database", "databases", multiple=True, metavar="NAME@HOST[:PORT]", help=_DATABASE_HELP)
 @click.option("--ansible", metavar="FILE", type=click.Path(path_type=Path), help=_ANSIBLE_HELP)
 @click.option("--ssh-config", metavar="PATTERN", help="Hosts of ~/.ssh/config that match: 'db*'.")
 @click.option("--pg-service", "services", multiple=True, metavar="NAME", help="A database, of pg_service.conf.")
@@ -87,14 +91,14 @@ def init(
         release=_one(release, "Release number", str.strip),
         title=title or "" if look else _one(title, "What is deployed", str.strip),
         zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", _zone),
-        start=_one(start, "Start of the window (2026-10-17 00:00)", _time),
-        end=_one(end, "End of the window", _time),
     )
+    known = replace(known, start=_one(start, "Start of the window (2026-10-17 00:00)", _time(known.zone)))
+    known = replace(known, end=_one(end, "End of the window", _time(known.zone, after=known.start)))
     found = [*(ansible_hosts(ansible) if ansible else ()), *(ssh_hosts(ssh_config) if ssh_config else ())]
     known = replace(known, hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _place("="), found))
     for service in services:
         known = with_service(known, service)
-    named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _place("@"), known.databases)
+    named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _database(known.hosts), known.databases)
     urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("="))
     known = replace(known, databases=named, applications=urls)
     known = _with_logins(known, look, person, credential, database_password, ca)
@@ -117,7 +121,7 @@ def _with_logins(
     ca: str | None,
 ) -> Beginnings:
     """With what --look needs besides, which is asked for only then."""
-    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(known.databases)
+    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(known.logins)
     return replace(
         known,
         person=_asked(look, person, "Who answers for the window", str.strip),
@@ -140,8 +144,8 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
     }
     needed |= {"--by": known.person, "--host": known.hosts, "--credential": known.credential}
     needed |= {f"--host {each.name}=USER@ADDRESS": each.at and each.user for each in known.hosts}
-    needed |= {f"--database {each.name}@ROLE@{each.at}": each.user for each in known.databases}
-    needed |= {"--database-password": known.database_password} if known.databases else {}
+    needed |= {f"--database {each.name}@ROLE@{each.at}": each.user for each in known.logins}
+    needed |= {"--database-password": known.database_password} if known.logins else {}
     if missing := [option for option, value in needed.items() if not value]:
         raise CallError(f"before --look can log in, it must be told {', '.join(missing)}")
     written = new_plan(known)
@@ -225,11 +229,23 @@ def _zone(text: str) -> str:
     return text.strip()
 
 
-def _time(text: str) -> str:
-    found = read_local(text)
-    if found is None:
-        raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
-    return found.isoformat()
+def _time(zone_name: str, after: str = "") -> Callable[[str], str]:
+    """As TOML writes it. `after`: the window's start, of its end."""
+
+    def read(text: str) -> str:
+        found = read_local(text)
+        if found is None:
+            raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
+        moments = [found, *([datetime.fromisoformat(after)] if after else [])]
+        try:
+            end, *starts = (local_to_utc(each, zone_name or "UTC") for each in moments)
+        except ValueError as error:
+            raise CallError(str(error)) from None
+        if starts and end <= starts[0]:
+            raise CallError(f"the window must end after it starts: start {after}, end {found.isoformat()}")
+        return found.isoformat()
+
+    return read
 
 
 def _pair(between: str) -> Callable[[str], tuple[str, str]]:
@@ -258,21 +274,40 @@ def _place(between: str) -> Callable[[str], Place]:
     return read
 
 
+def _database(hosts: Sequence[Place]) -> Callable[[str], Place]:
+    """`ENGINE:` stands first where it is not PostgreSQL, `=NAME` behind it where the server calls it otherwise."""
+
+    def read(text: str) -> Place:
+        named, at, reached = text.partition("@")
+        engine, _, named = named.rpartition(":")
+        name, _, dbname = named.partition("=")
+        place = replace(_place("@")(f"{name}{at}{reached}"), dbname=dbname)
+        if engine in ("", "postgres", "postgresql"):
+            return _placed(place, hosts)
+        if fault := ENGINE(engine):
+            raise CallError(f"{text}: {fault}")
+        if place.user or place.port or dbname:
+            raise CallError(f"{text}: write {engine}:NAME@HOST and no more: nobody logs in to {engine}")
+        return _placed(replace(place, engine=engine), hosts)
+
+    return read
+
+
+def _placed(database: Place, hosts: Sequence[Place]) -> Place:
+    """With what stands behind the @: the name of a host, its address, or else the address of a managed database, which
+    no host's name looks like. Raises CallError."""
+    host = next((each for each in hosts if database.at and database.at in (each.name, each.at)), None)
+    if host is not None:
+        return replace(database, at=host.name)
+    if not database.engine and re.search("[.:]", database.at):
+        return replace(database, is_managed=True)
+    some = ", ".join(each.name for each in hosts) or "none"
+    managed = "" if database.engine else "; or, where nobody logs in to its machine, the whole address"
+    raise CallError(f"database {database.name}: write NAME@HOST with one of the hosts: {some}{managed}")
+
+
 def _check(known: Beginnings) -> None:
-    try:
-        zone_name = known.zone or "UTC"
-        start, end = (
-            text and local_to_utc(datetime.fromisoformat(text), zone_name) for text in (known.start, known.end)
-        )
-    except ValueError as error:
-        raise CallError(str(error)) from None
-    if start and end and end <= start:
-        raise CallError(f"the window must end after it starts: start {known.start}, end {known.end}")
     hosts = [host.name for host in known.hosts]
-    for database in known.databases:
-        if database.at not in hosts:
-            some = ", ".join(hosts) or "none"
-            raise CallError(f"database {database.name}: write NAME@HOST with one of the hosts: {some}")
     databases, applications = [each.name for each in known.databases], [name for name, _ in known.applications]
     for kind, names in (("host", hosts), ("database", databases), ("application", applications)):
         if len(set(names)) < len(names):

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from preflight.cli.asking import ask_by, secrets_of
 from preflight.cli.console import complain
@@ -25,6 +26,7 @@ from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.plan import Host, Plan
+from preflight.plan.new_plan import RESTORE
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.backup_jobs import BackupJob, backup_jobs
 from preflight.questions.backups import Listing, PreviousBackups
@@ -32,6 +34,7 @@ from preflight.questions.http import HttpGet, HttpRequest
 from preflight.questions.jobs import CrontabProbe, HostJobsProbe
 from preflight.questions.json_body import parse_json
 from preflight.questions.postgres import DatabasesProbe, IdentityProbe
+from preflight.questions.services import Services, ServicesProbe
 from preflight.questions.shell import AsAccount
 from preflight.questions.sudo import ReachProbe
 from preflight.sessions.pools import Pools
@@ -43,7 +46,6 @@ Lines = Mapping[str, Sequence[str]]
 _ASKED = Selection.of_checks("competing-jobs", "database-login", "app-health")
 _SERVER_ACCOUNT = "postgres"
 """Which a login to a database's host mostly may become."""
-_RESTORE = '# restore = { command = ["PROGRAM", "ARGUMENT"] }  # TODO: how its newest file is put back'
 _MOST_OTHERS = 20
 
 
@@ -95,15 +97,19 @@ def look(plan: Plan, registry: Registry) -> Lines:
                 *(each.listing for each in jobs if each.job.pattern),
                 *_accounts(plan, jobs),
                 *map(DatabasesProbe, plan.databases),
+                *(ServicesProbe(host) for name in plan.applications for host in _hosts_of(plan, name)),
             ],
         )
     _tell_hosts(looked, jobs, first, second)
     for name in plan.databases:
         _tell_database(looked, name, first.evidence, second)
-        _tell_backup(looked, name, jobs, second)
+        if plan.databases[name].host:
+            _tell_backup(looked, name, jobs, second)
     for question, answer in first.evidence:
         if question.via is Via.HTTP:
             _tell_application(looked, question, answer)
+    for name in plan.applications:
+        _tell_services(looked, name, second)
     return looked.lines
 
 
@@ -136,11 +142,16 @@ def _read(evidence: Evidence, probe: Probe[T]) -> T | None:
 
 def _jobs(plan: Plan, evidence: Evidence) -> Iterator[_Found]:
     """Of the hosts of databases."""
-    for name in dict.fromkeys(database.host for database in plan.databases.values()):
-        host = plan.hosts[name]
-        own = _read(evidence, CrontabProbe(name, AsAccount.on(host, "")))
-        found = backup_jobs(_read(evidence, HostJobsProbe(name)), own.table if own else None)
+    for host in _database_hosts(plan):
+        own = _read(evidence, CrontabProbe(host.id, AsAccount.on(host, "")))
+        found = backup_jobs(_read(evidence, HostJobsProbe(host.id)), own.table if own else None)
         yield from (_Found(host, job) for job in found)
+
+
+def _database_hosts(plan: Plan) -> Sequence[Host]:
+    """A managed database has none."""
+    names = dict.fromkeys(database.host for database in plan.databases.values() if database.host)
+    return [plan.hosts[name] for name in names]
 
 
 def _reach(host: Host, account: str) -> ReachProbe:
@@ -149,7 +160,7 @@ def _reach(host: Host, account: str) -> ReachProbe:
 
 def _accounts(plan: Plan, jobs: Sequence[_Found]) -> Iterator[ReachProbe]:
     """The accounts that do the work with databases, as far as sudo gives them."""
-    for host in {plan.hosts[each.host].id: plan.hosts[each.host] for each in plan.databases.values()}.values():
+    for host in _database_hosts(plan):
         users = [each.job.user for each in jobs if each.host == host and each.job.user]
         yield from (_reach(host, name) for name in dict.fromkeys((_SERVER_ACCOUNT, *users)) if name != host.user)
 
@@ -204,11 +215,14 @@ def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evid
         looked.say(table, "directory", folder, source)
     for key, value in (("previous", job.pattern), ("taken_by", job.taken_by), ("format", job.format.value)):
         looked.say(table, key, value, source)
+    if job.server:
+        looked.say(table, "server", job.server, source)
+        looked.say(f"scripts.{name}", "server", job.server, source)
     if not job.user:
         looked.to_do(table, f"account: as whom {job.source} runs it, where that is not the login")
     elif job.user != found.host.user:
         looked.say(table, "account", job.user, source)
-    looked.lines[table].append(_RESTORE)
+    looked.lines[table].append(RESTORE)
     _tell_newest(looked, table, found, _read(second, found.listing))
 
 
@@ -233,6 +247,42 @@ def _tell_application(looked: Looked, question: Question, answer: Answer) -> Non
     looked.say(table, "from", version, name)
     looked.lines[table].append(f"to = {in_toml(version)}  # TODO: the version that answers after the window")
     looked.say(f"{table}.health", "version", path, name)
+
+
+def _hosts_of(plan: Plan, application: str) -> Sequence[str]:
+    """The host that answers at its health endpoint, by the address that the plan has; else it may be any."""
+    asked = {urlsplit(each.url).hostname for each in plan.applications[application].health}
+    return [host.id for host in plan.hosts.values() if host.address.lower() in asked] or list(plan.hosts)
+
+
+def _tell_services(looked: Looked, application: str, second: Evidence) -> None:
+    """A running service is taken for the application's where it alone bears the application's name."""
+    seen = {host: _read(second, ServicesProbe(host)) for host in _hosts_of(looked.plan, application)}
+    named = {host: _named(application, told) for host, told in seen.items()}
+    for host, services in named.items():
+        if len(services) == 1:
+            _ask_for_service(looked, application, host, services[0])
+        elif services or not any(named.values()):
+            looked.to_do(f"applications.{application}", _which_service(host, seen[host], services))
+
+
+def _named(application: str, told: Services | None) -> Sequence[str]:
+    return [each for each in told.running if application.lower() in each.lower()] if told else ()
+
+
+def _ask_for_service(looked: Looked, application: str, host: str, service: str) -> None:
+    table = f"checks.command.run.{application}-on-{host}"
+    looked.lines[table] = [f"host = {in_toml(host)}", f"owner = {in_toml(application)}", 'program = "systemctl"']
+    looked.say(table, "arguments", ["is-active", service], host)
+    looked.say(table, "wanted", f"{service} runs", host)
+
+
+def _which_service(host: str, told: Services | None, fits: Sequence[str]) -> str:
+    asks = f"its service on {host}, to be asked for as in [checks.command.run.NAME]"
+    if told is None or told.said:
+        return f"{asks}; none was seen: {told.said if told else 'the host did not answer'}"
+    shown = ", ".join((fits or told.running)[:_MOST_OTHERS]) or "none"
+    return f"{asks}; running there{'' if fits else ', none with its name'}: {shown}"
 
 
 def _versions(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

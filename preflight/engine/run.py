@@ -9,7 +9,7 @@ from typing import Any
 
 from preflight.clock import Deadline, now
 from preflight.engine.answered import Answered
-from preflight.engine.conclude import conclude
+from preflight.engine.conclude import conclude, withheld
 from preflight.engine.cut_off import TIMEOUT_SECONDS, begin_again
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
@@ -48,7 +48,13 @@ def collect(
     plan = inspection.plan
     answered = Answered(
         inspection,
-        Evidence(plan.digest, now(), inputs=inputs or {}, network_zone=network_zone),
+        Evidence(
+            plan.digest,
+            now(),
+            inputs=inputs or {},
+            network_zone=network_zone,
+            no_warnings=inspection.no_warnings,
+        ),
         earlier=earlier,
         asks=lambda question: not network_zone or plan.is_asked_from(network_zone, question),
         mask=mask,
@@ -75,7 +81,8 @@ def collect(
 
 
 def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -> Verdict:
-    """The verdict that the answers support at the inspection's moment. Pure."""
+    """The verdict that the answers support at the inspection's moment; no better one than the options with which they
+    were asked for let pass. Pure."""
     inspection, evidence, plan = answered.inspection, answered.evidence, answered.inspection.plan
     is_readiness = inspection.expect is None
     verdict = conclude(
@@ -87,10 +94,10 @@ def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -
         moment=inspection.moment,
         partial=inspection.partial,
         expect=inspection.expect,
-        no_warnings=inspection.no_warnings,
+        no_warnings=inspection.no_warnings or evidence.no_warnings,
     )
     return replace(
-        verdict,
+        withheld(verdict, evidence.not_steady) if evidence.not_steady else verdict,
         unconfirmed=tuple(each.message for each in unconfirmed(plan)) if is_readiness else (),
         vantage=vantage,
         commands=command_sheet(plan, evidence) if is_readiness else (),

@@ -14,7 +14,6 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import changed_since
-from preflight.plan.values import same_person
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.units import format_duration
 from preflight.wording import beside
@@ -103,9 +102,8 @@ class Confirming:
         said = f"said {self._told(word.at)}"
         if self.plan.release.allowed_signers and signature is None:
             return f"{said}, and not signed"
-        if signature is not None and not any(same_person(word.by, name) for name in signature.signers):
-            by = f"signed by {' and '.join(signature.signers)}" if signature.signers else signature.problem
-            return f"{said}, and the signature is not of {word.by}: {by}"
+        if signature is not None and (other := signature.objection(word.by)):
+            return f"{said}, and {other}"
         if changed := changed_since(word, self.wanted.covers):
             return f"{said}, and changed since then: {changed}"
         age = self.moment - word.at

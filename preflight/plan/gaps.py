@@ -91,7 +91,9 @@ def _without(plan: Plan, section: str) -> Gap:
     reasons = plan.release.without.reasons
     reason = reasons.get(section, "") or (reasons.get("databases", "") if section == "backups" else "")
     why = f'say why in [release]: without = {{ {section} = "" }}'
-    return Gap((section,), SECTIONS[section], f"add [{section}]", why, reason, plan.decided_by)
+    managed = [each.id for each in plan.databases.values() if not each.host] if section == "backups" else []
+    provided = "".join(f", or provider_restores to [databases.{name}]" for name in managed[:1])
+    return Gap((section,), SECTIONS[section], f"add [{section}]{provided}", why, reason, plan.decided_by)
 
 
 def _without_backup(plan: Plan) -> Iterator[Gap]:

@@ -42,14 +42,20 @@ owner = "unix"
 """
 _DATABASE = """\
 [databases.{name}]
-host = {host}
+{place}
 {port}user = {user}
 password = {password}
 sslmode = "verify-full"
 {trust}
 # version = "15"
 owner = "dba"
-
+"""
+_IS_MANAGED = '  # managed; where somebody logs in to its machine: host = "NAME", of [hosts]'
+_SYSTEM_CA = 'sslrootcert = "system"  # TODO: or the file with the authorities that its provider publishes'
+_PROVIDER = """\
+# provider_restores = { by = "dba", on = 2026-10-10, reason = "..." }  # TODO: who saw its provider put it back
+"""
+_BACKUP = """
 [backups.{name}]
 database = "{name}"
 directory = "TODO: /path/on/the/server"
@@ -58,18 +64,37 @@ restore = {{ options = ["--clean", "--if-exists"] }}
 # login = "backup"  # TODO: the role that takes it, where it is not the one that runs the scripts
 step = "backup-{name}"
 owner = "dba"
-
+"""
+_SCRIPTS = """
 [scripts.{name}]
-database = "{name}"  # for another database than PostgreSQL, here and above: host = "...", engine = "mysql", command
+{place}
 approved = "sql/{name}"  # the folder beside this plan
 manifest = "sql/{name}.SHA256SUMS"  # `preflight seal` writes it
 staged = "TODO: /path/on/the/server"
 # files = ["010_first.sql"]         # in this order; all sealed scripts but the ways back when left out
 # way_back = "undo/{{stem}}.down.sql"  # TODO: each script's way back, where its step is undone by scripts
-# server = "/run/postgresql"        # how psql reaches the server on its host: socket folder or host
+{run}
 step = "scripts-{name}"
 owner = "dba"
 """
+_BY_PSQL = '# server = "/run/postgresql"        # how psql reaches the server from its host: socket folder or host'
+RESTORE = '# restore = { command = ["PROGRAM", "ARGUMENT"] }  # TODO: how its newest file is put back'
+_BACKUP_OF_ENGINE = """\
+[backups.{name}]
+{place}
+directory = "TODO: /path/on/the/server"
+previous = "TODO: /path/on/the/server/*"
+taken_by = "TODO: cron, or what else takes it; or, for one of this window: command = [\\"PROGRAM\\"]"
+# verify = ["PROGRAM", "{{file}}"]  # TODO: what says by its status whether one is whole
+# expected = "20GiB"  # TODO: how large the next one will be
+{restore}
+step = "backup-{name}"
+owner = "dba"
+"""
+_BY_COMMAND = """\
+command = ["./run.sh"]  # TODO: what runs them, one of them or a program, with its arguments
+# stops_on_error = { by = "dba", on = 2026-10-10, reason = "..." }  # TODO: who says that it stops at an error
+# engine_shown = { by = "dba", on = 2026-10-10, reason = "..." }  # TODO: who has looked at the database"""
 _APPLICATION = """\
 [applications.{name}]
 from = "TODO: the version that answers before the window"
@@ -107,6 +132,17 @@ rule = "TODO: what was agreed"
 decides = "release-manager"
 default = "TODO: what is done when nobody who decides can be reached"
 """
+_NO_CHANGE = """
+# [freeze.year-end]  # TODO: when nothing may change here; two weekdays, "Fri 16:00" and "Mon 06:00", for every week
+# from = 2026-12-20
+# until = 2027-01-03
+"""
+_ATTEST = """
+# [[attest]]  # TODO: what only a person can say; `preflight confirm` writes down that it was said
+# id = "vendor"
+# text = "the vendor's engineer is on standby"
+# owner = "release-manager"
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +151,15 @@ class Place:
 
     name: str
     at: str = ""
-    """A host's address; the host of this plan that a database runs on."""
+    """A host's address, also a managed database's; else the host of this plan that a database runs on."""
     port: int = 0
     user: str = ""
     dbname: str = ""
     """What the server calls the database, where that is not its name here."""
+    engine: str = ""
+    """Of a database that is not PostgreSQL."""
+    is_managed: bool = False
+    """A database whose machine nobody logs in to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +185,11 @@ class Beginnings:
     ca: str = ""
     """File with the authorities that sign the certificates of databases and applications."""
 
+    @property
+    def logins(self) -> Sequence[Place]:
+        """The databases that a run logs in to."""
+        return [each for each in self.databases if not each.engine]
+
 
 def new_plan(known: Beginnings) -> str:
     """The text of the plan. Names are of letters, digits, `_` and `-`, which no part of it has to quote."""
@@ -153,16 +198,17 @@ def new_plan(known: Beginnings) -> str:
 
 def with_lines(text: str, lines: Mapping[str, Sequence[str]]) -> str:
     """The plan with further lines in its tables; one with a key takes the place of that key's, commented out or not.
-    `lines`: by the table's name, without brackets."""
-    blocks = []
-    for block in text.split("\n\n"):
+    `lines`: by the table's name, without brackets. A table that is not there yet stands at the end."""
+    blocks = text.rstrip("\n").split("\n\n")
+    blocks += [f"[{name}]" for name in lines.keys() - set(map(_table, blocks))]
+    for number, block in enumerate(blocks):
         written = block.rstrip("\n").split("\n")
         for line in lines.get(_table(block), ()):
             key = _KEY.match(line)
             old = (at for at, each in enumerate(written) if key and (found := _KEY.match(each)) and found[1] == key[1])
             at = next(old, len(written))
             written[at : at + 1] = [line]
-        blocks.append("\n".join(written))
+        blocks[number] = "\n".join(written)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -179,6 +225,8 @@ def loadable(text: str) -> str:
             blocks.append(re.sub(r"^(?!#|$)", "# ", block, flags=re.MULTILINE))
             continue
         commented = re.sub(r'^(?=[^#\n]*"TODO)', "# ", block, flags=re.MULTILINE)
+        if name.startswith("roles."):  # lint names what is missing there
+            commented = re.sub(r'^(# .*")TODO: ', r"\1", commented, flags=re.MULTILINE)
         blocks.append(re.sub(r"^(step = .*)$", r"# \1  # TODO: once that step is there", commented, flags=re.MULTILINE))
     return "\n\n".join(blocks)
 
@@ -193,10 +241,8 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield "[release]\nid = " + _value(known.release, "the release's number")
     yield f"title = {_value(known.title, 'what is deployed')}"
     yield '# ticket = "CHG-1"                  # the change request'
-    left_out = [] if known.databases else ["databases", "backups", "scripts", "rollback"]
-    left_out += [] if known.applications else ["applications"]
-    if left_out:
-        yield f"without = {in_toml(dict.fromkeys(left_out, f'{TODO}: why there is none'))}"
+    if without := _without(known):
+        yield f"without = {in_toml(without)}"
     yield f"\n[window]\nzone = {_value(known.zone, 'IANA name such as Europe/Berlin')}"
     yield _bare("start", known.start, "2026-10-17T00:00:00")
     yield _bare("end", known.end, "2026-10-17T06:00:00")
@@ -205,26 +251,15 @@ def _parts(known: Beginnings) -> Iterator[str]:
     for name in roles:
         also = "  # TODO: or who else owns this" if known.person and name != "release-manager" else ""
         yield _ROLE.format(name=name, primary=_value(known.person, "name") + also)
-    for host in known.hosts or [Place(name="db1")]:
+    hosts = known.hosts or [Place(name="db1")]
+    for host in hosts:
         address, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
         credential = known.credential or _CREDENTIAL
         yield _HOST.format(
             name=host.name, address=address, user=user, port=_port(host, SSH_PORT), credential=credential
         )
     for database in known.databases:
-        host_id, user = (
-            _value(database.at, "a host of this plan"),
-            _value(database.user, "the role that runs the scripts"),
-        )
-        password = _value(known.database_password, "env:NAME, file:PATH, command:ARGV or prompt")
-        yield _DATABASE.format(
-            name=database.name,
-            host=host_id,
-            user=user,
-            port=_port(database, POSTGRES_PORT, database.dbname),
-            password=password,
-            trust=_trust("sslrootcert", known.ca),
-        )
+        yield _other_engine(database) if database.engine else _database(known, database, hosts[0].name)
     for name, url in known.applications:
         trust = "" if url.startswith("http:") else _trust("ca", known.ca) + "\n"
         yield _APPLICATION.format(name=name, url=_value(url, "https://host/health"), trust=trust)
@@ -239,18 +274,56 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield "\n# The steps of the window. source: measured DATE | rehearsed DATE | guess. undo kinds: restore, script,"
     yield "# redeploy, nothing-to-undo, none."
     for database in known.databases:
-        yield from _step(f"backup-{database.name}", (), _NO_UNDO)
-        yield from _step(f"scripts-{database.name}", (f"backup-{database.name}",), _UNDO)
+        backups = [] if database.is_managed else [f"backup-{database.name}"]
+        yield from (line for backup in backups for line in _step(backup, (), _NO_UNDO))
+        yield from _step(f"scripts-{database.name}", backups, _UNDO)
     scripts = [f"scripts-{database.name}" for database in known.databases]
     for name, _ in known.applications:
         yield from _step(f"deploy-{name}", scripts, _UNDO, f'deploys = "{name}"')
     names = list(dict(known.applications))
-    if names:
-        yield _TESTED.format(versions=in_toml(dict.fromkeys(names, f"{TODO}: its version")))
     if len(names) > 1:
+        yield _TESTED.format(versions=in_toml(dict.fromkeys(names, f"{TODO}: its version")))
         yield _RULE.format(names=in_toml(names))
     yield "\n# Decisions, agreed before the night."
     yield "".join(_DECISION.format(kind=kind) for kind in ("retry", "rollback", "partial go-live"))
+    yield _ATTEST.rstrip("\n")
+    yield _NO_CHANGE
+
+
+def _without(known: Beginnings) -> Mapping[str, str]:
+    """Kind of what the plan has nothing of -> why."""
+    kinds = [] if known.databases else ["databases", "backups", "scripts", "rollback"]
+    kinds += [] if known.applications else ["applications"]
+    others = "; ".join(f"{each.engine}: see [scripts.{each.name}]" for each in known.databases if each.engine)
+    said = {"databases": others} if others and not known.logins else {}
+    return said | dict.fromkeys(kinds, f"{TODO}: why there is none")
+
+
+def _database(known: Beginnings, database: Place, first_host: str) -> str:
+    """Its tables, of PostgreSQL. `first_host`: from where the scripts reach a managed one."""
+    name = database.name
+    place, trust = f"host = {in_toml(database.at)}", _trust("sslrootcert", known.ca)
+    scripts_place = f'database = "{name}"'
+    if database.is_managed:
+        place, trust = f"address = {in_toml(database.at)}{_IS_MANAGED}", trust if known.ca else _SYSTEM_CA
+        scripts_place += f"\nhost = {in_toml(first_host)}  # TODO: the host from where psql reaches it"
+    entry = _DATABASE.format(
+        name=name,
+        place=place,
+        port=_port(database, POSTGRES_PORT, database.dbname),
+        user=_value(database.user, "the role that runs the scripts"),
+        password=_value(known.database_password, "env:NAME, file:PATH, command:ARGV or prompt"),
+        trust=trust,
+    )
+    entry += _PROVIDER if database.is_managed else _BACKUP.format(name=name)
+    return entry + _SCRIPTS.format(name=name, place=scripts_place, run=_BY_PSQL)
+
+
+def _other_engine(database: Place) -> str:
+    """The tables of one that is not PostgreSQL."""
+    place = f"host = {in_toml(database.at)}\nengine = {in_toml(database.engine)}"
+    backup = _BACKUP_OF_ENGINE.format(name=database.name, place=place, restore=RESTORE)
+    return backup + _SCRIPTS.format(name=database.name, place=place, run=_BY_COMMAND)
 
 
 def _step(name: str, after: Sequence[str], undo: str, *more: str) -> Iterator[str]:

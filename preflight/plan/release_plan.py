@@ -83,8 +83,9 @@ class Release:
     checks: Path | None = None
     """Folder with checks of this plan's own."""
     allowed_signers: Path | None = None
-    """File of SSH keys, `"NAME" namespaces="preflight-confirmation" ssh-ed25519 ...` in each line, beside the plan:
-    whoever confirms must then sign it (`preflight confirm --sign KEY`), each with a key of the own name."""
+    """File of SSH keys, `"NAME" namespaces="preflight-confirmation,preflight-decision" ssh-ed25519 ...` in each line,
+    beside the plan: whoever confirms must then sign it (`preflight confirm --sign KEY`), each with a key of the own
+    name; a decision that is not signed so (`preflight decide --sign KEY`) is told by every report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,7 +184,8 @@ class BackupMethod(StrEnum):
         return self in (BackupMethod.PGBACKREST, BackupMethod.BARMAN)
 
 
-Engine = Annotated[str, Matches(r"[a-z][a-z0-9._-]{0,39}", "a name such as mysql, mariadb, oracle, sqlserver or db2")]
+ENGINE = Matches(r"[a-z][a-z0-9._-]{0,39}", "a name such as mysql, mariadb, oracle, sqlserver or db2")
+Engine = Annotated[str, ENGINE]
 """A kind of database other than PostgreSQL, by the name by which a plug-in answers for it."""
 
 

@@ -63,6 +63,8 @@ def test_a_managed_database_is_left_to_its_provider_by_a_person_who_answers_for_
     managed = replace(ORDERS, host="", address="db.example.net")
     plan = toy_plan(roles=DBA, databases=[managed], release=Release(id="x", without=Without(backups="managed")))
     assert "databases.orders.backup" not in judged(plan)
+    found = judged(replace(plan, release=Release(id="x")))["backups"]
+    assert "add [backups], or provider_restores to [databases.orders]; or say why" in found.remedy
     databases = {"orders": managed, "other": replace(ORDERS, id="other")}
     found = judged(replace(plan, backups={"other": replace(BACKUP, database="other")}, databases=databases))
     assert found["databases.orders.backup"].status is Status.UNKNOWN

@@ -32,6 +32,7 @@ FILLED = {
     "user": "release",
     "url": "https://app2.example.net/health",
     "kind": "restore",
+    "taken_by": "cron",
     "from": "1",
     "to": "2",
 }
@@ -88,6 +89,42 @@ def test_the_shortest_plan_filled_in_is_valid_too(tmp_path: Path) -> None:
     assert problems(path) == {}
 
 
+def test_managed_databases_and_those_of_other_engines_have_entries_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    hosts = ("--host", "db1=db1.example.net", "--host", "tools")
+    entries = ("ledger@release@ledger.abc.example.net:5433", "mariadb:shop@tools", "orders=orders_p@db1.example.net")
+    databases = [word for entry in entries for word in ("--database", entry)]
+    assert preflight("init", path, *WHOLE[:10], *hosts, *databases).returncode == 0
+    path.write_text(filled_in(path.read_text()).replace('"restore"', '"redeploy"'))
+    assert problems(path) == {}
+    plan = load_plan(path)
+    assert {name: (each.host, each.address) for name, each in plan.databases.items()} == {
+        "ledger": ("", "ledger.abc.example.net"),
+        "orders": ("db1", ""),
+    }
+    assert plan.databases["orders"].dbname == "orders_p"
+    ledger = plan.databases["ledger"]
+    assert (ledger.port, str(ledger.sslrootcert), plan.scripts["ledger"].host) == (5433, "system", "db1")
+    assert (plan.scripts["shop"].host, plan.scripts["shop"].engine, plan.backups["shop"].engine) == (
+        "tools",
+        "mariadb",
+        "mariadb",
+    )
+    assert [*plan.backups] == ["shop", "orders"]
+    said = preflight("lint", path).stdout
+    hints = ("provider_restores", "the host from where psql reaches it", "that its provider publishes", "engine_shown")
+    for hint in (*hints, "stops_on_error", "verify", "what runs them"):
+        assert re.search(rf"is left to do, or to take away: .*{hint}", said), hint
+
+
+def test_without_postgresql_the_plan_says_where_its_databases_are(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    assert preflight("init", path, *WHOLE[:10], "--host", "db1", "--database", "mysql:shop@db1").returncode == 0
+    path.write_text(filled_in(path.read_text()).replace('"restore"', '"redeploy"'))
+    assert problems(path) == {}
+    assert load_plan(path).release.without.databases == "mysql: see [scripts.shop]"
+
+
 @pytest.mark.parametrize(
     ("written", "reached"),
     [
@@ -117,10 +154,15 @@ def test_hints_are_named_by_lint_too_once_the_rest_is_filled_in(tmp_path: Path) 
     preflight("init", path, *WHOLE)
     path.write_text(filled_in(path.read_text()))
     said = preflight("lint", path).stdout
-    for hint in ("sslrootcert", "ca =", "login =", "way_back"):
-        assert re.search(rf"is left to do, or to take away: {hint}", said), hint
+    for hint in ("sslrootcert", "ca =", "login =", "way_back", "[[attest]]", "[freeze."):
+        assert f"is left to do, or to take away: {hint}" in said, hint
     assert re.search(r'\[\[tested\]\]\nversions = \{ app1 = "', path.read_text())
     assert load_plan(path).rules[0].together == ("app1", "app2")
+    path.write_text(
+        re.sub(r"^# (?=\[\[attest|\[freeze|(?:id|text|owner|from|until) = )", "", path.read_text(), flags=re.M)
+    )
+    plan = load_plan(path)
+    assert ([*plan.freeze], [each.id for each in plan.attest]) == (["year-end"], ["vendor"])
 
 
 def test_hosts_come_from_an_inventory_of_ansible_without_a_password(tmp_path: Path) -> None:
@@ -222,7 +264,14 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (("--host", "a=b:70000"), "expected a port from 1 to 65535"),
         (("--host", "a=b c"), "expected a host name or an IP address"),
         (("--host", "a=b:x"), "expected a host name or an IP address"),
-        (("--database", "orders@db1"), "with one of the hosts: none"),
+        (("--host", "a", "--database", "orders@"), "with one of the hosts: a;"),
+        (("--database", "orders@db1"), "with one of the hosts: none; or, where nobody logs in to its machine"),
+        (
+            ("--host", "a", "--database", "mysql:shop@b.net"),
+            "database shop: write NAME@HOST with one of the hosts: a\n",
+        ),
+        (("--database", "MySQL:shop@a"), "expected a name such as mysql"),
+        (("--database", "mysql:shop@release@a"), "nobody logs in to mysql"),
         (("--host", "a", "--host", "a"), "two entries of one name: host a"),
         (("--title", "a\x1bb"), "cannot be printed"),
         (
@@ -285,10 +334,10 @@ def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     answers = {
         "Release number": "REL-7",
         "Time zone": "Mars\nEurope/Paris",
-        "Start of": "",
-        "End of": "",
+        "Start of": "2027-01-02 00:00",
+        "End of": "2027-01-01 04:00\n2027-01-02 04:00",
         "Hosts": "db1=10.0.0.1, db2",
-        "Databases": "orders@db1",
+        "Databases": "orders@db3\norders@db1",
         "Applications": "",
     }
     for question, answer in answers.items():
@@ -303,4 +352,4 @@ def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     assert 'zone = "Europe/Paris"' in text
     assert 'title = "T"' in text
     assert "[databases.orders]" in text
-    assert "# start = " in text
+    assert "end = 2027-01-02T04:00:00\n" in text

@@ -35,6 +35,7 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.long
 @pytest.mark.case(57)
 def test_the_demo_is_go_in_new_york(folder: Path) -> None:
     done = preflight_process("demo", TMPDIR=str(folder), TZ="America/New_York")
@@ -42,6 +43,7 @@ def test_the_demo_is_go_in_new_york(folder: Path) -> None:
     assert done.stdout.startswith("GO")
 
 
+@pytest.mark.long
 @pytest.mark.case(57)
 def test_the_night_is_no_go_in_kolkata(folder: Path) -> None:
     done = preflight_process("demo", "--night", "--story", TMPDIR=str(folder), TZ="Asia/Kolkata")
@@ -58,6 +60,7 @@ def test_the_story_belongs_to_the_text_of_the_night(others: tuple[str, ...]) -> 
     assert "--story stands below the text of --night, without --gate" in done.stderr
 
 
+@pytest.mark.long
 def test_the_gate_keeps_only_the_reads_of_unchanged_backups(folder: Path) -> None:
     done = preflight_process("demo", "--gate", TMPDIR=str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -68,6 +71,7 @@ def test_the_gate_keeps_only_the_reads_of_unchanged_backups(folder: Path) -> Non
     assert "(GO): nothing changed" in " ".join(gate.split())
 
 
+@pytest.mark.long
 def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) -> None:
     done = preflight_process("demo", "--gate", "--night", TMPDIR=str(folder))
     assert done.returncode == 1, done.stdout + done.stderr

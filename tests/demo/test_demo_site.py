@@ -309,6 +309,7 @@ def test_a_start_that_fails_leaves_nothing(mocker: Any) -> None:
     assert not demo._database_folder.parent.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_ends_the_site_and_leaves_nothing(number: signal.Signals) -> None:
     with held_site() as child:

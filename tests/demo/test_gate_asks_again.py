@@ -181,6 +181,7 @@ def test_scripts_changed_with_their_manifest_are_told_by_hash_and_a_pinned_manif
         assert (("script-hashes", "orders") in failures(ask(demo, "gate"))) is fails
 
 
+@pytest.mark.long
 def test_of_an_unchanged_site_only_the_full_reads_are_kept(shared: DemoSite) -> None:
     report = ask(shared, "gate")
     assert report["verdict"] == "GO"

@@ -80,6 +80,7 @@ def assert_nothing_is_taken_for_granted(demo: DemoSite) -> None:
         assert less.decision is Decision.NOT_KNOWN, question.text
 
 
+@pytest.mark.long
 def test_the_work_and_the_way_back_are_verified(demo: DemoSite, record: Rehearsal) -> None:
     code, told = verify(demo, "before")
     assert code == 0, told

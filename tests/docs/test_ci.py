@@ -147,6 +147,7 @@ def test_github_lint_annotates_the_plan_that_is_wrong(checkout: Path) -> None:
     assert (ticket.name, ticket.properties["file"], ticket.properties["line"]) == ("error", "plans/broken.toml", "3")
 
 
+@pytest.mark.long
 def test_github_collects_in_every_zone_and_judges_all_of_it(checkout: Path) -> None:
     document = snippets.read_yaml(READINESS)
     values = {"inputs.plan": document["on"]["workflow_dispatch"]["inputs"]["plan"]["default"]}
@@ -188,6 +189,7 @@ def test_gitlab_lint_leaves_its_report_and_ends_as_lint_does(checkout: Path) -> 
     assert {issue["location"]["path"] for issue in issues} == {"plans/broken.toml", "plans/release.toml"}
 
 
+@pytest.mark.long
 def test_gitlab_collects_in_every_zone_and_judges_all_of_it(checkout: Path, https_app: HttpsApp) -> None:
     https_app.answer_json({"version": "4.0"})
     assert snippets.read_yaml(".gitlab-ci.yml")["collect"]["parallel"]["matrix"] == [{"ZONE": ZONES}]
@@ -198,6 +200,7 @@ def test_gitlab_collects_in_every_zone_and_judges_all_of_it(checkout: Path, http
     assert verdict_of(checkout / "preflight.xml") == "failure"
 
 
+@pytest.mark.long
 def test_jenkins_lints_collects_and_judges(checkout: Path) -> None:
     plan = {"PLAN": "plans/release.toml"}
     assert "defaultValue: 'plans/release.toml'" in snippets.files()["Jenkinsfile"]
@@ -209,6 +212,7 @@ def test_jenkins_lints_collects_and_judges(checkout: Path) -> None:
     assert verdict_of(checkout / "preflight.xml") == "passed"
 
 
+@pytest.mark.long
 def test_the_plugin_and_the_textfile_are_what_the_page_says(checkout: Path) -> None:
     _, plugin, textfile = snippets.commands()
     done = shell("sh -e", plugin, checkout)

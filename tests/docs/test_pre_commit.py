@@ -41,6 +41,7 @@ def tool(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_hook_lints_the_plans_of_a_commit_and_nothing_else(tool: Path, tmp_path: Path) -> None:
     folder = tmp_path / "releases"
     (folder / "plans").mkdir(parents=True)

@@ -66,6 +66,7 @@ def run(example: ExampleSite, folder: Path, text: str, files: Mapping[str, str] 
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_example_is_a_go_with_the_waiver_that_it_explains(example: ExampleSite, tmp_path: Path) -> None:
     assert run(example, tmp_path, EXAMPLE.read_text()).startswith("GO with 1 waiver  REL-")
 
@@ -79,6 +80,7 @@ def test_a_whole_plan_is_a_go(example: ExampleSite, tmp_path: Path, name: str) -
     assert run(example, tmp_path, BLOCKS[name]).startswith("GO")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(BLOCKS.keys() - WHOLE - set(FILES)))
 def test_a_block_is_true_where_it_says(example: ExampleSite, tmp_path: Path, name: str) -> None:
     block, page = BLOCKS[name], name.rpartition("-")[0]

@@ -45,6 +45,7 @@ def contents(tree: Path) -> dict[str, str]:
     return {str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.long
 def test_a_new_check_touches_its_own_files_and_what_one_command_writes(tree: Path) -> None:
     by_hand, written = TOUCHED[:3], TOUCHED[3:]
     before = contents(tree)
@@ -60,6 +61,7 @@ def test_a_new_check_touches_its_own_files_and_what_one_command_writes(tree: Pat
     python(tree, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-k", "looks_as_when or page_is_up_to_date", *folders)
 
 
+@pytest.mark.long
 def test_a_new_format_touches_its_module_its_golden_files_and_the_readme(tree: Path) -> None:
     before = contents(tree)
     (tree / "preflight/report/formats/chat.py").write_text(FORMAT, "utf-8")

@@ -125,6 +125,7 @@ UNPACKED: Sequence[dict[str, object]] = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.case(15)
 def test_long_texts_stored_in_a_fiftieth_of_their_size_are_told_by_a_sample(server: Server, mounts: Mounts) -> None:
     with server.cluster.connect(server.name) as connection:

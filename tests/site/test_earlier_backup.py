@@ -680,6 +680,7 @@ def test_earlier_backups_may_lie_on_another_host(
     is_fail(found(kept_on="backup1"), f"{newest} on backup1: read to its end")
 
 
+@pytest.mark.long
 def test_a_newer_servers_dumps_are_told_apart_as_well(
     orders: Orders, ask: Ask, newer_postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,10 +15,21 @@ from tests.cli.program import argv, environment, preflight, until
 from tests.site.accounts import Accounts
 from tests.site.https import HttpsApp
 from tests.site.site import Site
-from tests.site.test_competing_jobs import use_crontab
+from tests.site.test_competing_jobs import use_crontab, use_program
 
 MOST_ANSWERS = 12
 SECONDS = 120.0
+SYSTEMCTL = """\
+case "$*" in
+  list-units*--state=running*) cat <<END ;;
+cron.service         loaded active running Regular background program processing daemon
+shop@1.service       loaded active running Shop: sells things
+ssh.service          loaded active running OpenBSD Secure Shell server
+END
+  'is-active shop@1.service') echo active ;;
+  *) exit 1 ;;
+esac"""
+"""In the shape of systemd 252: no machine of the tests runs it."""
 
 
 def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
@@ -38,6 +49,7 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     use_crontab(account, f"0 2 * * * {command}", "30 1 * * * /opt/cleanup")
     accounts.allow_sudo(account, "postgres")
     https_app.answer_json({"name": "shop", "build": {"version": "4.1"}})
+    use_program(account.home / "bin", "systemctl", SYSTEMCTL)
     second = site.start_sshd(address="127.0.0.2")
     hosts = f"db1={account.name}@127.0.0.1:{site.sshd.port}, app1={account.name}@127.0.0.2:{second.port}"
     answers = {
@@ -69,11 +81,15 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     assert other in others[1].split(", ")
     assert (backup.directory, backup.previous) == (str(shared_path), f"{shared_path}/{database}-*.dump")
     assert backup.taken_by == "cron"
+    assert backup.server == f"{site.postgres.socket_directory}:{site.postgres.port}"
+    assert f'# server = "{backup.server}"  # seen on db1 in crontab of {account.name}, ' in text, "of the scripts, too"
     assert f"newest: {dump}, " in text
     assert [each.account for each in plan.hosts["db1"].become] == ["postgres"]
     assert "starts 01:30" in text
     shop = plan.applications["shop"]
     assert (shop.from_, shop.health[0].version) == ("4.1", "build.version")
+    assert 'arguments = ["is-active", "shop@1.service"]  # seen on db1, ' in text
+    assert plan.checks["command"]["run"]["shop-on-db1"]["owner"] == "shop"
     assert f"seen on {database}, " in text
 
     known = preflight("lint", path).stdout
@@ -96,6 +112,30 @@ def test_a_fingerprint_that_nobody_confirms_is_not_logged_in_by(site: Site, tmp_
     assert list(tmp_path.iterdir()) == []
     assert preflight(*call, "--accept-host-keys").returncode == 0
     assert load_plan(path).hosts["db1"].user == account.name
+
+
+def test_a_managed_database_is_looked_at_and_a_service_that_is_not_seen_is_left_to_do(
+    site: Site, tmp_path: Path, accounts: Accounts, https_app: HttpsApp
+) -> None:
+    path, account = tmp_path / "plan.toml", accounts.add("dba")
+    role = site.postgres.create_role("release", options="IN ROLE pg_monitor")
+    database = site.postgres.create_database("ledger", owner=role.name)
+    https_app.answer_json({"version": "4.1"})
+    second = site.start_sshd(address="127.0.0.2")
+    needed = ("--release", "R", "--zone", "UTC", "--start", "2030-10-17 00:00", "--end", "2030-10-17 06:00")
+    logins = ("--by", "D. Kaya", "--credential", f"key={account.key}", "--database-password", "env:PW")
+    places = ("--host", f"tools={account.name}@127.0.0.2:{second.port}", "--ca", str(site.authority.certificate))
+    things = (
+        "--database",
+        f"{database}@{role.name}@127.0.0.1:{site.postgres.port}",
+        "--application",
+        f"shop={https_app.url()}",
+    )
+    call = ("init", path, "--look", *needed, *logins, *places, *things, "--accept-host-keys")
+    assert preflight(*call, PW=role.password).returncode == 0
+    text, ledger = path.read_text(), load_plan(path).databases[database]
+    assert (ledger.host, ledger.address, ledger.version) == ("", "127.0.0.1", str(site.postgres.version))
+    assert "# TODO: its service on tools, to be asked for as in [checks.command.run.NAME]; none was seen: " in text
 
 
 def _answer(arguments: list[str], answers: dict[str, str], password: str) -> str:

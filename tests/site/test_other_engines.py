@@ -22,6 +22,8 @@ from tests.site.accounts import Account
 from tests.site.machine import Server, free_port, needs, run
 from tests.site.site import Site
 
+pytestmark = pytest.mark.long
+
 PLUGIN = Path(__file__).parent.parent / "sample_engine"
 SAID = f'{{ by = "dba", on = {shifted("2026-10-10")}, reason = "logged in as release" }}'
 PASSWORD = "Pw-of-the-role-in-mariadb"

@@ -142,6 +142,7 @@ def test_good_scripts_pass_there_and_nothing_is_left(stage: Stage, rehearsals: R
     assert (drills[0].kept, "+  column due date" in drills[1].kept) == ("", True)
 
 
+@pytest.mark.long
 def test_a_restore_there_on_a_newer_version(newer: Stage, newer_rehearsals: Rehearsals) -> None:
     newer.back_up()
     plan = newer_rehearsals.on(newer.plan(GOOD, content=Content.RESTORE))
@@ -284,6 +285,7 @@ def ended(path: Path, rehearsals: Rehearsals, stage: Stage, end: str) -> str:
     return said
 
 
+@pytest.mark.long
 def test_whatever_ends_it_the_server_is_left_as_it_was(stage: Stage, rehearsals: Rehearsals) -> None:
     path, server = plan_file(stage, {"010_wait.sql": "SELECT pg_sleep(600);\n"}), rehearsals.server()
     keys = {"address": server.address, "user": server.user, "password": server.password}

@@ -240,6 +240,7 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     assert "the ways back leave a difference" in told(judged(plan))
 
 
+@pytest.mark.long
 def test_settings_and_roles_that_the_ways_back_leave_are_told(stage: Stage) -> None:
     forward = f"ALTER ROLE {stage.release.name} SET search_path = billing;\nCREATE TABLE billing.late ();\n"
     found = tried(stage.plan({"010_late.sql": forward, "undo/010_late.down.sql": "DROP TABLE billing.late;\n"}))
@@ -316,6 +317,7 @@ def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
     assert (done.returncode, "nothing was recorded: orders is not sealed" in done.stderr) == (3, True), done.stderr
 
 
+@pytest.mark.long
 def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> None:
     stage.cluster.sql(f"ALTER DATABASE {stage.name} IS_TEMPLATE true")
     stage.back_up()
@@ -339,6 +341,7 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
     assert "3 rows of 50" in told(judged(plan))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stops", [True, False], ids=["stops", "goes on"])
 def test_a_wrapper_is_drilled_with_its_own_arguments(stage: Stage, stops: bool) -> None:
     left_behind = "psql -X -w -c 'SELECT pg_sleep(600)' &"
@@ -468,6 +471,7 @@ def test_what_a_script_leaves_running_ends_with_it(stage: Stage) -> None:
     assert [run.exit_code for run in tried(stage.plan({"010_leave.sql": f"{waits}\n"}, way_back="")).runs] == [0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_path: Path, sent: signal.Signals) -> None:
     path = plan_file(stage, {"010_wait.sql": LEAVES_ONE_BEHIND})

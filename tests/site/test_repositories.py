@@ -25,6 +25,8 @@ from tests.site.machine import needs, run
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
+pytestmark = pytest.mark.long
+
 NAME = "orders-main"
 
 

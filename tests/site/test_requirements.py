@@ -137,6 +137,7 @@ def allow(accounts: Accounts, wanted: Wanted, programs: Sequence[str]) -> None:
         accounts.allow_sudo(wanted.login, wanted.plan.backups["orders"].account, programs)
 
 
+@pytest.mark.long
 def test_the_lines_of_the_document_are_enough_and_each_is_needed(
     wanted: Wanted, postgres: Cluster, accounts: Accounts
 ) -> None:

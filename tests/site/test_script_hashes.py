@@ -261,6 +261,7 @@ def test_hostile_names_are_sealed_staged_and_compared(release: Release) -> None:
     assert all("+select 2;" in point.details for point in points[:3])
 
 
+@pytest.mark.long
 def test_two_thousand_scripts_are_compared(release: Release) -> None:
     for top in (release.approved, release.staged):
         for number in range(2000):

@@ -471,6 +471,7 @@ def test_a_command_is_there_and_executable_for_its_account(server: Server) -> No
     fails(run(command=("no-such-program",)), "no-such-program does not start", "executable for")
 
 
+@pytest.mark.long
 def test_a_replica_takes_backups_alone_and_where_the_plan_says_so(server: Server) -> None:
     server.cluster.sql(f'ALTER ROLE "{server.role.name}" REPLICATION')
     replica = server.site.replica
@@ -691,6 +692,7 @@ def test_where_tls_is_not_let_in_the_login_goes_without_as_psql_does(server: Ser
     assert found.status is Status.PASS, told(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_a_pooler_at_the_servers_own_port_is_seen_on_its_first_connection(server: Server, mode: str) -> None:
     cluster, pooler = server.cluster, server.site.new_path("pooler")

@@ -178,7 +178,7 @@ def _explain(
         return _bad_credential(transport, user, credential, code, accepted)
     if transport.is_active():
         if "timeout" in str(error).lower():
-            return CannotAsk(Reason.NO_ANSWER, f"the login of {user} got no answer")
+            return CannotAsk(Reason.LOGIN_LATE, f"the login of {user} got no answer")
         if isinstance(error, paramiko.AuthenticationException):
             return _bad_credential(transport, user, credential, code, accepted)
     if isinstance(error, paramiko.SSHException) and "agent" in str(error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -122,6 +123,8 @@ class Server(paramiko.ServerInterface):
         self._hang("exec")
         if self._hang_in == "cut":
             threading.Timer(0.2, channel.get_transport().close).start()
+        if self._hang_in == "reset":
+            threading.Timer(0.2, _reset, (channel.get_transport().sock,)).start()
         if self._hang_in == "no-status":
             threading.Timer(0.1, channel.close).start()
         return self._hang_in != "no-exec"
@@ -129,12 +132,18 @@ class Server(paramiko.ServerInterface):
 
 def hanging_in(place: str) -> Behaviour:
     """`auth`, `channel`, `exec`, `output` (accepts the command and says nothing), `cut` (breaks off after it),
-    `no-status` (closes the channel without a word), `no-exec`, `no-channel` (refuses)."""
+    `reset` (the same with a TCP reset), `no-status` (closes the channel without a word), `no-exec`, `no-channel`
+    (refuses)."""
 
     def behave(connection: socket.socket, over: threading.Event) -> None:
         _serve(paramiko.Transport(connection), Server(over, place), over)
 
     return behave
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 class Asking(paramiko.ServerInterface):

@@ -405,7 +405,7 @@ def test_a_server_that_hangs_in_the_login_holds_up_nobody_with_a_key_and_its_own
             others = [threads.submit(ask, pool, "true", host.id) for host in same]
             reply(ask(pool, "true", "key"))
             assert not first.done(), "the key waits for nobody"
-            assert no_reply(first.result()).reason is Reason.NO_ANSWER
+            assert no_reply(first.result()).reason is Reason.LOGIN_LATE
             for other in others:
                 assert reply(other.result()).code == 0
         pool.close()

@@ -93,7 +93,7 @@ def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Sequ
         yield {name: answers.result() for name, answers in asked.items()}
 
 
-TIMEOUTS = (Reason.HANDSHAKE, Reason.NO_ANSWER, Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT)
+TIMEOUTS = (Reason.HANDSHAKE, Reason.LOGIN_LATE, Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT)
 
 
 @pytest.mark.parametrize("name", HANGING)
@@ -130,6 +130,7 @@ def test_every_server_that_gives_up_is_told_at_once_with_its_cause(
         pool.close()
 
 
+@pytest.mark.long
 def test_a_server_that_always_hangs_up_is_tried_until_the_end_and_called_throttling(
     make_pool: MakePool,
     fake_host: FakeHost,
