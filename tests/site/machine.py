@@ -41,6 +41,7 @@ _PACKAGES = {
     "mariadb-install-db": "mariadb-server",
     "mariadb": "mariadb-client",
     "mariadb-dump": "mariadb-client",
+    "kubectl": "kubernetes-client",
     "openssl": "openssl",
     "oathtool": "libpam-oath oathtool",
     "ip": "iproute2",
