@@ -98,9 +98,9 @@ class AppHealth(Check):
     health counts, of the whole and of each part at any depth, asked or not; a part that may be down is named with its
     value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
     The certificate and those above it, up to the root, must outlive the window and its rollback, and so must a client
-    certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at whichever endpoint. What answers wrongly fails; what
-    cannot be reached from here is UNKNOWN, and so is an application that a cache answers for. Once the work is done,
-    `preflight verify` asks for `to` instead.
+    certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at whichever
+    endpoint. What answers wrongly fails; what cannot be reached from here is UNKNOWN, and so is an application that a
+    cache answers for. Once the work is done, `preflight verify` asks for `to` instead.
     """
 
     id = "app-health"
