@@ -237,8 +237,9 @@ class Reason(Enum):
     SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
         "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
     NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
-        ("this tool does not ask Windows hosts: take [hosts.{target}] out; or, where OpenSSH there has a shell that "
-        "can run sh, have that set as its DefaultShell"))
+        ("this tool cannot look at Windows hosts over SSH: take [hosts.{target}] out, ask its applications by `health` "
+        "and have a person answer for the rest in an [[attest]]; or, where OpenSSH there has a shell that can run sh, "
+        "have that set as its DefaultShell"))
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,

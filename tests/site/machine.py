@@ -41,6 +41,7 @@ _PACKAGES = {
     "mariadb-install-db": "mariadb-server",
     "mariadb": "mariadb-client",
     "mariadb-dump": "mariadb-client",
+    "kubectl": "kubernetes-client",
     "openssl": "openssl",
     "ip": "iproute2",
     "nsenter": "util-linux",
