@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from preflight.cli.asking import ask
-from preflight.cli.console import CallError, complain, has_terminal, write_stdout
+from preflight.cli.console import CallError, ask_line, complain, has_terminal, write_stdout
 from preflight.cli.options import PLAN, load
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
@@ -173,7 +173,6 @@ def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dic
     """(the key of each host that showed one, why each other did not), in plan order; all of them at the same time."""
     seen: dict[str, HostKeySeen] = {}
     lost: dict[str, str] = {}
-    deadline = Deadline(_SCAN_SECONDS)
     pool = SshPool(plan.hosts, Secrets.of(plan), sealed_known_hosts=plan.sealed_known_hosts)
 
     def scan(host_id: str) -> None:
@@ -183,6 +182,9 @@ def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dic
             lost[host_id] = failed.answer.detail
 
     try:
+        if has_terminal():
+            pool.log_in_by_code((jump for host in hosts for jump in plan.way_to(host)[:0:-1]), ask_line)
+        deadline = Deadline(_SCAN_SECONDS)
         threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in hosts]
         for thread in threads:
             thread.start()

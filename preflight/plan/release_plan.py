@@ -20,6 +20,7 @@ from preflight.plan.sealed_servers import SealedServer, file_beside, servers_bes
 from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
     THIS_MACHINE,
+    Connect,
     EntryId,
     Factor,
     LoginUse,
@@ -269,7 +270,7 @@ class Plan:
         needs, with the hosts on the way to its own, where one is named."""
         zones = {name: host.network_zone for name, host in self.hosts.items()}
         asked = [name for name, zone in zones.items() if network_zone in ("", zone)]
-        needed = {step for name in asked for step in self._way_to(name)}
+        needed = {step for name in asked for step in self.way_to(name)}
         for host in (host for name, host in self.hosts.items() if name in needed):
             logins = [host.password, *(become.password for become in host.become)]
             yield from ((ref, host.password_purpose) for ref in logins if ref)
@@ -304,6 +305,13 @@ class Plan:
             case Via.LOCAL:
                 return True
 
+    def hosts_before(self, question: Question) -> list[str]:
+        """The hosts that are logged in to before it can be asked, in their order."""
+        host = question.target if question.via is Via.SSH else ""
+        if question.via is Via.SQL and self.databases[question.target].connect is Connect.TUNNEL:
+            host = self.databases[question.target].tunnel_host
+        return self.way_to(host)[::-1] if host else []
+
     def host_of(self, entry: Backup | Scripts) -> Host:
         """Where a backup is taken, and scripts run."""
         named = entry.kept_on if isinstance(entry, Backup) and entry.method.has_repository else ""
@@ -331,9 +339,9 @@ class Plan:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
         work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
         placed = ((entry.step, self.host_of(entry).id) for entry in work if entry.step)
-        return tuple(dict.fromkeys(step for step, host in placed if host_id in self._way_to(host)))
+        return tuple(dict.fromkeys(step for step, host in placed if host_id in self.way_to(host)))
 
-    def _way_to(self, host_id: str) -> list[str]:
+    def way_to(self, host_id: str) -> list[str]:
         """The host and the jump hosts before it."""
         way = [host_id]
         while (jump := self.hosts[way[-1]].jump) and jump not in way:
@@ -342,7 +350,7 @@ class Plan:
 
     def by_distance(self) -> Sequence[Sequence[str]]:
         """The hosts in groups: those that are reached without a jump host, those behind these, and so on."""
-        groups = grouped(self.hosts, lambda host: len(self._way_to(host)))
+        groups = grouped(self.hosts, lambda host: len(self.way_to(host)))
         return [groups[distance] for distance in sorted(groups)]
 
     @property

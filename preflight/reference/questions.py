@@ -16,7 +16,7 @@ from preflight.plan.work import other_accounts, programs_of
 from preflight.probe import Question, Via
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
-from preflight.wording import counted, first_paragraph
+from preflight.wording import counted, first_paragraph, in_toml
 
 _VERBATIM = "      | "
 _QUOTE = "'\"'\"'"
@@ -180,6 +180,7 @@ def _host(host: Host) -> str:
         by = f"the SSH agent's key {host.agent}"
     elif host.key is not None:
         by = f"the key file {host.key}" + (f" with the passphrase from {host.passphrase}" if host.passphrase else "")
+    by += f", and a code that somebody types at {in_toml(host.code_prompt)}" if host.second_factor else ""
     where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {host.who}, by {by}"
     if host.jump:
         where += f", through {host.jump}"

@@ -128,6 +128,7 @@ def _login(host: Host) -> tuple[str, str, str]:
     how = "a password, which whoever runs preflight holds" if host.password else "the key of ssh_config"
     if host.key or host.agent:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
+    how += ", and a code for the second factor, which somebody types there" if host.second_factor else ""
     return host.owner, login, how
 
 

@@ -60,6 +60,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/decisions.py _attempt": ("plan: no reason of the last attempt",),
     "checks/decisions.py Decisions._agreed": ("plan: two decisions", "plan: no decision"),
     "checks/decisions.py Decisions._can_be_taken": ("plan: no contact", "plan: no default"),
+    "checks/host_login.py _one_factor": ("seen: the server let the login in without a question",),
     "checks/host_login.py _chatter": ("seen: what the shell's start-up files print",),
     "checks/migration_history.py _which": ("seen: the histories that are there",),
     "checks/on_call.py OnCall._access": ("plan: a shared login", "plan: the login of somebody else"),
