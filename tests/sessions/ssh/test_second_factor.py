@@ -195,7 +195,7 @@ def test_a_code_after_a_plain_password(make_pool: MakePool, monkeypatch: pytest.
 
 
 def test_a_server_that_asks_for_no_code_lets_in_and_says_so(
-    sshd: Sshd, make_pool: MakePool, site: Site, accounts: Accounts
+    sshd: Sshd, make_pool: MakePool, accounts: Accounts
 ) -> None:
     account = accounts.add()
     host = key_host(sshd, account, second_factor=DECLARED)
