@@ -27,6 +27,7 @@ class CallError(click.UsageError):
 def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> CallError:
     """The error for a name that is none of `known`: says which one is nearest, and which there are."""
     from preflight.faults import nearest_name
+    from preflight.plan.ranges import in_ranges
     from preflight.wording import visible
 
     if option and all(part.strip() in known for part in name.split(",")):
@@ -35,7 +36,8 @@ def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> C
     nearest = nearest_name(name, known)
     meant = f"; did you mean {nearest}?" if nearest else "."
     where = f"{option}: " if option else ""
-    return CallError(f"{where}no such {kind} {visible(name)!r}{meant} There are: {', '.join(known) or 'none'}")
+    there = ", ".join(in_ranges(known)) or "none"
+    return CallError(f"{where}no such {kind} {visible(name)!r}{meant} There are: {there}")
 
 
 def redact_with(mask: Callable[[str], str]) -> None:

@@ -150,7 +150,7 @@ FORMAT = 1
 """Of the plans that this version reads."""
 
 
-NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "confirmed")
+NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "sealed_signers", "confirmed")
 """Fields of a plan that are no keys of its file."""
 
 
@@ -169,6 +169,8 @@ class Plan:
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the database: at which server `preflight seal` saw it."""
+    sealed_signers: tuple[str, ...] = ()
+    """Where it named `allowed_signers` when it was sealed: `release`, `scripts.orders`."""
     confirmed: Confirmed = field(default_factory=Confirmed)
     """What people said of it, by `preflight confirm`."""
     release: Release
@@ -212,6 +214,13 @@ class Plan:
     def sealed_known_hosts(self) -> Path:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
         return file_beside(self.path, self.set_values, ".known_hosts")
+
+    @property
+    def signers(self) -> Mapping[str, Path]:
+        """Where it names `allowed_signers`, `release` or `scripts.orders` -> that file."""
+        named = {"release": self.release.allowed_signers}
+        named |= {f"scripts.{name}": entry.allowed_signers for name, entry in self.scripts.items()}
+        return {where: path for where, path in named.items() if path is not None}
 
     @property
     def sealed_servers(self) -> Path:

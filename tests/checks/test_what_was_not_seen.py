@@ -89,6 +89,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/time_budget.py TimeBudget._odd_records": ("plan: the date of a source",),
     "checks/time_budget.py TimeBudget._points": ("plan: source = guess",),
     "checks/version_pairs.py VersionPairs._points": ("plan: a record of other versions", "plan: no step deploys it"),
+    "preflight/judging/confirmations.py Confirming._unverified": ("plan: no file of keys that counts",),
     "preflight/plan/said.py answered_for": ("said: by its role, on its day",),
     "preflight/judging/ends.py TimeOfNeed._judge": ("seen: its end, which this login does not mind", "seen: its end"),
     "preflight/judging/work_login.py ScriptRole._judge_search_path": ("seen: the setting", "seen: the setting"),
