@@ -6,16 +6,18 @@ import getpass
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from preflight.check import Expect
 from preflight.cli.console import (
     OutputError,
     ask_hidden,
+    ask_line,
     carries_unicode,
     complain,
     has_terminal,
@@ -48,6 +50,9 @@ from preflight.sessions.secrets import SecretError, Secrets
 from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
 from preflight.wording import beside
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.prompts import AskLine
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,15 @@ def ask_by(
     zone: str = "",
     *,
     keep_open: bool = False,
+    ask_line: AskLine = ask_line,
 ) -> Asked:
     """The same with sessions that others may use later. `tell`: what is told of the progress. `keep_open`: see
-    `collect`."""
+    `collect`. `ask_line`: by which a code is asked for, where there is a terminal."""
+
+    def log_in(hosts: Iterable[str]) -> None:
+        tell("")  # where the question will stand
+        pools.log_in_by_code(hosts, ask_line)
+
     progress, started = Progress(tell), monotonic()
     try:
         answered = collect(
@@ -103,6 +114,7 @@ def ask_by(
             network_zone=zone,
             mask=pools.redact,
             keep_open=keep_open,
+            log_in=log_in if has_terminal() else None,
             on_ask=progress.expect,
             on_answer=progress.count,
         )

@@ -43,6 +43,7 @@ _PACKAGES = {
     "mariadb-dump": "mariadb-client",
     "kubectl": "kubernetes-client",
     "openssl": "openssl",
+    "oathtool": "libpam-oath oathtool",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "pivot_root": "util-linux",
