@@ -44,9 +44,9 @@ _ONE_NAME = re.compile(r"`([^`\s]+)`")
 _json_string = json.encoder.encode_basestring_ascii
 
 _CURE_COMMAND = re.compile(
-    r"""(?:^|(?<=: ))(?:(?:preflight|systemctl) (?:'[^']*'|"[^"]*"|[^;])*|(?:ssh|sudo|printf|psql|rm|chmod|chown|chage"""
-    r"|install|mkdir|cd|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|ALTER|GRANT|REVOKE"
-    r"""|CREATE|SELECT) (?:'[^']*'|"[^"]*"|(?!; or[ ,]).)*)""",
+    r"""(?:^|(?<=: ))(?:(?:preflight|systemctl) (?:'[^']*'|"[^"]*"|[^;])*|(?:ssh|sudo|printf|psql|rm|chmod|chown"""
+    r"|chage|install|mkdir|cd|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|ALTER|GRANT"
+    r"""|REVOKE|CREATE|SELECT) (?:'[^']*'|"[^"]*"|(?!; or[ ,]).)*)""",
     re.DOTALL,
 )
 """The line of a cure that a shell or psql takes: to its end or to `; or`, one of this tool or of systemctl to the next
