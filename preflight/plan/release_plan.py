@@ -268,7 +268,7 @@ class Plan:
         needs, with the hosts on the way to its own, where one is named."""
         zones = {name: host.network_zone for name, host in self.hosts.items()}
         asked = [name for name, zone in zones.items() if network_zone in ("", zone)]
-        needed = {step for name in asked for step in self._way_to(name)}
+        needed = {step for name in asked for step in self.way_to(name)}
         for host in (host for name, host in self.hosts.items() if name in needed):
             logins = [host.password, *(become.password for become in host.become)]
             yield from ((ref, host.password_purpose) for ref in logins if ref)
@@ -291,17 +291,18 @@ class Plan:
         return tuple(dict.fromkeys(zone for zone in named if zone))
 
     def is_asked_from(self, network_zone: str, question: Question) -> bool:
-        """Whether `question` is asked in this zone. Files beside the plan are read in every one: each works from a
-        checkout of its own, and merging compares them."""
+        """Whether `question` is asked in this zone; everything is where none is named. Files beside the plan are read
+        in every one: each works from a checkout of its own, and merging compares them."""
         match question.via:
             case Via.SSH:
-                return self.hosts[question.target].network_zone == network_zone
+                zone = self.hosts[question.target].network_zone
             case Via.SQL:
-                return self.zone_of(self.databases[question.target]) == network_zone
+                zone = self.zone_of(self.databases[question.target])
             case Via.HTTP:
-                return self.applications[question.target].network_zone == network_zone
+                zone = self.applications[question.target].network_zone
             case Via.LOCAL:
                 return True
+        return network_zone in ("", zone)
 
     def host_of(self, entry: Backup | Scripts) -> Host:
         """Where a backup is taken, and scripts run."""
@@ -330,9 +331,9 @@ class Plan:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
         work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
         placed = ((entry.step, self.host_of(entry).id) for entry in work if entry.step)
-        return tuple(dict.fromkeys(step for step, host in placed if host_id in self._way_to(host)))
+        return tuple(dict.fromkeys(step for step, host in placed if host_id in self.way_to(host)))
 
-    def _way_to(self, host_id: str) -> list[str]:
+    def way_to(self, host_id: str) -> list[str]:
         """The host and the jump hosts before it."""
         way = [host_id]
         while (jump := self.hosts[way[-1]].jump) and jump not in way:
@@ -341,7 +342,7 @@ class Plan:
 
     def by_distance(self) -> Sequence[Sequence[str]]:
         """The hosts in groups: those that are reached without a jump host, those behind these, and so on."""
-        groups = grouped(self.hosts, lambda host: len(self._way_to(host)))
+        groups = grouped(self.hosts, lambda host: len(self.way_to(host)))
         return [groups[distance] for distance in sorted(groups)]
 
     @property
