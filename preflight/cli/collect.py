@@ -20,7 +20,7 @@ from preflight.evidence import Evidence, EvidenceError, Shard, write_private
 from preflight.probe import NoReply
 from preflight.runs.gate import read_inputs
 from preflight.runs.merge import MergeError, merge
-from preflight.wording import MOST_NAMED, listed
+from preflight.wording import MOST_NAMED, counted, listed
 
 
 class _Numbers(NamedTuple):
@@ -155,9 +155,9 @@ def collect(plan_path: Path, timeout: float, zone: str | None, shard: Shard | No
         raise OutputError(f"{path}: the evidence could not be written: {error.strerror}") from None
     lost = sum(isinstance(answer, NoReply) for _, answer in evidence)
     of_part = f" of {part}" if str(part) else ""
-    write_stdout(f"{path}: {len(evidence.answers)} questions{of_part}, {lost} without a reply\n")
+    write_stdout(f"{path}: {counted(len(evidence.answers), 'question')}{of_part}, {lost} without a reply\n")
     if split and shard:
         jumps = listed(split.jump_hosts(shard.number), MOST_NAMED)
         write_stdout(f"Also logged in to, as by other shards: {jumps}, to reach hosts behind it\n" if jumps else "")
-        uneven = split.uneven()
-        write_stdout(f"The shards are not equal: {uneven}\n" if uneven else "")
+        held = split.held_together(shard.number)
+        write_stdout(f"This shard is larger than others: {held}\n" if held else "")

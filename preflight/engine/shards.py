@@ -23,7 +23,7 @@ from preflight.probe import Question, Via
 from preflight.wording import listed
 
 Target = tuple[Via, str]
-"""A local question is a target of its own: its id stands for the machine."""
+"""Of a local question its id: a program that runs on this machine is a target of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +54,12 @@ class Split:
     of: int
 
     def part(self, number: int) -> Part:
-        """A second question is asked in whichever shard it comes up: what it follows from is known to one alone."""
+        return Part(self.network_zone, Shard(number, self.of), lambda question: self.shard(question) in (0, number))
 
-        def asks(question: Question) -> bool:
-            asked_in = self.shards_of.get(question.id, (number,))
-            return number in asked_in and self.plan.is_asked_from(self.network_zone, question)
-
-        return Part(self.network_zone, Shard(number, self.of), asks)
-
-    @cached_property
-    def shards_of(self) -> Mapping[str, frozenset[int]]:
-        """Id of each first question -> who asks it. What is read on this machine for hosts of several shards, such as
-        the approved scripts, each of these reads."""
-        return {
-            question: frozenset(self.shard_of[target] for target in targets)
-            for question, targets in self._targets_of.items()
-        }
+    def shard(self, question: Question) -> int:
+        """Who asks it: 0 is each of them, for a file beside the plan, which each reads in its own checkout, as merging
+        compares them; -1 is none."""
+        return self.shard_of.get(_place(question), 0) if self.plan.is_asked_from(self.network_zone, question) else -1
 
     @cached_property
     def shard_of(self) -> Mapping[Target, int]:
@@ -100,14 +90,16 @@ class Split:
 
     def jump_hosts(self, number: int) -> Sequence[str]:
         """Those of other shards, or that nobody asks, by which this one reaches hosts of its own."""
-        own = [name for (via, name), shard in self.shard_of.items() if via is Via.SSH and shard == number]
+        asked = [target for target, shard in self.shard_of.items() if shard == number and self._questions[target]]
+        own = [name for via, name in asked if via is Via.SSH]
         steps = dict.fromkeys(step for name in own for step in self.plan.way_to(name))
         return [step for step in steps if self.shard_of.get((Via.SSH, step)) != number]
 
-    def uneven(self) -> str:
-        """Which group makes the split uneven, with more than half as much again as an average shard, in words."""
-        largest, every = max(self.groups, key=self._weight, default=()), self._questions.total()
-        if self._weight(largest) * self.of <= 1.5 * every or self.of == 1:
+    def held_together(self, number: int) -> str:
+        """Which group makes this shard more than half as large again as the average, in words; empty for none."""
+        groups, every = (group for group in self.groups if self.shard_of[group[0]] == number), self._questions.total()
+        largest = max(groups, key=self._weight, default=())
+        if self._weight(largest) * self.of <= 1.5 * every:
             return ""
         names = listed(dict.fromkeys(name for _, name in largest), 5)
         return f"{self._weight(largest)} of {every} questions are for {names}, which stay together"
@@ -117,22 +109,21 @@ class Split:
 
     @cached_property
     def _questions(self) -> Counter[Target]:
-        """How many first questions each target has; what is read here for several costs none of them more."""
-        return Counter(next(iter(targets)) for targets in self._targets_of.values() if len(targets) == 1)
+        """How many first questions each target has. Of the moment at which the window begins: two jobs must not differ
+        because one starts later."""
+        plan = self.plan
+        kinds = ((Via.SSH, plan.hosts), (Via.SQL, plan.databases), (Via.HTTP, plan.applications))
+        found: Counter[Target] = Counter(dict.fromkeys(((via, name) for via, names in kinds for name in names), 0))
+        items = inspect(plan, self.registry, plan.window.start).items
+        asked = {each.question.id: each for item in items for each in item.probes.values()}
+        for each in asked.values():
+            if each.question.via is not Via.LOCAL or each.probe.asked_last:
+                found[_place(each.question)] += plan.is_asked_from(self.network_zone, each.question)
+        return found
 
-    @cached_property
-    def _targets_of(self) -> Mapping[str, frozenset[Target]]:
-        """Id of each first question -> for which targets it is asked. Of the moment at which the window begins: two
-        jobs must not differ because one starts later."""
-        found: dict[str, set[Target]] = {}
-        for item in inspect(self.plan, self.registry, self.plan.window.start).items:
-            asked = [planned.question for planned in item.probes.values()]
-            asked = [each for each in asked if self.plan.is_asked_from(self.network_zone, each)]
-            elsewhere = {(each.via, each.target) for each in asked if each.via is not Via.LOCAL}
-            for each in asked:
-                own = {(each.via, each.target)} if each.via is not Via.LOCAL else elsewhere
-                found.setdefault(each.id, set()).update(own or {(Via.LOCAL, each.id)})
-        return {question: frozenset(targets) for question, targets in found.items()}
+
+def _place(question: Question) -> Target:
+    return question.via, question.id if question.via is Via.LOCAL else question.target
 
 
 def _bound(plan: Plan) -> Iterator[Sequence[Target]]:

@@ -155,13 +155,14 @@ def _gaps(answered: Answered, numbers: Mapping[str, tuple[int, frozenset[int]]])
     plan, registry = answered.inspection.plan, answered.inspection.registry
     left = answered.missing()
     for zone, (of, given) in numbers.items() if left else ():
-        owners = Split(plan, registry, zone, of).shards_of
-        missing = {question.id: owners.get(question.id, given) - given for question in left}
-        for number in sorted(frozenset().union(*missing.values())):
+        split = Split(plan, registry, zone, of)
+        here = grouped(left, split.shard)
+        missing = sorted(here.keys() - given - {0, -1})
+        for number in missing:
             part = (*_of_zone(zone), "--shard", f"{number}/{of}", "--output", f"{zone or 'shard'}-{number}.json")
-            targets = _targets(question for question in left if number in missing[question.id])
-            yield f"shard {number} of {of} is missing, which asks {targets}: {plan.call('collect', *part)}"
-        left = [question for question in left if not missing[question.id]]
+            cure = plan.call("collect", *part)
+            yield f"shard {number} of {of} is missing, which asks {_targets(here[number])}: {cure}"
+        left = [question for number, questions in here.items() if number not in missing for question in questions]
     for zone in plan.network_zones or ("",):
         targets = _targets(question for question in left if plan.is_asked_from(zone, question))
         if targets:

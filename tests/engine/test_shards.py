@@ -33,6 +33,10 @@ class Local(Echo):
     via: ClassVar[Via] = Via.LOCAL
 
 
+class Runs(Local):
+    asked_last = True
+
+
 class Several(Ready):
     """A host named `xN` is asked N questions; each database, application and host one; a file for each host."""
 
@@ -46,7 +50,11 @@ class Several(Ready):
         match subject.item:
             case Host(id=name):
                 many = int(name.rpartition("x")[2]) if "x" in name else 1
-                return {"file": Local("plan"), **{f"word{n}": Echo(name, f"{n}") for n in range(many)}}
+                return {
+                    "file": Local("plan"),
+                    "program": Runs("plan", "run"),
+                    **{f"word{n}": Echo(name, f"{n}") for n in range(many)},
+                }
             case Database(id=name):
                 return {"word": Asks(name)}
         return {"word": Http(subject.id)}
@@ -74,11 +82,11 @@ def test_the_shards_of_5000_hosts_are_equal_and_each_host_is_in_one() -> None:
     many = random.Random(12)
     names = [f"h{number}x{many.choice([1, 2, 5, 20])}" for number in range(5000)]
     whole = split(toy_plan(names), 8)
-    load = Counter(number for shards in whole.shards_of.values() for number in shards)
+    load = Counter(whole.shard_of[Via.SSH, name] for name in names for _ in range(int(name.rpartition("x")[2])))
     assert max(load.values()) - min(load.values()) <= 20
-    assert len(whole.shard_of) == 5000
+    assert len(whole.shard_of) == 5001, "and the program that runs here"
     assert set(load) == set(range(1, 9))
-    assert not whole.uneven()
+    assert not any(map(whole.held_together, range(1, 9)))
     many.shuffle(names)
     assert split(toy_plan(names), 8).shard_of == whole.shard_of, "whatever the order of the plan"
 
@@ -139,23 +147,28 @@ def test_a_jump_host_without_a_password_leads_into_several_shards_which_say_so()
         }
 
 
-def test_a_split_that_cannot_be_even_is_told() -> None:
+def test_a_shard_that_cannot_be_made_smaller_says_why() -> None:
     plan = spread(*(host(f"h{number}", password=SHARED) for number in range(60)))
-    assert (
-        split(plan, 8).uneven() == "60 of 160 questions are for h0, h1, h10, h11, h12, and 55 more, which stay together"
-    )
-    assert not split(plan, 2).uneven()
-    assert not split(plan, 1).uneven()
+    told = "60 of 161 questions are for h0, h1, h10, h11, h12, and 55 more, which stay together"
+    assert [split(plan, 8).held_together(number) for number in range(1, 9)] == [told, *[""] * 7]
+    assert not any(split(plan, of).held_together(1) for of in (1, 2))
 
 
-def test_a_file_is_read_in_each_shard_that_has_a_host_for_it() -> None:
+def test_each_shard_reads_the_files_and_one_runs_a_program() -> None:
     whole = split(toy_plan(["a", "b", "c"]), 4)
-    (numbers,) = [numbers for numbers in whole.shards_of.values() if len(numbers) > 1]
-    assert numbers == {1, 2, 3}
+    file, program = Local("plan").question(), Runs("plan", "run").question()
+    assert [whole.part(number).asks(file) for number in range(1, 5)] == [True] * 4
+    assert [whole.part(number).asks(program) for number in range(1, 5)].count(True) == 1
+
+
+def test_a_second_question_is_asked_where_its_target_is() -> None:
+    """Also by what was read beside the plan, which each shard knows."""
+    whole = split(toy_plan(["a", "b", "c"]), 4)
+    asking = [number for number in range(1, 5) if whole.part(number).asks(Echo("b", "again").question())]
+    assert asking == [whole.shard_of[Via.SSH, "b"]]
 
 
 def test_a_network_zone_is_split_by_itself() -> None:
     hosts = [host(f"h{number}", network_zone="east" if number % 2 else "west") for number in range(10)]
-    found = split(toy_plan(hosts), 5, "east").shard_of
-    assert sorted(name for _, name in found) == ["h1", "h3", "h5", "h7", "h9"]
-    assert sorted(found.values()) == [1, 2, 3, 4, 5]
+    found = split(toy_plan(hosts), 6, "east").shard_of
+    assert sorted(found[Via.SSH, f"h{number}"] for number in (1, 3, 5, 7, 9)) in ([*range(1, 6)], [*range(2, 7)])
