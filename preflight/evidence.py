@@ -73,6 +73,10 @@ class Evidence:
     """Of the plan, when just that part was asked."""
     shard: Shard | None = None
     """Of that part, when several jobs asked it."""
+    no_warnings: bool = False
+    """Whoever asked wanted no GO with a warning, and gets none either when it is judged again."""
+    not_steady: str = ""
+    """Why the watch that asked did not see it GO for long enough."""
 
     def without(self, question_id: str) -> Evidence:
         """The same evidence with one answer lost."""
@@ -83,11 +87,13 @@ class Evidence:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the plan's digest, the time, the inputs and all questions and answers."""
+        """SHA-256 over the plan's digest, the time, the inputs, what was wanted, all questions and answers."""
         rest = {
             "at": self.collected_at,
             "inputs": self.inputs,
             "network_zone": self.network_zone,
+            "no_warnings": self.no_warnings,
+            "not_steady": self.not_steady,
             "plan": self.plan_digest,
             "shard": self.shard and str(self.shard),
         }
@@ -111,6 +117,8 @@ class Evidence:
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
             "shard": self.shard and str(self.shard),
+            "no_warnings": self.no_warnings,
+            "not_steady": self.not_steady,
         }
         head = json.dumps(document, indent=1, ensure_ascii=True).removesuffix("\n}")
         answers = ",\n".join(self._lines)
@@ -129,7 +137,8 @@ class Evidence:
         except ValueError as error:  # Unreadable is one
             raise EvidenceError(f"this is no evidence file: {error}") from None
         answers = {entry.question.id: (entry.question, entry.answer) for entry in saved.answers}
-        evidence = cls(saved.plan_digest, saved.collected_at, answers, saved.inputs, saved.network_zone, shard)
+        asked_by = (saved.inputs, saved.network_zone, shard, saved.no_warnings, saved.not_steady)
+        evidence = cls(saved.plan_digest, saved.collected_at, answers, *asked_by)
         if len(evidence.answers) != len(saved.answers):
             raise EvidenceError("the evidence answers one question twice")
         if evidence.digest != saved.digest:
@@ -160,6 +169,8 @@ class _Saved:
     inputs: Mapping[str, str]
     network_zone: str
     shard: str | None
+    no_warnings: bool
+    not_steady: str
     answers: tuple[_Entry, ...]
 
 

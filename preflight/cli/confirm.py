@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from preflight.cli.asking import with_origins
 from preflight.cli.console import CallError, complain, no_such, write_stdout
 from preflight.cli.options import PLAN, load
 from preflight.clock import format_moment, now
@@ -30,6 +31,14 @@ from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
 from preflight.wording import MOST_NAMED, listed, visible
 
+_SIGN = click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign it with this SSH key; a public one: the agent.",
+)
+
 
 @click.command()
 @PLAN
@@ -38,13 +47,7 @@ from preflight.wording import MOST_NAMED, listed, visible
 @click.option(
     "--by", "names", metavar="NAME", multiple=True, required=True, help="Who says it; may be given several times."
 )
-@click.option(
-    "--sign",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="KEY",
-    help="Sign it with this SSH key; a public one: the agent.",
-)
+@_SIGN
 def confirm(
     plan_path: Path, role_id: str | None, item_id: str | None, names: tuple[str, ...], key: Path | None
 ) -> None:
@@ -89,8 +92,11 @@ def confirm(
 @click.option("--by", "by", metavar="NAME", required=True, help="Who decides.")
 @click.option("--because", default="", metavar="REASON", help="Why.")
 @click.option("--against", default="", metavar="REASON", help="Why it is a go though the verdict is none.")
+@_SIGN
 @click.pass_context
-def decide(context: click.Context, plan_path: Path, decision: str, by: str, because: str, against: str) -> None:
+def decide(
+    context: click.Context, plan_path: Path, decision: str, by: str, because: str, against: str, key: Path | None
+) -> None:
     """Write down who decided what about the release, beside the plan; every later report shows it.
 
     It stands on the newest saved run, judged now, and changes nothing of its verdict: the exit code is the verdict's,
@@ -115,10 +121,12 @@ def decide(context: click.Context, plan_path: Path, decision: str, by: str, beca
         against=against,
     )
     try:
+        if key:
+            taken = replace(taken, signature=sign(key, Namespace.DECISION, taken.signed_text))
         add_said(plan, decided=[taken])
-    except SealError as error:
+    except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
-    written = replace(verdict, plan=replace(plan, confirmed=Confirmed(decided=(taken,))))
+    written = with_origins(replace(verdict, plan=replace(plan, confirmed=Confirmed(decided=(taken,)))))
     write_stdout(f"{visible(decided(written)[0])}, in {plan.confirmed_file}\n")
     context.exit(int(verdict.exit_code))
 

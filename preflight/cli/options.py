@@ -260,8 +260,9 @@ def named_moment(text: str, window: Window) -> datetime:
 
 
 def read_local(text: str) -> datetime | None:
-    """`2026-10-17 00:00`, as a person types it; with an offset, `2026-11-01 01:40-04:00`, where it has one."""
-    forms = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%z")
+    """`2026-10-17 00:00`, as a person types it, or with seconds, as a plan has it; with an offset where it has one:
+    `2026-11-01 01:40-04:00`."""
+    forms = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%z")
     return next(filter(None, (_parsed(text.strip().replace("T", " "), form) for form in forms)), None)
 
 

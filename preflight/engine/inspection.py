@@ -18,6 +18,7 @@ from preflight.errors import CRASHES
 from preflight.finding import Severity
 from preflight.plan import Plan
 from preflight.plan.release_plan import BESIDE_SETTINGS, SEVERITY_OF
+from preflight.plan.work import ServerWork
 from preflight.probe import Probe, Question, Via
 
 
@@ -164,11 +165,14 @@ def _items(
 
 
 def _answered(items: Sequence[PlannedCheck]) -> Iterator[int]:
-    """`id` of each entry that a plug-in for its engine judges: it asks something of this very entry."""
+    """`id` of each entry that a plug-in for its engine judges: it asks something of this very entry, on its host."""
     for each in items:
         engines = each.check.engines if each.check and each.severity is not Severity.ADVISORY else ()
-        if engines and each.probes and getattr(each.subject.item, "engine", "") in engines:
-            yield id(each.subject.item)
+        work = each.subject.item
+        if engines and isinstance(work, ServerWork) and work.engine in engines:
+            asked = {(planned.question.via, planned.question.target) for planned in each.probes.values()}
+            if (Via.SSH, work.host.id) in asked:
+                yield id(work)
 
 
 def described(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from preflight.plan.sealed_servers import SealedServer, file_beside, servers_bes
 from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
     THIS_MACHINE,
+    Connect,
     EntryId,
     Factor,
     LoginUse,
@@ -82,8 +83,9 @@ class Release:
     checks: Path | None = None
     """Folder with checks of this plan's own."""
     allowed_signers: Path | None = None
-    """File of SSH keys, `"NAME" namespaces="preflight-confirmation" ssh-ed25519 ...` in each line, beside the plan:
-    whoever confirms must then sign it (`preflight confirm --sign KEY`), each with a key of the own name."""
+    """File of SSH keys, `"NAME" namespaces="preflight-confirmation,preflight-decision" ssh-ed25519 ...` in each line,
+    beside the plan: whoever confirms must then sign it (`preflight confirm --sign KEY`), each with a key of the own
+    name; a decision that is not signed so (`preflight decide --sign KEY`) is told by every report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ FORMAT = 1
 """Of the plans that this version reads."""
 
 
-NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "confirmed")
+NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "sealed_signers", "confirmed")
 """Fields of a plan that are no keys of its file."""
 
 
@@ -167,6 +169,8 @@ class Plan:
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the database: at which server `preflight seal` saw it."""
+    sealed_signers: tuple[str, ...] = ()
+    """Where it named `allowed_signers` when it was sealed: `release`, `scripts.orders`."""
     confirmed: Confirmed = field(default_factory=Confirmed)
     """What people said of it, by `preflight confirm`."""
     release: Release
@@ -210,6 +214,13 @@ class Plan:
     def sealed_known_hosts(self) -> Path:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
         return file_beside(self.path, self.set_values, ".known_hosts")
+
+    @property
+    def signers(self) -> Mapping[str, Path]:
+        """Where it names `allowed_signers`, `release` or `scripts.orders` -> that file."""
+        named = {"release": self.release.allowed_signers}
+        named |= {f"scripts.{name}": entry.allowed_signers for name, entry in self.scripts.items()}
+        return {where: path for where, path in named.items() if path is not None}
 
     @property
     def sealed_servers(self) -> Path:
@@ -303,6 +314,13 @@ class Plan:
             case Via.LOCAL:
                 return True
         return network_zone in ("", zone)
+
+    def hosts_before(self, question: Question) -> list[str]:
+        """The hosts that are logged in to before it can be asked, in their order."""
+        host = question.target if question.via is Via.SSH else ""
+        if question.via is Via.SQL and self.databases[question.target].connect is Connect.TUNNEL:
+            host = self.databases[question.target].tunnel_host
+        return self.way_to(host)[::-1] if host else []
 
     def host_of(self, entry: Backup | Scripts) -> Host:
         """Where a backup is taken, and scripts run."""

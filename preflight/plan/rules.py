@@ -38,7 +38,7 @@ from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
-from preflight.plan.values import PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
+from preflight.plan.values import PASSWORD_PROMPT, PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -213,6 +213,8 @@ def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
         none = "the host logs in without one" if host.ssh_config else "there is none"
         yield Broken(("passphrase",), f'belongs to a "key", and {none}')
+    if host.password and len(host.code_prompt.split()) == 1 and PASSWORD_PROMPT.match(host.code_prompt):
+        yield Broken(("second_factor",), "asks for the password; name the words that ask for the code")
     if not host.ssh_config and not named:
         yield Broken((), f"one of {listed(CREDENTIALS)} is required, or ssh_config = true")
     if not host.ssh_config and "user" not in raw:

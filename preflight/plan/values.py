@@ -46,6 +46,12 @@ PSQL_VARIABLE = re.compile(
     "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
 )
 """Variables that psql treats specially, by the manuals of 12 to 18."""
+PASSWORD_PROMPT = re.compile(
+    r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
+    r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What pam_unix asks in the languages of Linux-PAM; anything else (`Verification code:`) is a second factor."""
 SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 """How a variable is named that may well hold a secret."""
 SECRET_SCHEMES = ("env", "file", "command", "prompt")

@@ -77,6 +77,8 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping
         collected_at=max(part.collected_at for part in parts.values()),
         answers=answers,
         inputs=inputs,
+        no_warnings=any(part.no_warnings for part in parts.values()),
+        not_steady="; ".join(part.not_steady for part in parts.values() if part.not_steady),
     )
     answered = Answered(inspection, evidence)
     notes = (

@@ -37,6 +37,10 @@ _COMMAND_TIMEOUT_SECONDS = 20.0
 _LARGEST_FILE_BYTES = 64 * 1024
 
 
+_WRONG = (Reason.BAD_CREDENTIAL, Reason.BAD_PASSWORD, Reason.BAD_CODE)
+"""How the trial of a password ends that may be wrong."""
+
+
 class SecretError(CannotAsk, PreflightError):
     """A secret reference that yields no value. The text names the reference, never a value."""
 
@@ -59,6 +63,7 @@ class Secrets:
         """Also what yields none: a command that hangs must not do so for every host."""
         self._forms: list[str] = []
         """Longest first; replaced as a whole, so that nobody waits to read it."""
+        self._codes: set[str] = set()
         self._lock = threading.Lock()
 
     @classmethod
@@ -89,6 +94,8 @@ class Secrets:
         """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
+        for code in self._codes:
+            text = re.sub(rf"(?<!\w){code}(?!\w)", MASK, text)
         return text
 
     def _usable(self, ref: SecretRef, purpose: str) -> str:
@@ -107,6 +114,15 @@ class Secrets:
         """From now on `redact` masks this too: a value, or what is made of one before it is sent."""
         with self._lock:
             self._forms = sorted({*self._forms, *_forms(value)}, key=len, reverse=True)
+
+    def mask_code(self, code: str) -> None:
+        """The same for what holds once. One of digits alone is masked where it is a whole number: within sums and
+        moments the same six digits stand by chance."""
+        if not code.isdigit():
+            self.mask(code)
+        elif len(code) >= _SHORTEST:
+            with self._lock:
+                self._codes = {*self._codes, code}
 
     def _resolve(self, ref: SecretRef, purpose: str) -> str:
         match ref.scheme:
@@ -292,7 +308,7 @@ class PasswordTrials:
             yield monotonic() - begun
             accepted = True
         except CannotAsk as failed:
-            accepted = False if failed.reason in (Reason.BAD_CREDENTIAL, Reason.BAD_PASSWORD) else None
+            accepted = False if failed.reason in _WRONG else None
             raise
         finally:
             self.settle(account, entry, accepted=accepted)

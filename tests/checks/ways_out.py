@@ -859,6 +859,9 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"backup": replace(script_effect.PLAIN, expected=Bytes(GIB)), "seen": {}},
         ),
     ),
+    "checks/script_effect.py ScriptEffect._room": (
+        Way("act: run it again", rewriting, {"tablespace": "/made/meanwhile"}, {"tablespace": ""}),
+    ),
     "checks/script_effect.py ScriptEffect._settings": (
         Way("command: preflight rehearse", rewriting, {"search_path": "public"}, {"search_path": "app"}),
     ),

@@ -147,6 +147,39 @@ def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signi
     assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
 
 
+def unsigned(plan: Path) -> None:
+    plan.write_text(plan.read_text().replace('allowed_signers = "signers"', ""))
+
+
+def test_allowed_signers_that_are_taken_out_of_a_sealed_plan_hold_it_until_somebody_says_so_by_hand(
+    plan: Path, signing: Path
+) -> None:
+    assert preflight("seal", plan, "--scripts-only").returncode == 0
+    assert "allowed_signers" not in told(plan, "plan-coverage")
+    unsigned(plan)
+    gone = "unknown release.allowed_signers: Nobody's signature is wanted any more: [release] named `allowed_signers`"
+    assert gone in told(plan, "plan-coverage")
+    assert "Nobody's signature is wanted any more" in preflight("lint", plan).stdout
+    assert preflight("seal", plan, "--scripts-only").returncode == 0
+    assert gone in told(plan, "plan-coverage"), "sealing again forgets nothing"
+    sealed = load_plan(plan).sealed_servers
+    sealed.write_text(sealed.read_text().replace('"release"', ""))
+    assert "allowed_signers" not in told(plan, "plan-coverage")
+
+
+def test_a_signed_word_that_nothing_verifies_any_more_is_a_warning(plan: Path, signing: Path) -> None:
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing))
+    assert "nothing verifies" not in told(plan, "attestations")
+    unsigned(plan)
+    report = json.loads(preflight("run", plan, "--only", "attestations", "--format", "json").stdout)
+    points = [
+        point for line in report["findings"] for point in line["points"] if "nothing verifies" in point["summary"]
+    ]
+    assert [(each["status"], each["summary"]) for each in points] == [
+        ("warn", "signed by M. Ortiz, which nothing verifies: [release] names no `allowed_signers`")
+    ]
+
+
 def test_each_signs_for_himself(plan: Path, signing: Path) -> None:
     both = confirm(plan, "--role", "dba", "--by", "D. Kaya", "--by", "M. Ortiz", "--sign", str(signing))
     assert (both.returncode, "--sign is one person's: give one --by" in both.stderr) == (2, True)

@@ -90,4 +90,5 @@ def _rounds(verdict: Verdict, watch: Watch) -> Iterator[str]:
     yield f"{counted(watch.rounds, 'round')} since {since}{again}"
     if watch.refused:
         names = listed(watch.refused, _MOST_NAMED)
-        yield f"not tried again after a refused login: {names}; until r is typed on its terminal, or a new call is made"
+        why = "whose login was refused or got no code"
+        yield f"not tried again: {names}, {why}; until r is typed on its terminal, or a new call is made"
