@@ -140,7 +140,8 @@ class RestoreRoom(Check):
             yield not_shown(self.plan, self.moment, database, _UNSEEN)
         parts = _parts(self._beside(database), facts)
         own = [places[part.path] for part in parts if part.database == database.id and part.path in places]
-        yield from (not_measured(database, place, self._taker(database).who) for place in own if not place.measured)
+        who = self._taker(database).who
+        yield from (not_measured(self.plan, self.moment, database, each, who) for each in own if not each.measured)
         for storage, (place, *_) in grouped((each for each in own if each.measured), lambda each: each.storage).items():
             here = [part for part in parts if part.path not in places or places[part.path].storage == storage]
             yield self._judge_storage(database, place, here)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from preflight.clock import Deadline, now
-from preflight.plan.applications import health_purpose
+from preflight.plan.applications import UNAUTHORIZED, health_purpose
 from preflight.probe import NoReply
 from preflight.questions.http import HttpAnswer, HttpRequest, Sample
-from preflight.questions.http_secrets import UNAUTHORIZED, SecretHeader
+from preflight.questions.http_secrets import SecretHeader
 from preflight.reasons import Reason
 from preflight.sessions import VANTAGE, CannotAsk
 from preflight.sessions.secrets import PasswordAccount, Secrets
