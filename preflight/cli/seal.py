@@ -129,7 +129,9 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
         # A person compares the fingerprints with what the hosts' owners say; nobody else can.
         if not accept and not has_terminal():
             raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
-        question = f"Do the hosts' owners confirm these {len(merge.added)} new fingerprints?"
+        count = len(merge.added)
+        asked = "this new fingerprint" if count == 1 else f"these {count} new fingerprints"
+        question = f"Do the hosts' owners confirm {asked}?"
         if not accept and not click.confirm(question, err=True):
             raise CallError("nothing was pinned")
         write_sealed(plan.sealed_known_hosts, merge.text)

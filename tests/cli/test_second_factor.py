@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.program import BASE, preflight, write_plan
 from tests.cli.terminal import Terminal
+from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account, Accounts
 from tests.site.one_time_codes import WORDS, Codes, wanting_codes
 from tests.site.postgres import Cluster
@@ -189,3 +190,22 @@ def test_what_is_behind_such_a_host_is_sealed_and_asked_through_it(
         terminal.type(f"{codes[0].next()}\n")
         terminal.end()
         assert "asks" not in terminal.written.partition("'")[2], "none for what is not on the way"
+
+
+def test_what_the_server_says_is_shown_is_shown_while_it_is_typed_and_masked_afterwards(tmp_path: Path) -> None:
+    server = misbehaving.Asking(["\x1b[31mVerification \u202ecode: ", "canary-482913: "], shown=True)
+    with misbehaving.serving(misbehaving.asking(server)) as port:
+        login = f'address = "127.0.0.1"\nport = {port}\nuser = "dba"\npassword = "env:DB1_PASSWORD"\n'
+        plan = write_plan(tmp_path, f'{BASE}[hosts.db1]\n{login}second_factor = "prompt:verification code"\n')
+        (tmp_path / "plan.known_hosts").write_text(f"* {misbehaving.HOST_KEY_FIELDS}\n")
+        terminal = Terminal("run", plan, "-v", "--evidence", tmp_path / "kept.json")
+        terminal.until("db1 asks dba: Verification code: ")
+        assert terminal.echoes
+        asked = len(terminal.written)
+        terminal.type("canary-482913\n")
+        assert terminal.end() == 1
+        assert server.answers == ["canary-482913"]
+        typed, _, told = terminal.written[asked:].partition("\n")
+        assert typed.strip() == "canary-482913"
+        assert "denied (partial)" in told
+        assert not [text for text in (told, (tmp_path / "kept.json").read_text()) if "482913" in text]

@@ -149,15 +149,17 @@ def _reset(connection: socket.socket) -> None:
 class Asking(paramiko.ServerInterface):
     """Lets in who answers these prompts, one after another, whatever the answers are; keeps them."""
 
-    def __init__(self, prompts: list[str]) -> None:
+    def __init__(self, prompts: list[str], *, shown: bool = False) -> None:
+        """`shown`: what is typed is to be."""
         self._prompts = list(prompts)
+        self._shown = shown
         self.answers: list[str] = []
 
     def get_allowed_auths(self, username: str) -> str:
         return "keyboard-interactive"
 
     def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery:
-        return paramiko.InteractiveQuery("", "", (self._prompts.pop(0), False))
+        return paramiko.InteractiveQuery("", "", (self._prompts.pop(0), self._shown))
 
     def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
         self.answers += responses

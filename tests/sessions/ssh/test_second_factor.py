@@ -15,12 +15,14 @@ from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
 from preflight.reasons import Reason
+from preflight.sessions.ssh import prompts
 from preflight.sessions.ssh.pool import SshPool
 from tests.sessions.conftest import GENEROUS_SECONDS, MakePool, ask, key_host, no_reply, password_host, reply
 from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Accounts
 from tests.site.one_time_codes import WORDS, Codes, wanting_codes
 from tests.site.site import Site
+from tests.site.sshd import Sshd
 
 DECLARED = f"prompt:{WORDS.upper()}"
 
@@ -40,13 +42,13 @@ class Person:
 
 
 def test_a_key_and_a_code_log_in_once_and_the_connection_stays_open_for_all(
-    make_pool: MakePool, site: Site, accounts: Accounts
+    sshd: Sshd, make_pool: MakePool, site: Site, accounts: Accounts
 ) -> None:
     account, behind, codes = accounts.add(), accounts.add(), Codes()
-    with wanting_codes(site, {account.name: codes}) as sshd:
-        jump = key_host(sshd, account, "gate1", second_factor=DECLARED)
-        inner = key_host(site.sshd, behind, "db1", jump="gate1")
-        pool = make_pool(jump, inner, known_hosts=sshd.known_hosts_lines() + site.sshd.known_hosts_lines())
+    with wanting_codes(site, {account.name: codes}) as wanting:
+        jump = key_host(wanting, account, "gate1", second_factor=DECLARED)
+        inner = key_host(sshd, behind, "db1", jump="gate1")
+        pool = make_pool(jump, inner, known_hosts=wanting.known_hosts_lines() + sshd.known_hosts_lines())
         person = Person(codes.next())
         pool.log_in_by_code(["gate1", "db1"], person)
         pool.log_in_by_code(["gate1", "db1"], person)
@@ -54,13 +56,13 @@ def test_a_key_and_a_code_log_in_once_and_the_connection_stays_open_for_all(
         assert answer.text.strip() == account.name
         assert answer.session["code"] == "typed"
         pool.session("gate1").close()
-        tunnel = pool.open_channel("gate1", site.sshd.address, site.sshd.port, Deadline(GENEROUS_SECONDS))
+        tunnel = pool.open_channel("gate1", sshd.address, sshd.port, Deadline(GENEROUS_SECONDS))
         assert tunnel.recv(4) == b"SSH-"
         tunnel.close()
         assert reply(ask(pool, target="db1")).text.strip() == behind.name
         assert person.asked == [f"gate1 asks {account.name}: One-time password (OATH) for `{account.name}':"]
         assert person.shown == [False]
-        assert sshd.whole_log.count("Accepted keyboard-interactive") == 1
+        assert wanting.whole_log.count("Accepted keyboard-interactive") == 1
         pool.close()
 
 
@@ -158,6 +160,19 @@ def test_password_and_code_of_one_exchange_go_each_to_its_own_prompt(
         assert "the password or the code" in wrong.detail
 
 
+def test_the_wait_for_somebody_has_an_end_of_its_own(
+    make_pool: MakePool, site: Site, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = accounts.add()
+    monkeypatch.setattr(prompts, "CODE_SECONDS", 0)
+    with wanting_codes(site, {account.name: Codes()}) as sshd:
+        pool = make_pool(key_host(sshd, account, second_factor=DECLARED), known_hosts=sshd.known_hosts_lines())
+        pool.log_in_by_code(["db1"], lambda _question, _shown, is_over: None if is_over() else "482913")
+        answer = no_reply(ask(pool))
+        assert (answer.reason, "given up" in answer.detail) == (Reason.NO_CODE, True)
+        pool.close()
+
+
 class PasswordThenCode(misbehaving.Asking):
     """Takes the plain password, and then wants a code."""
 
@@ -180,11 +195,11 @@ def test_a_code_after_a_plain_password(make_pool: MakePool, monkeypatch: pytest.
 
 
 def test_a_server_that_asks_for_no_code_lets_in_and_says_so(
-    make_pool: MakePool, site: Site, accounts: Accounts
+    sshd: Sshd, make_pool: MakePool, accounts: Accounts
 ) -> None:
     account = accounts.add()
-    host = key_host(site.sshd, account, second_factor=DECLARED)
-    pool = make_pool(host, known_hosts=site.sshd.known_hosts_lines())
+    host = key_host(sshd, account, second_factor=DECLARED)
+    pool = make_pool(host, known_hosts=sshd.known_hosts_lines())
     person = Person()
     pool.log_in_by_code(["db1"], person)
     answer = reply(ask(pool))
@@ -192,7 +207,7 @@ def test_a_server_that_asks_for_no_code_lets_in_and_says_so(
 
 
 @pytest.mark.parametrize(
-    ("prompts", "reason", "sent"),
+    ("asked", "reason", "sent"),
     [
         (["Verification code: "], None, ["code-of-person"]),
         (["Password: ", "VERIFICATION  code: "], None, ["canary-password", "code-of-person"]),
@@ -203,9 +218,9 @@ def test_a_server_that_asks_for_no_code_lets_in_and_says_so(
     ],
 )
 def test_each_secret_goes_once_and_only_to_the_prompt_that_asks_for_it(
-    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, prompts: list[str], reason: Reason | None, sent: list[str]
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, asked: list[str], reason: Reason | None, sent: list[str]
 ) -> None:
-    assert _answers(make_pool, monkeypatch, misbehaving.Asking(prompts), reason) == sent
+    assert _answers(make_pool, monkeypatch, misbehaving.Asking(asked), reason) == sent
 
 
 def _answers(
