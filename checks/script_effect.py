@@ -215,7 +215,8 @@ class ScriptEffect(Check):
             )
             return
         own = [places[path] for path in needs]
-        yield from (not_measured(work.database, place, work.who) for place in own if not place.measured)
+        unseen = [place for place in own if not place.measured]
+        yield from (not_measured(self.plan, self.moment, work.database, place, work.who) for place in unseen)
         for here in grouped((each for each in own if each.measured), lambda each: each.storage).values():
             yield self._judge_storage(work, here[0], sum(needs[place.path] for place in here), facts)
 

@@ -310,6 +310,8 @@ class Reason(Enum):
         "http": 'name the file with the root of its issuer as `ca` in the plan, or have {host} send its intermediate '
             "certificates too",
     })
+    CERTIFICATE_UNFIT = ("TLS failed (certificate unfit)", Side.FAR_END,
+        "have a certificate issued for {host} without the fault that the finding names: no file of roots cures that")
     SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END, {
         "sql": "have an authority issue the certificate, or compare its fingerprint with the DBA's and name it: "
             "sslrootcert in [databases.{target}]",
@@ -328,8 +330,12 @@ class Reason(Enum):
         "read the log of {target} on {host}: it closes the connection without an answer")
     SHORT_BODY = "cut off (short body)", Side.FAR_END, _APP_LOG
     BODY_TOO_LARGE = "cut off (body too large)", Side.FAR_END, "name a health path in the plan that answers briefly"
+    BODY_LENGTH = ("unreadable reply (body length)", Side.FAR_END,
+        "have {target}, or the proxy before it on {host}, declare the length that its answer has (Content-Length)")
+    HEADERS_TOO_LARGE = ("cut off (headers too large)", Side.FAR_END,
+        "have {target}, or the proxy before it on {host}, send fewer and shorter headers, and one answer")
     ANSWER_LOST = ("cut off (connection lost)", Side.FAR_END,
-        "read the log of {target} on {host}: it loses the connection in the middle of an answer")
+        "read the log of {target} on {host}: it breaks the connection off before its answer is complete")
     NOT_HTTP = "unreadable reply (not http)", Side.FAR_END, _OTHER_PORT
     CONTENT_ENCODING = ("unreadable reply (content encoding)", Side.TOOL,
         "have {target} or the proxy before it heed `Accept-Encoding: identity`")

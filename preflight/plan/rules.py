@@ -32,6 +32,7 @@ from preflight.plan import (
     UndoKind,
     Waiver,
 )
+from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.freeze import why_no_period
@@ -492,6 +493,9 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
         yield Broken((given_key,), f"needs {missing} beside it")
     authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
     authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
+    if endpoint.status in (UNAUTHORIZED, FORBIDDEN) and (authorizing or endpoint.headers):
+        refused = f"{endpoint.status} says that the secret named here was refused"
+        yield Broken(("status",), f"{refused}: name the status of the page, or take the secret out")
     if len(authorizing) > 1:
         yield Broken((authorizing[1].partition(".")[0],), f"only one of {listed(authorizing)} can say who asks")
 
