@@ -78,12 +78,12 @@ class RestoreRoom(Check):
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
         """On the host, as the account that takes the backup: where the data directory and the tablespaces lie, and what
         is free there."""
-        asked: list[tuple[str, Database, list[Database]]] = [("places", subject.item, [])]
+        asked = {"places": subject.item}
         if subject.id == _TOGETHER:
-            asked = [(f"places {each.id}", each, [each]) for each in subject.item]
+            asked = {f"places {each.id}": each for each in subject.item}
         probes: dict[str, Probe[Any]] = {}
-        for name, database, own in asked:
-            beside = own or self._beside(database)
+        for name, database in asked.items():
+            beside = self._beside(database)  # also for all together: the same questions, which another job may ask
             if paths := tuple(dict.fromkeys(part.path for part in _parts(beside, facts) if part.path)):
                 taker = self._taker(database)
                 probes[name] = PlacesProbe(taker.host.id, AsAccount.of(taker), paths)

@@ -34,6 +34,7 @@ from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import collect
+from preflight.engine.shards import WHOLE, Part
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
@@ -71,17 +72,17 @@ def ask(
     timeout_seconds: float,
     inputs: Mapping[str, str],
     earlier: Evidence | None = None,
-    zone: str = "",
+    part: Part = WHOLE,
     *,
     quiet: bool = False,
 ) -> Asked:
-    """Asks everything, or just what is in a network zone, and tells of the progress unless `quiet`. `earlier`: see
+    """Asks everything, or a part of it, and tells of the progress unless `quiet`. `earlier`: see
     `collect`."""
     with (
-        Pools(inspection.plan, secrets_of(inspection.plan, zone)) as pools,
+        Pools(inspection.plan, secrets_of(inspection.plan, part.network_zone)) as pools,
         progress_of_this_call(quiet=quiet) as tell,
     ):
-        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, zone)
+        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, part)
 
 
 def ask_by(
@@ -91,7 +92,7 @@ def ask_by(
     inputs: Mapping[str, str],
     tell: Callable[[str], None],
     earlier: Evidence | None = None,
-    zone: str = "",
+    part: Part = WHOLE,
     *,
     keep_open: bool = False,
     ask_line: AskLine = ask_line,
@@ -111,7 +112,7 @@ def ask_by(
             timeout_seconds,
             earlier=earlier,
             inputs=inputs,
-            network_zone=zone,
+            part=part,
             mask=pools.redact,
             keep_open=keep_open,
             log_in=log_in if has_terminal() else None,
@@ -129,7 +130,7 @@ def secrets_of(plan: Plan, zone: str = "") -> Secrets:
     redact_with(secrets.redact)
     if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
         for ref, purpose in plan.secrets(zone):
-            if ref.scheme == "prompt":
+            if ref.is_typed:
                 with suppress(SecretError):  # reported when the login needs it
                     secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
     return secrets

@@ -92,6 +92,8 @@ class Inspection:
     """A warning holds the release, too."""
     planner: ProbePlanner = field(repr=False, compare=False)
     """For the probes of the second round."""
+    registry: Registry = field(repr=False, compare=False)
+    """All checks, selected or not."""
 
     def first_round(self) -> list[Question]:
         """What is asked first. Equal probes of different checks give one question."""
@@ -122,7 +124,7 @@ def inspect(
         title, plug_in = "the check can be loaded", Subject("plug-in", None)
         items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
     is_part = any(item.skipped for item in items) or not all(map(selection.may_take, registry.ids))
-    return Inspection(plan, moment, items, is_part, expect, no_warnings, planner)
+    return Inspection(plan, moment, items, is_part, expect, no_warnings, planner, registry)
 
 
 def _items(

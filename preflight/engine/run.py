@@ -13,6 +13,7 @@ from preflight.engine.conclude import conclude, withheld
 from preflight.engine.cut_off import TIMEOUT_SECONDS, begin_again
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
+from preflight.engine.shards import WHOLE, Part
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.judging.sealed_scripts import sealed_order, sealing_probes
@@ -31,7 +32,7 @@ def collect(
     *,
     earlier: Evidence | None = None,
     inputs: Mapping[str, str] | None = None,
-    network_zone: str = "",
+    part: Part = WHOLE,
     mask: Callable[[str], str] = str,
     keep_open: bool = False,
     log_in: Callable[[Iterable[str]], None] | None = None,
@@ -42,7 +43,7 @@ def collect(
     raises for the outside world.
 
     `earlier`: an earlier run, of which is kept what need not be asked again. `inputs`: what the plan rests on besides
-    (`preflight.runs.gate`). `network_zone`: asks just what the plan has in it. `keep_open`: leaves connections with
+    (`preflight.runs.gate`). `part`: asks just what is in it. `keep_open`: leaves connections with
     hosts open for the next round. `log_in`: logs in to those of the hosts where somebody must type a code; that takes
     none of the time there is."""
     plan = inspection.plan
@@ -52,11 +53,12 @@ def collect(
             plan.digest,
             now(),
             inputs=inputs or {},
-            network_zone=network_zone,
+            network_zone=part.network_zone,
+            shard=part.shard,
             no_warnings=inspection.no_warnings,
         ),
         earlier=earlier,
-        asks=lambda question: not network_zone or plan.is_asked_from(network_zone, question),
+        asks=part.asks,
         mask=mask,
     )
     due = answered.begin()

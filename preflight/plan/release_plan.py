@@ -302,17 +302,18 @@ class Plan:
         return tuple(dict.fromkeys(zone for zone in named if zone))
 
     def is_asked_from(self, network_zone: str, question: Question) -> bool:
-        """Whether `question` is asked in this zone. Files beside the plan are read in every one: each works from a
-        checkout of its own, and merging compares them."""
+        """Whether `question` is asked in this zone; everything is where none is named. Files beside the plan are read
+        in every one: each works from a checkout of its own, and merging compares them."""
         match question.via:
             case Via.SSH:
-                return self.hosts[question.target].network_zone == network_zone
+                zone = self.hosts[question.target].network_zone
             case Via.SQL:
-                return self.zone_of(self.databases[question.target]) == network_zone
+                zone = self.zone_of(self.databases[question.target])
             case Via.HTTP:
-                return self.applications[question.target].network_zone == network_zone
+                zone = self.applications[question.target].network_zone
             case Via.LOCAL:
                 return True
+        return network_zone in ("", zone)
 
     def hosts_before(self, question: Question) -> list[str]:
         """The hosts that are logged in to before it can be asked, in their order."""

@@ -290,6 +290,12 @@ class Database:
         return LOOPBACK if self.connect is Connect.TUNNEL and not self.through else host.address or host.id
 
 
+def alone_at(entry: Host | Database, password: SecretRef) -> str:
+    """Id of the only entry that has this password; empty where entries with the same reference share it. What is typed
+    is typed for one entry."""
+    return entry.id if entry.local_account or password.is_typed else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restore:
     """`[backups.NAME.restore]`: how the backup is put back."""

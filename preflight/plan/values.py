@@ -76,6 +76,11 @@ class SecretRef:
             )
         return cls(scheme, argument.strip())
 
+    @property
+    def is_typed(self) -> bool:
+        """For each entry anew."""
+        return self.scheme == "prompt"
+
     def __str__(self) -> str:
         return f"{self.scheme}:{self.argument}" if self.argument else self.scheme
 

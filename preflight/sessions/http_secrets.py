@@ -25,7 +25,7 @@ class Credential:
             "the application",
             " ".join(header.user for header in request.headers if header.user),
             ", ".join(str(header.secret) for header in request.headers),
-            request.url if any(header.secret.scheme == "prompt" for header in request.headers) else "",
+            request.url if any(header.secret.is_typed for header in request.headers) else "",
         )
         self._is_known = False
         """This page was shown for it, or for everybody: that says nothing of other pages."""

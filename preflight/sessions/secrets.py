@@ -26,6 +26,7 @@ from urllib.parse import quote, quote_plus
 from preflight.clock import Deadline, monotonic
 from preflight.errors import PreflightError
 from preflight.plan import Database, Host, Plan, SecretRef
+from preflight.plan.targets import alone_at
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Once
 from preflight.wording import MASK
@@ -76,7 +77,7 @@ class Secrets:
         """The secret that `ref` names. Raises SecretError; the error never holds a value.
 
         `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
-        key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
+        key = SecretRef(ref.scheme, purpose) if ref.is_typed else ref
 
         def resolve() -> str | SecretError:
             try:
@@ -231,8 +232,7 @@ class PasswordAccount(NamedTuple):
 
     @classmethod
     def of(cls, entry: Host | Database, asked_by: str, user: str, reference: SecretRef) -> Self:
-        alone = entry.local_account or reference.scheme == "prompt"  # what is typed is typed for this entry
-        return cls(asked_by, user, str(reference), entry.id if alone else "")
+        return cls(asked_by, user, str(reference), alone_at(entry, reference))
 
     @property
     def secret(self) -> str:
