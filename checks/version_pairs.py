@@ -89,7 +89,7 @@ class VersionPairs(Check):
             named = in_words(record.versions)
             yield warned(
                 f"the record of {record.on} says nothing about this release: {named} ({record.result})",
-                expected="versions that are the `from` or `to` of their applications",
+                expected="versions of two applications or more, each the `from` or the `to` of its own",
                 actual=f"{named}: {record.evidence}",
                 remedy="correct `versions` in [[tested]], or take the record out",
             )

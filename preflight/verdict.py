@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from preflight.judging.end_states import EndState
 from preflight.judging.schedule import Schedule
 from preflight.plan import Plan, Waiver
 from preflight.plan.command_lines import Command
+from preflight.plan.confirmed import Decided
 from preflight.wording import counted
 
 REPORT_SCHEMA = 2
@@ -101,6 +103,9 @@ class Verdict:
     """What the verdict stands on besides this run: which earlier answers were kept, and what voided others."""
     made_with: Sequence[str] = ()
     """Versions of the tool and of installed checks, and the commit of the plan."""
+    signatures: Mapping[Decided, str] = field(default_factory=dict)
+    """Of each signed decision, where the plan names who may sign: why the signature is not of whom it names; empty
+    where it is."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -109,6 +114,11 @@ class Verdict:
     @property
     def waived(self) -> int:
         return self.counts.get(Status.WAIVED, 0)
+
+    @property
+    def advisory(self) -> Mapping[Status, int]:
+        """Of the counts, those of checks that decide nothing."""
+        return dict(sorted(Counter(each.status for each in self.findings if not each.severity.decides).items()))
 
     @property
     def headline(self) -> str:

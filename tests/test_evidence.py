@@ -23,7 +23,8 @@ ASKED = Question(Via.SSH, "db1", "echo one")
 def evidence() -> Evidence:
     other = Question(Via.SQL, "orders", "select 1", own_channel=True, stdin_secret="env:X")
     pairs = [(ASKED, reply("ön\udc80e\0")), (other, lost())]
-    return Evidence("d" * 64, MOMENT, {question.id: (question, answer) for question, answer in pairs})
+    answers = {question.id: (question, answer) for question, answer in pairs}
+    return Evidence("d" * 64, MOMENT, answers, no_warnings=True, not_steady="GO for 1 min")
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -44,6 +45,9 @@ def test_what_is_written_is_read_again() -> None:
         lambda document: document["answers"][1]["answer"].update(asked_at="2026-10-16T19:00:00"),
         lambda document: document["answers"][0]["answer"].update(cause="bored"),
         lambda document: document.update(answers=7),
+        lambda document: document.update(no_warnings=False),
+        lambda document: document.update(not_steady=""),
+        lambda document: document.pop("no_warnings"),
     ],
 )
 def test_an_edited_file_is_refused(edit: object) -> None:

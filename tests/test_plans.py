@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from preflight.engine.registry import find_checks
 from preflight.plan.gaps import left_out, unconfirmed
 from preflight.plan.load import load_plan
-from preflight.reference.__main__ import SECTIONS
+from preflight.plan.release_plan import Without
+from preflight.record import fields_of
 from preflight.reference.keys import SHARING
+from preflight.reference.schemas import plan_schema
 
 EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
+REFERENCE = EXAMPLE.parent.parent / "docs" / "reference"
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))
 
 
@@ -33,16 +37,52 @@ def test_the_manifests_are_read_by_sha256sum(path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_the_example_shows_every_key() -> None:
-    text = EXAMPLE.read_text()
-    tables = list(SECTIONS.values())
-    tables += [check.Settings for check in find_checks().checks]
-    keys = {(table.__name__, field.name.rstrip("_")) for table in tables for field in dataclasses.fields(table)}
-    assert len(keys) > 100, "the tables are found"
-    keys |= {("shared", key) for key in SHARING}
-    written_by_us = {"id", "section"}
-    missing = {(table, key) for table, key in keys if not re.search(rf"\b{key}\b", text) and key not in written_by_us}
-    assert not missing
+EXPLAINED_ONCE = {"override", "runbook", "severity", "severity_of", "none", "by", "on", "reason"}
+"""What many tables have alike."""
+
+
+def keys_of(schema: Any, definitions: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every key that a part of the schema takes, in it or below it."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name and name not in above:
+        yield from keys_of(definitions[name], definitions, (*above, name))
+    below = [
+        *schema.get("allOf", ()),
+        *schema.get("anyOf", ()),
+        schema.get("items"),
+        schema.get("additionalProperties"),
+    ]
+    for each in (*below, *schema.get("properties", {}).values()):
+        yield from keys_of(each, definitions, above) if isinstance(each, dict) else ()
+    yield from schema.get("properties", ())
+
+
+def texts_of_sections(text: str) -> Mapping[str, str]:
+    """Section of the plan -> all lines of the example's that explain it, commented out or not."""
+    found: dict[str, str] = {}
+    section = ""
+    for line in text.splitlines():
+        if header := re.match(r"(?:# )?(?:More keys of )?\[+(?:defaults\.)?([a-z]+)", line):
+            section = header[1]
+        found[section] = f"{found.get(section, '')}{line}\n"
+    return found
+
+
+def test_the_example_and_the_reference_explain_every_key_of_the_schema_where_it_belongs() -> None:
+    registry = find_checks()
+    schema, example = plan_schema(registry), EXAMPLE.read_text()
+    written = texts_of_sections(example)
+    reference = "".join((REFERENCE / f"{page}.md").read_text() for page in ("plan", "checks"))
+    anywhere = EXPLAINED_ONCE | {*fields_of(Without)}
+    count = 0
+    for section, described in schema["properties"].items():
+        names = {check.id for check in registry.checks} if section == "checks" else set()
+        for key in {section, *keys_of(described, schema["definitions"])} - names:
+            count += 1
+            text = example if key in anywhere or section in SHARING else written.get(section, example)
+            assert re.search(rf"\b{key}\b(?: *=|\.|\])", text), f"plans/example.toml lacks {key} of {section}"
+            assert re.search(rf"\b{key}\b", reference), f"the reference lacks {key} of {section}"
+    assert count > 200, "the tables are found"
 
 
 def head_of(text: str) -> str:

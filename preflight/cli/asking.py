@@ -6,16 +6,18 @@ import getpass
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from preflight.check import Expect
 from preflight.cli.console import (
     OutputError,
     ask_hidden,
+    ask_line,
     carries_unicode,
     complain,
     has_terminal,
@@ -26,23 +28,32 @@ from preflight.cli.console import (
 from preflight.cli.options import ReportOptions, load
 from preflight.cli.progress import Progress, progress_of_this_call
 from preflight.cli.versions import made_with
-from preflight.clock import monotonic, now
+from preflight.clock import Deadline, monotonic, now
 from preflight.engine.answered import Answered
+from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import collect
+from preflight.engine.shards import WHOLE, Part
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
-from preflight.questions.local import Namespace
+from preflight.plan.confirmed import Decided
+from preflight.probe import Reply
+from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.report import PLAIN, View, Watch
 from preflight.report.comparison import Difference
 from preflight.report.formats import exit_code, render
 from preflight.runs import saved_runs
+from preflight.sessions.local import LocalSession
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import SecretError, Secrets
 from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
+from preflight.wording import beside
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.prompts import AskLine
 
 
 @dataclass(frozen=True)
@@ -61,17 +72,17 @@ def ask(
     timeout_seconds: float,
     inputs: Mapping[str, str],
     earlier: Evidence | None = None,
-    zone: str = "",
+    part: Part = WHOLE,
     *,
     quiet: bool = False,
 ) -> Asked:
-    """Asks everything, or just what is in a network zone, and tells of the progress unless `quiet`. `earlier`: see
+    """Asks everything, or a part of it, and tells of the progress unless `quiet`. `earlier`: see
     `collect`."""
     with (
-        Pools(inspection.plan, secrets_of(inspection.plan, zone)) as pools,
+        Pools(inspection.plan, secrets_of(inspection.plan, part.network_zone)) as pools,
         progress_of_this_call(quiet=quiet) as tell,
     ):
-        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, zone)
+        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, part)
 
 
 def ask_by(
@@ -81,12 +92,18 @@ def ask_by(
     inputs: Mapping[str, str],
     tell: Callable[[str], None],
     earlier: Evidence | None = None,
-    zone: str = "",
+    part: Part = WHOLE,
     *,
     keep_open: bool = False,
+    ask_line: AskLine = ask_line,
 ) -> Asked:
     """The same with sessions that others may use later. `tell`: what is told of the progress. `keep_open`: see
-    `collect`."""
+    `collect`. `ask_line`: by which a code is asked for, where there is a terminal."""
+
+    def log_in(hosts: Iterable[str]) -> None:
+        tell("")  # where the question will stand
+        pools.log_in_by_code(hosts, ask_line)
+
     progress, started = Progress(tell), monotonic()
     try:
         answered = collect(
@@ -95,9 +112,10 @@ def ask_by(
             timeout_seconds,
             earlier=earlier,
             inputs=inputs,
-            network_zone=zone,
+            part=part,
             mask=pools.redact,
             keep_open=keep_open,
+            log_in=log_in if has_terminal() else None,
             on_ask=progress.expect,
             on_answer=progress.count,
         )
@@ -112,7 +130,7 @@ def secrets_of(plan: Plan, zone: str = "") -> Secrets:
     redact_with(secrets.redact)
     if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
         for ref, purpose in plan.secrets(zone):
-            if ref.scheme == "prompt":
+            if ref.is_typed:
                 with suppress(SecretError):  # reported when the login needs it
                     secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
     return secrets
@@ -130,7 +148,7 @@ def deliver(
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
     run. What `verify` saw is not kept: no gate may start from it."""
-    verdict = replace(verdict, made_with=made_with(verdict.plan))
+    verdict = with_origins(verdict)
     is_run = asked.took_seconds is not None and verdict.expect is None
     problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = view_of(asked, report, difference, watch)
@@ -142,6 +160,24 @@ def deliver(
     for problem in problems:
         complain(f"preflight: {problem}")
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
+
+
+def with_origins(verdict: Verdict) -> Verdict:
+    """With what the report was made with, and who signed the decisions that it shows."""
+    return replace(verdict, made_with=made_with(verdict.plan), signatures=_signatures(verdict.plan))
+
+
+def _signatures(plan: Plan) -> dict[Decided, str]:
+    """See `Verdict.signatures`."""
+    allowed, found = plan.release.allowed_signers, dict[Decided, str]()
+    for each in plan.confirmed.decided if allowed else ():
+        if allowed and each.signature:
+            path = beside(plan.folder, allowed)
+            probe = SignatureProbe(TARGET, path, Namespace.DECISION, each.signed_text, each.signature)
+            answer = LocalSession(plan.folder).answer(probe.question(), Deadline(TIMEOUT_SECONDS))
+            signature = probe.read(answer) if isinstance(answer, Reply) else Signature(problem=answer.detail)
+            found[each] = signature.objection(each.by)
+    return found
 
 
 def view_of(asked: Asked, report: ReportOptions, difference: Difference | None, watch: Watch | None = None) -> View:

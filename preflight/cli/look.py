@@ -83,12 +83,13 @@ class Looked:
         return f"seen on {source}, {self.moment:%Y-%m-%d}"
 
 
-def look(plan: Plan, registry: Registry) -> Lines:
-    """Asks everything that the plan names; what did not answer is complained of, and is a TODO."""
+def look(plan: Plan, registry: Registry) -> tuple[Lines, bool]:
+    """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
     looked = Looked(plan, now())
     with Pools(plan, secrets_of(plan)) as pools, progress_of_this_call(quiet=False) as tell:
         first = ask_by(pools, inspect(plan, registry, looked.moment, _ASKED), TIMEOUT_SECONDS, {}, tell).answered
-        for place in dict.fromkeys(_silent(first.evidence)):
+        silent = dict.fromkeys(_silent(first.evidence))
+        for place in silent:
             complain(f"not looked at: {place}")
         jobs = list(_jobs(plan, first.evidence))
         second = _ask(
@@ -110,7 +111,7 @@ def look(plan: Plan, registry: Registry) -> Lines:
             _tell_application(looked, question, answer)
     for name in plan.applications:
         _tell_services(looked, name, second)
-    return looked.lines
+    return looked.lines, not silent
 
 
 def _silent(evidence: Evidence) -> Iterator[str]:
@@ -215,6 +216,9 @@ def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evid
         looked.say(table, "directory", folder, source)
     for key, value in (("previous", job.pattern), ("taken_by", job.taken_by), ("format", job.format.value)):
         looked.say(table, key, value, source)
+    if job.server:
+        looked.say(table, "server", job.server, source)
+        looked.say(f"scripts.{name}", "server", job.server, source)
     if not job.user:
         looked.to_do(table, f"account: as whom {job.source} runs it, where that is not the login")
     elif job.user != found.host.user:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,14 @@ from preflight.cli.asking import (
     shown_here,
     vantage_of_this_run,
     view_of,
+    with_origins,
     write_outputs,
 )
-from preflight.cli.console import CallError, complain, write_stdout
+from preflight.cli.console import CallError, ask_line, complain, write_stdout
 from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
-from preflight.cli.versions import made_with
 from preflight.clock import now
+from preflight.engine.answered import Answered
 from preflight.engine.conclude import withheld
 from preflight.engine.cut_off import at_deadline
 from preflight.engine.run import judge
@@ -141,21 +143,25 @@ class Watching:
                 self._screen.foot,
                 earlier,
                 keep_open=True,
+                ask_line=self._ask_line,
             )
             grounds = basis.grounds(asked.answered.evidence)
-            verdict = judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds)
-            verdict = replace(verdict, made_with=made_with(plan))
+            verdict = with_origins(judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds))
         if other_plan:
             verdict = withheld(verdict, other_plan)
-        return self._show(asked, self._steady(verdict, goes_on=goes_on), goes_on=goes_on)
+        return self._show(*self._steady(asked, verdict, goes_on=goes_on), goes_on=goes_on)
 
-    def _steady(self, verdict: Verdict, *, goes_on: bool) -> Verdict:
-        """HOLD at the start where it was not GO for long enough."""
-        if self._steadiness is not None:
-            self._steadiness.add(verdict, self._asked_at, now())
-            if not goes_on and self._steadiness.lacking:
-                verdict = withheld(verdict, self._steadiness.lacking)
-        return verdict
+    def _steady(self, asked: Asked, verdict: Verdict, *, goes_on: bool) -> tuple[Asked, Verdict]:
+        """HOLD at the start where it was not GO for long enough; what is kept of the round says so, too."""
+        if self._steadiness is None:
+            return asked, verdict
+        self._steadiness.add(verdict, self._asked_at, now())
+        lacking = self._steadiness.lacking
+        if goes_on or not lacking:
+            return asked, verdict
+        evidence = replace(asked.answered.evidence, not_steady=lacking)
+        answered = Answered(asked.answered.inspection, evidence)
+        return replace(asked, answered=answered), replace(withheld(verdict, lacking), evidence_digest=evidence.digest)
 
     def _show(self, asked: Asked, verdict: Verdict, *, goes_on: bool) -> _Round:
         """Writes the files that were asked for, the picture, and what changed since the round before."""
@@ -205,6 +211,13 @@ class Watching:
         self._secrets = secrets_of(self._plan)
         self._screen.__enter__()
         self._pools = Pools(self._plan, self._secrets)
+
+    def _ask_line(self, question: str, shown: bool, is_over: Callable[[], bool]) -> str | None:
+        self._screen.__exit__(None, None, None)
+        try:
+            return ask_line(question, shown, is_over)
+        finally:
+            self._screen.__enter__()
 
     def _deliver(self, last: _Round) -> int:
         """As `gate` does. The page that is left does not read itself again."""

@@ -45,9 +45,7 @@ class Confirmation:
 
     @property
     def signed_text(self) -> str:
-        """Everything that is said, in the one form that is signed."""
-        said = {key: getattr(self, key) for key in fields_of(Confirmation) if key != "signature"}
-        return json.dumps(said, default=plain, sort_keys=True)
+        return _signed_text(self)
 
 
 class DecisionTaken(StrEnum):
@@ -72,6 +70,18 @@ class Decided:
     because: str = ""
     against: str = ""
     """Why it is a go though the verdict is none."""
+    signature: str = ""
+    """By whoever decides, of `signed_text`."""
+
+    @property
+    def signed_text(self) -> str:
+        return _signed_text(self)
+
+
+def _signed_text(record: Any) -> str:
+    """Everything that is said, in the one form that is signed."""
+    said = {key: getattr(record, key) for key in fields_of(record.__class__) if key != "signature"}
+    return json.dumps(said, default=plain, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

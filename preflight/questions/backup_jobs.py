@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from preflight.plan import BackupFormat, Database
+from preflight.plan.limits import server_place
 from preflight.plan.values import POSTGRES_PORT
 from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, HostJobs, Table
 from preflight.questions.timers import Timer
@@ -19,6 +20,8 @@ _HOST = re.compile(r"\s(?:-h|--host[= ])\s*(\S+)")
 _PORT = re.compile(r"\s(?:-p|--port[= ])\s*(\d+)")
 _ELSEWHERE = re.compile(r"\bPG(?:HOST|HOSTADDR|PORT|SERVICE|DATABASE)=|://|\bservice=")
 _LOCAL = re.compile(r"/|localhost$|127\.|::1$")
+_NO_WORD = re.compile(r"[$`'\"\\]")
+"""What a shell makes something else of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class BackupJob:
         if self.source.endswith(".timer"):
             return self.source
         return " ".join(self.command.split()) if FURTHER_COMMAND.search(self.command) else "cron"
+
+    @property
+    def server(self) -> str:
+        """How it reaches the server, as a plan names it; empty where its command names no socket and no host."""
+        host, port = _HOST.search(self.command), _PORT.search(self.command)
+        named = f"{host[1]}:{port[1]}" if host and port else host[1] if host else ""
+        return "" if server_place(named) or _NO_WORD.search(named) else named
 
     def saves(self, database: Database, address: str) -> bool:
         """Whether it surely dumps this database: by its name, at the server's port of this very host. `address`: the

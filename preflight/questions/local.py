@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Self
 
+from preflight.plan.values import same_person
 from preflight.probe import Family, Probe, Reply, Via
 from preflight.record import parse_json, read_record
 
@@ -74,6 +75,7 @@ class Namespace(StrEnum):
 
     MANIFEST = "preflight-manifest"
     CONFIRMATION = "preflight-confirmation"
+    DECISION = "preflight-decision"
     REPORT = "preflight-report"
 
 
@@ -85,6 +87,13 @@ class Signature:
     """Who signed it, as the file of allowed signers names the owner of the key; a pattern is nobody."""
     problem: str = ""
     """Why it is nobody's."""
+
+    def objection(self, name: str) -> str:
+        """Why it is not this person's; empty where it is."""
+        if any(same_person(name, each) for each in self.signers):
+            return ""
+        by = f"signed by {' and '.join(self.signers)}" if self.signers else self.problem
+        return f"the signature is not of {name}: {by}"
 
 
 @dataclass(frozen=True)

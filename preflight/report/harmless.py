@@ -44,11 +44,11 @@ _ONE_NAME = re.compile(r"`([^`\s]+)`")
 _json_string = json.encoder.encode_basestring_ascii
 
 _CURE_COMMAND = re.compile(
-    r"(?:^|(?<=: ))(?:preflight [^;]*|(?:ssh|sudo|printf|psql|rm|chmod|chown|chage|install|mkdir|cd|faillock|pg_restore"
-    r"|pg_verifybackup|openssl|systemctl|timedatectl|chronyc|setfacl|ALTER|GRANT|REVOKE|CREATE|SELECT) .*)",
+    r"(?:^|(?<=: ))(?:(?:preflight|systemctl) [^;]*|(?:ssh|sudo|printf|psql|rm|chmod|chown|chage|install|mkdir|cd"
+    r"|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|ALTER|GRANT|REVOKE|CREATE|SELECT) .*)",
     re.DOTALL,
 )
-"""The line of a cure that a shell or psql takes: to its end, one of this tool's own to the next semicolon."""
+"""The line of a cure that a shell or psql takes: to its end, one of this tool or of systemctl to the next semicolon."""
 _VOID = {"meta", "br", "hr", "input"}
 """Elements of HTML without an end."""
 

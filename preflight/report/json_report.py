@@ -192,6 +192,12 @@ class EndStates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken(Decided):
+    signed: str = ""
+    """Whether it is the word of whom it names, in words; empty where nobody wants it signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
     """The run before, and the lines that are otherwise now, as `check subject`."""
 
@@ -229,6 +235,8 @@ class Report:
     planned: int
     """Every check of every subject; the counts add up to it."""
     counts: Mapping[Status, int]
+    advisory: Mapping[Status, int] = field(default_factory=dict)
+    """Of the counts, those of checks that decide nothing."""
     findings: tuple[Line, ...]
     unconfirmed: tuple[str, ...]
     """What the plan asks of nobody."""
@@ -242,7 +250,7 @@ class Report:
     """Every host that was to be asked, and whether it answered a question."""
     made_with: tuple[str, ...] = ()
     """Versions of preflight and of installed checks, and the commit of the plan."""
-    decided: tuple[Decided, ...] = ()
+    decided: tuple[Taken, ...] = ()
     """What people decided, whatever the verdict is."""
 
     since: Since | None = None

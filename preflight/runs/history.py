@@ -91,6 +91,7 @@ def as_json(plan: Plan, entries: Sequence[Entry]) -> str:
             "verdict": entry.verdict.decision if entry.verdict else None,
             "headline": entry.verdict.headline if entry.verdict else None,
             "blockers": _blockers(entry),
+            "reason": entry.verdict.reason if entry.verdict else "",
             "counts": dict(sorted(entry.verdict.counts.items())) if entry.verdict else {},
             "printed": entry.reported,
             "void": entry.changes,
@@ -122,6 +123,8 @@ def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
             yield "  ".join(filter(None, [when, entry.command, clean(headline)]))
         if entry.verdict is not None:
             yield from wrapped(counts(entry.verdict), BODY, "checks   ")
+            if entry.verdict.reason:
+                yield from wrapped(clean(entry.verdict.reason), BODY, "because  ")
             if blocking := _blockers(entry):
                 yield from wrapped(clean(listed(blocking, _MOST_BLOCKERS, "; ")), BODY, "blocks   ")
             if entry.reported and entry.reported != entry.verdict.headline:

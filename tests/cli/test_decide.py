@@ -13,7 +13,9 @@ from preflight.clock import now
 from preflight.plan.confirmed import DecisionTaken
 from preflight.plan.load import load_plan
 from preflight.report.formats import FORMATS
+from preflight.report.layout import WIDTH
 from tests.cli.program import preflight, write_answer_plan
+from tests.signing import allowed, signing_key
 
 PEOPLE = """
 [roles.release-manager]
@@ -34,7 +36,10 @@ def plan(tmp_path: Path) -> Path:
 
 
 def decide(plan: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return preflight("decide", plan.name, *arguments, cwd=plan.parent)
+    done = preflight("decide", plan.name, *arguments, cwd=plan.parent)
+    assert all(len(line) <= WIDTH for line in done.stdout.splitlines())
+    done.stdout = " ".join(done.stdout.split())
+    return done
 
 
 def run(plan: Path, answer: str = "yes") -> None:
@@ -65,7 +70,8 @@ def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stay
         run(plan)
     refused = decide(plan, "go", "--by", "L. Brandt")
     assert refused.returncode == code
-    assert refused.stderr == f"not written: the verdict is {verdict}, and a go needs --against REASON\n"
+    why = {"NO-GO": "answer file", "HOLD": "attestations v"}[verdict]
+    assert refused.stderr == f"not written: the verdict is {verdict}, and a go needs --against REASON; {why}\n"
     assert load_plan(plan).confirmed.decided == ()
     done = decide(plan, "go", "--by", "L. Brandt", "--against", "the board accepts it")
     assert (done.returncode, done.stderr) == (code, "")
@@ -77,6 +83,81 @@ def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stay
             assert (report.returncode, "the board accepts it" in shown) == (code, True), name
     short = " ".join(preflight("run", plan, "--short").stdout.split())
     assert f"AGAINST THE VERDICT {verdict}: the board accepts it" in short
+
+
+def test_a_run_that_let_no_warning_pass_lets_none_pass_when_it_is_judged_again(plan: Path) -> None:
+    assert preflight("run", plan, "--fail-on", "warn").returncode == 3
+    refused = decide(plan, "go", "--by", "A. Haddad")
+    assert (refused.returncode, refused.stderr.startswith("not written: the verdict is HOLD")) == (3, True)
+    assert decide(plan, "hold", "--by", "A. Haddad").returncode == 3
+    (saved,) = (plan.parent / ".preflight" / "REL-1").glob("*Z.json")
+    again = preflight("judge", plan, saved)
+    assert (again.returncode, "--fail-on warn lets none pass" in " ".join(again.stdout.split())) == (3, True)
+    (listed,) = json.loads(preflight("history", plan, "--format", "json").stdout)["runs"]
+    assert (listed["verdict"], "--fail-on warn lets none pass" in listed["reason"]) == ("HOLD", True)
+    assert "because  " in preflight("history", plan).stdout
+
+
+@pytest.fixture
+def signing(plan: Path) -> Path:
+    """The key of A. Haddad; whoever decides must sign."""
+    key = signing_key(plan.parent / "haddad")
+    allowed(plan.parent / "signers", ('"A. Haddad" namespaces="preflight-decision"', key))
+    plan.write_text(plan.read_text().replace('id = "REL-1"', 'id = "REL-1"\nallowed_signers = "signers"'))
+    return key
+
+
+def reported(plan: Path) -> str:
+    """Every format's text of a run, but the gauges'."""
+    told = {name: " ".join(preflight("run", plan, "--format", name).stdout.split()) for name in FORMATS}
+    short = " ".join(preflight("run", plan, "--short").stdout.split())
+    return "\n".join(text for name, text in {**told, "short": short}.items() if name != "prometheus")
+
+
+def test_a_signed_decision_is_shown_with_who_signed_it_in_every_format(plan: Path, signing: Path) -> None:
+    run(plan)
+    done = decide(plan, "go", "--by", "A. Haddad", "--sign", str(signing))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "; signed by A. Haddad; " in done.stdout
+    lines = reported(plan).splitlines()
+    assert [line for line in lines if "signed by A. Haddad" not in line.replace("Signed", "signed")] == []
+    (taken,) = json.loads(preflight("run", plan, "--format", "json").stdout)["decided"]
+    assert taken["signed"] == "signed by A. Haddad"
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [('decision = "hold"', 'decision = "go"'), ('because = "late"', 'because = "early"'), ("run = ", "run = ")],
+)
+def test_a_decision_that_was_edited_or_signed_by_another_is_told_in_every_format(
+    plan: Path, signing: Path, then: str, now: str
+) -> None:
+    run(plan)
+    key = signing if then != now else signing_key(plan.parent / "stranger")
+    decide(plan, "hold", "--by", "A. Haddad", "--because", "late", "--sign", str(key))
+    file = load_plan(plan).confirmed_file
+    file.write_text(file.read_text().replace(then, now))
+    for line in reported(plan).splitlines():
+        shown = line.lower()
+        assert "not to be believed, the signature is not of a. haddad" in shown, line
+        assert "signed by a. haddad" not in shown, line
+
+
+def test_a_decision_without_a_signature_says_so_where_one_is_wanted(plan: Path, signing: Path) -> None:
+    run(plan)
+    done = decide(plan, "go", "--by", "A. Haddad")
+    assert (done.returncode, "NOT SIGNED: A. Haddad decides again with --sign KEY" in done.stdout) == (0, True)
+    signers = plan.read_text().replace('allowed_signers = "signers"', "")
+    decide(plan, "go", "--by", "A. Haddad", "--sign", str(signing))
+    plan.write_text(signers)
+    assert "signed, which nobody verified: [release] names no allowed_signers" in reported(plan)
+
+
+def test_a_key_that_cannot_sign_is_an_error_and_nothing_is_decided(plan: Path) -> None:
+    run(plan)
+    done = decide(plan, "go", "--by", "A. Haddad", "--sign", "missing")
+    assert (done.returncode, "--sign missing: ssh-keygen did not sign" in done.stderr) == (2, True)
+    assert load_plan(plan).confirmed.decided == ()
 
 
 def test_hold_and_no_go_need_no_reason_and_the_newest_stands_first(plan: Path) -> None:

@@ -110,7 +110,7 @@ def save_by_another_version(saved: Path) -> None:
     [
         (edit, "the evidence was changed after it was written"),
         (damage, "this is no evidence file"),
-        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 2"),
+        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 3"),
     ],
 )
 def test_an_older_go_never_stands_in_for_a_newest_run_that_cannot_be_read(
@@ -153,6 +153,8 @@ def digest_of(document: dict[str, object]) -> str:
             "at": document["collected_at"],
             "inputs": document["inputs"],
             "network_zone": document["network_zone"],
+            "no_warnings": document["no_warnings"],
+            "not_steady": document["not_steady"],
             "answers": document["answers"],
         },
         ensure_ascii=True,
@@ -203,7 +205,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
         "moment": start.isoformat(),
         "plan": {"file": "plan.toml", "sha256": hashlib.sha256(plan.read_bytes()).hexdigest(), "set": {}},
         "evidence_sha256": Evidence.from_json(saved.read_text()).digest,
-        "planned": 7, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {}, "decided": [],
+        "planned": 7, "advisory": {}, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {}, "decided": [],
         "since": {
             "collected_at": since, "headline": "GO", "new": ["answer file"], "changed": [], "disappeared": [],
             "cured": [],

@@ -92,7 +92,7 @@ def test_the_shortest_plan_filled_in_is_valid_too(tmp_path: Path) -> None:
 def test_managed_databases_and_those_of_other_engines_have_entries_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     hosts = ("--host", "db1=db1.example.net", "--host", "tools")
-    entries = ("ledger@release@ledger.abc.example.net:5433", "shop=mariadb@tools", "orders@db1.example.net")
+    entries = ("ledger@release@ledger.abc.example.net:5433", "mariadb:shop@tools", "orders=orders_p@db1.example.net")
     databases = [word for entry in entries for word in ("--database", entry)]
     assert preflight("init", path, *WHOLE[:10], *hosts, *databases).returncode == 0
     path.write_text(filled_in(path.read_text()).replace('"restore"', '"redeploy"'))
@@ -102,6 +102,7 @@ def test_managed_databases_and_those_of_other_engines_have_entries_of_their_own(
         "ledger": ("", "ledger.abc.example.net"),
         "orders": ("db1", ""),
     }
+    assert plan.databases["orders"].dbname == "orders_p"
     ledger = plan.databases["ledger"]
     assert (ledger.port, str(ledger.sslrootcert), plan.scripts["ledger"].host) == (5433, "system", "db1")
     assert (plan.scripts["shop"].host, plan.scripts["shop"].engine, plan.backups["shop"].engine) == (
@@ -118,7 +119,7 @@ def test_managed_databases_and_those_of_other_engines_have_entries_of_their_own(
 
 def test_without_postgresql_the_plan_says_where_its_databases_are(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
-    assert preflight("init", path, *WHOLE[:10], "--host", "db1", "--database", "shop=mysql@db1").returncode == 0
+    assert preflight("init", path, *WHOLE[:10], "--host", "db1", "--database", "mysql:shop@db1").returncode == 0
     path.write_text(filled_in(path.read_text()).replace('"restore"', '"redeploy"'))
     assert problems(path) == {}
     assert load_plan(path).release.without.databases == "mysql: see [scripts.shop]"
@@ -266,11 +267,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (("--host", "a", "--database", "orders@"), "with one of the hosts: a;"),
         (("--database", "orders@db1"), "with one of the hosts: none; or, where nobody logs in to its machine"),
         (
-            ("--host", "a", "--database", "shop=mysql@b.net"),
+            ("--host", "a", "--database", "mysql:shop@b.net"),
             "database shop: write NAME@HOST with one of the hosts: a\n",
         ),
-        (("--database", "shop=MySQL@a"), "expected a name such as mysql"),
-        (("--database", "shop=mysql@release@a"), "nobody logs in to mysql"),
+        (("--database", "MySQL:shop@a"), "expected a name such as mysql"),
+        (("--database", "mysql:shop@release@a"), "nobody logs in to mysql"),
         (("--host", "a", "--host", "a"), "two entries of one name: host a"),
         (("--title", "a\x1bb"), "cannot be printed"),
         (
@@ -322,6 +323,30 @@ def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path
     assert [*plan.hosts, *plan.databases, *plan.backups, *plan.applications] == ["db1", "orders"]
     assert "# TODO: its server was not seen: version, role\n" in path.read_text()
     assert "canary" not in path.read_text() + done.stderr
+
+
+def test_answers_that_do_not_suffice_to_log_in_need_not_be_given_again(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    call = ("init", tmp_path / "plan.toml", "--look", *WHOLE[:10], "--host", "db1=dba@h.net", "--by", "D. Kaya")
+    things = (
+        "--database",
+        "orders@r@h.net",
+        "--application",
+        "shop=http://h.net/",
+        "--ca",
+        "",
+        "--database-password",
+        "env:P",
+    )
+    process = subprocess.Popen(argv(*call, *things), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    until(ours, "Login of the hosts")
+    os.write(ours, b"\n")
+    said = until(ours, "--ca ''")
+    os.close(ours)
+    assert process.wait(20) == 2
+    assert "it must be told --credential\r\nwith the same answers: preflight init " in said
+    assert "--host db1=dba@h.net --database orders@r@db1 --application shop=http://h.net/ --by 'D. Kaya'" in said
 
 
 def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:

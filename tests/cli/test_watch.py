@@ -177,6 +177,8 @@ def test_go_for_too_short_a_time_is_hold_in_every_format(night: Night) -> None:
             assert "ot steady" in report, form
         if form not in ("prometheus", "say"):
             assert "HOLD" in report, form
+    again = preflight("gate", night.plan, "--no-ask")
+    assert (again.returncode, "not steady: GO for 1 min" in " ".join(again.stdout.split())) == (3, True)
 
 
 def test_rounds_far_apart_are_no_row(night: Night) -> None:

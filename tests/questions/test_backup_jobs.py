@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preflight.plan import Account, BackupFormat, Database
-from preflight.questions.backup_jobs import backup_jobs
+from preflight.questions.backup_jobs import BackupJob, backup_jobs
 from preflight.questions.jobs import Table
 
 ORDERS = Database(id="orders", host="db1", user=Account("release"))
@@ -26,6 +26,21 @@ def test_a_dump_of_the_database_is_known_with_the_files_it_writes(line: str, pat
     (job,) = backup_jobs(None, Table("crontab of dba", "dba", (f"0 1 * * * {line}",)))
     assert job.saves(ORDERS, "10.0.0.1")
     assert (job.user, job.pattern, job.format, job.taken_by) == ("dba", pattern, BackupFormat.CUSTOM, "cron")
+
+
+@pytest.mark.parametrize(
+    ("options", "server"),
+    [
+        ("-h /run/postgresql -p 5433", "/run/postgresql:5433"),
+        ("--host=localhost", "localhost"),
+        ("-p 5433", ""),
+        ("-h ::1 -p 5432", ""),
+        ("-h /run/$CLUSTER", ""),
+        ("-h '/run/postgresql'", ""),
+    ],
+)
+def test_how_it_reaches_the_server_is_told_as_a_plan_names_it(options: str, server: str) -> None:
+    assert BackupJob("dba", f"pg_dump {options} -Fc orders", "crontab of dba").server == server
 
 
 @pytest.mark.parametrize(

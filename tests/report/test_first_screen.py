@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +11,10 @@ import pytest
 
 from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status, failed, unknown
-from preflight.report import View
+from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers
-from preflight.report.formats import text
+from preflight.report.document.sections import counts
+from preflight.report.formats import render, text
 from preflight.report.formats.text import SCREEN_LINES
 from preflight.verdict import Verdict
 from tests.report.formats.cases import CASES, LOST, no_go
@@ -80,9 +82,16 @@ def test_without_such_a_check_the_row_says_where_they_could_not_look_and_why() -
 
 
 def test_an_advisory_failure_is_counted_and_no_blocker() -> None:
-    verdict = with_blockers(1)
+    verdict = with_blockers(2)
     advisory = replace(verdict, findings=[replace(each, severity=Severity.ADVISORY) for each in verdict.findings])
     assert blockers(advisory) == []
+    fails = verdict.counts[Status.FAIL]
+    shown = [render(name, advisory, PLAIN) for name in ("text", "nagios", "github", "markdown", "html")]
+    for report in (*shown, text.render(advisory, View(short=True))):
+        assert f"{fails} fail (advisory)" in re.sub(r"\\([()])", r"\1", " ".join(report.split())), report
+    assert json.loads(render("json", advisory, PLAIN))["advisory"]["fail"] == fails
+    one = replace(verdict, findings=[advisory.findings[0], *verdict.findings[1:]])
+    assert f"{fails} fail (1 advisory)" in counts(one)
 
 
 def test_what_is_stale_or_unknown_blocks_too() -> None:

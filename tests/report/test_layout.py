@@ -21,6 +21,7 @@ def test_no_line_ends_between_a_number_and_its_unit(quantity: str) -> None:
     [
         ("have it made on db2: install -d /srv/x", ("have it made on db2:", "install -d /srv/x", "")),
         ("ALTER ROLE release VALID UNTIL '2026-12-07';", ("", "ALTER ROLE release VALID UNTIL '2026-12-07';", "")),
+        ("as root: systemctl stop a.timer; or move it", ("as root:", "systemctl stop a.timer", "or move it")),
         ("run: preflight rehearse p.toml; then look", ("run:", "preflight rehearse p.toml", "then look")),
         ("on db1: for each; as root: rm -f a; rm -f b", ("on db1: for each; as root:", "rm -f a; rm -f b", "")),
         ("mount a disk on db1", ("mount a disk on db1", "", "")),

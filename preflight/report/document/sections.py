@@ -14,6 +14,7 @@ from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Rule
+from preflight.plan.confirmed import Decided
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.report import PLAIN, View
 from preflight.report.comparison import TOLD, Difference, in_words, owners, pairs_by_cause
@@ -33,6 +34,8 @@ from preflight.verdict import Verdict, WaiverState
 from preflight.wording import MOST_NAMED, counted, listed
 
 NOBODY = "nobody named in the plan"
+_HOLDS = (Status.FAIL, Status.UNKNOWN, Status.STALE)
+"""What holds a release, unless the check is advisory."""
 RUNBOOK = "runbook"
 """The label whose lines are URLs."""
 
@@ -73,8 +76,19 @@ def decided(verdict: Verdict) -> list[str]:
         on = f"AGAINST THE VERDICT {each.verdict}: " if each.against else f"the verdict was {each.verdict}"
         because = f"because {each.because}" if each.because else ""
         changed = "of another text of the plan" if each.plan != plan.digest else ""
-        told.append("; ".join(filter(None, [said, on + each.against, because, changed, f"run {each.run[:12]}"])))
+        signed, run = signed_words(verdict, each), f"run {each.run[:12]}"
+        told.append("; ".join(filter(None, [said, signed, on + each.against, because, changed, run])))
     return told
+
+
+def signed_words(verdict: Verdict, decision: Decided) -> str:
+    """Whether it is the word of whom it names; loud where the plan wants it signed and it is not."""
+    if not verdict.plan.release.allowed_signers:
+        return "signed, which nobody verified: [release] names no allowed_signers" if decision.signature else ""
+    if not decision.signature:
+        return f"NOT SIGNED: {decision.by} decides again with --sign KEY"
+    other = verdict.signatures.get(decision, "nobody verified the signature")
+    return f"NOT TO BE BELIEVED, {other}: ask {decision.by}" if other else f"signed by {decision.by}"
 
 
 def _plan_file(plan: Plan) -> str:
@@ -121,8 +135,12 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def counts(verdict: Verdict) -> str:
-    """Every planned check, by what became of it."""
-    told = [f"{verdict.counts[each]} {each}" for each in WORST_FIRST if verdict.counts.get(each)]
+    """Every planned check, by what became of it: `2 fail (1 advisory)`."""
+    told = []
+    for status in (each for each in WORST_FIRST if verdict.counts.get(each)):
+        count, advisory = verdict.counts[status], verdict.advisory.get(status, 0) if status in _HOLDS else 0
+        which = "advisory" if advisory == count else f"{advisory} advisory"
+        told.append(f"{count} {status}" + (f" ({which})" if advisory else ""))
     return f"{verdict.planned} planned: {', '.join(told) or 'none'}"
 
 

@@ -14,6 +14,7 @@ from preflight.record import fields_of
 from preflight.report import PLAIN, View
 from preflight.report import json_report as told
 from preflight.report.comparison import TOLD, Difference
+from preflight.report.document.sections import signed_words
 from preflight.report.harmless import json_text
 from preflight.report.json_report import Line, Point, Report
 from preflight.verdict import REPORT_SCHEMA, Verdict
@@ -54,7 +55,7 @@ def report_of(verdict: Verdict, difference: Difference | None = None) -> Report:
         events=tuple(verdict.events),
         end_states=_end_states(verdict.end_states),
         hosts_reached=dict(verdict.hosts_reached),
-        decided=plan.confirmed.decided,
+        decided=tuple(_made(told.Taken, each, signed=signed_words(verdict, each)) for each in plan.confirmed.decided),
     )
 
 

@@ -86,7 +86,7 @@ class Attempt:
         try:
             yield
         except CannotAsk as failed:
-            if failed.reason not in (Reason.NO_ANSWER, Reason.HANDSHAKE):
+            if failed.reason not in (Reason.NO_ANSWER, Reason.HANDSHAKE, Reason.LOGIN_LATE):
                 raise
             if self.limit.left() < self._deadline.left():
                 detail = f"{failed.detail}: login_within ended after {self.limit.seconds:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -122,6 +123,8 @@ class Server(paramiko.ServerInterface):
         self._hang("exec")
         if self._hang_in == "cut":
             threading.Timer(0.2, channel.get_transport().close).start()
+        if self._hang_in == "reset":
+            threading.Timer(0.2, _reset, (channel.get_transport().sock,)).start()
         if self._hang_in == "no-status":
             threading.Timer(0.1, channel.close).start()
         return self._hang_in != "no-exec"
@@ -129,7 +132,8 @@ class Server(paramiko.ServerInterface):
 
 def hanging_in(place: str) -> Behaviour:
     """`auth`, `channel`, `exec`, `output` (accepts the command and says nothing), `cut` (breaks off after it),
-    `no-status` (closes the channel without a word), `no-exec`, `no-channel` (refuses)."""
+    `reset` (the same with a TCP reset), `no-status` (closes the channel without a word), `no-exec`, `no-channel`
+    (refuses)."""
 
     def behave(connection: socket.socket, over: threading.Event) -> None:
         _serve(paramiko.Transport(connection), Server(over, place), over)
@@ -137,18 +141,26 @@ def hanging_in(place: str) -> Behaviour:
     return behave
 
 
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 class Asking(paramiko.ServerInterface):
     """Lets in who answers these prompts, one after another, whatever the answers are; keeps them."""
 
-    def __init__(self, prompts: list[str]) -> None:
+    def __init__(self, prompts: list[str], *, shown: bool = False) -> None:
+        """`shown`: what is typed is to be."""
         self._prompts = list(prompts)
+        self._shown = shown
+        self.instructions = ""
         self.answers: list[str] = []
 
     def get_allowed_auths(self, username: str) -> str:
         return "keyboard-interactive"
 
     def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery:
-        return paramiko.InteractiveQuery("", "", (self._prompts.pop(0), False))
+        return paramiko.InteractiveQuery("", self.instructions, (self._prompts.pop(0), self._shown))
 
     def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
         self.answers += responses
@@ -157,6 +169,36 @@ class Asking(paramiko.ServerInterface):
 
 def asking(server: Asking) -> Behaviour:
     return lambda connection, over: _serve(paramiko.Transport(connection), server, over)
+
+
+class _Windows(Server):
+    """OpenSSH for Windows: hands each command to the shell of the machine, which knows no Unix program."""
+
+    def __init__(self, over: threading.Event, complaint: str) -> None:
+        super().__init__(over, "")
+        self._complaint = complaint.replace("\n", "\r\n").encode()
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def complain() -> None:
+            with contextlib.suppress(OSError, EOFError):
+                channel.recv(1)  # the request was answered: only then the client writes
+                channel.sendall_stderr(self._complaint)
+                channel.send_exit_status(1)
+                channel.close()
+
+        threading.Thread(target=complain, name="fake-shell", daemon=True).start()
+        return True
+
+
+def windows(complaint: str) -> Behaviour:
+    """Says of every command what cmd.exe or PowerShell says of a program that is not there."""
+
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        transport = paramiko.Transport(connection)
+        transport.local_version = "SSH-2.0-OpenSSH_for_Windows_9.5"
+        _serve(transport, _Windows(over, complaint), over)
+
+    return behave
 
 
 _HOST_KEY = paramiko.ECDSAKey.generate()

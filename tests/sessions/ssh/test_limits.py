@@ -150,7 +150,7 @@ def test_a_login_has_a_limit_of_its_own_and_says_so(
         host = replace(password_host(sshd, good_account, monkeypatch), port=port, login_within=timedelta(seconds=1.5))
         pool = make_pool(host, known_hosts=f"* {misbehaving.HOST_KEY_FIELDS}\n")
         lost = no_reply(ask(pool))
-        assert lost.reason in (Reason.HANDSHAKE, Reason.NO_ANSWER)
+        assert lost.reason in (Reason.HANDSHAKE, Reason.LOGIN_LATE)
         assert "login_within ended after 1.5 s" in lost.detail
         pool.close()
 

@@ -93,7 +93,7 @@ def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Sequ
         yield {name: answers.result() for name, answers in asked.items()}
 
 
-TIMEOUTS = (Reason.HANDSHAKE, Reason.NO_ANSWER, Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT)
+TIMEOUTS = (Reason.HANDSHAKE, Reason.LOGIN_LATE, Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT)
 
 
 @pytest.mark.parametrize("name", HANGING)
