@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
-import os
 import random
 import re
 import signal
@@ -149,7 +148,7 @@ def _files(machine: Namespace) -> Sequence[str]:
 
 def _processes(machine: Namespace) -> Sequence[str]:
     """The command lines of all that runs there but the servers' own; they share numbers with everything else."""
-    network = os.stat(f"/proc/{machine.pid}/ns/net").st_ino
+    network = Path(f"/proc/{machine.pid}/ns/net").stat().st_ino
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
