@@ -17,13 +17,14 @@ from preflight.finding import Judgement, Quantity, Status, failed, passed, unkno
 from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
+from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.limits import part_of_answer
 from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
 from preflight.questions.certificates import Certificate
 from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
-from preflight.questions.http_secrets import FORBIDDEN, UNAUTHORIZED, secret_headers
+from preflight.questions.http_secrets import secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason, Side
 from preflight.wording import beside, in_toml, shortened
@@ -97,9 +98,9 @@ class AppHealth(Check):
     health counts, of the whole and of each part at any depth, asked or not; a part that may be down is named with its
     value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
     The certificate and those above it, up to the root, must outlive the window and its rollback, and so must a client
-    certificate. A secret that was refused is not shown again, at whichever endpoint. What answers wrongly fails; what
-    cannot be reached from here is UNKNOWN, and so is an application that a cache answers for. Once the work is done,
-    `preflight verify` asks for `to` instead.
+    certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at whichever
+    endpoint. What answers wrongly fails; what cannot be reached from here is UNKNOWN, and so is an application that a
+    cache answers for. Once the work is done, `preflight verify` asks for `to` instead.
     """
 
     id = "app-health"

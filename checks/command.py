@@ -138,15 +138,15 @@ class CommandCheck(Check):
             return unknown(problem, expected=command.wanted, actual=actual, remedy=remedy, behind=behind)
         if ended.code == _OK:
             return passed(said or "exit status 0, nothing printed", expected=command.wanted)
-        actual = said or _first_line(ended.error) or "nothing printed"
+        # What a program says last on standard error is why it ended: a traceback's exception, kubectl's refusal.
+        complaint = ended.error.strip().rpartition("\n")[2][:_LONGEST]
+        actual = said or complaint or "nothing printed"
+        summary = said or f"exit status {ended.code}" + (f": {complaint}" if complaint else ", nothing printed")
         if ended.code == _WARNING and _WARNS.search(said):
             return warned(said, expected=command.wanted, actual=actual, remedy=remedy, details=details)
         if ended.code in (_WARNING, _CRITICAL):
-            summary = said or f"exit status {ended.code}, nothing printed"
             return failed(summary, expected=command.wanted, actual=actual, remedy=remedy, details=details)
-        return unknown(
-            said or f"exit status {ended.code}, nothing printed", expected=command.wanted, actual=actual, remedy=remedy
-        )
+        return unknown(summary, expected=command.wanted, actual=actual, remedy=remedy)
 
 
 def _not_run(command: Command, ended: Ended) -> str:

@@ -28,9 +28,9 @@ class DatabaseEngine(Check):
     Of an entry with a `host` alone everything is looked at that is not PostgreSQL's own: the staged scripts, the
     account and its programs, the room, the newest backup. The database itself is asked by nothing here, so this line is
     UNKNOWN and names what was not looked at. A plug-in for the engine takes its place: a check with `engines`, of which
-    the entry is a subject. Or a person looks, and says so in `engine_shown`; that is a WARN, since nobody saw it.
-    Once the work is done, `preflight verify` wants a plug-in that verifies, or the word of somebody who looked since
-    the window's start.
+    the entry is a subject and which asks something on the entry's host. Or a person looks, and says so in
+    `engine_shown`; that is a WARN, since nobody saw it. Once the work is done, `preflight verify` wants a plug-in that
+    verifies, or the word of somebody who looked since the window's start.
     """
 
     id = "database-engine"
@@ -54,10 +54,10 @@ class DatabaseEngine(Check):
             # What was said of it before the work tells nothing of what the work left.
             said = said if said and said.on >= start.astimezone(zone(self.plan.window.zone)).date() else None
         unseen = unknown(
-            f"nobody looked whether {work.what} {what}",
+            f"no check looked whether {work.what} {what}",
             expected=f"a check that answers for {work.engine}, or a person who looked",
-            actual=f"no check that is loaded answers for {work.engine} in {work.table}",
-            remedy=f'install or write a check with engines = frozenset({{"{work.engine}"}}) '
+            actual=f"no check that is loaded answers for {work.engine} in {work.table} by asking {work.host.id}",
+            remedy=f'install or write a check with engines = frozenset({{"{work.engine}"}}) that asks {work.host.id} '
             "(docs/guides/other-sites.md has one for MariaDB)",
         )
         keys = (work.section.value, work.id, "engine_shown")

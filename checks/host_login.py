@@ -106,7 +106,7 @@ class HostLogin(Check):
         proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
         announced = self._announced(host, user, way.session, way.asked_at)
         ends = [*self._declared(host, user), *self._certificates(host, way.session), *announced]
-        return Judgement.of([proof, *map(self._need.judge, ends)])
+        return Judgement.of([proof, *_one_factor(host, way.session), *map(self._need.judge, ends)])
 
     def _shell(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Judgement:
         user = host.user or login.session.get("user", "")
@@ -120,10 +120,13 @@ class HostLogin(Check):
             )
         session = login.session
         by = f" with {session['auth']}" if session.get("auth") else ""
+        by += " and a typed code" if session.get("code") == "typed" else ""
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
         proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
-        return Judgement.of([proof, *_chatter(host, login), *self._endings(host, login, expiry)])
+        return Judgement.of(
+            [proof, *_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
+        )
 
     @property
     def _need(self) -> TimeOfNeed:
@@ -232,6 +235,18 @@ class HostLogin(Check):
         until = (self.plan.window.needed_until + 2 * _DAY).date()
         declared = self.settings.valid_through.get(host.id)
         return answered_for(self.plan, self.moment, found, declared, keys, host.owner, until=until)
+
+
+def _one_factor(host: Host, session: Mapping[str, str]) -> Iterator[Judgement]:
+    """A server that is laxer than the plan says: the work can be done."""
+    if session.get("code") == "not asked for":
+        yield warned(
+            "the server lets the login in without the second factor that the plan names",
+            expected=f"a question with the words {host.code_prompt!r}",
+            actual=f"logged in with {session.get('auth', 'the credential')} alone",
+            remedy=f"have the owner of {host.id} say whether sshd there shall want a code (AuthenticationMethods); if "
+            f"not, take `second_factor` out of [hosts.{host.id}]",
+        )
 
 
 def _chatter(host: Host, login: Login) -> Iterator[Judgement]:

@@ -34,8 +34,9 @@ class PlanCoverage(Check):
     backup, each backup with the pattern of earlier ones, scripts with a way back, each server of an application with
     an endpoint that tells its version, the way back with its files. What does not is UNKNOWN until the plan says why:
     `[release] without = { backups = "read-only release" }`; in an entry `health = { none = "no endpoint" }`. Then it
-    is a warning that every report prints. `preflight verify` tells the same of the applications: a version that nobody
-    asks for is not known.
+    is a warning that every report prints. A plan that named `allowed_signers` when it was sealed, and does not any
+    more, is UNKNOWN, too. `preflight verify` tells the same of the applications: a version that nobody asks for is not
+    known.
     """
 
     id = "plan-coverage"

@@ -78,12 +78,12 @@ class RestoreRoom(Check):
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
         """On the host, as the account that takes the backup: where the data directory and the tablespaces lie, and what
         is free there."""
-        asked: list[tuple[str, Database, list[Database]]] = [("places", subject.item, [])]
+        asked = {"places": subject.item}
         if subject.id == _TOGETHER:
-            asked = [(f"places {each.id}", each, [each]) for each in subject.item]
+            asked = {f"places {each.id}": each for each in subject.item}
         probes: dict[str, Probe[Any]] = {}
-        for name, database, own in asked:
-            beside = own or self._beside(database)
+        for name, database in asked.items():
+            beside = self._beside(database)  # also for all together: the same questions, which another job may ask
             if paths := tuple(dict.fromkeys(part.path for part in _parts(beside, facts) if part.path)):
                 taker = self._taker(database)
                 probes[name] = PlacesProbe(taker.host.id, AsAccount.of(taker), paths)
@@ -140,7 +140,8 @@ class RestoreRoom(Check):
             yield not_shown(self.plan, self.moment, database, _UNSEEN)
         parts = _parts(self._beside(database), facts)
         own = [places[part.path] for part in parts if part.database == database.id and part.path in places]
-        yield from (not_measured(database, place, self._taker(database).who) for place in own if not place.measured)
+        who = self._taker(database).who
+        yield from (not_measured(self.plan, self.moment, database, each, who) for each in own if not each.measured)
         for storage, (place, *_) in grouped((each for each in own if each.measured), lambda each: each.storage).items():
             here = [part for part in parts if part.path not in places or places[part.path].storage == storage]
             yield self._judge_storage(database, place, here)

@@ -205,8 +205,18 @@ class ScriptEffect(Check):
         wal: WalRate | None = facts["wal"]
         at_once = sum(written.values())
         needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
+        new = min(needs.keys() - places.keys(), default="")
+        if new:
+            yield unknown(
+                f"what is free in {new} cannot be seen",
+                expected="the tablespaces that the server named at first",
+                actual="a table lies in one that was made meanwhile",
+                remedy="run it again",
+            )
+            return
         own = [places[path] for path in needs]
-        yield from (not_measured(work.database, place, work.who) for place in own if not place.measured)
+        unseen = [place for place in own if not place.measured]
+        yield from (not_measured(self.plan, self.moment, work.database, place, work.who) for place in unseen)
         for here in grouped((each for each in own if each.measured), lambda each: each.storage).values():
             yield self._judge_storage(work, here[0], sum(needs[place.path] for place in here), facts)
 

@@ -83,8 +83,8 @@ class Check(ABC):
     """The states for which `preflight verify` asks it, too; `self.expect` is then one of them."""
     engines: ClassVar[frozenset[str]] = frozenset()
     """Of a plug-in: the databases other than PostgreSQL for which it answers (`engine` of the plan's entries). A
-    subject whose item is the `ServerWork` of such an entry takes the place of database-engine's UNKNOWN, unless its
-    severity is advisory, which decides nothing."""
+    subject whose item is the `ServerWork` of such an entry takes the place of database-engine's UNKNOWN, where a probe
+    of it is asked on the entry's host, and unless its severity is advisory, which decides nothing."""
     judges_no_reply: ClassVar[frozenset[str]] = frozenset()
     """Facts, or first words of their names, that `judge` wants to see even when they are a `NoReply`: only the check
     that confirms access turns a refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before

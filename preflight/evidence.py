@@ -18,17 +18,41 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Question, Reply, T, Unreadable
+from preflight.probe import Answer, Question, Reply, T
 from preflight.record import fields_of, parse_json, plain, read_record
 from preflight.units import format_size
 
 SCHEMA = 3
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
+MOST_SHARDS = 1000
+"""More than any CI engine makes of one job."""
 
 
 _dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=plain).encode
 """The one way in which evidence is written: its digest is over this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """`3/8`: the third of the eight jobs that a plan is split over."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Raises ValueError."""
+        number, slash, of = text.partition("/")
+        if not (slash and number.isascii() and number.isdigit() and of.isascii() and of.isdigit()):
+            raise ValueError(f"{text!r} is no shard: write K/N, as 3/8 for the third of eight")
+        shard = cls(int(number[:9]), int(of[:9]))
+        if not 1 <= shard.number <= shard.of <= MOST_SHARDS:
+            raise ValueError(f"{text!r} is no shard: K goes from 1 to N, and N to {MOST_SHARDS}")
+        return shard
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 class EvidenceError(PreflightError):
@@ -47,6 +71,8 @@ class Evidence:
     When one of them changes, the evidence no longer speaks for this release."""
     network_zone: str = ""
     """Of the plan, when just that part was asked."""
+    shard: Shard | None = None
+    """Of that part, when several jobs asked it."""
     no_warnings: bool = False
     """Whoever asked wanted no GO with a warning, and gets none either when it is judged again."""
     not_steady: str = ""
@@ -69,6 +95,7 @@ class Evidence:
             "no_warnings": self.no_warnings,
             "not_steady": self.not_steady,
             "plan": self.plan_digest,
+            "shard": self.shard and str(self.shard),
         }
         # As `_dump` writes it whole: "answers" is the first key.
         return hashlib.sha256(f'{{"answers":[{",".join(self._lines)}],{_dump(rest)[1:]}'.encode()).hexdigest()
@@ -89,6 +116,7 @@ class Evidence:
             "digest": self.digest,
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
+            "shard": self.shard and str(self.shard),
             "no_warnings": self.no_warnings,
             "not_steady": self.not_steady,
         }
@@ -105,10 +133,11 @@ class Evidence:
                 raise EvidenceError("this is a report, not the evidence it was made from")
             require_schema(found, SCHEMA, "preflight", EvidenceError)
             saved = read_record(_Saved, found, complete=True)
-        except Unreadable as error:
+            shard = Shard.parse(saved.shard) if saved.shard else None
+        except ValueError as error:  # Unreadable is one
             raise EvidenceError(f"this is no evidence file: {error}") from None
         answers = {entry.question.id: (entry.question, entry.answer) for entry in saved.answers}
-        asked_by = (saved.inputs, saved.network_zone, saved.no_warnings, saved.not_steady)
+        asked_by = (saved.inputs, saved.network_zone, shard, saved.no_warnings, saved.not_steady)
         evidence = cls(saved.plan_digest, saved.collected_at, answers, *asked_by)
         if len(evidence.answers) != len(saved.answers):
             raise EvidenceError("the evidence answers one question twice")
@@ -139,6 +168,7 @@ class _Saved:
     digest: str
     inputs: Mapping[str, str]
     network_zone: str
+    shard: str | None
     no_warnings: bool
     not_steady: str
     answers: tuple[_Entry, ...]

@@ -226,9 +226,17 @@ class Reason(Enum):
         "have {owner} confirm {user} on {target} and its {credential}, and correct what [hosts.{target}] names{locked}")
     USER_CERTIFICATE = ("denied (certificate not valid now)", Side.FAR_END,
         "have whoever signs certificates issue one for {user} that is valid past {until}, and put it beside the key")
+    NO_CODE = ("no code for the second factor", Side.HERE,
+        ("call preflight on a terminal where somebody has the code of {user}; for calls without one, have {owner} "
+        "arrange a login there that needs no code, with a key that holds from this machine alone (from=)"))
+    BAD_CODE = ("denied (second factor)", Side.FAR_END,
+        ("have {owner} see in sshd's log on {target} what it refused of {user}; then call preflight again with a code "
+        "that was not used{locked}"))
     METHOD_NOT_ALLOWED = ("denied (method not allowed)", Side.FAR_END,
         "give [hosts.{target}] a credential the server takes, or have sshd allow this one for {user}")
-    PARTIAL = "denied (partial)", Side.FAR_END, "arrange a login for {user} on {target} that needs one credential only"
+    PARTIAL = ("denied (partial)", Side.FAR_END,
+        ("where a code is wanted that somebody types, name the server's words in [hosts.{target}]: second_factor = "
+        '"prompt:..."; or arrange a login for {user} there that needs one credential only'))
     ACCOUNT_EXPIRED = ("denied (account expired)", Side.FAR_END,
         "have the account {user} on {target} extended past {until}: chage -E {date} {user}")
     CLOSED_DURING_LOGIN = ("cut off (closed during login)", Side.FAR_END,
@@ -242,8 +250,9 @@ class Reason(Enum):
     SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
         "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
     NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
-        ("this tool does not ask Windows hosts: take [hosts.{target}] out; or, where OpenSSH there has a shell that "
-        "can run sh, have that set as its DefaultShell"))
+        ("this tool cannot look at Windows hosts over SSH: take [hosts.{target}] out, ask its applications by `health` "
+        "and have a person answer for the rest in an [[attest]]; or, where OpenSSH there has a shell that can run sh, "
+        "have that set as its DefaultShell"))
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         ('take command="..." off the key of {user} in authorized_keys on {target}, or use another key; without one, '
         "take ForceCommand out of sshd_config, or a menu out of the account: usermod -s /bin/sh {user}"))
@@ -308,6 +317,8 @@ class Reason(Enum):
         "http": 'name the file with the root of its issuer as `ca` in the plan, or have {host} send its intermediate '
             "certificates too",
     })
+    CERTIFICATE_UNFIT = ("TLS failed (certificate unfit)", Side.FAR_END,
+        "have a certificate issued for {host} without the fault that the finding names: no file of roots cures that")
     SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END, {
         "sql": "have an authority issue the certificate, or compare its fingerprint with the DBA's and name it: "
             "sslrootcert in [databases.{target}]",
@@ -326,8 +337,12 @@ class Reason(Enum):
         "read the log of {target} on {host}: it closes the connection without an answer")
     SHORT_BODY = "cut off (short body)", Side.FAR_END, _APP_LOG
     BODY_TOO_LARGE = "cut off (body too large)", Side.FAR_END, "name a health path in the plan that answers briefly"
+    BODY_LENGTH = ("unreadable reply (body length)", Side.FAR_END,
+        "have {target}, or the proxy before it on {host}, declare the length that its answer has (Content-Length)")
+    HEADERS_TOO_LARGE = ("cut off (headers too large)", Side.FAR_END,
+        "have {target}, or the proxy before it on {host}, send fewer and shorter headers, and one answer")
     ANSWER_LOST = ("cut off (connection lost)", Side.FAR_END,
-        "read the log of {target} on {host}: it loses the connection in the middle of an answer")
+        "read the log of {target} on {host}: it breaks the connection off before its answer is complete")
     NOT_HTTP = "unreadable reply (not http)", Side.FAR_END, _OTHER_PORT
     CONTENT_ENCODING = ("unreadable reply (content encoding)", Side.TOOL,
         "have {target} or the proxy before it heed `Accept-Encoding: identity`")
@@ -338,9 +353,9 @@ class Reason(Enum):
 
 
 REFUSALS = frozenset({
-    Reason.REFUSED_ELSEWHERE, Reason.BAD_CREDENTIAL, Reason.USER_CERTIFICATE, Reason.METHOD_NOT_ALLOWED,
-    Reason.PARTIAL, Reason.ACCOUNT_EXPIRED, Reason.CLOSED_DURING_LOGIN, Reason.PASSWORD_EXPIRED, Reason.BAD_PASSWORD,
-    Reason.AUTHENTICATION_FAILED, Reason.NOT_PERMITTED_TO_LOGIN,
+    Reason.REFUSED_ELSEWHERE, Reason.BAD_CREDENTIAL, Reason.BAD_CODE, Reason.NO_CODE, Reason.USER_CERTIFICATE,
+    Reason.METHOD_NOT_ALLOWED, Reason.PARTIAL, Reason.ACCOUNT_EXPIRED, Reason.CLOSED_DURING_LOGIN,
+    Reason.PASSWORD_EXPIRED, Reason.BAD_PASSWORD, Reason.AUTHENTICATION_FAILED, Reason.NOT_PERMITTED_TO_LOGIN,
 })  # fmt: skip
 """The server has seen what the account logs in with, and has not let it in: tried again and again, it could be
-locked."""
+locked. Or somebody was asked for a code and typed none: asked again and again, nobody could watch the board."""

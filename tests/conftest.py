@@ -25,11 +25,15 @@ from tests.site.postgres import ClientCertificate, Cluster
 from tests.site.site import Site
 from tests.site.sshd import Sshd
 
-# The same examples in every run, and none judged by the time it takes: the machine may be busy with other work.
+# None is judged by the time it takes: the machine may be busy with other work. Fixtures are the same for all examples.
 settings.register_profile(
-    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
-)
-settings.load_profile("steady")
+    "quick", derandomize=True, deadline=None, max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+"""The same examples in every run."""
+settings.register_profile("long", settings.get_profile("quick"), derandomize=False, max_examples=10_000)
+"""Other ones in every run: `--hypothesis-profile=long`, as CONTRIBUTING.md says."""
+settings.load_profile("quick")
 _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex
 

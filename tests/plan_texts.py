@@ -63,6 +63,7 @@ port = 2222
 user = "dbadmin"
 password = "env:DB1_PASSWORD"
 local_account = true
+second_factor = "prompt:Verification code"
 become = ["postgres", { account = "orders", password = "prompt" }]
 jump = "bastion"
 known_hosts = ["known_hosts", "/etc/ssh/ssh_known_hosts"]

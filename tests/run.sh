@@ -20,6 +20,8 @@ command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
 command -v sudo >/dev/null 2>&1 || missing="$missing sudo"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 command -v chage >/dev/null 2>&1 || missing="$missing passwd"
+[ -n "$(find /lib /usr/lib -name pam_oath.so 2>/dev/null)" ] || missing="$missing libpam-oath"
+command -v oathtool >/dev/null 2>&1 || missing="$missing oathtool"
 command -v csh >/dev/null 2>&1 || missing="$missing tcsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
@@ -36,6 +38,7 @@ if [ $which = all ]; then
     command -v barman >/dev/null 2>&1 || missing="$missing barman"
     command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
     command -v mariadb-dump >/dev/null 2>&1 || missing="$missing mariadb-client"
+    command -v kubectl >/dev/null 2>&1 || missing="$missing kubernetes-client"
 fi
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ]; then

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.data_directory import data_directory, not_shown
+from preflight.judging.data_directory import data_directory, not_shown, not_there
 from preflight.plan.release_plan import is_one_machine
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
@@ -179,7 +179,7 @@ class BackupLocation(Check):
         protected, own = _protected(planned, files), directory.place.storage
         data = protected.data
         # WAL and tablespaces count where they were really seen: they may be links out of a closed folder.
-        seen = [path for path in protected.paths if places[path].seen or path == data]
+        seen = [path for path in protected.paths if places[path].seen or (path == data and not places[path].absent)]
         shared = [path for path in seen if own and places[path].storage == own]
         if shared:
             yield self._shared(planned, directory, shared)
@@ -188,6 +188,8 @@ class BackupLocation(Check):
             yield not_shown(self.plan, self.moment, planned.database, unseen)
         elif shared:
             return
+        elif places[data].absent:
+            yield not_there(self.plan, self.moment, planned.database, places[data], unseen)
         elif not own or not places[data].storage:
             look = f"look on {planned.host.id}: findmnt -T {shlex.quote(data)}"
             yield not_shown(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -147,10 +148,12 @@ class BackupSpace(Check):
         probes: dict[str, Any] = {}
         neighbours = self._neighbours(subject)
         needs = {each.id: need_of(each, _seen(each, facts)) for each in neighbours}
-        most = sum(max(need.bytes, need.size.most or 0) for need in needs.values())
+        most: Counter[Machine] = Counter()  # what is on other machines needs no room here
+        for each in neighbours:
+            most[_machine(each, facts)] += max(needs[each.id].bytes, needs[each.id].size.most or 0)
         for each in neighbours:
             directory: Directory = facts[f"directory {each.id}"]
-            may_grow = needs[each.id].doubt is not None and most > directory.place.free_bytes
+            may_grow = needs[each.id].doubt is not None and most[_machine(each, facts)] > directory.place.free_bytes
             as_text = each.backup.method is BackupMethod.PG_DUMP and not each.is_packed
             if each.target and not each.backup.expected and (may_grow or as_text):
                 probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
@@ -224,7 +227,7 @@ class BackupSpace(Check):
         storage of it is added up. A backup that is alone there, and one whose place is not known, has its own line."""
 
         def place(planned: PlannedBackup) -> Machine:
-            return (*machine_of(planned.host, directories[planned.id].boot), _storage(directories[planned.id]))
+            return (*_machine(planned, facts), _storage(directories[planned.id]))
 
         directories: dict[str, Directory] = {each.id: facts[f"directory {each.id}"] for each in backups}
         sharing = grouped((each for each in backups if _storage(directories[each.id])), place)
@@ -332,6 +335,11 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
             remedy=f"name a directory of a file system that tells its size in {planned.table}",
         )
     return None
+
+
+def _machine(planned: PlannedBackup, facts: Mapping[str, Any]) -> Machine:
+    """As it was seen: hosts of the plan may be one machine."""
+    return machine_of(planned.host, facts[f"directory {planned.id}"].boot)
 
 
 def _storage(directory: Directory) -> str:

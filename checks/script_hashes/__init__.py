@@ -10,6 +10,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Status, passed
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
+from preflight.plan.manifest import approved_text
 from preflight.probe import NoReply, Probe
 from preflight.questions.files import LocalFile, LocalText, LocalTree, Texts, Tree, read_manifest
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
@@ -48,8 +49,9 @@ class ScriptHashes(Check):
     neither root, the login, the scripts' own nor named in `staged_by`; and whatever a script reads by `\\i`, `\\ir`,
     `\\copy` or `\\lo_import` without its being sealed. psql takes `\\i` relative to the folder it was started in, which
     is the staged folder. Where the plan names `allowed_signers`, one of them other than the `author` must have signed
-    the manifest. What no manifest can seal is UNKNOWN until somebody answers for it by `runs_programs`; with
-    `strict = true` it is a FAIL. Other line endings than approved are a WARN where `line_endings` accepts them.
+    the manifest, for this very release. What no manifest can seal is UNKNOWN until somebody answers for it by
+    `runs_programs`; with `strict = true` it is a FAIL. Other line endings than approved are a WARN where `line_endings`
+    accepts them.
     """
 
     id = "script-hashes"
@@ -135,7 +137,8 @@ class ScriptHashes(Check):
         if allowed is None or signature is None or signature.problem or manifest.problem:
             return {}
         path = beside(self.plan.folder, allowed)
-        return {"verified": SignatureProbe(TARGET, path, Namespace.MANIFEST, manifest.text, signature.text)}
+        approved = approved_text(self.plan.release.id, manifest.text)
+        return {"verified": SignatureProbe(TARGET, path, Namespace.MANIFEST, approved, signature.text)}
 
     def _compare(
         self, scripts: Scripts, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree

@@ -58,7 +58,8 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
     """Whether somebody who may approve has signed the manifest as it is. `verified`: nothing where it is not there."""
     entry = seen.scripts
     allowed = beside(seen.plan.folder, entry.allowed_signers) if entry.allowed_signers else ""
-    expected = f"the manifest signed by one of {allowed}"
+    release = seen.plan.release.id
+    expected = f"the manifest signed for {release} by one of {allowed}"
     author = entry.author if is_named(entry.author) else ""
     other = f" other than {author}" if author else ""
     sign = f"have one of {allowed}{other} read the scripts and run: {seen.plan.approve_command}"
@@ -69,9 +70,9 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
     elif verified is None or not verified.signers:
         said = visible(verified.problem) if verified else "nobody verified it"
         yield failed(
-            "the signature of the manifest approves nothing",
+            f"the signature of the manifest does not approve it for {release}",
             expected=expected,
-            actual=said,
+            actual=f"{said}; what was signed for another release, or was changed since, fails so too",
             remedy=f"{sign}; where its key may approve, add a line for it to {allowed}",
         )
     elif any(same_person(name, author) for name in verified.signers):
@@ -82,7 +83,7 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
             remedy=sign,
         )
     else:
-        yield passed(f"approved by {' and '.join(verified.signers)}, who signed the manifest")
+        yield passed(f"approved for {release} by {' and '.join(verified.signers)}, who signed the manifest")
 
 
 def _approved_folder(seen: Comparison) -> Iterator[Judgement]:

@@ -6,16 +6,18 @@ import getpass
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from preflight.check import Expect
 from preflight.cli.console import (
     OutputError,
     ask_hidden,
+    ask_line,
     carries_unicode,
     complain,
     has_terminal,
@@ -32,6 +34,7 @@ from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import collect
+from preflight.engine.shards import WHOLE, Part
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
@@ -48,6 +51,9 @@ from preflight.sessions.secrets import SecretError, Secrets
 from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
 from preflight.wording import beside
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.prompts import AskLine
 
 
 @dataclass(frozen=True)
@@ -66,17 +72,17 @@ def ask(
     timeout_seconds: float,
     inputs: Mapping[str, str],
     earlier: Evidence | None = None,
-    zone: str = "",
+    part: Part = WHOLE,
     *,
     quiet: bool = False,
 ) -> Asked:
-    """Asks everything, or just what is in a network zone, and tells of the progress unless `quiet`. `earlier`: see
+    """Asks everything, or a part of it, and tells of the progress unless `quiet`. `earlier`: see
     `collect`."""
     with (
-        Pools(inspection.plan, secrets_of(inspection.plan, zone)) as pools,
+        Pools(inspection.plan, secrets_of(inspection.plan, part.network_zone)) as pools,
         progress_of_this_call(quiet=quiet) as tell,
     ):
-        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, zone)
+        return ask_by(pools, inspection, timeout_seconds, inputs, tell, earlier, part)
 
 
 def ask_by(
@@ -86,12 +92,18 @@ def ask_by(
     inputs: Mapping[str, str],
     tell: Callable[[str], None],
     earlier: Evidence | None = None,
-    zone: str = "",
+    part: Part = WHOLE,
     *,
     keep_open: bool = False,
+    ask_line: AskLine = ask_line,
 ) -> Asked:
     """The same with sessions that others may use later. `tell`: what is told of the progress. `keep_open`: see
-    `collect`."""
+    `collect`. `ask_line`: by which a code is asked for, where there is a terminal."""
+
+    def log_in(hosts: Iterable[str]) -> None:
+        tell("")  # where the question will stand
+        pools.log_in_by_code(hosts, ask_line)
+
     progress, started = Progress(tell), monotonic()
     try:
         answered = collect(
@@ -100,9 +112,10 @@ def ask_by(
             timeout_seconds,
             earlier=earlier,
             inputs=inputs,
-            network_zone=zone,
+            part=part,
             mask=pools.redact,
             keep_open=keep_open,
+            log_in=log_in if has_terminal() else None,
             on_ask=progress.expect,
             on_answer=progress.count,
         )
@@ -117,7 +130,7 @@ def secrets_of(plan: Plan, zone: str = "") -> Secrets:
     redact_with(secrets.redact)
     if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
         for ref, purpose in plan.secrets(zone):
-            if ref.scheme == "prompt":
+            if ref.is_typed:
                 with suppress(SecretError):  # reported when the login needs it
                     secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
     return secrets

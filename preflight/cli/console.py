@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 from collections.abc import Callable, Collection, Mapping
 
@@ -14,6 +15,8 @@ import click
 from preflight.errors import PreflightError
 
 # What only an error needs is imported there: `--help` and `--version` load neither plan nor reports.
+_SECONDS_BETWEEN_LOOKS = 0.2
+_LONGEST_LINE = 4096
 _masks: list[Callable[[str], str]] = []
 
 
@@ -24,6 +27,7 @@ class CallError(click.UsageError):
 def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> CallError:
     """The error for a name that is none of `known`: says which one is nearest, and which there are."""
     from preflight.faults import nearest_name
+    from preflight.plan.ranges import in_ranges
     from preflight.wording import visible
 
     if option and all(part.strip() in known for part in name.split(",")):
@@ -32,7 +36,8 @@ def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> C
     nearest = nearest_name(name, known)
     meant = f"; did you mean {nearest}?" if nearest else "."
     where = f"{option}: " if option else ""
-    return CallError(f"{where}no such {kind} {visible(name)!r}{meant} There are: {', '.join(known) or 'none'}")
+    there = ", ".join(in_ranges(known)) or "none"
+    return CallError(f"{where}no such {kind} {visible(name)!r}{meant} There are: {there}")
 
 
 def redact_with(mask: Callable[[str], str]) -> None:
@@ -75,6 +80,27 @@ def has_terminal() -> bool:
 def ask_hidden(purpose: str) -> str:
     """A line from the terminal that is not shown."""
     return str(click.prompt(purpose or "secret", hide_input=True, err=True))
+
+
+def ask_line(question: str, shown: bool, is_over: Callable[[], bool]) -> str | None:
+    """A line from the terminal, as `preflight.sessions.ssh.prompts.AskLine`. What was typed before is not read."""
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    asking = [*before]
+    asking[3] = (before[3] | termios.ICANON) & ~(0 if shown else termios.ECHO)
+    try:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, asking)
+        sys.stderr.write(f"{question} ")
+        sys.stderr.flush()
+        while not is_over():
+            if select.select([terminal], [], [], _SECONDS_BETWEEN_LOOKS)[0]:
+                return os.read(terminal, _LONGEST_LINE).decode(errors="replace").strip()
+        return None
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        sys.stderr.write("\n")
 
 
 class OutputError(PreflightError):

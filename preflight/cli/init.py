@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +14,7 @@ from typing import TypeVar
 
 import click
 
-from preflight.cli.console import CallError, has_terminal, write_stdout
+from preflight.cli.console import CallError, complain, has_terminal, write_stdout
 from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
 from preflight.cli.options import load, read_local
 from preflight.clock import local_to_utc
@@ -22,7 +24,7 @@ from preflight.plan import Plan, SecretRef
 from preflight.plan.limits import network_address
 from preflight.plan.limits import zone_name as zone_fault
 from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
-from preflight.plan.values import ENGINE
+from preflight.plan.values import ENGINE, show_address
 from preflight.seal import SealError
 from preflight.wording import in_toml
 
@@ -103,12 +105,18 @@ def init(
     known = replace(known, databases=named, applications=urls)
     known = _with_logins(known, look, person, credential, database_password, ca)
     _check(known)
-    text = _looked(path, known, accept_host_keys) if look else new_plan(known)
+    again = _call(path, known) if look and has_terminal() else ""
+    try:
+        text, is_whole = _looked(path, known, accept_host_keys) if look else (new_plan(known), True)
+    except CallError as error:
+        raise CallError("\n".join([error.message, *([f"with the same answers: {again}"] if again else [])])) from None
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise CallError(f"{path}: cannot be written: {error.strerror}") from None
+    if again and not is_whole:
+        complain(f"once that is cured, with the same answers: rm {shlex.quote(str(path))} && {again}")
     write_stdout(f"{path} is written. What is left to do: preflight lint {path}\n")
 
 
@@ -131,8 +139,30 @@ def _with_logins(
     )
 
 
-def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
-    """The plan with what is seen. Raises CallError for what must be known before anybody can log in."""
+def _call(path: Path, known: Beginnings) -> str:
+    """The call that gives every answer as an option."""
+    (key, value), *_ = [*tomllib.loads(known.credential).items(), ("", "")]
+    said = [("--release", known.release), ("--title", known.title), ("--zone", known.zone)]
+    said += [("--start", known.start), ("--end", known.end)]
+    said += [("--host", f"{each.name}={_reached(each)}") for each in known.hosts]
+    for each in known.databases:
+        named = (f"{each.engine}:" if each.engine else "") + each.name + (f"={each.dbname}" if each.dbname else "")
+        said.append(("--database", f"{named}@{_reached(each)}"))
+    said += [("--application", f"{name}={url}") for name, url in known.applications]
+    said += [("--by", known.person), ("--credential", value if key == "password" else f"{key}={value}" if key else "")]
+    said += [("--database-password", known.database_password)]
+    options = [word for option, value in said if value for word in (option, value)]
+    return shlex.join(["preflight", "init", str(path), "--look", *options, "--ca", known.ca])
+
+
+def _reached(place: Place) -> str:
+    at = show_address(place.at, place.port) if place.port else place.at
+    return f"{place.user}@{at}" if place.user else at
+
+
+def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> tuple[str, bool]:
+    """The plan with what is seen, and whether all was. Raises CallError for what must be known before anybody can log
+    in."""
     from preflight.cli.look import look
     from preflight.cli.seal import pin_host_keys
 
@@ -156,7 +186,8 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> str:
         pin_host_keys(plan, accept_host_keys)
     except SealError as error:
         raise CallError(str(error)) from None
-    return loadable(with_lines(written, look(plan, registry)))
+    lines, is_whole = look(plan, registry)
+    return loadable(with_lines(written, lines)), is_whole
 
 
 def _loaded(path: Path, text: str) -> tuple[Plan, Registry]:

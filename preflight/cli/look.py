@@ -83,12 +83,13 @@ class Looked:
         return f"seen on {source}, {self.moment:%Y-%m-%d}"
 
 
-def look(plan: Plan, registry: Registry) -> Lines:
-    """Asks everything that the plan names; what did not answer is complained of, and is a TODO."""
+def look(plan: Plan, registry: Registry) -> tuple[Lines, bool]:
+    """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
     looked = Looked(plan, now())
     with Pools(plan, secrets_of(plan)) as pools, progress_of_this_call(quiet=False) as tell:
         first = ask_by(pools, inspect(plan, registry, looked.moment, _ASKED), TIMEOUT_SECONDS, {}, tell).answered
-        for place in dict.fromkeys(_silent(first.evidence)):
+        silent = dict.fromkeys(_silent(first.evidence))
+        for place in silent:
             complain(f"not looked at: {place}")
         jobs = list(_jobs(plan, first.evidence))
         second = _ask(
@@ -110,7 +111,7 @@ def look(plan: Plan, registry: Registry) -> Lines:
             _tell_application(looked, question, answer)
     for name in plan.applications:
         _tell_services(looked, name, second)
-    return looked.lines
+    return looked.lines, not silent
 
 
 def _silent(evidence: Evidence) -> Iterator[str]:

@@ -17,8 +17,11 @@ from preflight.errors import ExitCode, Interruption, PlanError, PreflightError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
-    "collect": ("preflight.cli.run", "Only ask, in one network zone, and keep the answers for `judge`."),
-    "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
+    "collect": (
+        "preflight.cli.collect",
+        "Only ask, in one network zone or job of several, and keep the answers.",
+    ),
+    "judge": ("preflight.cli.collect", "Judge saved evidence, of one run or of several jobs, without a network."),
     "diff": ("preflight.cli.run", "Show what changed between two JSON reports."),
     "gate": (
         "preflight.cli.run",

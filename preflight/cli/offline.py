@@ -55,7 +55,7 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
         inspection = inspect(plan, registry, present)
         found = (*lint_report.left_open(inspection), *shared_with(plan, earlier))
         merged = read_plan_files(path)
-        warnings = (*lint_report.located(str(path), merged, found), *lint_report.left_to_do(merged))
+        warnings = (*lint_report.located(str(path), merged, found), *lint_report.left_to_do(merged, found))
         linted.append(LintedPlan(str(path), inspection=inspection, registry=registry, warnings=warnings, strict=strict))
         earlier.append(plan)
     write_stdout(lint_report.render(stdout_format, linted))
@@ -69,7 +69,10 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
 @click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
 @click.option("--plan", "whole", is_flag=True, help="The plan instead, all files in one, each value with its line.")
 def show(plan_path: Path, stdout_format: str, commands: bool, whole: bool) -> None:
-    """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
+    """Print every question that would be sent, word for word, or what to request from whom. Asks nothing.
+
+    What is equal but for a number that counts up is printed once: web[01-40].
+    """
     from preflight.reference import questions as questions_report
     from preflight.reference import requests as requests_report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from preflight.cli.console import CallError, no_such
 from preflight.clock import format_moment, local_to_utc, now, zone
+from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
 from preflight.engine.registry import Registry, find_checks
 from preflight.engine.selection import Selection, Term, nameable
 from preflight.engine.waivers import misdirected
@@ -32,6 +34,25 @@ COLOR = click.option(
     default="auto",
     show_default=True,
     help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
+)
+
+
+def _begin(context: click.Context, _option: click.Parameter, seconds: float) -> float:
+    """The time runs from here. `nan` passes every range check of click and would be a deadline that never comes."""
+    if math.isnan(seconds):
+        raise click.BadParameter("'nan' is no number of seconds")
+    context.with_resource(at_deadline(seconds))
+    return seconds
+
+
+TIMEOUT = click.option(
+    "--timeout",
+    type=click.FloatRange(min=1, max=86400),
+    callback=_begin,
+    default=TIMEOUT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="Deadline of the whole run; what is missing then is UNKNOWN, and the report is still printed.",
 )
 
 
@@ -239,8 +260,9 @@ def named_moment(text: str, window: Window) -> datetime:
 
 
 def read_local(text: str) -> datetime | None:
-    """`2026-10-17 00:00`, as a person types it; with an offset, `2026-11-01 01:40-04:00`, where it has one."""
-    forms = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%z")
+    """`2026-10-17 00:00`, as a person types it, or with seconds, as a plan has it; with an offset where it has one:
+    `2026-11-01 01:40-04:00`."""
+    forms = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%z")
     return next(filter(None, (_parsed(text.strip().replace("T", " "), form) for form in forms)), None)
 
 

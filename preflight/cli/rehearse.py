@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from preflight.cli.asking import ask, secrets_of
-from preflight.cli.console import CallError, complain, write_stdout
+from preflight.cli.console import CallError, ask_line, complain, has_terminal, write_stdout
 from preflight.cli.options import PLAN, load
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
@@ -68,9 +68,15 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
 
 def record_rehearsal(plan: Plan, secrets: Secrets, timeout_seconds: float, say: Callable[[str], None]) -> None:
     """Rehearses, and writes the record. Raises ScratchError; then nothing is written."""
-    from preflight.rehearsal.rehearse import rehearse, write_record  # takes both drivers along
+    from preflight.rehearsal.rehearse import rehearsable, rehearse, write_record  # takes both drivers along
 
+    entries = [entry for group in rehearsable(plan) for entry in group]
+    hosts = [plan.host_of(entry).id for entry in entries] + [
+        plan.databases[each.database].tunnel_host for each in entries
+    ]
     with Pools(plan, secrets) as pools:
+        if has_terminal():
+            pools.log_in_by_code((step for host in hosts if host for step in plan.way_to(host)[::-1]), ask_line)
         record = rehearse(plan, pools, secrets, Deadline(timeout_seconds), say)
     write_record(plan, record)
 

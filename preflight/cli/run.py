@@ -1,10 +1,9 @@
 """Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, `verify`
-once the work is done, the two halves of a run for several network zones, `collect` and `judge`, and `demo` with a site
-of this machine's own; and `history` and `diff`, earlier runs listed and compared."""
+once the work is done, and `demo` with a site of this machine's own; and `history` and `diff`, earlier runs listed and
+compared."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,17 +14,15 @@ import click
 
 from preflight.check import Expect
 from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, vantage_of_this_run
-from preflight.cli.console import CallError, OutputError, complain, no_such, wants_color, write_stdout
-from preflight.cli.options import COLOR, PLAN, QUIET, SET, ReportOptions, format_option, load, report_options
+from preflight.cli.console import CallError, complain, wants_color, write_stdout
+from preflight.cli.options import COLOR, PLAN, SET, TIMEOUT, ReportOptions, format_option, load, report_options
 from preflight.cli.rehearse import record_rehearsal
 from preflight.clock import now
 from preflight.engine.answered import Answered
-from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
-from preflight.engine.inspection import inspect
+from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.run import judge as judge_evidence
 from preflight.errors import ExitCode
-from preflight.evidence import Evidence, EvidenceError, write_private
-from preflight.probe import NoReply
+from preflight.evidence import Evidence
 from preflight.report import comparison
 from preflight.report.comparison import Difference
 from preflight.report.formats.json import report_of
@@ -33,30 +30,10 @@ from preflight.report.json_report import ReportError, load_report
 from preflight.runs import history as runs_history
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.runs.merge import MergeError, merge
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import parse_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
-
-
-def _begin(context: click.Context, _option: click.Parameter, seconds: float) -> float:
-    """The time runs from here. `nan` passes every range check of click and would be a deadline that never comes."""
-    if math.isnan(seconds):
-        raise click.BadParameter("'nan' is no number of seconds")
-    context.with_resource(at_deadline(seconds))
-    return seconds
-
-
-_timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(min=1, max=86400),
-    callback=_begin,
-    default=TIMEOUT_SECONDS,
-    show_default=True,
-    metavar="SECONDS",
-    help="Deadline of the whole run; what is missing then is UNKNOWN, and the report is still printed.",
-)
 
 
 def _read_duration(_context: click.Context, _option: click.Parameter, text: str | None) -> timedelta | None:
@@ -73,7 +50,7 @@ def _read_duration(_context: click.Context, _option: click.Parameter, text: str 
 
 @click.command()
 @PLAN
-@_timeout_option
+@TIMEOUT
 @click.option(
     "--evidence",
     "evidence_path",
@@ -92,85 +69,7 @@ def run(
 
 @click.command()
 @PLAN
-@click.argument(
-    "evidence_paths",
-    metavar="EVIDENCE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Files kept by `run` or `collect`.",
-)
-@_timeout_option
-@report_options
-@click.pass_context
-def judge(
-    context: click.Context,
-    plan_path: Path,
-    evidence_paths: tuple[Path, ...],
-    timeout: float,  # noqa: ARG001 - it runs since the option was read
-    report: ReportOptions,
-) -> None:
-    """Judge saved evidence again, without a network.
-
-    Several files, one of each network zone, are merged first; of answers that contradict each other none is believed.
-
-    Without --at it is judged for the moment at which it was collected, so the verdict is that of the run: it says
-    nothing about today. Where the plan, a script beside it, a manifest, a pinned host key or the version of preflight
-    changed since then, nothing is judged.
-    """
-    try:
-        parts = {str(path): Evidence.load(path) for path in evidence_paths}
-        if len(parts) < len(evidence_paths):
-            raise CallError("one file of evidence is named twice")
-        inspection = planned(plan_path, report, lambda _: max(part.collected_at for part in parts.values()))
-        merged = merge(inspection, parts, read_inputs(inspection.plan))
-    except (EvidenceError, MergeError) as error:
-        raise CallError(str(error)) from None
-    verdict = judge_evidence(merged.answered, vantage="(judged again from saved evidence)", basis=merged.notes)
-    context.exit(deliver(Asked(merged.answered), verdict, report))
-
-
-@click.command()
-@PLAN
-@_timeout_option
-@click.option("--zone", "zone", metavar="ZONE", help="Ask just the hosts, databases and applications of this part.")
-@click.option(
-    "--output",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the evidence is written, mode 0600.",
-)
-@QUIET
-def collect(plan_path: Path, timeout: float, zone: str | None, path: Path, quiet: bool) -> None:
-    """Ask the real systems of one network zone and keep the answers. Judges nothing.
-
-    Hosts and applications are in a zone by `network_zone` in the plan. Run it once in each, in the same hour, then:
-    preflight judge PLAN east.json west.json
-
-    The exit code says that the evidence was written (0), whatever the answers are. The verdict is that of `judge`.
-    """
-    plan, registry = load(plan_path)
-    zones = plan.network_zones
-    if zone is not None and zone not in zones:
-        raise no_such("network zone", zone, zones, "--zone")
-    if path.is_dir():
-        raise CallError(f"--output {path}: is a directory")
-    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "", quiet=quiet)
-    evidence = asked.answered.evidence
-    try:
-        write_private(path, evidence.to_json())
-    except OSError as error:
-        raise OutputError(f"{path}: the evidence could not be written: {error.strerror}") from None
-    lost = sum(isinstance(answer, NoReply) for _, answer in evidence)
-    where = f" of {evidence.network_zone}" if evidence.network_zone else ""
-    write_stdout(f"{path}: {len(evidence.answers)} questions{where}, {lost} without a reply\n")
-
-
-@click.command()
-@PLAN
-@_timeout_option
+@TIMEOUT
 @click.option("--no-ask", is_flag=True, help="Only judge the newest saved run; HOLD when anything in it is too old.")
 @click.option("--watch", is_flag=True, help="Ask again and again until the window's start; end with the last verdict.")
 @click.option(
@@ -229,7 +128,7 @@ def gate(
     required=True,
     help="`after`: the work is done. `before`: it was taken back, or never begun.",
 )
-@_timeout_option
+@TIMEOUT
 @report_options
 @click.pass_context
 def verify(context: click.Context, plan_path: Path, expect: str, timeout: float, report: ReportOptions) -> None:

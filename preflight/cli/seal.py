@@ -7,12 +7,13 @@ import os
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from preflight.cli.asking import ask
-from preflight.cli.console import CallError, complain, has_terminal, write_stdout
+from preflight.cli.console import CallError, ask_line, complain, has_terminal, write_stdout
 from preflight.cli.options import PLAN, load
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
@@ -22,7 +23,7 @@ from preflight.engine.selection import Selection
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence
 from preflight.plan import Plan
-from preflight.plan.sealed_servers import SealedServer, format_sealed_servers
+from preflight.plan.sealed_servers import Sealed, SealedServer, format_sealed
 from preflight.report.harmless import line_to_paste
 from preflight.seal import (
     RecordedSchema,
@@ -57,16 +58,18 @@ def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, script
 
     The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts,
     and at which server each database is into one that ends in .sealed.json, after a login; a key or a server that
-    differs from what is there is never replaced. With --sign, the SSH key that it names (a public one: the agent) signs
-    each manifest into a file beside it that ends in .sig. The schema of each database goes into a text that ends in
-    .DATABASE.schema.txt. Exit code 3 when a host's key, a server or a schema could not be seen.
+    differs from what is there is never replaced. That file also holds where the plan names `allowed_signers`. With
+    --sign, the SSH key that it names (a public one: the agent) signs each manifest for this release into a file beside
+    it that ends in .sig. The schema of each database goes into a text that ends in .DATABASE.schema.txt. Exit code 3
+    when a host's key, a server or a schema could not be seen.
     """
     plan, registry = load(plan_path)
     try:
+        plan = _seal_signers(plan)
         for manifest in seal_scripts(plan):
             write_stdout(describe(manifest) + "\n")
             if key:
-                path = sign_manifest(manifest, key)
+                path = sign_manifest(plan, manifest, key)
                 write_stdout(f"  signed    {visible(str(path))}\n")
         complete = scripts_only or (pin_host_keys(plan, accept_host_keys) & _seal_servers(plan, registry))
     except (SealError, SignatureFailed) as error:
@@ -126,11 +129,21 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
         # A person compares the fingerprints with what the hosts' owners say; nobody else can.
         if not accept and not has_terminal():
             raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
-        question = f"Do the hosts' owners confirm these {len(merge.added)} new fingerprints?"
+        count = len(merge.added)
+        asked = "this new fingerprint" if count == 1 else f"these {count} new fingerprints"
+        question = f"Do the hosts' owners confirm {asked}?"
         if not accept and not click.confirm(question, err=True):
             raise CallError("nothing was pinned")
         write_sealed(plan.sealed_known_hosts, merge.text)
         write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
+
+
+def _seal_signers(plan: Plan) -> Plan:
+    """Records where the plan names who may sign, so that a run tells when it no longer does. Raises SealError."""
+    signers = tuple(dict.fromkeys([*plan.sealed_signers, *plan.signers]))
+    if signers != plan.sealed_signers:
+        write_sealed(plan.sealed_servers, format_sealed(Sealed(plan.sealed, signers)))
+    return replace(plan, sealed_signers=signers)
 
 
 def _seal_servers(plan: Plan, registry: Registry) -> bool:
@@ -153,7 +166,7 @@ def _seal_servers(plan: Plan, registry: Registry) -> bool:
         )
         write_stdout(f"{name}: {merged[name].told} ({state})\n")
     if merged != plan.sealed:
-        write_sealed(plan.sealed_servers, format_sealed_servers(merged))
+        write_sealed(plan.sealed_servers, format_sealed(Sealed(merged, plan.sealed_signers)))
     return _seal_schemas(plan, evidence, list(seen)) and len(seen) == len(plan.databases)
 
 
@@ -173,7 +186,6 @@ def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dic
     """(the key of each host that showed one, why each other did not), in plan order; all of them at the same time."""
     seen: dict[str, HostKeySeen] = {}
     lost: dict[str, str] = {}
-    deadline = Deadline(_SCAN_SECONDS)
     pool = SshPool(plan.hosts, Secrets.of(plan), sealed_known_hosts=plan.sealed_known_hosts)
 
     def scan(host_id: str) -> None:
@@ -183,6 +195,9 @@ def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dic
             lost[host_id] = failed.answer.detail
 
     try:
+        if has_terminal():
+            pool.log_in_by_code((jump for host in hosts for jump in plan.way_to(host)[:0:-1]), ask_line)
+        deadline = Deadline(_SCAN_SECONDS)
         threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in hosts]
         for thread in threads:
             thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from preflight.cli.asking import (
     with_origins,
     write_outputs,
 )
-from preflight.cli.console import CallError, complain, write_stdout
+from preflight.cli.console import CallError, ask_line, complain, write_stdout
 from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
 from preflight.clock import now
@@ -142,6 +143,7 @@ class Watching:
                 self._screen.foot,
                 earlier,
                 keep_open=True,
+                ask_line=self._ask_line,
             )
             grounds = basis.grounds(asked.answered.evidence)
             verdict = with_origins(judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds))
@@ -209,6 +211,13 @@ class Watching:
         self._secrets = secrets_of(self._plan)
         self._screen.__enter__()
         self._pools = Pools(self._plan, self._secrets)
+
+    def _ask_line(self, question: str, shown: bool, is_over: Callable[[], bool]) -> str | None:
+        self._screen.__exit__(None, None, None)
+        try:
+            return ask_line(question, shown, is_over)
+        finally:
+            self._screen.__enter__()
 
     def _deliver(self, last: _Round) -> int:
         """As `gate` does. The page that is left does not read itself again."""

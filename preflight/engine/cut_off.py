@@ -35,6 +35,12 @@ class _CodeOfChecks:
 code_of_checks = _CodeOfChecks()
 
 
+def begin_again(seconds: float) -> None:
+    """Lets the time of `at_deadline` begin now: somebody at the terminal took part of it."""
+    if hasattr(signal, "setitimer") and any(signal.getitimer(signal.ITIMER_REAL)):
+        signal.setitimer(signal.ITIMER_REAL, seconds, _SECONDS_BETWEEN)
+
+
 @contextmanager
 def at_deadline(seconds: float) -> Iterator[None]:
     """Code of checks that still runs so many seconds from now, or begins later and does not end at once, raises

@@ -18,6 +18,7 @@ from preflight.errors import CRASHES
 from preflight.finding import Severity
 from preflight.plan import Plan
 from preflight.plan.release_plan import BESIDE_SETTINGS, SEVERITY_OF
+from preflight.plan.work import ServerWork
 from preflight.probe import Probe, Question, Via
 
 
@@ -91,6 +92,8 @@ class Inspection:
     """A warning holds the release, too."""
     planner: ProbePlanner = field(repr=False, compare=False)
     """For the probes of the second round."""
+    registry: Registry = field(repr=False, compare=False)
+    """All checks, selected or not."""
 
     def first_round(self) -> list[Question]:
         """What is asked first. Equal probes of different checks give one question."""
@@ -121,7 +124,7 @@ def inspect(
         title, plug_in = "the check can be loaded", Subject("plug-in", None)
         items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
     is_part = any(item.skipped for item in items) or not all(map(selection.may_take, registry.ids))
-    return Inspection(plan, moment, items, is_part, expect, no_warnings, planner)
+    return Inspection(plan, moment, items, is_part, expect, no_warnings, planner, registry)
 
 
 def _items(
@@ -162,11 +165,14 @@ def _items(
 
 
 def _answered(items: Sequence[PlannedCheck]) -> Iterator[int]:
-    """`id` of each entry that a plug-in for its engine judges: it asks something of this very entry."""
+    """`id` of each entry that a plug-in for its engine judges: it asks something of this very entry, on its host."""
     for each in items:
         engines = each.check.engines if each.check and each.severity is not Severity.ADVISORY else ()
-        if engines and each.probes and getattr(each.subject.item, "engine", "") in engines:
-            yield id(each.subject.item)
+        work = each.subject.item
+        if engines and isinstance(work, ServerWork) and work.engine in engines:
+            asked = {(planned.question.via, planned.question.target) for planned in each.probes.values()}
+            if (Via.SSH, work.host.id) in asked:
+                yield id(work)
 
 
 def described(error: BaseException) -> str:

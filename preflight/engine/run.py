@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 from preflight.clock import Deadline, now
 from preflight.engine.answered import Answered
 from preflight.engine.conclude import conclude, withheld
-from preflight.engine.cut_off import TIMEOUT_SECONDS
+from preflight.engine.cut_off import TIMEOUT_SECONDS, begin_again
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
+from preflight.engine.shards import WHOLE, Part
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.judging.sealed_scripts import sealed_order, sealing_probes
@@ -31,9 +32,10 @@ def collect(
     *,
     earlier: Evidence | None = None,
     inputs: Mapping[str, str] | None = None,
-    network_zone: str = "",
+    part: Part = WHOLE,
     mask: Callable[[str], str] = str,
     keep_open: bool = False,
+    log_in: Callable[[Iterable[str]], None] | None = None,
     on_ask: Callable[[Sequence[Question]], None] = lambda _questions: None,
     on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
 ) -> Answered:
@@ -41,8 +43,9 @@ def collect(
     raises for the outside world.
 
     `earlier`: an earlier run, of which is kept what need not be asked again. `inputs`: what the plan rests on besides
-    (`preflight.runs.gate`). `network_zone`: asks just what the plan has in it. `keep_open`: leaves connections with
-    hosts open for the next round."""
+    (`preflight.runs.gate`). `part`: asks just what is in it. `keep_open`: leaves connections with
+    hosts open for the next round. `log_in`: logs in to those of the hosts where somebody must type a code; that takes
+    none of the time there is."""
     plan = inspection.plan
     answered = Answered(
         inspection,
@@ -50,15 +53,19 @@ def collect(
             plan.digest,
             now(),
             inputs=inputs or {},
-            network_zone=network_zone,
+            network_zone=part.network_zone,
+            shard=part.shard,
             no_warnings=inspection.no_warnings,
         ),
         earlier=earlier,
-        asks=lambda question: not network_zone or plan.is_asked_from(network_zone, question),
+        asks=part.asks,
         mask=mask,
     )
+    due = answered.begin()
+    if log_in is not None:
+        log_in(host for question in due for host in plan.hosts_before(question))
+        begin_again(timeout_seconds)
     with Asking(open_session, Deadline(timeout_seconds)) as asking:
-        due = answered.begin()
         while True:
             if due:
                 on_ask(due)
@@ -68,6 +75,8 @@ def collect(
                 return answered
             on_answer(*arrived)
             due = answered.add(*arrived)
+            if due and log_in is not None:
+                log_in(host for question in due for host in plan.hosts_before(question))
             asked = arrived[0]
             if not keep_open and asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
                 asking.close(asked.via, asked.target)

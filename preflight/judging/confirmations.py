@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from preflight.clock import format_moment
-from preflight.finding import Judgement, Quantity, Status, failed, passed
+from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
@@ -96,6 +96,18 @@ class Confirming:
             yield self._missing(objection, groups)
         if counted:
             yield self._until(counted)
+            yield from self._unverified(counted)
+
+    def _unverified(self, words: Sequence[Confirmation]) -> Iterator[Judgement]:
+        """What was signed and is verified by nothing, as where `allowed_signers` was taken out of the plan since."""
+        signed = [word.by for word in words if word.signature]
+        if signed and not self.plan.release.allowed_signers:
+            yield warned(
+                f"signed by {' and '.join(signed)}, which nothing verifies: [release] names no `allowed_signers`",
+                expected="a file of the keys whose signature counts",
+                remedy="name the file as `allowed_signers` in [release]; or, where no signature is wanted, "
+                f"have them confirm once more without --sign: {self.plan.confirm_command(*self.wanted.option, signed)}",
+            )
 
     def _objection(self, word: Confirmation, signature: Signature | None) -> str:
         """Why it does not count; empty where it does."""

@@ -42,12 +42,28 @@ def not_shown(
     )
 
 
-def not_measured(database: Database, place: Place, who: str) -> Judgement:
-    """What is free there is not known, because the account `who` cannot enter it."""
+def not_measured(plan: Plan, moment: datetime, database: Database, place: Place, who: str) -> Judgement:
+    """What is free there is not known, because the account `who` cannot enter it, or because it is not there."""
+    summary = f"what is free where {place.path} lies cannot be seen"
+    if place.absent:
+        return not_there(plan, moment, database, place, summary)
     return unknown(
-        f"what is free where {place.path} lies cannot be seen",
+        summary,
         expected=f"to see {place.path} on {database.host}",
         actual=f"{who} sees as far as {place.reached}",
         remedy=f"let {who} enter {shlex.quote(place.reached)} on {database.host}; or have the server's own account do "
         "the work",
+    )
+
+
+def not_there(plan: Plan, moment: datetime, database: Database, place: Place, summary: str) -> Judgement:
+    """What is not known because the host has no such directory: a server in a container names its own."""
+    return not_shown(
+        plan,
+        moment,
+        database,
+        summary,
+        seen=f"{database.host} has no {place.path}: the server has it elsewhere, as one in a container has",
+        remedy=f"this tool does not look into containers: have the server's volume at {shlex.quote(place.path)} on "
+        f"{database.host} too",
     )

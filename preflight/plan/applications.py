@@ -11,6 +11,9 @@ from typing import Annotated
 from preflight.plan.limits import OR_NONE, Above, Between, Matches, filled, part_of_answer
 from preflight.plan.values import Address, EntryId, HeaderName, Name, RoleRef, SecretRef, Text, Url
 
+UNAUTHORIZED, FORBIDDEN = 401, 403
+"""RFC 9110: the secret is not accepted; whoever is known by it may not see the page."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicLogin:
@@ -31,7 +34,7 @@ class Endpoint:
     samples: Annotated[int, Between(1, 20)] = 3
     """How often each address is asked, at least 1 s apart; 1 where a single answer is enough."""
     status: Annotated[int, Between(100, 599)] = 200
-    """The only status that is right."""
+    """The only status that is right; with a secret never 401 or 403, which refuse it."""
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
     the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""

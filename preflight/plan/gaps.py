@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
@@ -67,6 +66,7 @@ def left_out(plan: Plan) -> Iterator[Gap]:
     for section in SECTIONS:
         if not getattr(plan, section) and not (section == "backups" and provided):
             yield _without(plan, section)
+    yield from _without_signers(plan)
     yield from _without_backup(plan)
     for backup in plan.backups.values():
         if backup.method.has_repository:
@@ -94,6 +94,19 @@ def _without(plan: Plan, section: str) -> Gap:
     managed = [each.id for each in plan.databases.values() if not each.host] if section == "backups" else []
     provided = "".join(f", or provider_restores to [databases.{name}]" for name in managed[:1])
     return Gap((section,), SECTIONS[section], f"add [{section}]{provided}", why, reason, plan.decided_by)
+
+
+def _without_signers(plan: Plan) -> Iterator[Gap]:
+    """Whose signature was wanted when the plan was sealed, and is no longer."""
+    for where in plan.sealed_signers:
+        if where not in plan.signers:
+            keys = (*where.split(".", 1), "allowed_signers")
+            table = f"[{dotted(keys[:-1])}]"
+            missing = f"Nobody's signature is wanted any more: {table} named `allowed_signers` when the plan was sealed"
+            why = f'if that is meant, take "{where}" out of `allowed_signers` in {plan.sealed_servers.name} by hand'
+            entry = plan.scripts.get(keys[1]) if where != "release" else None
+            owner = plan.owner_of(entry) if entry else plan.decided_by
+            yield Gap(keys, missing, f"write `allowed_signers` of {table} back into the plan", why, owner=owner)
 
 
 def _without_backup(plan: Plan) -> Iterator[Gap]:
@@ -164,10 +177,10 @@ def found_by_checks(plan: Plan) -> Iterator[Broken]:
     for role in plan.roles.values():
         if not role.standby.strip():
             told = f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
-            yield Broken(("roles", role.id), told)
+            yield Broken(("roles", role.id, "standby"), told)
         if not role.contact.strip():
             told = f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
-            yield Broken(("roles", role.id), told)
+            yield Broken(("roles", role.id, "contact"), told)
     if plan.rollback is not None and plan.rollback.rehearsed is None and REHEARSED not in plan.absent:
         told = 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
         yield Broken(REHEARSED, told)
@@ -243,10 +256,9 @@ def _steps(plan: Plan) -> Iterator[Broken]:
 
 def missing_files(plan: Plan) -> Iterator[Broken]:
     """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
-    signers: dict[Keys, Path | None] = {("release", "allowed_signers"): plan.release.allowed_signers}
-    signers |= {("scripts", each.id, "allowed_signers"): each.allowed_signers for each in plan.scripts.values()}
-    for keys, path in signers.items():
-        if path is not None and not path.is_file():
+    for where, path in plan.signers.items():
+        if not path.is_file():
+            keys = (*where.split(".", 1), "allowed_signers")
             yield Broken(keys, f"The file of allowed signers is not there: correct it ({path}).")
     for scripts in plan.scripts.values():
         table = f"[scripts.{scripts.id}]"

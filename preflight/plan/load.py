@@ -20,7 +20,7 @@ from preflight.plan.merging import LANGUAGE
 from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
-from preflight.plan.sealed_servers import read_sealed_servers, servers_beside
+from preflight.plan.sealed_servers import Sealed, read_sealed, servers_beside
 from preflight.plan.values import Url
 from preflight.probe import T
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
@@ -49,12 +49,14 @@ def load_plan(
     problems = Problems(merged)
     path = path.absolute()
     tables = Tables(problems, readers(path.parent, _zone(written)), _declared(written))
+    sealed = _beside(servers_beside(path, merged.set_values), read_sealed, problems) or Sealed()
     preset = {
         "digest": merged.digest,
         "included": tuple(source.path.absolute() for source in merged.sources[:-1]),
         "set_values": merged.set_values,
         "absent": tables.absent,
-        "sealed": _beside(servers_beside(path, merged.set_values), read_sealed_servers, problems) or {},
+        "sealed": sealed.databases,
+        "sealed_signers": sealed.allowed_signers,
         "confirmed": _beside(confirmed_beside(path, merged.set_values), read_confirmed, problems) or Confirmed(),
     }
     plan: Plan = tables.record(Plan, written, (), path=path, **preset)

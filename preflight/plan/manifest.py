@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from preflight.errors import PreflightError
-from preflight.wording import listed
+from preflight.wording import in_toml, listed
 
 _MOST_PROBLEMS = 5
 _MOST_PARSED = 256
@@ -33,6 +33,12 @@ class _Line:
     number: int
     name: str
     sha256: str
+
+
+def approved_text(release: str, text: str) -> str:
+    """What the signature of a manifest is over: with the id of the release, so that it approves the same scripts for
+    no other one."""
+    return f"release = {in_toml(release)}\n{text}"
 
 
 @lru_cache(_MOST_PARSED)

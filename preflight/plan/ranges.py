@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from preflight.faults import Keys, Misfit, quoted
@@ -16,6 +16,7 @@ _MOST_OF_ALL = 20_000
 _MOST_DIGITS = 9
 _MOST_CHARACTERS = 64 * 1024 * 1024
 _RANGE = re.compile(r"\[(?P<first>\d+)-(?P<last>\d+)\]")
+_DIGITS = re.compile(rf"([0-9]{{1,{_MOST_DIGITS}}})")
 _BRACKETS = re.compile(r"\[[^\]]*\]?")
 _NUMBER = "{n}"
 _RANGED = ("host", "url")
@@ -169,6 +170,36 @@ def _bounds(text: str) -> tuple[int, int, int]:
     if last - first >= _MOST_ENTRIES:
         raise Misfit(f"the range has {last - first + 1} entries; at most {_MOST_ENTRIES} are allowed")
     return first, last, len(digits) if len(digits) == len(more) else 0
+
+
+def in_ranges(names: Iterable[str]) -> list[str]:
+    """Names as a plan may write them: three or more that count up stand as `web[01-40]`, each number that does."""
+    runs: list[list[str]] = []
+    for name in names:
+        run = runs[-1] if runs else []
+        places = _counted_up(run[-1], name) if run else ()
+        if places and (len(run) == 1 or places == _counted_up(run[0], run[1])):
+            run.append(name)
+        else:
+            runs.append([name])
+    return [told for run in runs for told in ([_range_of(run[0], run[-1])] if len(run) > 2 else run)]
+
+
+def _counted_up(before: str, after: str) -> tuple[int, ...]:
+    """Where the second has a number that is one more, if they are equal otherwise: the same number in each place."""
+    ones, others = _DIGITS.split(before), _DIGITS.split(after)
+    changed = [place for place, (one, other) in enumerate(zip(ones, others, strict=False)) if one != other]
+    steps = {(ones[place], others[place]) for place in changed}
+    if len(ones) != len(others) or len(steps) != 1:
+        return ()
+    [(number, following)] = steps
+    is_next = number.isdecimal() and following == str(int(number) + 1).zfill(len(number))
+    return tuple(changed) if is_next else ()
+
+
+def _range_of(first: str, last: str) -> str:
+    pairs = zip(_DIGITS.split(first), _DIGITS.split(last), strict=True)
+    return "".join(one if one == other else f"[{one}-{other}]" for one, other in pairs)
 
 
 def _ranged(entry: Any, key: str) -> str:

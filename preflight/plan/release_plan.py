@@ -20,6 +20,7 @@ from preflight.plan.sealed_servers import SealedServer, file_beside, servers_bes
 from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
     THIS_MACHINE,
+    Connect,
     EntryId,
     Factor,
     LoginUse,
@@ -149,7 +150,7 @@ FORMAT = 1
 """Of the plans that this version reads."""
 
 
-NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "confirmed")
+NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "sealed_signers", "confirmed")
 """Fields of a plan that are no keys of its file."""
 
 
@@ -168,6 +169,8 @@ class Plan:
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the database: at which server `preflight seal` saw it."""
+    sealed_signers: tuple[str, ...] = ()
+    """Where it named `allowed_signers` when it was sealed: `release`, `scripts.orders`."""
     confirmed: Confirmed = field(default_factory=Confirmed)
     """What people said of it, by `preflight confirm`."""
     release: Release
@@ -211,6 +214,13 @@ class Plan:
     def sealed_known_hosts(self) -> Path:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
         return file_beside(self.path, self.set_values, ".known_hosts")
+
+    @property
+    def signers(self) -> Mapping[str, Path]:
+        """Where it names `allowed_signers`, `release` or `scripts.orders` -> that file."""
+        named = {"release": self.release.allowed_signers}
+        named |= {f"scripts.{name}": entry.allowed_signers for name, entry in self.scripts.items()}
+        return {where: path for where, path in named.items() if path is not None}
 
     @property
     def sealed_servers(self) -> Path:
@@ -269,7 +279,7 @@ class Plan:
         needs, with the hosts on the way to its own, where one is named."""
         zones = {name: host.network_zone for name, host in self.hosts.items()}
         asked = [name for name, zone in zones.items() if network_zone in ("", zone)]
-        needed = {step for name in asked for step in self._way_to(name)}
+        needed = {step for name in asked for step in self.way_to(name)}
         for host in (host for name, host in self.hosts.items() if name in needed):
             logins = [host.password, *(become.password for become in host.become)]
             yield from ((ref, host.password_purpose) for ref in logins if ref)
@@ -292,17 +302,25 @@ class Plan:
         return tuple(dict.fromkeys(zone for zone in named if zone))
 
     def is_asked_from(self, network_zone: str, question: Question) -> bool:
-        """Whether `question` is asked in this zone. Files beside the plan are read in every one: each works from a
-        checkout of its own, and merging compares them."""
+        """Whether `question` is asked in this zone; everything is where none is named. Files beside the plan are read
+        in every one: each works from a checkout of its own, and merging compares them."""
         match question.via:
             case Via.SSH:
-                return self.hosts[question.target].network_zone == network_zone
+                zone = self.hosts[question.target].network_zone
             case Via.SQL:
-                return self.zone_of(self.databases[question.target]) == network_zone
+                zone = self.zone_of(self.databases[question.target])
             case Via.HTTP:
-                return self.applications[question.target].network_zone == network_zone
+                zone = self.applications[question.target].network_zone
             case Via.LOCAL:
                 return True
+        return network_zone in ("", zone)
+
+    def hosts_before(self, question: Question) -> list[str]:
+        """The hosts that are logged in to before it can be asked, in their order."""
+        host = question.target if question.via is Via.SSH else ""
+        if question.via is Via.SQL and self.databases[question.target].connect is Connect.TUNNEL:
+            host = self.databases[question.target].tunnel_host
+        return self.way_to(host)[::-1] if host else []
 
     def host_of(self, entry: Backup | Scripts) -> Host:
         """Where a backup is taken, and scripts run."""
@@ -331,9 +349,9 @@ class Plan:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
         work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
         placed = ((entry.step, self.host_of(entry).id) for entry in work if entry.step)
-        return tuple(dict.fromkeys(step for step, host in placed if host_id in self._way_to(host)))
+        return tuple(dict.fromkeys(step for step, host in placed if host_id in self.way_to(host)))
 
-    def _way_to(self, host_id: str) -> list[str]:
+    def way_to(self, host_id: str) -> list[str]:
         """The host and the jump hosts before it."""
         way = [host_id]
         while (jump := self.hosts[way[-1]].jump) and jump not in way:
@@ -342,7 +360,7 @@ class Plan:
 
     def by_distance(self) -> Sequence[Sequence[str]]:
         """The hosts in groups: those that are reached without a jump host, those behind these, and so on."""
-        groups = grouped(self.hosts, lambda host: len(self._way_to(host)))
+        groups = grouped(self.hosts, lambda host: len(self.way_to(host)))
         return [groups[distance] for distance in sorted(groups)]
 
     @property

@@ -32,13 +32,14 @@ from preflight.plan import (
     UndoKind,
     Waiver,
 )
+from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
-from preflight.plan.values import PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
+from preflight.plan.values import PASSWORD_PROMPT, PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -213,6 +214,8 @@ def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
         none = "the host logs in without one" if host.ssh_config else "there is none"
         yield Broken(("passphrase",), f'belongs to a "key", and {none}')
+    if host.password and len(host.code_prompt.split()) == 1 and PASSWORD_PROMPT.match(host.code_prompt):
+        yield Broken(("second_factor",), "asks for the password; name the words that ask for the code")
     if not host.ssh_config and not named:
         yield Broken((), f"one of {listed(CREDENTIALS)} is required, or ssh_config = true")
     if not host.ssh_config and "user" not in raw:
@@ -490,6 +493,9 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
         yield Broken((given_key,), f"needs {missing} beside it")
     authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
     authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
+    if endpoint.status in (UNAUTHORIZED, FORBIDDEN) and (authorizing or endpoint.headers):
+        refused = f"{endpoint.status} says that the secret named here was refused"
+        yield Broken(("status",), f"{refused}: name the status of the page, or take the secret out")
     if len(authorizing) > 1:
         yield Broken((authorizing[1].partition(".")[0],), f"only one of {listed(authorizing)} can say who asks")
 

@@ -1,4 +1,5 @@
-"""The file beside the plan in which `preflight seal` records at which server each database is.
+"""The file beside the plan in which `preflight seal` records at which server each database is, and where
+the plan named who may sign.
 
 The system identifier, the data directory and the server's own port identify it, each where both were seen. The start
 does not: servers restart. Nor does an address: it may be translated, and moves with a failover."""
@@ -82,8 +83,13 @@ class SealedServer:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class Sealed:
+    """The whole file."""
+
     databases: Mapping[str, SealedServer] = field(default_factory=dict)
+    """By the name of the [databases] entry."""
+    allowed_signers: tuple[str, ...] = ()
+    """Where the plan named who may sign: `release`, `scripts.orders`."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
 
@@ -101,12 +107,12 @@ def file_beside(plan: Path, set_values: Mapping[str, str], ending: str) -> Path:
     return plan.with_name(f"{plan.stem}{chosen}{ending}")
 
 
-def read_sealed_servers(path: Path) -> Mapping[str, SealedServer]:
-    """By the name of the [databases] entry; none without the file. Raises PlanError."""
+def read_sealed(path: Path) -> Sealed:
+    """What was sealed; nothing without the file. Raises PlanError."""
     try:
-        return read_record(_File, parse_json(path.read_text("utf-8")), complete=True).databases
+        return read_record(Sealed, parse_json(path.read_text("utf-8")))
     except FileNotFoundError:
-        return {}
+        return Sealed()
     except (Unreadable, UnicodeDecodeError) as error:
         problem = str(error)
     except OSError as error:
@@ -115,6 +121,6 @@ def read_sealed_servers(path: Path) -> Mapping[str, SealedServer]:
     raise PlanError([PlanProblem(visible(path.name), None, "", message)])
 
 
-def format_sealed_servers(servers: Mapping[str, SealedServer]) -> str:
+def format_sealed(sealed: Sealed) -> str:
     """The file's text."""
-    return json.dumps(asdict(_File(servers)), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(asdict(sealed), indent=2, ensure_ascii=False) + "\n"

@@ -92,6 +92,14 @@ class Host:
     """SSH certificate of the key, in a file or in the agent; when left out, `KEY-cert.pub` beside the key."""
     agent: str = ""
     """Log in through the SSH agent with just this key: its `SHA256:` fingerprint or the path of its `.pub` file."""
+    second_factor: Annotated[
+        str,
+        Matches(
+            r"prompt:.*\w.*", '"prompt:" and the words that the server asks with, such as "prompt:Verification code"'
+        ),
+    ] = ""
+    """`prompt:WORDS`, where sshd wants a code besides the credential: somebody types it on the terminal when the server
+    asks with these words. Nobody is asked, and nothing is sent to the host, where there is no terminal."""
     login: LoginUse = LoginUse.SHELL
     """`through`: of a jump host whose account only lets connections through; it is asked nothing else."""
     become: tuple[Become, ...] = ()
@@ -128,6 +136,11 @@ class Host:
     def who(self) -> str:
         """The login, in words."""
         return self.user or "the login of ssh_config"
+
+    @property
+    def code_prompt(self) -> str:
+        """The words by which the server asks for the second factor; empty where it wants none."""
+        return self.second_factor.removeprefix("prompt:").strip()
 
     @property
     def password_purpose(self) -> str:
@@ -275,6 +288,12 @@ class Database:
         if self.named or host is None:
             return ",".join(self.named)
         return LOOPBACK if self.connect is Connect.TUNNEL and not self.through else host.address or host.id
+
+
+def alone_at(entry: Host | Database, password: SecretRef) -> str:
+    """Id of the only entry that has this password; empty where entries with the same reference share it. What is typed
+    is typed for one entry."""
+    return entry.id if entry.local_account or password.is_typed else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

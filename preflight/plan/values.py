@@ -46,6 +46,12 @@ PSQL_VARIABLE = re.compile(
     "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
 )
 """Variables that psql treats specially, by the manuals of 12 to 18."""
+PASSWORD_PROMPT = re.compile(
+    r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
+    r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What pam_unix asks in the languages of Linux-PAM; anything else (`Verification code:`) is a second factor."""
 SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 """How a variable is named that may well hold a secret."""
 SECRET_SCHEMES = ("env", "file", "command", "prompt")
@@ -69,6 +75,11 @@ class SecretRef:
                 "not a secret reference; write env:NAME, file:PATH, command:ARGV or prompt, never the secret itself"
             )
         return cls(scheme, argument.strip())
+
+    @property
+    def is_typed(self) -> bool:
+        """For each entry anew."""
+        return self.scheme == "prompt"
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.argument}" if self.argument else self.scheme

@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
+from typing import Annotated
 
+from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, read_rows
 from preflight.questions.sql import SqlProbe, quote_literal
@@ -16,6 +18,7 @@ MOST_SHOWN = 5
 _LOCKS = """\
 array_to_string((array_agg(DISTINCT held))[1:3], ', ')
     || CASE WHEN count(DISTINCT held) > 3 THEN format(' and %s more', count(DISTINCT held) - 3) ELSE '' END"""
+_KIND = "visible|hidden|untracked|blocks|idle|long|backup|prepared|client|stranger"
 _MOST_WORDS = 60
 """Characters of a query that are told, up to its first quote: what is quoted may be anybody's data."""
 
@@ -37,7 +40,7 @@ touched AS (SELECT oid FROM below UNION SELECT oid FROM above)"""  # noqa: S608
 class Seen:
     """A session, a group of clients, or a prepared transaction."""
 
-    kind: str
+    kind: Annotated[str, Matches(_KIND, "what a session does")]
     """`blocks`: holds a lock on a touched table; `idle` in a transaction; `long` transaction; `backup`: pg_dump of a
     backup of the plan; `prepared` transaction; `client` and, from an address that is not listed, `stranger`. One row is
     always there: `hidden` tells how many sessions the role may not see, `visible` that it may see all. `untracked`

@@ -83,9 +83,9 @@ def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[Author
     """`offset`: of the server's zone. Broken lines are left out: sshd does not accept them either."""
     found = []
     for each in lines:
-        *before, blob = each.line.split()
-        options = before[0].lower() if len(before) > 1 else ""
         try:
+            *before, blob = each.line.split()
+            options = before[0].lower() if len(before) > 1 else ""
             mark = fingerprint(base64.b64decode(blob, validate=True))
             ends = [_moment(digits, utc, offset) for digits, utc in _EXPIRY.findall(options)]
         except ValueError:

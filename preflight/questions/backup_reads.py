@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Reply, Unreadable
 from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, PreviousBackups, ProgramRead
@@ -23,6 +24,7 @@ PROGRAM_MISSING = 127
 _READS_TAR = 18
 """The major version from which on pg_verifybackup does."""
 _WORDS_OF_ENTRY = 3
+_Begun = Annotated[str, Matches(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*)?", "when it was begun, or nothing")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class ArchiveRead:
     """What else is in it, each once: `TABLE`, `INDEX`, `FK CONSTRAINT` and so on, as its table of contents says it."""
     text_bytes: Count = 0
     """Of the SQL that it is put back with; 0 where it was not read."""
-    created: str = ""
+    created: _Begun = ""
     """When it was begun, `2026-10-16 22:00:01` by the clock of whoever dumped, in a zone that it does not tell."""
 
     @property
@@ -110,7 +112,7 @@ class TextRead(Looked):
     """By database; empty for what comes before any `\\connect`."""
     roles: tuple[str, ...] = ()
     """Those that it makes, at most `MOST_NAMES`, quoted where SQL wants that."""
-    created: str = ""
+    created: _Begun = ""
     """As of an archive, with its zone's name; empty where that was not told (--verbose)."""
 
     @property
@@ -275,8 +277,8 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         found = read_lines(ArchiveRead, fields, database=database, server=server, dumped_by=dumped_by)
         if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
-        if found.listed and not (found.database and server):
-            raise Unreadable("the table of contents does not say what was dumped")
+        if found.listed and not (found.database and server and found.created):
+            raise Unreadable("the table of contents does not say what was dumped, or when")
         return found
 
 

@@ -35,7 +35,7 @@ def read_fields(text: str, *, ended: bool = False, ends_in_nul: bool = False) ->
     found: dict[str, list[str]] = {}
     for line in text.split("\0") if ends_in_nul else text.replace("\r\n", "\n").split("\n"):
         name, equals, value = line.partition("=")
-        if not equals or not name.replace("_", "").isalnum():
+        if not equals or not name.replace("_", "").isalnum() or "\0" in value:
             if line.strip():
                 raise Unreadable(f"no name=value line: {line[:LONGEST_SHOWN]!r}")
             continue

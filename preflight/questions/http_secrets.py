@@ -10,8 +10,6 @@ from typing import Self
 
 from preflight.plan import Endpoint, SecretRef
 
-UNAUTHORIZED, FORBIDDEN = 401, 403
-"""RFC 9110: the secret is not accepted; whoever is known by it may not see the page."""
 _LINE = re.compile(r"header ([^\s:]+): (?:(Bearer) |Basic, user (\S+), password )?((?:env|file|command):.+|prompt)")
 
 

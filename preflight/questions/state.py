@@ -5,7 +5,9 @@ or held back. They read catalogues and counters, and of sequences the last value
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.activity import MOST_SHOWN, touched_tables
 from preflight.questions.fields import Count, read_rows
@@ -59,6 +61,7 @@ _OBJECTS = f"""\
     AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
       THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
+_KIND = "server|index|constraint|trigger|narrow|statistics|sequence|hidden|collation|slot|archiver|age|checksum|restart"
 _SERVER = """\
   SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
     current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched"""
@@ -68,7 +71,7 @@ _SERVER = """\
 class Item:
     """Something in a state worth telling."""
 
-    kind: str
+    kind: Annotated[str, Matches(_KIND, "a kind of fault")]
     """`index`, `constraint`, `trigger`, `narrow` foreign key, `statistics`, `sequence`, `hidden` for one that the role
     may not read, `collation`, `slot`, `archiver`, `age`, `checksum`, `restart`. One of `server` is always there."""
     schema: str

@@ -146,6 +146,7 @@ place() {
   real=$(cd -- "$p" 2>/dev/null && pwd -P) || real=$(readlink -f -- "$p")
   case $real in '') at= ;; *) at=${real%/}${1#"${p%/}"}; at=${at:-/} ;; esac
   printf 'path=%s\\nreached=%s\\nreal=%s\\n' "$1" "$p" "$at"
+  [ "$p" = "$1" ] || [ ! -x "$p" ] || echo absent=yes
   stat -L -c 'mode=%a
 owner=%U
 device=%d' -- "$p"
@@ -235,6 +236,8 @@ class Place:
     size_bytes: int
     free_inodes: int | None
     """None where the file system does not limit them."""
+    absent: bool = False
+    """What was reached could be looked into, and there is no such directory in it."""
 
     @property
     def label(self) -> str:
@@ -253,7 +256,9 @@ class Place:
     @property
     def measured(self) -> bool:
         """The free room is that of the path's own file system."""
-        return self.seen or (self.mount is not None and _lies_in(self.real_reached, self.mount.point))
+        return self.seen or (
+            not self.absent and self.mount is not None and _lies_in(self.real_reached, self.mount.point)
+        )
 
     @property
     def storage(self) -> str:

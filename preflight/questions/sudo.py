@@ -207,7 +207,7 @@ class SudoRulesProbe(AccountProbe[tuple[SudoRule, ...]]):
         return filled(_RULES, LIST="sudo -k -n -ll </dev/null")
 
     def read(self, reply: Reply) -> tuple[SudoRule, ...]:
-        return tuple(map(SudoRule.parse, read_fields(reply.text).get("rule", [])))
+        return tuple(map(SudoRule.parse, read_fields(output_of(reply), ended=True).get("rule", [])))
 
 
 _RULES = """\
@@ -220,7 +220,7 @@ BEGIN { limit = "-" }
   sub(/^ *RunAsUsers: /, "") { accounts = $0; gsub(/ /, "", accounts) }
   sub(/^ *NotAfter: /, "") { after = $0 }
   sub(/^\\t/, "") { print "rule=" accounts " " after " " timeout " " $0 }' | head -n 500 | cut -c 1-300
-exit 0"""
+echo end=yes"""
 
 
 def last_moment(rules: Iterable[SudoRule], account: str, path: str) -> datetime | None:

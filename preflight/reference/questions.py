@@ -12,15 +12,18 @@ from preflight.check import Check
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.plan import Connect, Database, Host, Plan
+from preflight.plan.ranges import in_ranges
 from preflight.plan.work import other_accounts, programs_of
 from preflight.probe import Question, Via
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
-from preflight.wording import counted, first_paragraph
+from preflight.wording import counted, first_paragraph, in_toml
 
 _VERBATIM = "      | "
 _QUOTE = "'\"'\"'"
 """A single quote inside single quotes, as shlex.quote writes it."""
+_FIELD, _RECORD = "\x1f", "\x1e"
+"""ASCII's separators; no text that is shown has one."""
 _SINGLE_QUOTED = re.compile(r"""'[^']*'(?:"'"'[^']*')*""")
 _PROMISES = (
     (
@@ -96,25 +99,26 @@ def _lines(inspection: Inspection, registry: Registry, first_round: Sequence[Que
         problem = f"What {source.name} would ask is not known, it cannot be loaded: {source.problem}"
         yield from wrapped(problem, "    ", "  - ")
     yield ""
-    for host in plan.hosts.values():
-        yield from wrapped(_who_works_on(plan, host, ordered), "    ", "  ")
+    for line in in_ranges(_who_works_on(plan, host, ordered) for host in plan.hosts.values()):
+        yield from wrapped(line, "    ", "  ")
     first: dict[tuple[Via, str], str] = {}
     numbers = count(1)
     for via, of_kind in groupby(ordered, key=lambda question: question.via):
         yield ""
         yield from wrapped(_MANNERS[via], "        ", f"  {via:<6}")
-        for target, of_target in groupby(of_kind, key=lambda question: question.target):
+        for told in in_ranges(_blocks(plan, via, of_kind, asked_for)):
+            head, *questions = told.split(_RECORD)
+            target, words = head.split(_FIELD)
             yield ""
-            yield from wrapped(_target(plan, via, target), "  ")
-            for question in of_target:
+            yield from wrapped(words, "  ")
+            for limits, wanted, text in (each.split(_FIELD) for each in questions):
                 number = next(numbers)
-                same = first.setdefault((via, question.text), f"{number} on {target}")
+                same = first.setdefault((via, text), f"{number} on {target}")
                 yield ""
-                yield from _question(number, question, asked_for.get(question.id, ()))
-                if same == f"{number} on {target}":
-                    yield from text_of(question)
-                else:
-                    yield f"{_VERBATIM}(the same text as question {same})"
+                yield from wrapped(limits, "      ", f"  {number:>3} ")
+                if wanted:
+                    yield from wrapped(wanted, "      ")
+                yield text if same == f"{number} on {target}" else f"{_VERBATIM}(the same text as question {same})"
     yield ""
     yield from _second_round(inspection, registry)
 
@@ -129,15 +133,24 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     return said
 
 
-def _question(number: int, question: Question, wanted: Iterable[str]) -> Iterator[str]:
+def _blocks(
+    plan: Plan, via: Via, questions: Iterable[Question], asked_for: Mapping[str, Iterable[str]]
+) -> Iterator[str]:
+    """All that is told of each target, in one text, so that targets become one that are equal but for a number that
+    counts up: forty hosts are read once. In a target, so do questions."""
+    for target, of_target in groupby(questions, key=lambda question: question.target):
+        told = [_FIELD.join(_question(each, asked_for.get(each.id, ()))) for each in of_target]
+        yield _RECORD.join([_FIELD.join([clean(target), clean(_target(plan, via, target))]), *in_ranges(told)])
+
+
+def _question(question: Question, wanted: Iterable[str]) -> tuple[str, str, str]:
+    """(its limits, what for, the text)."""
     limits = f"at most {question.timeout_seconds:g} s"
     if question.own_channel and question.via is Via.SSH:
         limits += ", in a channel of its own"
     if question.stdin_secret:
         limits += f"; the value of {question.stdin_secret} is written to its standard input, one line, for sudo"
-    yield from wrapped(limits, "      ", f"  {number:>3} ")
-    if wanted:
-        yield from wrapped(f"for {', '.join(wanted)}", "      ")
+    return limits, clean(f"for {', '.join(wanted)}") if wanted else "", "\n".join(text_of(question))
 
 
 def text_of(question: Question) -> Iterator[str]:
@@ -180,6 +193,7 @@ def _host(host: Host) -> str:
         by = f"the SSH agent's key {host.agent}"
     elif host.key is not None:
         by = f"the key file {host.key}" + (f" with the passphrase from {host.passphrase}" if host.passphrase else "")
+    by += f", and a code that somebody types at {in_toml(host.code_prompt)}" if host.second_factor else ""
     where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {host.who}, by {by}"
     if host.jump:
         where += f", through {host.jump}"

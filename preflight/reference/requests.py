@@ -7,15 +7,17 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import groupby
 from textwrap import indent
 from typing import Any
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Host, Plan, Scripts, ServerRole, SslMode
 from preflight.plan.limits import split_server
+from preflight.plan.ranges import in_ranges
 from preflight.plan.release_plan import grouped
 from preflight.plan.values import Content, Privilege, show_address
 from preflight.plan.work import (
@@ -62,8 +64,15 @@ def render(plan: Plan) -> str:
 
 def requirements_by_owner(plan: Plan) -> dict[str, list[Requirement]]:
     """By the id of the role that is asked, empty for what nobody owns; who needs longest comes first."""
-    found = grouped(_requirements(plan), lambda requirement: requirement.owner)
+    found = grouped(_folded(_requirements(plan)), lambda requirement: requirement.owner)
     return dict(sorted(found.items(), key=lambda each: -_lead_time(plan, each[0])))
+
+
+def _folded(requirements: Iterable[Requirement]) -> Iterator[Requirement]:
+    """Those in a row that are equal but for numbers that count up are one: forty endpoints are asked for once."""
+    for _, alike in groupby(requirements, lambda each: (each.owner, each.checks, each.language, each.lines)):
+        first, *others = alike
+        yield from (replace(first, text=text) for text in in_ranges(each.text for each in (first, *others)))
 
 
 def _lead_time(plan: Plan, owner: str) -> timedelta:
@@ -105,6 +114,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     for database in plan.databases.values():
         yield from _of_database(plan, database)
         yield from _work_rights(plan, database)
+    yield from _rehearsal_server(plan)
     yield from _other_engines(plan)
     yield from _queries(plan)
     yield from _network(plan)
@@ -115,8 +125,9 @@ def _logins(plan: Plan) -> Iterator[Requirement]:
     """Hosts of one owner with one account and one key are one request: he reads it once, not forty times."""
     until = format_moment(plan.window.needed_until, plan.window.zone)
     for (owner, login, how), hosts in grouped(plan.hosts.values(), _login).items():
+        places = ", ".join(in_ranges(map(_place, hosts)))
         text = (
-            f"{login} on {', '.join(map(_place, hosts))} by {how}, with a shell and without a forced command. "
+            f"{login} on {places} by {how}, with a shell and without a forced command. "
             f"Account, password and key hold past {until}."
         )
         yield Requirement(owner, text, ("host-login",))
@@ -128,11 +139,12 @@ def _login(host: Host) -> tuple[str, str, str]:
     how = "a password, which whoever runs preflight holds" if host.password else "the key of ssh_config"
     if host.key or host.agent:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
+    how += ", and a code for the second factor, which somebody types there" if host.second_factor else ""
     return host.owner, login, how
 
 
 def _place(host: Host) -> str:
-    return f"{host.id} ({host.address or host.id}, port {host.ssh_port}{_elsewhere(host)})"
+    return f"{host.id} (at {host.address or host.id}, port {host.ssh_port}{_elsewhere(host)})"
 
 
 def _elsewhere(host: Host) -> str:
@@ -267,7 +279,7 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
     grants += [f"ALTER ROLE {quote_identifier(each.login)} REPLICATION;" for each in connecting if each.replicates]
     checks = ("database-login", *(("backup-location", "backup-space") if methods else ()))
     yield Requirement(database.owner, text, checks, "sql", tuple(grants))
-    kind = "host" if database.sslmode is SslMode.DISABLE else "hostssl"
+    kind = _kind_of_line(database.sslmode)
     line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} 127.0.0.1/32 scram-sha-256"
     text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in, through the host's own SSH login."
     if database.connect is Connect.DIRECT:  # from where it is, no plan says
@@ -286,6 +298,39 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
             "prompt (peer, ~/.pgpass with mode 0600, or a certificate)."
         )
         yield Requirement(database.owner, text, ("script-runner",))
+
+
+def _kind_of_line(sslmode: SslMode) -> str:
+    """Of pg_hba.conf."""
+    return "host" if sslmode is SslMode.DISABLE else "hostssl"
+
+
+def _rehearsal_server(plan: Plan) -> Iterator[Requirement]:
+    """Of `[rehearsal.server]`, asked of whoever owns the database that is rehearsed first."""
+    server, works = plan.rehearsal.server, [work for work in script_work(plan) if work.connects]
+    if server is None or plan.release.without.rehearsal or not works:
+        return
+    owner, place = works[0].database.owner, show_address(server.address, server.port)
+    databases = ", ".join(dict.fromkeys(work.database.id for work in works))
+    logins = ", ".join(dict.fromkeys(work.login for work in works))
+    room = ", room for all that is restored" if plan.rehearsal.content is Content.RESTORE else ""
+    text = (
+        f"At {place}: a PostgreSQL server for rehearsals alone, of the major version and with the extensions of "
+        f"{databases}{room}; no database but postgres and the templates, autovacuum off, no role {logins}; "
+        f"{server.user} is a superuser there, for whom whoever runs preflight holds the password."
+    )
+    made = [] if server.user == "postgres" else [f"CREATE ROLE {quote_identifier(server.user)} SUPERUSER LOGIN;"]
+    lines = (*made, "ALTER SYSTEM SET autovacuum = off;", "SELECT pg_reload_conf();")
+    yield Requirement(owner, text, ("rehearsal",), "sql", lines)
+    kind = _kind_of_line(server.sslmode)
+    text = (
+        f"For {place}: lines of pg_hba.conf ({kind}, scram-sha-256) that let {server.user} and {logins}, which a "
+        "rehearsal makes and removes, in to every database from the machine that runs preflight."
+    )
+    yield Requirement(owner, text, ("rehearsal",))
+    key = show_address(server.address, server.ssh_port)
+    text = f"From {_here('')} to {place}/tcp: the rehearsals; to {key}/tcp: its SSH host key, without a login."
+    yield Requirement(owner, text, ("rehearsal",))
 
 
 def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
@@ -386,7 +431,8 @@ def _network(plan: Plan) -> Iterator[Requirement]:
     """From where each address and port is reached."""
     for (owner, origin, elsewhere), hosts in grouped(plan.hosts.values(), _way).items():
         targets = dict.fromkeys(f"{show_address(host.address or host.id, host.ssh_port)}/tcp" for host in hosts)
-        text = f"From {origin} to {', '.join(targets)}{elsewhere}: SSH to {', '.join(host.id for host in hosts)}."
+        names = ", ".join(in_ranges(host.id for host in hosts))
+        text = f"From {origin} to {', '.join(in_ranges(targets))}{elsewhere}: SSH to {names}."
         yield Requirement(owner, text, ("host-login",))
     for database in plan.databases.values():
         if database.connect is Connect.DIRECT:

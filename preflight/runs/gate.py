@@ -108,12 +108,10 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     for path in plan.included:
         yield f"included {os.path.relpath(path, plan.folder)}", path
-    if plan.release.allowed_signers:
-        yield "release.allowed_signers", plan.release.allowed_signers
+    for where, path in plan.signers.items():
+        yield f"{where}.allowed_signers", path
     for scripts in plan.scripts.values():
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
-        if scripts.allowed_signers:
-            yield f"scripts.{scripts.id}.allowed_signers", scripts.allowed_signers
         yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "file of sealed host keys", plan.sealed_known_hosts
     yield "file of sealed database servers", plan.sealed_servers

@@ -1,26 +1,31 @@
-"""Evidence of several network zones made one. Pure.
+"""Evidence of several network zones and shards made one. Pure.
 
-Each zone asks its own targets; what two of them answer both must be the same. Nothing is chosen: of two different
+Each part asks its own targets; what two of them answer both must be the same. Nothing is chosen: of two different
 answers neither is believed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.clock import format_moment
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection
+from preflight.engine.shards import Part, Split
 from preflight.errors import PreflightError
-from preflight.evidence import Evidence
+from preflight.evidence import Evidence, Shard
 from preflight.plan import Plan
+from preflight.plan.release_plan import grouped
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.reasons import Reason
 from preflight.runs.gate import ABSENT, changed
-from preflight.wording import counted
+from preflight.units import format_duration
+from preflight.wording import counted, listed
 
+_MOST_TARGETS = 20
+"""Named of what was not asked; how many more there are is told."""
 _Pair = tuple[Question, Answer]
 
 
@@ -37,15 +42,17 @@ class Merged:
 
 def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> Merged:
     """`parts`: name of each file -> its evidence, at least one; `inputs`: the plan's files as they are now. Raises
-    MergeError for evidence of another plan, or of other scripts, manifests, pinned keys or versions of the tool;
+    MergeError for evidence of another plan, of other scripts, manifests, pinned keys or versions of the tool, or of
+    another number of shards;
     what is not there to compare, where it is judged elsewhere, does not count.
 
     The whole counts as collected when the last part was, so that the others must be fresh enough by then."""
     plan = inspection.plan
     _require_one_release(plan, parts, inputs)
+    numbers = _shards(parts)
     if len(parts) == 1:
         answered = Answered(inspection, *parts.values())
-        return Merged(answered, tuple(_gaps(answered)))
+        return Merged(answered, tuple(_gaps(answered, numbers)))
     answers: dict[str, _Pair] = {}
     contradicted: dict[str, set[str]] = {}
     sources: dict[str, str] = {}
@@ -76,11 +83,13 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping
     answered = Answered(inspection, evidence)
     notes = (
         *(_provenance(plan, name, part) for name, part in parts.items()),
+        *_doubled(parts),
+        *_old(plan, parts),
         *(
             f"{target}: {who} answer {counted(n, 'question')} differently, and neither is believed: pass one of them"
             for (target, who), n in conflicts.items()
         ),
-        *_gaps(answered),
+        *_gaps(answered, numbers),
     )
     return Merged(answered, notes)
 
@@ -107,23 +116,65 @@ def _says(answer: Answer) -> tuple[object, ...]:
 
 
 def _provenance(plan: Plan, name: str, part: Evidence) -> str:
-    zone = f"network zone {part.network_zone}" if part.network_zone else "every network zone"
+    zone = f"network zone {part.network_zone}" if part.network_zone else ""
+    asked = ", ".join(filter(None, [zone, f"shard {part.shard}" if part.shard else ""])) or "every network zone"
     lost = sum(isinstance(answer, NoReply) for _, answer in part)
     without = f", {lost} without a reply" if lost else ""
     when = format_moment(part.collected_at, plan.window.zone)
-    return f"{name}: {zone}, {when}, {counted(len(part.answers), 'question')}{without}"
+    return f"{name}: {asked}, {when}, {counted(len(part.answers), 'question')}{without}"
 
 
-def _gaps(answered: Answered) -> list[str]:
-    """Zones from which something was not asked that the plan has there."""
-    plan = answered.inspection.plan
-    open_questions = answered.missing()
-    found = []
+def _shards(parts: Mapping[str, Evidence]) -> Mapping[str, tuple[int, frozenset[int]]]:
+    """Network zone -> into how many shards it was split, and which of them are here; those of several zones may be
+    split otherwise. Raises MergeError."""
+    found: dict[str, tuple[str, Shard]] = {}
+    for name, part in parts.items():
+        if part.shard:
+            earlier, shard = found.setdefault(part.network_zone, (name, part.shard))
+            if part.shard.of != shard.of:
+                raise MergeError(f"{earlier} is shard {shard} and {name} shard {part.shard}: run all by one number")
+    here = [(part.network_zone, part.shard.number) for part in parts.values() if part.shard]
+    return {zone: (shard.of, frozenset(n for at, n in here if at == zone)) for zone, (_, shard) in found.items()}
+
+
+def _doubled(parts: Mapping[str, Evidence]) -> Iterator[str]:
+    """One shard in several files does no harm, and yet somebody may have meant another."""
+    sharded = {name: Part(part.network_zone, part.shard) for name, part in parts.items() if part.shard}
+    for shard, names in grouped(sharded, lambda name: str(sharded[name])).items():
+        if len(names) > 1:
+            yield f"{shard} is given {len(names)} times: {', '.join(names)}"
+
+
+def _old(plan: Plan, parts: Mapping[str, Evidence]) -> Iterator[str]:
+    newest = max(part.collected_at for part in parts.values())
+    for name, part in parts.items():
+        if (age := newest - part.collected_at) > plan.freshness.state:
+            yield f"{name} is {format_duration(age)} older than the newest part: is it of an earlier run?"
+
+
+def _gaps(answered: Answered, numbers: Mapping[str, tuple[int, frozenset[int]]]) -> Iterator[str]:
+    """Zones and shards from which something was not asked that the plan has there."""
+    plan, registry = answered.inspection.plan, answered.inspection.registry
+    left = answered.missing()
+    for zone, (of, given) in numbers.items() if left else ():
+        split = Split(plan, registry, zone, of)
+        here = grouped(left, split.shard)
+        missing = sorted(here.keys() - given - {0, -1})
+        for number in missing:
+            part = (*_of_zone(zone), "--shard", f"{number}/{of}", "--output", f"{zone or 'shard'}-{number}.json")
+            cure = plan.call("collect", *part)
+            yield f"shard {number} of {of} is missing, which asks {_targets(here[number])}: {cure}"
+        left = [question for number, questions in here.items() if number not in missing for question in questions]
     for zone in plan.network_zones or ("",):
-        targets = dict.fromkeys(
-            question.target for question in open_questions if not zone or plan.is_asked_from(zone, question)
-        )
+        targets = _targets(question for question in left if plan.is_asked_from(zone, question))
         if targets:
-            cure = plan.call("collect", "--zone", zone) if zone else "preflight run"
-            found.append(f"nobody asked {', '.join(targets)}: {cure}")
-    return found
+            cure = plan.call("collect", *_of_zone(zone), "--output", f"{zone}.json") if zone else plan.call("run")
+            yield f"nobody asked {targets}: {cure}"
+
+
+def _of_zone(zone: str) -> Sequence[str]:
+    return ("--zone", zone) if zone else ()
+
+
+def _targets(questions: Iterable[Question]) -> str:
+    return listed(dict.fromkeys(question.target for question in questions), _MOST_TARGETS)

@@ -15,7 +15,7 @@ from preflight.errors import PreflightError
 from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
 from preflight.plan import Plan, Scripts
-from preflight.plan.manifest import ManifestError, format_manifest, name_problem, parse_manifest
+from preflight.plan.manifest import ManifestError, approved_text, format_manifest, name_problem, parse_manifest
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
@@ -259,11 +259,12 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
     return sealed
 
 
-def sign_manifest(manifest: SealedManifest, key: Path) -> Path:
-    """The file beside the manifest with its signature, written. Raises SignatureFailed and SealError."""
+def sign_manifest(plan: Plan, manifest: SealedManifest, key: Path) -> Path:
+    """The file beside the manifest with its signature for the plan's release, written. Raises SignatureFailed and
+    SealError."""
     path = manifest.scripts.manifest
     signature = path.with_name(f"{path.name}.sig")
-    write_sealed(signature, sign(key, Namespace.MANIFEST, manifest.text))
+    write_sealed(signature, sign(key, Namespace.MANIFEST, approved_text(plan.release.id, manifest.text)))
     return signature
 
 

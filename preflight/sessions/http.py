@@ -16,10 +16,10 @@ from urllib.parse import urldefrag, urljoin
 
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
+from preflight.plan.applications import UNAUTHORIZED
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
 from preflight.questions.http import LARGEST_BODY_BYTES, SECONDS_APART, HttpAnswer, HttpRequest, Sample, reply_text
-from preflight.questions.http_secrets import UNAUTHORIZED
 from preflight.reasons import Reason, Side
 from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
@@ -29,6 +29,7 @@ from preflight.sessions.http_response import (
     TooMuch,
     declared_bytes,
     final_response,
+    is_of_headers,
     limit,
     read_body,
     require_unencoded,
@@ -291,7 +292,10 @@ class Exchange:
             self._phase = "body"
             require_unencoded(response)
             declared = declared_bytes(response)
-            return replace(head, body=read_body(response, declared, LARGEST_BODY_BYTES), declared_bytes=declared)
+            body = read_body(response, declared, LARGEST_BODY_BYTES)
+            if declared is not None and stream.holds_more():
+                raise CannotAsk(Reason.BODY_LENGTH, f"more came than the {declared} bytes it declares")
+            return replace(head, body=body, declared_bytes=declared)
 
     def _explained(self, error: Exception) -> tuple[Reason, str]:
         """Reason and sentence. The order matters: most of these are subclasses of later ones."""
@@ -300,8 +304,10 @@ class Exchange:
                 if isinstance(error, TlsFailed):
                     self._certificate = error.certificate
                 return error.reason, error.detail
-            case TooMuch():
+            case TooMuch() if self._phase == "body":
                 return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
+            case TooMuch():
+                return Reason.HEADERS_TOO_LARGE, "the server sends headers without end, and no body"
             case TimeoutError():
                 detail = f"no complete answer within {self._deadline.spent():.3g} s; it stopped in the {self._phase}"
                 return _LATE_IN_PHASE[self._phase], detail
@@ -315,6 +321,8 @@ class Exchange:
                 ).lower()
             case OSError():
                 return Reason.ANSWER_LOST, f"the connection was lost: {error.strerror or error}"
+            case http.client.HTTPException() if is_of_headers(error):
+                return Reason.HEADERS_TOO_LARGE, f"the server sends too much before its answer: {error}"
             case http.client.HTTPException() | ValueError():
                 return Reason.NOT_HTTP, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}"
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import socket
@@ -35,6 +36,12 @@ def require_unencoded(response: http.client.HTTPResponse) -> None:
         raise CannotAsk(Reason.CONTENT_ENCODING, detail)
 
 
+def is_of_headers(error: http.client.HTTPException) -> bool:
+    """Whether one header is too long, or there are too many. `http.client` tells neither by a class of its own."""
+    is_limit = type(error) in (http.client.HTTPException, http.client.LineTooLong)
+    return is_limit and "header" in str(error)
+
+
 def declared_bytes(response: http.client.HTTPResponse) -> int | None:
     """What Content-Length promises; None where nothing is promised, as in a chunked answer."""
     lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
@@ -42,7 +49,7 @@ def declared_bytes(response: http.client.HTTPResponse) -> int | None:
         return None
     if len(lengths) > 1 or (lengths and response.length is None):
         detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise CannotAsk(Reason.NOT_HTTP, detail)
+        raise CannotAsk(Reason.BODY_LENGTH, detail)
     return response.length
 
 
@@ -77,7 +84,15 @@ class AnswerStream(io.BufferedReader):
     or sends `100 Continue` for ever holds it as long as it likes."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
-        super().__init__(_Received(sock, deadline, most_bytes))
+        self._received = _Received(sock, deadline, most_bytes)
+        super().__init__(self._received)
+
+    def holds_more(self) -> bool:
+        """Whether more has arrived than was read. Waits for nothing."""
+        self._received.waits = False
+        with contextlib.suppress(OSError, EOFError):
+            return bool(self.peek(1))
+        return False
 
     def makefile(self, _mode: str) -> AnswerStream:
         return self
@@ -91,6 +106,7 @@ class _Received(io.RawIOBase):
         self._sock = sock
         self._deadline = deadline
         self._bytes_left = most_bytes
+        self.waits = True
 
     def readable(self) -> bool:
         return True
@@ -99,7 +115,10 @@ class _Received(io.RawIOBase):
         """Raises TimeoutError at the deadline and TooMuch past the limit."""
         if self._bytes_left <= 0:
             raise TooMuch("the server sends without end")
-        limit(self._sock, self._deadline)
+        if self.waits:
+            limit(self._sock, self._deadline)
+        else:
+            self._sock.setblocking(False)
         count = self._sock.recv_into(buffer)
         self._bytes_left -= count
         return count

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from preflight.clock import Deadline, now
-from preflight.plan.applications import health_purpose
+from preflight.plan.applications import UNAUTHORIZED, health_purpose
 from preflight.probe import NoReply
 from preflight.questions.http import HttpAnswer, HttpRequest, Sample
-from preflight.questions.http_secrets import UNAUTHORIZED, SecretHeader
+from preflight.questions.http_secrets import SecretHeader
 from preflight.reasons import Reason
 from preflight.sessions import VANTAGE, CannotAsk
 from preflight.sessions.secrets import PasswordAccount, Secrets
@@ -25,7 +25,7 @@ class Credential:
             "the application",
             " ".join(header.user for header in request.headers if header.user),
             ", ".join(str(header.secret) for header in request.headers),
-            request.url if any(header.secret.scheme == "prompt" for header in request.headers) else "",
+            request.url if any(header.secret.is_typed for header in request.headers) else "",
         )
         self._is_known = False
         """This page was shown for it, or for everybody: that says nothing of other pages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline, monotonic
@@ -16,6 +16,7 @@ from preflight.sessions.secrets import Secrets
 if TYPE_CHECKING:
     from preflight.sessions.postgres import SqlPool
     from preflight.sessions.ssh.pool import SshPool
+    from preflight.sessions.ssh.prompts import AskLine
 
 LOGIN_SECONDS = 600.0
 """How old a login may become that a watch asks by: whether one still succeeds, only a new one tells."""
@@ -54,14 +55,22 @@ class Pools:
         """See `preflight.sessions.ssh.stream`. Raises SessionFailed."""
         return self._ssh_pool().stream(host_id, script, secret, take, deadline)
 
+    def log_in_by_code(self, host_ids: Iterable[str], ask_line: AskLine) -> None:
+        """See `SshPool.log_in_by_code`; for a thread that may ask on the terminal."""
+        by_code = [each for each in dict.fromkeys(host_ids) if self._plan.hosts[each].second_factor]
+        if by_code:
+            self._ssh_pool().log_in_by_code(by_code, ask_line)
+
     def begin_round(self, *, anew: bool) -> None:
         """Between two rounds of a watch: what failed may be tried again, unless an account was refused. A connection
-        that has ended, or is older than LOGIN_SECONDS, is opened anew when it is needed; with `anew` each is."""
+        that has ended, or is older than LOGIN_SECONDS, is opened anew when it is needed; with `anew` each is. One for
+        which somebody typed a code stays open as long as `[freshness] access` lets an answer hold."""
         oldest = monotonic() - (0 if anew else LOGIN_SECONDS)
         self._secrets.trials.begin_round()
-        for pool in (self._sql, self._ssh):  # databases before the tunnels they may run through
-            if pool is not None:
-                pool.begin_round(oldest)
+        if self._sql is not None:  # databases before the tunnels they may run through
+            self._sql.begin_round(oldest)
+        if self._ssh is not None:
+            self._ssh.begin_round(oldest, monotonic() - self._plan.freshness.access.total_seconds())
 
     def refused(self) -> list[str]:
         """Ids of the hosts and databases where an account was refused, which is not tried there again."""

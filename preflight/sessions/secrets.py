@@ -26,6 +26,7 @@ from urllib.parse import quote, quote_plus
 from preflight.clock import Deadline, monotonic
 from preflight.errors import PreflightError
 from preflight.plan import Database, Host, Plan, SecretRef
+from preflight.plan.targets import alone_at
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Once
 from preflight.wording import MASK
@@ -34,6 +35,10 @@ _SHORTEST = 6
 """Characters; a shorter value stands by chance in numbers, names and hashes, where its mask gives it away."""
 _COMMAND_TIMEOUT_SECONDS = 20.0
 _LARGEST_FILE_BYTES = 64 * 1024
+
+
+_WRONG = (Reason.BAD_CREDENTIAL, Reason.BAD_PASSWORD, Reason.BAD_CODE)
+"""How the trial of a password ends that may be wrong."""
 
 
 class SecretError(CannotAsk, PreflightError):
@@ -58,6 +63,7 @@ class Secrets:
         """Also what yields none: a command that hangs must not do so for every host."""
         self._forms: list[str] = []
         """Longest first; replaced as a whole, so that nobody waits to read it."""
+        self._codes: set[str] = set()
         self._lock = threading.Lock()
 
     @classmethod
@@ -71,7 +77,7 @@ class Secrets:
         """The secret that `ref` names. Raises SecretError; the error never holds a value.
 
         `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
-        key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
+        key = SecretRef(ref.scheme, purpose) if ref.is_typed else ref
 
         def resolve() -> str | SecretError:
             try:
@@ -88,6 +94,8 @@ class Secrets:
         """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
+        for code in self._codes:
+            text = re.sub(rf"(?<!\w){code}(?!\w)", MASK, text)
         return text
 
     def _usable(self, ref: SecretRef, purpose: str) -> str:
@@ -106,6 +114,15 @@ class Secrets:
         """From now on `redact` masks this too: a value, or what is made of one before it is sent."""
         with self._lock:
             self._forms = sorted({*self._forms, *_forms(value)}, key=len, reverse=True)
+
+    def mask_code(self, code: str) -> None:
+        """The same for what holds once. One of digits alone is masked where it is a whole number: within sums and
+        moments the same six digits stand by chance."""
+        if not code.isdigit():
+            self.mask(code)
+        elif len(code) >= _SHORTEST:
+            with self._lock:
+                self._codes = {*self._codes, code}
 
     def _resolve(self, ref: SecretRef, purpose: str) -> str:
         match ref.scheme:
@@ -215,8 +232,7 @@ class PasswordAccount(NamedTuple):
 
     @classmethod
     def of(cls, entry: Host | Database, asked_by: str, user: str, reference: SecretRef) -> Self:
-        alone = entry.local_account or reference.scheme == "prompt"  # what is typed is typed for this entry
-        return cls(asked_by, user, str(reference), entry.id if alone else "")
+        return cls(asked_by, user, str(reference), alone_at(entry, reference))
 
     @property
     def secret(self) -> str:
@@ -292,7 +308,7 @@ class PasswordTrials:
             yield monotonic() - begun
             accepted = True
         except CannotAsk as failed:
-            accepted = False if failed.reason in (Reason.BAD_CREDENTIAL, Reason.BAD_PASSWORD) else None
+            accepted = False if failed.reason in _WRONG else None
             raise
         finally:
             self.settle(account, entry, accepted=accepted)

@@ -25,17 +25,20 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Once
 from preflight.sessions.secrets import why_not_private
 
-VERIFY_REASONS = {
+_VERIFY_REASONS = {
+    2: Reason.CERTIFICATE_UNTRUSTED,
     9: Reason.CERTIFICATE_NOT_YET_VALID,
     10: Reason.CERTIFICATE_EXPIRED,
     18: Reason.SELF_SIGNED,
     19: Reason.CERTIFICATE_UNTRUSTED,
     20: Reason.CERTIFICATE_UNTRUSTED,
     21: Reason.CERTIFICATE_UNTRUSTED,
+    27: Reason.CERTIFICATE_UNTRUSTED,
     62: Reason.CERTIFICATE_NAME,
     64: Reason.CERTIFICATE_NAME,
 }
-"""By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate."""
+"""By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate. All others
+are faults of a certificate itself: a weak key or signature, another purpose, a length of the chain."""
 _VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED", "LEGACY_SIGALG")
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
@@ -130,7 +133,7 @@ def secure(
         sock.settimeout(max(0.001, deadline.left()))
         return context.wrap_socket(sock, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        reason = VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
+        reason = verify_reason(error)
         detail = f"the certificate is refused for {name}: {error.verify_message.rstrip('.')}"
         shown = _look(connect_again, name, deadline)
         if shown is not None and reason is Reason.CERTIFICATE_EXPIRED:
@@ -138,7 +141,7 @@ def secure(
         raise TlsFailed(reason, detail, shown) from None
     except ssl.SSLEOFError:
         detail = "the server closed the connection during the TLS handshake"
-        raise TlsFailed(Reason.ANSWER_LOST, detail) from None
+        raise TlsFailed(Reason.TLS_FAILED, detail) from None
     except ssl.SSLError as error:
         raise _without_certificate(error) from None
     except TimeoutError:
@@ -146,9 +149,14 @@ def secure(
         raise TlsFailed(Reason.HANDSHAKE, detail) from None
     except OSError as error:
         detail = f"the connection was lost during the TLS handshake: {error.strerror or error}"
-        raise TlsFailed(Reason.ANSWER_LOST, detail) from None
+        raise TlsFailed(Reason.TLS_FAILED, detail) from None
     except ValueError as error:
         raise TlsFailed(Reason.SERVER_NAME, f"{name!r} cannot be a server name: {error}") from None
+
+
+def verify_reason(error: ssl.SSLCertVerificationError) -> Reason:
+    """What is wrong with a certificate that OpenSSL refused."""
+    return _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNFIT)
 
 
 def peer_certificate(sock: ssl.SSLSocket, *, verified: bool) -> Certificate:

@@ -294,6 +294,14 @@ def test_the_storage_of_the_data_is_another_one(places: dict[str, Place], status
     assert found.status is status, told(found)
 
 
+def test_a_data_directory_that_the_host_does_not_have_lies_nowhere_on_it() -> None:
+    """Its parent's storage is the backup's own: of a server in a container that says nothing."""
+    place = replace(at("/var/lib/pg/data", DISK, "/var/lib/pg"), absent=True)
+    found = judged(places={**PLACES, place.path: place})
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "db1 has no /var/lib/pg/data" in told(found)
+
+
 def test_two_datasets_of_one_pool_fill_up_together() -> None:
     ours = replace(DISK, type="zfs", source="tank/backup")
     theirs = replace(ROOT, type="zfs", source="tank/pg")

@@ -35,7 +35,7 @@ def judge(ended: Ended, command: Command = LOAD) -> Judgement:
         (1, "WARNING - load 9|x=1\nmore\nlines", "", Status.WARN, "WARNING - load 9"),
         (1, "looking at the licence server ...", "Traceback ...", Status.FAIL, "looking at the licence server ..."),
         (1, "1c1", "", Status.FAIL, "1c1"),
-        (1, "", "Traceback: ...", Status.FAIL, "exit status 1, nothing printed"),
+        (1, "", "Traceback: ...", Status.FAIL, "exit status 1: Traceback: ..."),
         (2, "CRITICAL - load 40", "", Status.FAIL, "CRITICAL - load 40"),
         (2, "", "", Status.FAIL, "exit status 2, nothing printed"),
         (3, "UNKNOWN - no such sensor", "", Status.UNKNOWN, "UNKNOWN - no such sensor"),

@@ -17,8 +17,9 @@ from preflight.engine.registry import Registry
 from preflight.finding import Judgement, Severity, Status, passed
 from preflight.plan import Backup, Plan, RemotePath, Role, Said, Scripts
 from preflight.plan.work import engine_work
-from preflight.questions.files import LocalFile
+from preflight.questions.files import HostCommand, LocalFile
 from preflight.questions.local import TARGET
+from preflight.questions.shell import AsAccount
 from tests.toy import MOMENT, toy_plan
 
 SCRIPTS = Scripts(
@@ -26,6 +27,11 @@ SCRIPTS = Scripts(
     command=("./run.sh",), owner="dba",
 )  # fmt: skip
 BACKUP = Backup(id="shop", host="db1", engine="mysql", directory=RemotePath("/b"), taken_by="cron", owner="dba")
+
+
+def asked_on(host: str) -> Probes:
+    login = AsAccount("", is_login=True)
+    return {"answer": HostCommand(host, login, ("mysql", "--version"), seconds=10, alone=False)}
 
 
 class Mysql(Check):
@@ -39,7 +45,9 @@ class Mysql(Check):
         return [Subject(work.label, work, work.owner) for work in engine_work(self.plan, self.engines)]
 
     def probes(self, subject: Subject) -> Probes:
-        return {"answer": LocalFile(TARGET, "/answer")}
+        return {
+            "answer": HostCommand(subject.item.host.id, AsAccount("", is_login=True), ("mysql", "--version"), 10, False)
+        }
 
     def judge(self, subject: Subject, **_answer: object) -> Judgement:
         return passed("up")
@@ -59,6 +67,20 @@ class AsksNothing(Mysql):
         return {}
 
 
+class AsksAnotherHost(Mysql):
+    """Is it up, on a host that is not the entry's?"""
+
+    def probes(self, subject: Subject) -> Probes:
+        return asked_on("db2")
+
+
+class AsksHere(Mysql):
+    """Is it up, by a file on the machine that runs preflight?"""
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"answer": LocalFile(TARGET, "/answer")}
+
+
 class Broken(Mysql):
     """Does it know its subjects?"""
 
@@ -76,7 +98,7 @@ def plan_of(*entries: Scripts | Backup) -> Plan:
     role = Role(id="dba", primary="D. Kaya", standby="M. Ortiz")
     scripts = [each for each in entries if isinstance(each, Scripts)]
     backups = [each for each in entries if isinstance(each, Backup)]
-    return toy_plan(roles=[role], scripts=scripts, backups=backups)
+    return toy_plan(roles=[role], hosts=("db1", "db2"), scripts=scripts, backups=backups)
 
 
 def judged(**more: Any) -> Judgement:
@@ -102,8 +124,9 @@ def answered_by(offers: str) -> Judgement:
 def test_what_nobody_looks_at_is_named_for_scripts_and_for_backups() -> None:
     found = judged()
     assert found.status is Status.UNKNOWN
-    assert found.summary.startswith("nobody looked whether mysql on db1 is up; whether the role of the scripts")
-    assert 'engines = frozenset({"mysql"})' in found.remedy
+    assert found.summary.startswith("no check looked whether mysql on db1 is up; whether the role of the scripts")
+    assert found.actual == "no check that is loaded answers for mysql in [scripts.shop] by asking db1"
+    assert 'engines = frozenset({"mysql"}) that asks db1' in found.remedy
     assert "[scripts.shop] engine_shown = " in found.remedy
     assert "have D. Kaya (dba) answer for it" in found.remedy
     check = DatabaseEngine(plan_of(BACKUP), MOMENT)
@@ -128,7 +151,7 @@ def test_what_was_said_before_the_work_tells_nothing_of_what_it_left(days: int, 
     check = DatabaseEngine(plan, start + timedelta(hours=4), expect=Expect.AFTER)
     found = check.judge(*check.subjects())
     assert (found.status, Expect.AFTER in check.verifies) == (status, True)
-    assert "nobody looked whether mysql on db1 is up, and as it must be after the work" in found.summary
+    assert "no check looked whether mysql on db1 is up, and as it must be after the work" in found.summary
 
 
 def test_a_database_of_postgresql_has_no_such_line() -> None:
@@ -141,6 +164,6 @@ def test_a_check_that_answers_for_the_engine_takes_the_place_of_the_line() -> No
     assert lines(plan_of(SCRIPTS, other), Mysql) == ["database-engine backups ledger", "mysql scripts shop"]
 
 
-@pytest.mark.parametrize("check", [NoSubject, AsksNothing, Broken, Advisory])
+@pytest.mark.parametrize("check", [NoSubject, AsksNothing, AsksAnotherHost, AsksHere, Broken, Advisory])
 def test_a_check_that_does_not_look_at_the_entry_takes_nothing_away(check: type[Check]) -> None:
     assert lines(plan_of(SCRIPTS), check)[0] == "database-engine scripts shop"

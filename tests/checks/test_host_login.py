@@ -287,6 +287,20 @@ def test_an_expired_password_or_one_to_be_changed_is_set_anew_by_its_owner() -> 
     assert found.remedy == "log in to db1 as dbadmin, set a new password, and put it where the plan finds it"
 
 
+def test_a_server_that_wants_no_second_factor_is_told_and_one_that_does_is_no_news() -> None:
+    lax = judged(replace(LOGIN, session={**LOGIN.session, "code": "not asked for"}))
+    assert lax.status is Status.WARN
+    assert "take `second_factor` out of [hosts.db1]" in lax.remedy
+    strict = judged(replace(LOGIN, session={**LOGIN.session, "code": "typed"}))
+    assert strict.status is Status.PASS
+    assert "and a typed code" in strict.summary
+
+
+def test_nobody_to_type_a_code_is_unknown_and_a_refused_one_a_failure() -> None:
+    assert judged(lost(Reason.NO_CODE)).status is Status.UNKNOWN
+    assert judged(lost(Reason.BAD_CODE)).summary == "no login: denied (second factor)"
+
+
 def test_a_secret_that_is_not_there_to_try_with_tells_nothing_of_the_account() -> None:
     assert judged(lost(Reason.NO_SECRET)).status is Status.UNKNOWN
 

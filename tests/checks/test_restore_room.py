@@ -154,3 +154,9 @@ def test_a_tablespace_elsewhere_needs_room_of_its_own(changes: dict[str, Any], s
     assert found.status is status, found
     assert room(replace(PLACE, free_bytes=12 * MIB), tablespace=TABLESPACE).status is Status.PASS, "the other 60 MiB"
     assert room(replace(PLACE, free_bytes=11 * MIB), tablespace=TABLESPACE).status is Status.FAIL
+
+
+def test_the_room_beside_a_data_directory_that_the_host_does_not_have_is_not_its_own() -> None:
+    found = room(replace(PLACE, reached="/data", absent=True))
+    assert found.status is Status.UNKNOWN, found
+    assert found.actual == "db1 has no /data/pg: the server has it elsewhere, as one in a container has"

@@ -48,6 +48,7 @@ def effect(
     recorded: bool = True,
     search_path: str = "app",
     seen: dict[str, Any] | None = None,
+    tablespace: str = "",
     **entry: Any,
 ) -> Judgement:
     """`free`: MiB where the data and the WAL lie. `seen`: what tells the size of the backup. The database has 100 MiB,
@@ -75,7 +76,7 @@ def effect(
         facts["places"] = places or {each.path: replace(each, free_bytes=free * MIB) for each in (PLACE, WAL_PLACE)}
     if "tables" in asked:
         sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
-        facts["tables"] = {name: LiveTable(name, sizes[name], "") for name in asked["tables"].names}
+        facts["tables"] = {name: LiveTable(name, sizes[name], tablespace) for name in asked["tables"].names}
     assert set(asked) == set(facts) - {"rehearsed", "live", "data", "identity", "directory orders", *(seen or {})}
     return check.judge(subject, **facts)
 

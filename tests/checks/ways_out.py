@@ -252,6 +252,7 @@ def rewriting(**facts: Any) -> Judgement:
 
 
 HIDDEN_ROOM = replace(restore_room.PLACE, reached="/", real="/data/pg")
+ABSENT_ROOM = replace(HIDDEN_ROOM, absent=True)
 ASKED = {"asked": {"db1": SAID}}
 NO_SHELL = "sudo: a password is required"
 SCRIPTS = script_runner.TEXTS
@@ -859,6 +860,9 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"backup": replace(script_effect.PLAIN, expected=Bytes(GIB)), "seen": {}},
         ),
     ),
+    "checks/script_effect.py ScriptEffect._room": (
+        Way("act: run it again", rewriting, {"tablespace": "/made/meanwhile"}, {"tablespace": ""}),
+    ),
     "checks/script_effect.py ScriptEffect._settings": (
         Way("command: preflight rehearse", rewriting, {"search_path": "public"}, {"search_path": "app"}),
     ),
@@ -872,6 +876,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "preflight/judging/data_directory.py not_shown": (
         Way("key: provider_restores", provided, {}, {"provider_restores": DATA_SAID}),
         Way("key: data_directory", backup_location.judged, {"data": backup_location.HIDDEN}, {"said": DATA_SAID}),
+        Way("key: data_directory", restore_room.room, {"place": ABSENT_ROOM}, {"said": DATA_SAID}),
         Way(
             "command: GRANT pg_read_all_settings TO",
             backup_location.judged,

@@ -51,12 +51,20 @@ def test_both_confirm_and_the_run_says_who_and_when(plan: Path) -> None:
     assert "not confirmed by D. Kaya and M. Ortiz" in told(plan, "on-call")
     done = confirm(plan, "--role", "dba", "--by", "d. kaya", "--by", "M. Ortiz")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "dba: confirmed by D. Kaya and M. Ortiz" in done.stdout
-    assert "for release, window, roles.dba, attest.vendor, in " in done.stdout
+    assert "dba: confirmed by D. Kaya and M. Ortiz, " in done.stdout
+    assert "for      release, window, roles.dba, attest.vendor\nin       plan.confirmed.toml\n" in done.stdout
+    assert "not yet" not in done.stdout
     assert load_plan(plan).digest == digest
     seen = told(plan, "on-call")
     assert "warn dba: the confirmation ends " in seen, "so long before the window another one is needed"
     assert "fail app1: not confirmed by J. O'Neil and L. Brandt" in seen
+
+
+def test_who_confirms_alone_is_told_whose_word_is_still_missing(plan: Path) -> None:
+    assert confirm(plan, "--role", "dba", "--by", "D. Kaya").stdout.endswith("not yet  M. Ortiz\n")
+    assert "not yet" not in confirm(plan, "--role", "dba", "--by", "M. Ortiz").stdout
+    plan.write_text(plan.read_text().replace("ext. 4411", "ext. 4412"))
+    assert "not yet  D. Kaya" in confirm(plan, "--role", "dba", "--by", "M. Ortiz").stdout, "his is void"
 
 
 def test_an_item_is_attested_and_a_change_of_the_plan_elsewhere_does_not_void_it(plan: Path) -> None:
@@ -145,6 +153,39 @@ def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signi
     file.write_text("")
     confirm(plan, "--item", "vendor", "--by", "D. Kaya", "--sign", str(signing))
     assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
+
+
+def unsigned(plan: Path) -> None:
+    plan.write_text(plan.read_text().replace('allowed_signers = "signers"', ""))
+
+
+def test_allowed_signers_that_are_taken_out_of_a_sealed_plan_hold_it_until_somebody_says_so_by_hand(
+    plan: Path, signing: Path
+) -> None:
+    assert preflight("seal", plan, "--scripts-only").returncode == 0
+    assert "allowed_signers" not in told(plan, "plan-coverage")
+    unsigned(plan)
+    gone = "unknown release.allowed_signers: Nobody's signature is wanted any more: [release] named `allowed_signers`"
+    assert gone in told(plan, "plan-coverage")
+    assert "Nobody's signature is wanted any more" in preflight("lint", plan).stdout
+    assert preflight("seal", plan, "--scripts-only").returncode == 0
+    assert gone in told(plan, "plan-coverage"), "sealing again forgets nothing"
+    sealed = load_plan(plan).sealed_servers
+    sealed.write_text(sealed.read_text().replace('"release"', ""))
+    assert "allowed_signers" not in told(plan, "plan-coverage")
+
+
+def test_a_signed_word_that_nothing_verifies_any_more_is_a_warning(plan: Path, signing: Path) -> None:
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing))
+    assert "nothing verifies" not in told(plan, "attestations")
+    unsigned(plan)
+    report = json.loads(preflight("run", plan, "--only", "attestations", "--format", "json").stdout)
+    points = [
+        point for line in report["findings"] for point in line["points"] if "nothing verifies" in point["summary"]
+    ]
+    assert [(each["status"], each["summary"]) for each in points] == [
+        ("warn", "signed by M. Ortiz, which nothing verifies: [release] names no `allowed_signers`")
+    ]
 
 
 def test_each_signs_for_himself(plan: Path, signing: Path) -> None:

@@ -325,6 +325,30 @@ def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path
     assert "canary" not in path.read_text() + done.stderr
 
 
+def test_answers_that_do_not_suffice_to_log_in_need_not_be_given_again(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    call = ("init", tmp_path / "plan.toml", "--look", *WHOLE[:10], "--host", "db1=dba@h.net", "--by", "D. Kaya")
+    things = (
+        "--database",
+        "orders@r@h.net",
+        "--application",
+        "shop=http://h.net/",
+        "--ca",
+        "",
+        "--database-password",
+        "env:P",
+    )
+    process = subprocess.Popen(argv(*call, *things), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    until(ours, "Login of the hosts")
+    os.write(ours, b"\n")
+    said = until(ours, "--ca ''")
+    os.close(ours)
+    assert process.wait(20) == 2
+    assert "it must be told --credential\r\nwith the same answers: preflight init " in said
+    assert "--host db1=dba@h.net --database orders@r@db1 --application shop=http://h.net/ --by 'D. Kaya'" in said
+
+
 def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     ours, theirs = pty.openpty()

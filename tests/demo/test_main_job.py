@@ -31,6 +31,7 @@ from preflight.report.harmless import command_in
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
+from tests.damage import assert_none_better
 from tests.report.html.browser import Browser
 from tests.site.machine import command_lines
 
@@ -157,6 +158,12 @@ def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
             assert verdict.decision is not Decision.GO, told
         else:
             assert {finding.check for finding in unknown} <= ADVISORY, told
+
+
+@pytest.mark.parametrize("which", ["good", "night"])
+def test_no_finding_is_better_without_a_reply_or_with_a_damaged_one(which: str, request: pytest.FixtureRequest) -> None:
+    run: Run = request.getfixturevalue(which)
+    assert_none_better(run.inspection, run.evidence)
 
 
 @pytest.mark.parametrize("which", ["good", "night"])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree as Xml
 
 import pytest
@@ -27,10 +27,15 @@ from tests.report.formats.test_github import commands as annotations
 from tests.site.https import HttpsApp
 
 TOOLS = Path(sys.executable).parent
+T = TypeVar("T")
 SECRET = "canary-hunter22"
 PLANS = ".github/workflows/plans.yml"
 READINESS = ".github/workflows/readiness.yml"
+FLEET = ".github/workflows/fleet.yml"
+GITLAB = ".gitlab-ci.yml"
+GITLAB_FLEET = "fleet.gitlab-ci.yml"
 ZONES = ["east", "west"]
+SHARDS = [*range(1, 9)]
 PLAN = """\
 [release]
 id = "REL-1"
@@ -90,10 +95,10 @@ def github(step: Mapping[str, Any], folder: Path, **more: str) -> subprocess.Com
     return shell("bash -e", step["run"], folder, GITHUB_STEP_SUMMARY=str(folder / "summary"), **more)
 
 
-def in_every_zone(collect: Callable[[str], subprocess.CompletedProcess[str]]) -> list[int]:
+def in_every_job(collect: Callable[[T], subprocess.CompletedProcess[str]], jobs: Sequence[T]) -> list[int]:
     """The exit codes of the jobs of a matrix, which run side by side."""
-    with ThreadPoolExecutor(len(ZONES)) as runners:
-        return [done.returncode for done in runners.map(collect, ZONES)]
+    with ThreadPoolExecutor(len(jobs)) as runners:
+        return [done.returncode for done in runners.map(collect, jobs)]
 
 
 def job(workflow: str, name: str) -> Any:
@@ -105,8 +110,8 @@ def step(workflow: str, job_name: str, name: str) -> Any:
     return found
 
 
-def gitlab(name: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    document = snippets.read_yaml(".gitlab-ci.yml")
+def gitlab(name: str, folder: Path, file: str = GITLAB, **more: str) -> subprocess.CompletedProcess[str]:
+    document = snippets.read_yaml(file)
     script = "\n".join(document[name]["script"])
     return shell("bash -eo pipefail", script, folder, PLAN=document["variables"]["PLAN"], **more)
 
@@ -125,7 +130,7 @@ def verdict_of(report: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("schema", "names"), [("github-workflows", [PLANS, READINESS]), ("gitlab-ci", [".gitlab-ci.yml"])]
+    ("schema", "names"), [("github-workflows", [PLANS, READINESS, FLEET]), ("gitlab-ci", [GITLAB, GITLAB_FLEET])]
 )
 def test_the_files_follow_their_schema(tmp_path: Path, schema: str, names: Sequence[str]) -> None:
     paths = [tmp_path / f"{number}.yml" for number, _ in enumerate(names)]
@@ -155,7 +160,7 @@ def test_github_collects_in_every_zone_and_judges_all_of_it(checkout: Path) -> N
     plan = {"PLAN": values["inputs.plan"]}
     assert job(READINESS, "collect")["strategy"]["matrix"]["zone"] == ZONES
     collect = step(READINESS, "collect", "Collect")
-    assert in_every_zone(lambda zone: github(collect, checkout, **plan, ZONE=zone, DB1_PASSWORD=SECRET)) == [0, 0]
+    assert in_every_job(lambda zone: github(collect, checkout, **plan, ZONE=zone, DB1_PASSWORD=SECRET), ZONES) == [0, 0]
     done = github(step(READINESS, "judge", "Judge"), checkout, **plan)
     assert done.returncode == 0, done.stdout + done.stderr
     (verdict,) = [each for each in annotations(done.stdout) if each.name == "notice"]
@@ -192,8 +197,8 @@ def test_gitlab_lint_leaves_its_report_and_ends_as_lint_does(checkout: Path) -> 
 @pytest.mark.long
 def test_gitlab_collects_in_every_zone_and_judges_all_of_it(checkout: Path, https_app: HttpsApp) -> None:
     https_app.answer_json({"version": "4.0"})
-    assert snippets.read_yaml(".gitlab-ci.yml")["collect"]["parallel"]["matrix"] == [{"ZONE": ZONES}]
-    assert in_every_zone(lambda zone: gitlab("collect", checkout, ZONE=zone)) == [0, 0]
+    assert snippets.read_yaml(GITLAB)["collect"]["parallel"]["matrix"] == [{"ZONE": ZONES}]
+    assert in_every_job(lambda zone: gitlab("collect", checkout, ZONE=zone), ZONES) == [0, 0]
     done = gitlab("judge", checkout)
     assert done.returncode == 1
     assert done.stdout.startswith("NO-GO")
@@ -201,12 +206,44 @@ def test_gitlab_collects_in_every_zone_and_judges_all_of_it(checkout: Path, http
 
 
 @pytest.mark.long
+@pytest.mark.long
+def test_gitlab_splits_a_plan_over_its_parallel_jobs(checkout: Path) -> None:
+    assert snippets.read_yaml(GITLAB_FLEET)["collect"]["parallel"] == len(SHARDS)
+
+    def collect(number: int) -> subprocess.CompletedProcess[str]:
+        numbers = {"CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": str(len(SHARDS))}
+        return gitlab("collect", checkout, GITLAB_FLEET, **numbers)
+
+    assert in_every_job(collect, SHARDS) == [0] * len(SHARDS)
+    done = gitlab("judge", checkout, GITLAB_FLEET)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict_of(checkout / "preflight.xml") == "passed"
+    for number in SHARDS:
+        evidence = checkout / f"evidence-{number}.json"
+        if any(each["question"]["via"] != "local" for each in json.loads(evidence.read_text())["answers"]):
+            evidence.unlink()
+            assert f"shard {number} of 8 is missing" in gitlab("judge", checkout, GITLAB_FLEET).stdout
+            break
+    assert gitlab("judge", checkout, GITLAB_FLEET).returncode == 3
+
+
+@pytest.mark.long
+def test_github_splits_a_plan_over_the_jobs_of_a_matrix(checkout: Path) -> None:
+    assert job(FLEET, "collect")["strategy"]["matrix"]["shard"] == SHARDS
+    plan, total = {"PLAN": snippets.read_yaml(FLEET)["env"]["PLAN"]}, str(len(SHARDS))
+    collect = step(FLEET, "collect", "Collect")
+    codes = in_every_job(lambda number: github(collect, checkout, **plan, SHARD=str(number), SHARDS=total), SHARDS)
+    assert codes == [0] * len(SHARDS)
+    done = github(step(READINESS, "judge", "Judge"), checkout, **plan)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_jenkins_lints_collects_and_judges(checkout: Path) -> None:
     plan = {"PLAN": "plans/release.toml"}
     assert "defaultValue: 'plans/release.toml'" in snippets.files()["Jenkinsfile"]
     check, collect, judge = jenkins()
     assert shell("sh -xe", check, checkout).returncode == 0
-    assert in_every_zone(lambda zone: shell("sh -xe", collect, checkout, **plan, ZONE=zone)) == [0, 0]
+    assert in_every_job(lambda zone: shell("sh -xe", collect, checkout, **plan, ZONE=zone), ZONES) == [0, 0]
     done = shell("sh -xe", judge, checkout, **plan)
     assert done.returncode == 0, done.stdout + done.stderr
     assert verdict_of(checkout / "preflight.xml") == "passed"

@@ -37,6 +37,12 @@ def example(site: Site) -> Iterator[ExampleSite]:
     example.close()
 
 
+def guide_plan(name: str) -> str:
+    """The whole plan that a guide shows as this file."""
+    (block,) = (block for block in BLOCKS.values() if block.startswith(f"# {name}.toml\n"))
+    return block
+
+
 def laid_over(example: str, block: str, files: Iterable[str] = ()) -> str:
     """The example with the tables of a block, and of the files that it includes, in the place of its own."""
     headers = [

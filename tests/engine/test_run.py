@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ import pytest
 
 from preflight.check import Probes, Subject
 from preflight.clock import Deadline
+from preflight.engine import run
 from preflight.engine.answered import Answered
+from preflight.engine.cut_off import at_deadline
 from preflight.engine.inspection import inspect
 from preflight.engine.run import collect, judge
 from preflight.evidence import Evidence
@@ -164,3 +167,18 @@ def test_answers_are_judged_as_they_came_and_are_told_and_kept_masked() -> None:
     assert (good.judgement.summary, bad.judgement.actual) == ("[secret]", "al[secret]")
     assert [answer.text for _, answer in answered.evidence if isinstance(answer, Reply)] == ["[secret]", "al[secret]"]
     assert judge(answered).evidence_digest == Evidence.from_json(answered.evidence.to_json()).digest
+
+
+def test_the_time_begins_once_who_types_a_code_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[object] = []
+
+    def begin(seconds: float) -> Deadline:
+        happened.append("begun")
+        return Deadline(seconds)
+
+    monkeypatch.setattr(run, "Deadline", begin)
+    inspection = inspect(toy_plan(["db1"]), registry(Deep), MOMENT)
+    with at_deadline(1000):
+        collect(inspection, Script("ready").open, 60, log_in=lambda hosts: happened.append(list(hosts)))
+        assert signal.getitimer(signal.ITIMER_REAL)[0] <= 60
+    assert happened == [["db1"], "begun", ["db1"]], "and before what is asked then"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from preflight.clock import Deadline, monotonic
 from preflight.engine.findings import WHOEVER_RUNS_IT
 from preflight.evidence import Evidence
@@ -113,6 +115,14 @@ def run_whole(plan: Path, *arguments: str | Path, timeout_seconds: int = 60, **e
     report = json.loads(done.stdout)
     assert sum(report["counts"].values()) == report["planned"] == len(report["findings"]), "nothing vanishes"
     return WholeRun(done.returncode, done.stderr, seconds, report, evidence)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home_of_the_runs(home_folder: Path) -> Iterator[None]:
+    """The empty home, also for the runs that the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home_folder))
+        yield
 
 
 @contextlib.contextmanager

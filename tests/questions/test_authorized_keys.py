@@ -75,7 +75,7 @@ def test_a_time_without_z_is_the_servers_and_an_hour_early(option: str, hours: i
     assert key.until.isoformat().startswith(until)
 
 
-@pytest.mark.parametrize("line", ["expiry-time=20261317 " + KEY, "ssh-ed25519 AAAA=AAAA"])
+@pytest.mark.parametrize("line", ["expiry-time=20261317 " + KEY, "ssh-ed25519 AAAA=AAAA", ""])
 def test_lines_sshd_does_not_take_are_left_out(line: str) -> None:
     assert authorized_keys([KeyLine(1, "/f", line)], timedelta(0)) == ()
 

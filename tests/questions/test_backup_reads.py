@@ -23,6 +23,7 @@ header=dbname: orders
 header=TOC Entries: 9
 header=Dumped from database version: 15.18 (Debian 15.18-0+deb12u1)
 header=Dumped by pg_dump version: 16.4
+created=2026-11-23 05:37:42
 tables=2
 code=0
 said=
@@ -73,6 +74,8 @@ def test_an_archives_header_tells_whose_it_is() -> None:
         ("code=0\nsaid", "said"),
         ("said=\n", ""),
         ("header=dbname: orders\n", ""),
+        ("created=2026-11-23 05:37:42\n", ""),  # its file may be younger than what is in it
+        ("created=2026-11-23", "created=Mon Nov 23"),
         ("header=Dumped from", "header=Drawn from"),
         ("tables=2", "tables=two"),
         ("tables=2", "tables=2\ntables=3"),

@@ -159,7 +159,13 @@ def test_addresses_of_the_host_are_read_from_whatever_tool_it_has() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sees_all=perhaps\n", "backend=x postgres: release orders a(35540)\nsees_all=yes\n"]
+    "text",
+    [
+        "",
+        "sees_all=perhaps\n",
+        "backend=x postgres: release orders a(35540)\nsees_all=yes\n",
+        "sees_all=yes\naddress=inet \0\n",
+    ],
 )
 def test_a_host_that_answers_otherwise_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):

@@ -42,12 +42,15 @@ def test_the_last_rule_that_may_let_it_run_decides(rules: list[SudoRule], end: d
 
 
 def test_the_rules_are_read() -> None:
-    text = "rule=postgres,daemon 20261017050000Z - /usr/bin/pg_dump\nrule=ALL - 1h30m ALL\n"
+    text = "rule=postgres,daemon 20261017050000Z - /usr/bin/pg_dump\nrule=ALL - 1h30m ALL\nend=yes\n"
     found = SudoRulesProbe("db1", AsAccount("postgres", is_login=False)).read(Reply(0, text, MOMENT, 0.1, "on db1"))
     assert found == (SudoRule(("postgres", "daemon"), NIGHT, DUMP), SudoRule(("ALL",), None, "ALL", 5400))
 
 
-@pytest.mark.parametrize("text", ["rule=postgres soon - /bin/sh", "rule=postgres - soon /bin/sh", "postgres"])
+@pytest.mark.parametrize("text", [
+    "rule=postgres soon - /bin/sh\nend=yes", "rule=postgres - soon /bin/sh\nend=yes", "postgres\nend=yes",
+    "rule=postgres - - /bin/sh",  # cut off: a rule that ends may have followed
+])  # fmt: skip
 def test_what_is_no_rule_is_no_answer(text: str) -> None:
     with pytest.raises(Unreadable):
         SudoRulesProbe("db1", AsAccount("postgres", is_login=False)).read(Reply(0, text, MOMENT, 0.1, "on db1"))

@@ -11,9 +11,11 @@ from preflight.check import Check
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import BrokenSource, Registry, find_checks
 from preflight.plan import Account, Application, Backup, Become, Connect, Database, Host, Plan, RemotePath, SecretRef
+from preflight.plan.load import load_plan
 from preflight.probe import Question, Via
 from preflight.questions.shell import AsAccount
 from preflight.questions.storage import PROOF_BYTES
+from preflight.reference import requests
 from preflight.reference.questions import render
 from preflight.report.layout import WIDTH
 from preflight.sessions.postgres.connection import LOCK_SECONDS
@@ -178,3 +180,40 @@ def test_a_script_for_another_shell_is_shown_without_the_quoting_that_carries_it
         in shown
     )
     assert "      | else exit 77; fi\n" in shown
+
+
+def test_forty_hosts_that_are_asked_the_same_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(FORTY)
+    plan = load_plan(tmp_path / "x.toml")
+    inspection = inspect(plan, find_checks(), MOMENT)
+    text = render(inspection, find_checks(), inspection.first_round(), "x.toml")
+    assert text.count("host web[01-40]: web[01-40].example.net port 22 as u") == 1
+    assert "  web[01-40]: 5 questions as u\n" in text
+    assert "  host db1: db1.example.net port 22 as u" in text
+    assert text.count("| GET https://") == text.count("| GET https://web[01-40].example.net/health") == 1
+    asked = requests.render(plan)
+    assert "The login u on web[01-40] (at web[01-40].example.net, port 22)" in asked.replace("`", "")
+    assert asked.count("health of shop") == 1
+    assert "`web[01-40].example.net:22/tcp`: SSH to db1, `web[01-40]`" in asked
+
+
+FORTY = """
+[release]
+id = "REL-1"
+[window]
+zone = "UTC"
+start = 2199-10-17T00:00:00
+end = 2199-10-17T06:00:00
+[hosts.db1]
+address = "db1.example.net"
+user = "u"
+key = "k"
+[hosts."web[01-40]"]
+address = "web{n}.example.net"
+user = "u"
+agent = "SHA256:abc"
+[applications.shop]
+from = "1"
+to = "2"
+health = [{ url = "https://web[01-40].example.net/health", json = { v = "2" } }]
+"""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from preflight.engine.registry import find_checks
 from preflight.plan import Account as Login
-from preflight.plan import Become, RemotePath, Said, SecretRef, ServerRole
+from preflight.plan import Become, RehearsalServer, RemotePath, Said, SecretRef, ServerRole
 from preflight.plan.load import load_plan
 from preflight.reference import requests as requirements
 from preflight.reference.requests import sudoers_line
@@ -77,10 +77,12 @@ def test_hosts_with_one_account_and_one_key_are_asked_for_once() -> None:
     other = replace(web[0], id="web3", address="web3.example.net", user=Login("other"))
     plan = replace(PLAN, hosts={**PLAN.hosts, **{each.id: each for each in [*web, other]}})
     text = requirements.render(plan).replace("`", "")
-    assert "web1 (web1.example.net, port 22), web2 (web2.example.net, port 22) by the public key of appadmin" in text
+    assert (
+        "web1 (at web1.example.net, port 22), web2 (at web2.example.net, port 22) by the public key of appadmin" in text
+    )
     assert text.count("The login appadmin on") == 1
-    assert text.count("The login other on web3 (web3.example.net, port 22) by") == 1
-    assert text.count("web1.example.net:22/tcp") == text.count("web2.example.net:22/tcp") == 1
+    assert text.count("The login other on web3 (at web3.example.net, port 22) by") == 1
+    assert text.count("web[1-3].example.net:22/tcp") == 1
 
 
 def test_what_only_people_can_say_is_asked_of_them() -> None:
@@ -138,3 +140,19 @@ def test_a_name_with_a_meaning_in_sudoers_is_never_printed_as_a_rule() -> None:
     text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": named}))
     assert "write this rule by hand" in text
     assert "(ALL)" not in text
+
+
+def test_the_server_of_rehearsals_is_asked_for_unless_they_are_left_out() -> None:
+    server = RehearsalServer(address="db-rehearsal.example.net", port=5433, user=Login("rehearsal"))
+    plan = replace(PLAN, rehearsal=replace(PLAN.rehearsal, server=server))
+    assert "rehearsals alone" not in requirements.render(plan), "the example leaves them out"
+    release = replace(plan.release, without=replace(plan.release.without, rehearsal=""))
+    text = requirements.render(replace(plan, release=release))
+    for asked in (
+        "At `db-rehearsal.example.net:5433`: a PostgreSQL server for rehearsals alone, of the major version",
+        "CREATE ROLE rehearsal SUPERUSER LOGIN;",
+        "ALTER SYSTEM SET autovacuum = off;",
+        "hba.conf` (hostssl, scram-sha-256) that let rehearsal and ",
+        "to `db-rehearsal.example.net:5433/tcp`: the rehearsals; to `db-rehearsal.example.net:22/tcp`: its SSH host",
+    ):
+        assert asked in text, text

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from preflight.check import Probes, Subject
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.run import judge
-from preflight.evidence import Evidence
-from preflight.finding import Status
-from preflight.probe import NoReply, Question, Reply
+from preflight.engine.shards import Split
+from preflight.evidence import Evidence, Shard
+from preflight.finding import Judgement, Status, passed
+from preflight.probe import NoReply, Question, Reply, Via
 from preflight.reasons import Reason
 from preflight.runs.gate import ABSENT
 from preflight.runs.merge import Merged, MergeError, merge
 from preflight.verdict import Decision
-from tests.toy import MOMENT, Ready, registry, toy_plan
+from tests.toy import MOMENT, Deep, Echo, Ready, registry, toy_plan
 
 ZONES = {"db1": "east", "db2": "east", "app1": "west"}
 
@@ -57,9 +61,18 @@ def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> Non
     )
 
 
+def test_what_one_part_lets_not_pass_the_whole_lets_not_pass(inspection: Inspection) -> None:
+    east = replace(part(inspection, "east"), no_warnings=True)
+    west = replace(part(inspection, "west"), not_steady="not steady: GO for 1 min")
+    found = merged(inspection, {"e": east, "w": west})
+    assert found.answered.evidence.no_warnings
+    verdict = judge(found.answered)
+    assert (verdict.decision, verdict.reason) == (Decision.HOLD, "not steady: GO for 1 min")
+
+
 @pytest.mark.parametrize(
-    ("zone", "left_out"), [("east", "nobody asked app1: preflight collect toy.toml --zone west"),
-                           ("west", "nobody asked db1, db2: preflight collect toy.toml --zone east")]
+    ("zone", "left_out"), [("east", "nobody asked app1: preflight collect toy.toml --zone west --output west.json"),
+                           ("west", "nobody asked db1, db2: preflight collect toy.toml --zone east --output east.json")]
 )  # fmt: skip
 def test_a_zone_that_nobody_asked_is_named_and_never_go(inspection: Inspection, zone: str, left_out: str) -> None:
     found = merged(inspection, {"only": part(inspection, zone)})
@@ -153,3 +166,117 @@ def test_a_part_that_is_too_old_by_the_time_of_the_last_one_is_stale(inspection:
     verdict = judge(found.answered)
     assert verdict.decision is Decision.HOLD
     assert [finding.status for finding in verdict.findings] == [Status.STALE, Status.STALE, Status.PASS]
+
+
+def sharded(inspection: Inspection, number: int, of: int, zone: str = "", **changed: Any) -> Evidence:
+    """What a job brings that asks one shard."""
+    asks = Split(inspection.plan, inspection.registry, zone, of).part(number).asks
+    whole = part(inspection, zone, **changed)
+    answers = {id_: pair for id_, pair in whole.answers.items() if asks(pair[0])}
+    return replace(whole, answers=answers, shard=Shard(number, of))
+
+
+@pytest.fixture
+def many() -> Inspection:
+    return inspect(toy_plan([f"h{number}" for number in range(10)]), registry(Ready), MOMENT)
+
+
+def test_all_shards_together_are_judged_as_one_run(many: Inspection) -> None:
+    parts = {f"{number}": sharded(many, number, 4, minutes=number) for number in range(1, 5)}
+    found = merged(many, parts)
+    assert found.answered.evidence.answers.keys() == part(many, "").answers.keys()
+    assert judge(found.answered).decision is Decision.GO
+    assert found.notes[0] == "1: shard 1/4, Fri 2026-10-16 19:01 +00:00, 3 questions"
+
+
+@pytest.mark.parametrize("missing", [{3}, {1, 4}, {2, 3, 4}])
+def test_a_shard_that_is_missing_is_named_with_what_it_asks(many: Inspection, missing: set[int]) -> None:
+    found = merged(many, {f"{each}": sharded(many, each, 4) for each in range(1, 5) if each not in missing})
+    shard_of = Split(many.plan, many.registry, "", 4).shard_of
+    told = [note for note in found.notes if "missing" in note]
+    assert told == [
+        f"shard {number} of 4 is missing, which asks "
+        f"{', '.join(name for name in many.plan.hosts if shard_of[Via.SSH, name] == number)}: "
+        f"preflight collect toy.toml --shard {number}/4 --output shard-{number}.json"
+        for number in sorted(missing)
+    ]
+    assert not [note for note in found.notes if "nobody asked" in note]
+    verdict = judge(found.answered)
+    assert verdict.decision is Decision.HOLD
+    lost = {finding.subject for finding in verdict.findings if finding.status is Status.UNKNOWN}
+    assert lost == {name for (_, name), number in shard_of.items() if number in missing}
+
+
+def test_the_shards_of_a_zone_are_its_own(inspection: Inspection) -> None:
+    parts = {"e1": sharded(inspection, 1, 2, "east"), "w": part(inspection, "west")}
+    notes = merged(inspection, parts).notes
+    assert notes[0].startswith("e1: network zone east, shard 1/2, ")
+    cure = "preflight collect toy.toml --zone east --shard 2/2 --output east-2.json"
+    assert notes[2:] == (f"shard 2 of 2 is missing, which asks db2: {cure}",)
+    whole = merged(inspection, {**parts, "e2": sharded(inspection, 2, 2, "east")})
+    assert judge(whole.answered).decision is Decision.GO
+
+
+def test_a_shard_that_had_nothing_to_ask_is_not_missed(many: Inspection) -> None:
+    found = merged(many, {f"{number}": sharded(many, number, 12) for number in range(1, 11)})
+    assert judge(found.answered).decision is Decision.GO
+    assert not [note for note in found.notes if "missing" in note]
+
+
+def test_a_shard_given_twice_is_told_and_does_no_harm(many: Inspection) -> None:
+    parts = {"1": sharded(many, 1, 2), "2": sharded(many, 2, 2), "2 again": sharded(many, 2, 2, minutes=1)}
+    found = merged(many, parts)
+    assert "shard 2/2 is given 2 times: 2, 2 again" in found.notes
+    assert judge(found.answered).decision is Decision.GO
+
+
+def test_shards_of_two_numbers_are_refused(many: Inspection) -> None:
+    with pytest.raises(MergeError, match="a is shard 1/2 and b shard 2/4: run all by one number"):
+        merged(many, {"a": sharded(many, 1, 2), "b": sharded(many, 2, 4)})
+
+
+def test_a_shard_of_another_plan_is_refused(many: Inspection) -> None:
+    with pytest.raises(MergeError, match="b was collected for another text of this plan"):
+        merged(many, {"a": sharded(many, 1, 2), "b": replace(sharded(many, 2, 2), plan_digest="f" * 64)})
+
+
+def test_a_shard_of_an_older_run_is_told_and_stale(many: Inspection) -> None:
+    late = replace(many, moment=MOMENT + timedelta(days=2))
+    parts = {"old": sharded(late, 1, 2), "new": sharded(late, 2, 2, minutes=2 * 24 * 60)}
+    found = merged(late, parts)
+    assert "old is 2 d older than the newest part: is it of an earlier run?" in found.notes
+    verdict = judge(found.answered)
+    assert verdict.decision is Decision.HOLD
+    assert [finding.status for finding in verdict.findings].count(Status.STALE) == 5
+
+
+def test_what_a_subject_of_several_shards_asks_second_is_missed_by_name() -> None:
+    """No shard can ask it: the first answers are known to none of them together."""
+    inspection = inspect(toy_plan(["a", "b"]), registry(Together), MOMENT)
+    shards = {f"{number}": sharded(inspection, number, 2) for number in (1, 2)}
+    found = merged(inspection, shards)
+    assert judge(found.answered).decision is Decision.HOLD
+    assert found.notes[-1] == "nobody asked a: preflight run toy.toml"
+
+
+class Together(Deep):
+    """Asks a host again by what two have said."""
+
+    id = "together"
+
+    def subjects(self) -> Sequence[Subject]:
+        return [Subject("both", None)]
+
+    def probes(self, subject: Subject) -> Probes:
+        return {name: Echo(name) for name in self.plan.hosts}
+
+    def follow_up(self, subject: Subject, **words: str) -> Probes:
+        return {"more": Echo("a", " ".join(words.values()))}
+
+    def judge(self, subject: Subject, *, more: str, **_words: str) -> Judgement:
+        return passed(more)
+
+
+def test_a_plan_with_zones_may_be_split_as_a_whole(inspection: Inspection) -> None:
+    notes = merged(inspection, {"1": sharded(inspection, 1, 3)}).notes
+    assert [note.partition(",")[0] for note in notes] == ["shard 2 of 3 is missing", "shard 3 of 3 is missing"]

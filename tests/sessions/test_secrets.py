@@ -186,3 +186,13 @@ def test_in_another_round_an_accepted_password_is_tried_alone_again_and_a_refuse
         with pytest.raises(CannotAsk, match="refused on db1"):
             trials.claim(each, "db2")
     assert trials.refused_at() == {"db1"}
+
+
+def test_a_code_of_digits_is_masked_where_it_is_a_whole_number(secrets: Secrets) -> None:
+    secrets.mask_code("482913")
+    secrets.mask_code("ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj")
+    secrets.mask_code("1")
+    told = "it says: 482913; again '482913': ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj"
+    assert secrets.redact(told) == f"it says: {MASK}; again '{MASK}': {MASK}"
+    for text in ("SHA256:e482913b", "1748291345 bytes", "1 line"):
+        assert secrets.redact(text) == text

@@ -117,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         app = self.server.app
         app.requests.append((self.command, self.path, dict(self.headers.items())))
+        self.rfile.read(int(self.headers["Content-Length"] or 0))  # what is left unread resets the connection
         answer = app.answers.get(self.path.partition("?")[0], HttpAnswer(404, b"no such path\n"))
         if answer.delay_seconds:
             app.stopping.wait(answer.delay_seconds)

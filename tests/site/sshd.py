@@ -26,9 +26,10 @@ class Sshd:
         options: Mapping[str, str] | None = None,
         key_types: tuple[str, ...] = ("ed25519",),
         namespace: Namespace | None = None,
+        program: Path | None = None,
     ) -> None:
         """`options` are lines of sshd_config(5) that go before the site's own, so that they win. In a `namespace` it
-        listens on the standard port."""
+        listens on the standard port. `program`: a link to sshd, whose name is that of its PAM service."""
         needs_root("log in to other accounts through sshd")
         # Without it sshd ends with "Missing privilege separation directory"; Debian's unit makes it at start.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -39,12 +40,17 @@ class Sshd:
         self._authorized_keys = authorized_keys
         self._options = dict(options or {})
         self._namespace = namespace
+        self._program = program or needs("sshd")
         self.port = 0
         self._server = self._start()
 
     @property
     def pid(self) -> int:
         return self._server.pid
+
+    def sessions(self) -> list[int]:
+        """Process ids of its connections."""
+        return [int(each) for each in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     @property
     def log(self) -> str:
@@ -83,7 +89,7 @@ class Sshd:
             self.port = free_port(self.address) if self._namespace is None else SSH_PORT
             configuration = self._directory / "sshd_config"
             configuration.write_text(self._configuration())
-            argv = [needs("sshd"), "-D", "-e", "-f", configuration]
+            argv = [self._program, "-D", "-e", "-f", configuration]
             server = Server(argv if self._namespace is None else self._namespace.enter(argv), cwd=self._directory)
             if server.wait_for_log("Server listening on"):
                 return server

@@ -50,6 +50,7 @@ def ask(site: Site, tmp_path: Path, good_account: Account) -> Ask:
         ('echo "WARNING: it\'s $((40 + 2))"; exit 1', Status.WARN, "WARNING: it's 42"),
         ('echo "looking ..."; exit 1', Status.FAIL, "looking ..."),
         ("exit 1", Status.FAIL, "exit status 1, nothing printed"),
+        ("printf 'Traceback:\\nKeyError: 1\\n' >&2; exit 1", Status.FAIL, "exit status 1: KeyError: 1"),
         ("echo CRITICAL; exit 2", Status.FAIL, "CRITICAL"),
         ("echo dunno; exit 3", Status.UNKNOWN, "dunno"),
         ("kill -9 $$", Status.UNKNOWN, "it ended with 137, which is no plugin's exit status"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -100,6 +101,35 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     assert done.returncode == 1, done.stdout + done.stderr
     failed = re.findall(r"^FAIL +(\S+) ", done.stdout, re.MULTILINE)
     assert set(failed) - {"competing-jobs"} == {"on-call"}, done.stdout  # no cron runs on the tests' machine
+
+
+def test_answers_by_which_not_everything_was_seen_need_not_be_given_again(
+    site: Site, tmp_path: Path, accounts: Accounts
+) -> None:
+    path, account = tmp_path / "plan.toml", accounts.add("dba")
+    host = f"db1={account.name}@127.0.0.1:{site.sshd.port}"
+    answers = {
+        "Release number": "R 9",
+        "Time zone": "UTC",
+        "Start of": "2030-10-17 00:00",
+        "End of": "2030-10-17 06:00",
+        "Hosts": host,
+        "Databases": "orders=orders_p@release@db1:1, mysql:shop@db1",
+        "Applications": "",
+        "Who answers": "D. Kaya",
+        "Login of the hosts": f"key={account.key}",
+        "Password of": "env:ORDERS_PASSWORD",
+        "File with": "",
+        "confirm this new fingerprint": "y",
+    }
+    said = _answer(["init", str(path), "--look"], answers, "Pw-of-nobody-here")
+    found = re.search(r"once that is cured, with the same answers: rm (\S+) && preflight (.*)\r\n", said)
+    assert found, said
+    written = path.read_text()
+    Path(found[1]).unlink()
+    done = preflight(*shlex.split(found[2]), ORDERS_PASSWORD="Pw-of-nobody-here")
+    assert done.returncode == 0, done.stderr
+    assert path.read_text() == written
 
 
 def test_a_fingerprint_that_nobody_confirms_is_not_logged_in_by(site: Site, tmp_path: Path, accounts: Accounts) -> None:

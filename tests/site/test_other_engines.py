@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from tests.cli.program import preflight
 from tests.docs.example_site import shifted
+from tests.docs.test_toml_blocks import guide_plan
 from tests.site.accounts import Account
 from tests.site.machine import Server, free_port, needs, run
 from tests.site.site import Site
@@ -29,7 +29,6 @@ SAID = f'{{ by = "dba", on = {shifted("2026-10-10")}, reason = "logged in as rel
 PASSWORD = "Pw-of-the-role-in-mariadb"
 ROLES = {"scripts": "release", "backup": "saver"}
 """Key of the plug-in -> the role in the option file that it names."""
-GUIDE = Path(__file__).parent.parent.parent / "docs/guides/other-sites.md"
 
 
 @dataclass
@@ -158,7 +157,7 @@ def shop(site: Site, mariadb: MariaDb, installed: Path) -> Shop:
     for path in (staged, backups, *staged.iterdir(), *backups.iterdir()):
         shutil.chown(path, account.name, account.name)
     backups.chmod(0o755)
-    (text,) = re.findall(r"^```toml\n(# shop.toml\n.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    text = guide_plan("shop")
     for old, new in {
         "/srv/release/shop": str(staged),
         "/backup/shop": str(backups),

@@ -34,9 +34,11 @@ from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.cli.program import BASE, argv, environment, preflight
+from tests.cli.terminal import Terminal
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, database_on, finding, findings, host_on, make_plan, told
+from tests.site.one_time_codes import WORDS, Codes, wanting_codes
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -495,3 +497,19 @@ def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_pat
         pass
     assert [*map(left_of, folders), list(shared_path.iterdir())] == [[], [], []]
     assert not path.with_suffix(".rehearsal.json").exists()
+
+
+@pytest.mark.long
+def test_a_code_is_typed_once_for_all_that_a_rehearsal_reads(stage: Stage) -> None:
+    path, codes = plan_file(stage, {"010_due.sql": GOOD["010_due.sql"]}), Codes()
+    with wanting_codes(stage.site, {stage.login.name: codes}) as sshd:
+        text = path.read_text().replace(f"port = {stage.site.sshd.port}", f"port = {sshd.port}", 1)
+        path.write_text(text.replace("key = ", f'second_factor = "prompt:{WORDS}"\nkey = ', 1))
+        path.with_suffix(".known_hosts").write_text(sshd.known_hosts_lines())
+        terminal = Terminal("rehearse", path, RELEASE_PASSWORD=stage.release.password)
+        terminal.until(r"db1 asks .*: ")
+        terminal.type(f"{codes.next()}\n")
+        terminal.end()
+        runs = parse_rehearsal(path.with_suffix(".rehearsal.json").read_text()).scripts["orders"].runs
+        assert [(run.script, run.exit_code) for run in runs] == [("010_due.sql", 0)], terminal.written
+        assert terminal.written.count(" asks ") == 1

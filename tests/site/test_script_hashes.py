@@ -434,21 +434,34 @@ def signed(release: Release) -> Callable[..., Finding]:
     """The finding once the manifest was signed by a key, of which the file of allowed signers says these words."""
     key = signing_key(release.local / "key")
 
-    def signed(words: str = "reviewer", change: Callable[[], object] = lambda: None, **changes: Any) -> Finding:
+    def signed(
+        words: str = "reviewer",
+        change: Callable[[], object] = lambda: None,
+        release_id: str = "REL-1",
+        **changes: Any,
+    ) -> Finding:
         signers = allowed(release.local / "signers", (words, key))
         plan = release.plan(allowed_signers=signers, author="a developer", **changes)
         for manifest in seal_scripts(plan):
-            sign_manifest(manifest, key)
+            other = replace(plan, release=replace(plan.release, id=release_id))
+            sign_manifest(other, manifest, key)
         change()
         return finding(ScriptHashes, plan)
 
     return signed
 
 
-def test_a_manifest_that_an_approver_signed_passes_and_says_who(signed: Callable[..., Finding]) -> None:
+def test_a_manifest_that_an_approver_signed_passes_and_says_who(
+    release: Release, signed: Callable[..., Finding]
+) -> None:
     found = signed('"the reviewer" namespaces="preflight-manifest"')
     assert found.status is Status.PASS, told(found)
-    assert "approved by the reviewer, who signed the manifest" in found.judgement.summary
+    assert "approved for REL-1 by the reviewer, who signed the manifest" in found.judgement.summary
+    line = (
+        """(echo 'release = "REL-1"'; cat sql.SHA256SUMS) | ssh-keygen -Y verify -f signers -I "the reviewer" """
+        "-n preflight-manifest -s sql.SHA256SUMS.sig"
+    )
+    assert subprocess.run(["sh", "-c", line], cwd=release.local, check=False).returncode == 0, "as the guide says"
 
 
 @pytest.mark.parametrize(
@@ -456,9 +469,9 @@ def test_a_manifest_that_an_approver_signed_passes_and_says_who(signed: Callable
     [
         ('"A Developer"', "a developer signed the manifest, who is the author of the scripts"),
         ('"reviewer,a developer"', "a developer signed the manifest, who is the author of the scripts"),
-        ("*", "the signature of the manifest approves nothing"),
-        ('reviewer valid-before="20200101"', "the signature of the manifest approves nothing"),
-        ('reviewer namespaces="git"', "the signature of the manifest approves nothing"),
+        ("*", "the signature of the manifest does not approve it for REL-1"),
+        ('reviewer valid-before="20200101"', "the signature of the manifest does not approve it for REL-1"),
+        ('reviewer namespaces="git"', "the signature of the manifest does not approve it for REL-1"),
     ],
 )
 def test_a_signature_that_approves_nothing_fails_with_who_signs_and_how(
@@ -472,6 +485,18 @@ def test_a_signature_that_approves_nothing_fails_with_who_signs_and_how(
     assert "--scripts-only --sign ~/.ssh/id_ed25519" in found.judgement.remedy
 
 
+def test_what_was_signed_for_an_earlier_release_with_the_same_files_is_no_approval_of_this_one(
+    signed: Callable[..., Finding],
+) -> None:
+    found = signed(release_id="REL-0")
+    assert (found.status, found.judgement.summary) == (
+        Status.FAIL,
+        "the signature of the manifest does not approve it for REL-1",
+    )
+    assert "what was signed for another release" in found.judgement.actual
+    assert "read the scripts and run: preflight seal" in found.judgement.remedy
+
+
 def test_an_unsigned_and_a_changed_manifest_fail(release: Release, signed: Callable[..., Finding]) -> None:
     manifest = release.local / "sql.SHA256SUMS"
     unsigned = signed(change=(release.local / "sql.SHA256SUMS.sig").unlink)
@@ -479,7 +504,7 @@ def test_an_unsigned_and_a_changed_manifest_fail(release: Release, signed: Calla
     changed = signed(change=lambda: manifest.write_text(manifest.read_text() + "# and one more\n"))
     assert (changed.status, changed.judgement.summary) == (
         Status.FAIL,
-        "the signature of the manifest approves nothing",
+        "the signature of the manifest does not approve it for REL-1",
     )
     assert "incorrect signature" in changed.judgement.actual
 

@@ -25,6 +25,7 @@ from preflight.questions.files import (
     EntryKind,
 )
 
+_NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)  # which Windows lacks: what was opened is held against what was listed
 _CHUNK_BYTES = 1024 * 1024
 _LARGEST_NORMALISED_BYTES = 8 * 1024 * 1024
 _INCLUDED = re.compile(r"\\(?:i|ir|include|include_relative)[ \t]+([^\n]*)")
@@ -199,7 +200,7 @@ def sha256(content: bytes) -> str:
 
 def _chunks(entry: _Found, deadline: Deadline) -> Iterator[bytes]:
     """A file's bytes. Raises OSError when it is no longer the file that was listed, TimeoutError at the deadline."""
-    with _opened(entry.full, entry.status, os.O_NOFOLLOW) as file:
+    with _opened(entry.full, entry.status, _NOT_A_LINK) as file:
         while chunk := file.read(_CHUNK_BYTES):
             if deadline.over:
                 raise TimeoutError("the files could not be read in time")

@@ -17,7 +17,7 @@ from preflight.plan import Database
 from preflight.questions.certificates import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.tls import VERIFY_REASONS, accepting_any, certificate_in, peer_certificate
+from preflight.sessions.tls import accepting_any, certificate_in, peer_certificate, verify_reason
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
 _LEAVE_SECONDS = 1.0
@@ -28,7 +28,7 @@ def why_refused(connect: Callable[[], socket], ca_file: str, deadline: Deadline)
     try:
         shown_certificate(connect(), ca_file, deadline)
     except ssl.SSLCertVerificationError as error:
-        reason = VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
+        reason = verify_reason(error)
         detail = f"the server's certificate is refused: {error.verify_message}"
         if reason is Reason.CERTIFICATE_EXPIRED:
             detail += f" ({shown_certificate(connect(), '', deadline).which_ended(now())})"

@@ -24,7 +24,10 @@ from preflight.sessions.ssh.shared import Shared
 from preflight.wording import one_line
 
 if TYPE_CHECKING:
+    from preflight.sessions.ssh.prompts import AskLine, CodePrompt
     from preflight.sessions.ssh.transport import Transport
+_OTHER_SECONDS = 30.0
+"""For what precedes a login: ssh_config, the name service, the agent."""
 _NOT_TRIED = (Reason.NOT_ASKED, Reason.CLOSED_HERE, Reason.BUSY, Reason.OPEN_FILES)
 """They tell nothing of the host: whoever comes later tries again."""
 
@@ -64,6 +67,8 @@ class Connection:
         self._failure: NoReply | None = None
         self._attempt: Attempt | None = None
         self._session: dict[str, str] = {}
+        self._ask_line: AskLine | None = None
+        """While somebody waits at the terminal for the server's question."""
 
     @property
     def way(self) -> list[Connection]:
@@ -91,12 +96,13 @@ class Connection:
         """Whether its account was refused, and is not tried again."""
         return self._failure is not None and self._failure.reason in REFUSALS
 
-    def is_outdated(self, oldest: float) -> bool:
-        """Whether its connection has ended, or its login was made before `oldest`, by the monotonic clock."""
-        login = self._login
+    def is_outdated(self, oldest: float, oldest_by_code: float) -> bool:
+        """Whether its connection has ended, or its login was made before `oldest`, or, where somebody typed a code for
+        it, before `oldest_by_code`; both by the monotonic clock."""
+        login, oldest = self._login, oldest_by_code if self.host.second_factor else oldest
         return login is not None and (login.made_at < oldest or not login.transport.is_active())
 
-    def begin_round(self, oldest: float) -> None:
+    def begin_round(self, oldest: float, oldest_by_code: float) -> None:
         """Forgets why it could not be opened, unless its account was refused; closes what is outdated, here or on the
         way, whoever held it."""
         with self._changed:
@@ -104,7 +110,7 @@ class Connection:
                 return
             if not self.is_refused:
                 self._failure = None
-        if any(each.is_outdated(oldest) for each in self.way):
+        if any(each.is_outdated(oldest, oldest_by_code) for each in self.way):
             self.close_unless_used(by_others_than=self._users)
             self._session = {}
 
@@ -117,6 +123,21 @@ class Connection:
         except BaseException:
             self.release()
             raise
+
+    def log_in_by_code(self, ask_line: AskLine) -> None:
+        """Logs in, in a thread that may ask on the terminal, and stays open until `finish`, or until it is outdated.
+        Why it failed is told to whoever asks it. Does nothing when it is open, or has failed."""
+        if self._login is not None or self._failure is not None:
+            return
+        from preflight.sessions.ssh.prompts import CODE_SECONDS
+
+        self._ask_line = ask_line
+        try:
+            self.hold(Deadline(self.host.login_within.total_seconds() + CODE_SECONDS + _OTHER_SECONDS))
+        except SessionFailed:
+            pass
+        finally:
+            self._ask_line = None
 
     def release(self) -> None:
         """Says that it is used by one less."""
@@ -234,6 +255,7 @@ class Connection:
 
         configured = self._configure(deadline)
         host = configured.host
+        code = self._code_prompt(host)
         attempt = self._begin(configured, deadline)
         known, unreadable = self._shared.known_hosts.lookup(host, configured.known_hosts)
         attempt.stage = "reading the credential"
@@ -252,13 +274,26 @@ class Connection:
                 attempt.stage = f"logging in as {host.user}"
                 attempt.limit = deadline.at_most(attempt.limit.left() + waited)
                 with attempt.limited():
-                    log_in(transport, host.user, credential, attempt.limit)
+                    log_in(transport, host.user, credential, attempt.limit, code)
+            if code is not None:
+                self._session["code"] = "typed" if code.typed else "not asked for"
         finally:
             attempt.end_turn()
             if attempt.transport is not None and attempt.transport.banners:
                 self._session["banner"] = "\n".join(attempt.transport.banners)
         self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
         return Login(transport, self._session, f"on {self.host.id} as {host.user}", ChannelSlots(), monotonic())
+
+    def _code_prompt(self, host: Host) -> CodePrompt | None:
+        """Raises CannotAsk where a code is wanted and nobody can be asked for it, before anything is sent."""
+        from preflight.sessions.ssh.prompts import CodePrompt
+
+        if not host.second_factor:
+            return None
+        if self._ask_line is None:
+            said = f"the code of {host.user} for {host.code_prompt!r} is typed on a terminal, and there is none"
+            raise CannotAsk(Reason.NO_CODE, f"{said}: nothing was sent")
+        return CodePrompt(host, self._ask_line, self._shared.secrets.mask_code)
 
     def _enter(self, attempt: Attempt, deadline: Deadline) -> None:
         """Waits for a place among the open connections; behind a jump host, a connection needs no descriptor."""

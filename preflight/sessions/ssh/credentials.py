@@ -16,16 +16,10 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.secrets import PasswordAccount, Secrets
 from preflight.sessions.ssh.keys import Agent, certify, find_key, load_key
+from preflight.sessions.ssh.prompts import NEW_PASSWORD_PROMPT, CodePrompt, FurtherPrompt, answer_prompts
 from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.wording import one_line
 
-_PASSWORD_PROMPT = re.compile(
-    r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
-    r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What pam_unix asks in the languages of Linux-PAM; anything else (`Verification code:`) is a second factor."""
-_NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
 _PASSWORD_EXPIRED = re.compile(r"you are required to change your password|your password has expired", re.IGNORECASE)
 """What PAM says at a login that succeeds."""
 _ACCOUNT_REFUSED = re.compile(r"expired|inactive|not allowed|denied|disabled|locked|closed", re.IGNORECASE)
@@ -41,8 +35,9 @@ class Credential:
     account: PasswordAccount | None = None
     """Whose password it is."""
 
-    def offer(self, transport: Transport, user: str) -> Sequence[str]:
-        """One attempt. The methods the server wants in addition, normally none. Raises what paramiko raises."""
+    def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
+        """One attempt. The methods the server wants in addition: those of the code, or none. Raises what paramiko
+        raises."""
         raise NotImplementedError
 
 
@@ -56,7 +51,7 @@ class KeyCredential(Credential):
     certificate: UserCertificate | None
     agent: Agent | None = None
 
-    def offer(self, transport: Transport, user: str) -> Sequence[str]:
+    def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
         try:
             return tuple(transport.auth_publickey(user, self.key))
         finally:
@@ -77,35 +72,19 @@ class PasswordCredential(Credential):
     def __repr__(self) -> str:
         return "PasswordCredential()"
 
-    def offer(self, transport: Transport, user: str) -> Sequence[str]:
+    def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
+        if code is not None:  # PAM may ask for it too, and sshd answers that by a plain password, which is refused
+            try:
+                return answer_prompts(transport, user, code, self._password)
+            except paramiko.BadAuthenticationType as refused:
+                if "password" not in refused.allowed_types or "keyboard-interactive" in refused.allowed_types:
+                    raise
         try:
             return tuple(transport.auth_password(user, self._password, fallback=False))
         except paramiko.BadAuthenticationType as refused:
-            if "keyboard-interactive" not in refused.allowed_types:
+            if "keyboard-interactive" not in refused.allowed_types or code is not None:
                 raise
-        answered: list[str] = []
-
-        def answer(title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
-            """The password to the first hidden prompt that asks for one; any other wants something else (a code, a
-            new password)."""
-            if not prompts:
-                return []
-            question = one_line(" ".join([title, instructions, *(text for text, _ in prompts)]))
-            if answered or len(prompts) > 1 or prompts[0][1] or not asks_for_password(prompts[0][0]):
-                raise _FurtherPrompt(question)
-            answered.append(question)
-            return [self._password]
-
-        return tuple(transport.auth_interactive(user, answer))
-
-
-def asks_for_password(prompt: str) -> bool:
-    """Whether a keyboard-interactive prompt is for the account's password, and for nothing else."""
-    return _PASSWORD_PROMPT.search(prompt) is not None
-
-
-class _FurtherPrompt(paramiko.SSHException):  # type: ignore[misc]
-    """The server asks for more than the password."""
+        return answer_prompts(transport, user, None, self._password)
 
 
 class CredentialStore:
@@ -154,46 +133,54 @@ class CredentialStore:
         return KeyCredential(key, f"key {key.fingerprint}", certify(key, path, host.certificate))
 
 
-def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
-    """One attempt with one credential. Raises CannotAsk."""
+def log_in(
+    transport: Transport, user: str, credential: Credential, deadline: Deadline, code: CodePrompt | None = None
+) -> None:
+    """One attempt with one credential, and the code where the server asks for it. Raises CannotAsk."""
     transport.auth_timeout = max(deadline.left(), 0.1)
+    accepted = ""
     try:
-        further = credential.offer(transport, user)
+        further = credential.offer(transport, user, code)
+        if code is not None and not code.typed and "keyboard-interactive" in further:
+            accepted = f"accepts the {credential.description} of {user} and "
+            further = answer_prompts(transport, user, code)
+    except CannotAsk:
+        raise
     except paramiko.BadAuthenticationType as refused:
         allowed = [one_line(method, 60) for method in refused.allowed_types]
         if "keyboard-interactive" in allowed and credential.method == "password":
-            raise _bad_credential(transport, user, credential) from None
+            raise _bad_credential(transport, user, credential, code, accepted) from None
         detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
         raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
-    except _FurtherPrompt as prompt:
-        if _NEW_PASSWORD_PROMPT.search(str(prompt)):
+    except FurtherPrompt as prompt:
+        if NEW_PASSWORD_PROMPT.search(str(prompt)):
             detail = f"the password of {user} has to be changed first: {prompt}"
             raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
-        raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
+        raise CannotAsk(Reason.PARTIAL, f"the server {accepted}asks {user} for more: {prompt}") from None
     except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
-        raise _explain(transport, user, credential, error, deadline) from None
+        raise _explain(transport, user, credential, error, code, accepted) from None
     if further:
         detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
         raise CannotAsk(Reason.PARTIAL, one_line(detail))
     if not transport.is_authenticated():
-        raise _bad_credential(transport, user, credential)
+        raise _bad_credential(transport, user, credential, code, accepted)
     said = one_line("; ".join(transport.banners))
     if _PASSWORD_EXPIRED.search(said):  # sshd then lets nothing through and runs nothing but passwd
         raise CannotAsk(Reason.PASSWORD_EXPIRED, f"the login of {user} succeeded, but the password has expired: {said}")
 
 
 def _explain(
-    transport: Transport, user: str, credential: Credential, error: Exception, deadline: Deadline
+    transport: Transport, user: str, credential: Credential, error: Exception, code: CodePrompt | None, accepted: str
 ) -> CannotAsk:
     said = one_line("; ".join(filter(None, [*transport.banners, transport.parting_words])))
     suffix = f": {said}" if said else ""
     if "Too many authentication failures" in transport.parting_words:  # of the one that was tried: MaxAuthTries 1
-        return _bad_credential(transport, user, credential)
+        return _bad_credential(transport, user, credential, code, accepted)
     if transport.is_active():
-        if deadline.over or "timeout" in str(error).lower():
+        if "timeout" in str(error).lower():
             return CannotAsk(Reason.LOGIN_LATE, f"the login of {user} got no answer")
         if isinstance(error, paramiko.AuthenticationException):
-            return _bad_credential(transport, user, credential)
+            return _bad_credential(transport, user, credential, code, accepted)
     if isinstance(error, paramiko.SSHException) and "agent" in str(error):
         return CannotAsk(Reason.NO_AGENT, one_line(str(error)))
     if _ACCOUNT_REFUSED.search(said):
@@ -202,10 +189,16 @@ def _explain(
     return CannotAsk(Reason.CLOSED_DURING_LOGIN, f"{detail}{suffix}")
 
 
-def _bad_credential(transport: Transport, user: str, credential: Credential) -> CannotAsk:
-    said = one_line("; ".join(transport.banners))
+def _bad_credential(
+    transport: Transport, user: str, credential: Credential, code: CodePrompt | None, accepted: str
+) -> CannotAsk:
+    """`accepted`: that the server has taken the credential, where it said so."""
+    said = "".join(f"; it says: {one_line(text)}" for text in ["; ".join(transport.banners)] if text)
+    if code is not None and code.typed:
+        what = "refuses" if accepted else "does not say which of the two it refuses, the password or"
+        return CannotAsk(Reason.BAD_CODE, f"the server {accepted}{what} the code that was typed for {user}{said}")
     certificate = credential.certificate
     detail = f"the server refused the {credential.description} of {user}"
-    detail += (f" with {certificate}" if certificate else "") + (f"; it says: {said}" if said else "")
+    detail += (f" with {certificate}" if certificate else "") + said
     ended = certificate is not None and not certificate.holds_at(now())
     return CannotAsk(Reason.USER_CERTIFICATE if ended else Reason.BAD_CREDENTIAL, detail)

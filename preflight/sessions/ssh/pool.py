@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from preflight.sessions.ssh.stream import stream
 
 if TYPE_CHECKING:
     import paramiko
+
+    from preflight.sessions.ssh.prompts import AskLine
 
 USER_KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 _CLOSE_SECONDS = 1.0
@@ -61,6 +63,13 @@ class SshPool:
         """The session with a host; logs in at its first question."""
         return self._sessions[host_id]
 
+    def log_in_by_code(self, host_ids: Iterable[str], ask_line: AskLine) -> None:
+        """Logs in, one after another, to those of the hosts that want a code, and keeps them open: nobody is asked
+        twice. Why one failed is told to whoever asks it."""
+        for connection in (self._connections[host_id] for host_id in host_ids):
+            if connection.host.second_factor:
+                connection.log_in_by_code(ask_line)
+
     def open_channel(self, host_id: str, address: str, port: int, deadline: Deadline) -> paramiko.Channel:
         """A connection from the host to `address:port` (`direct-tcpip`), usable like a socket; the host's connection
         stays open for it until `close`. Raises SessionFailed."""
@@ -99,11 +108,11 @@ class SshPool:
         host = connection.reached
         return HostKeySeen(key, host.address, host.ssh_port, host.host_key_alias)
 
-    def begin_round(self, oldest: float) -> None:
+    def begin_round(self, oldest: float, oldest_by_code: float) -> None:
         """See `Connection.begin_round`. Pinned keys, key files and the agent are read again for what is opened anew."""
         self._shared.read_again(self._files())
         for connection in self._all():
-            connection.begin_round(oldest)
+            connection.begin_round(oldest, oldest_by_code)
 
     def refused(self) -> list[str]:
         """Ids of the hosts whose account was refused."""

@@ -40,8 +40,10 @@ _NO_LOGIN = re.compile(
 )
 """nologin(8), and git-shell(1)."""
 _SFTP_ONLY = re.compile(r"sftp connections only|restricted by rssh|scponly", re.IGNORECASE)
-_NOT_UNIX = re.compile(r"is not recognized as (?:an internal or external command|the name of a cmdlet)", re.IGNORECASE)
+_NOT_UNIX = re.compile(r"is not recognized as (?:an internal or external command|(?:the|a) name of a cmdlet)", re.I)
 """cmd.exe, and PowerShell."""
+_WINDOWS_SSHD = "OpenSSH_for_Windows"
+"""In the version that it tells; its shells speak the language that Windows was installed in."""
 
 
 class SshSession:
@@ -217,7 +219,7 @@ class _Asking:
             reason, what = Reason.NOLOGIN, "the account's shell runs no commands"
         elif _SFTP_ONLY.search(told):
             reason, what = Reason.SFTP_ONLY, "the account may only copy files"
-        elif _NOT_UNIX.search(said):
+        elif _NOT_UNIX.search(said) or _WINDOWS_SSHD in login.transport.remote_version:
             reason, what = Reason.NOT_UNIX, "a shell of Windows answered"
         elif _RESTRICTED.search(said):
             reason, what = Reason.NO_SHELL, "the account's shell is a restricted one, which finds no sh"

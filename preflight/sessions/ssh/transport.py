@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import ast
 import logging
+import queue
 import re
 import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, monotonic
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
@@ -97,6 +98,23 @@ class AuthHandler(paramiko.auth_handler.AuthHandler):  # type: ignore[misc]
     def _parse_service_accept(self, message: Any) -> None:
         """The login is under way."""
 
+    def _parse_userauth_info_request(self, message: Any) -> None:
+        """Keeps what the server asks for whoever waits for the login: a person may have to be asked, meanwhile the
+        thread of the transport must notice when the server hangs up."""
+        self.asked.put(message)
+        self.auth_event.set()
+
+    def wait_for_response(self, event: threading.Event) -> Any:
+        """Answers in the calling thread what the server asks; the time that takes is not the server's."""
+        limit = Deadline(self.transport.auth_timeout)
+        while event.wait(limit.left()) and self.transport.is_active() and not self.asked.empty():
+            event.clear()
+            begun = monotonic()
+            super()._parse_userauth_info_request(self.asked.get())
+            limit = Deadline(limit.left() + monotonic() - begun)
+        self.transport.auth_timeout = limit.left()
+        return super().wait_for_response(event)
+
 
 class Transport(paramiko.Transport):  # type: ignore[misc]
     """paramiko's transport with the standard name of curve25519, without weak algorithms; it keeps what the server
@@ -164,6 +182,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
     def auth_handler(self, handler: Any) -> None:
         if handler is not None:
             handler.__class__ = AuthHandler  # as for channels
+            handler.asked = queue.SimpleQueue()
         self._auth_handler = handler
 
     def _parse_debug(self, message: Any) -> None:

@@ -52,14 +52,6 @@ def test_an_allowed_redirect_on_the_same_host_is_followed_and_recorded(https_app
     assert answer.hops == (https_app.url("/status?full=1"),)
 
 
-def test_a_redirect_to_another_host_is_refused_even_when_redirects_are_allowed(https_app: HttpsApp) -> None:
-    send_on(https_app, "/health", "https://login.example.net/sso")
-    answer = answered(follow(https_app))
-    assert answer.status == 302
-    assert answer.location == "https://login.example.net/sso"
-    assert "another host, login.example.net" in answer.redirect_refused
-
-
 def test_a_redirect_to_the_server_name_asks_the_same_instance_again(site: Site) -> None:
     with named_app(site, "app1.example.net") as app:
         send_on(app, "/health", f"https://app1.example.net:{app.port}/status")

@@ -7,18 +7,16 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from preflight.probe import NoReply
-from preflight.questions import http
 from preflight.questions.http import HttpGet, HttpRequest
 from preflight.reasons import Reason
 from preflight.sessions.tls import read_certificate
-from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
-from tests.site.certificates import Authority, Certificate
+from tests.sessions.http.asking import answered, lost, raw_server, read_request, says
+from tests.site.certificates import Certificate
 from tests.site.https import HttpsApp
 from tests.site.machine import needs, run
 from tests.site.site import Site
@@ -41,58 +39,10 @@ def app_with(certificate: Certificate, ca: Path) -> Iterator[HttpsApp]:
         app.close()
 
 
-def refused(certificate: Certificate, ca: Path, **more: object) -> tuple[NoReply, list[object]]:
-    """The answer, and the requests that reached the server."""
-    with app_with(certificate, ca) as app:
-        return lost(get(app.url(), ca=str(ca), **more)), list(app.requests)
-
-
-def test_an_expired_certificate_is_named_with_its_date_and_no_request_is_sent(site: Site) -> None:
-    expired = NOW - timedelta(days=3)
-    answer, requests = refused(site.authority.issue(not_after=expired), site.authority.certificate)
-    assert answer.reason is Reason.CERTIFICATE_EXPIRED
-    certificate = http.Certificate.in_session(answer.session)
-    assert certificate is not None
-    assert certificate.not_after == expired
-    assert not certificate.verified
-    assert certificate.issuer == "CN=preflight tests"
-    assert requests == []
-
-
-def test_a_certificate_that_is_not_valid_yet_is_told_apart(site: Site) -> None:
-    tomorrow = NOW + timedelta(days=1)
-    answer, requests = refused(site.authority.issue(not_before=tomorrow), site.authority.certificate)
-    assert answer.reason is Reason.CERTIFICATE_NOT_YET_VALID
-    certificate = http.Certificate.in_session(answer.session)
-    assert certificate is not None
-    assert certificate.not_before == tomorrow
-    assert requests == []
-
-
-def test_a_certificate_for_another_name_is_told_apart_and_its_names_are_shown(site: Site) -> None:
-    answer, requests = refused(site.authority.issue(["app2.example.net", "192.0.2.7"]), site.authority.certificate)
-    assert answer.reason is Reason.CERTIFICATE_NAME
-    certificate = http.Certificate.in_session(answer.session)
-    assert certificate is not None
-    assert certificate.names == ("app2.example.net", "192.0.2.7")
-    assert "127.0.0.1" in answer.detail
-    assert requests == []
-
-
-def test_a_wrong_server_name_is_told_apart(site: Site) -> None:
-    answer, _ = refused(site.authority.issue(), site.authority.certificate, server_name="app1.example.net")
+def test_a_wrong_server_name_is_told_apart(https_app: HttpsApp) -> None:
+    answer = lost(get(https_app.url(), ca=str(https_app.ca), server_name="app1.example.net"))
     assert answer.reason is Reason.CERTIFICATE_NAME
     assert "app1.example.net" in answer.detail
-
-
-def test_an_unknown_authority_is_told_apart(site: Site, tmp_path: Path) -> None:
-    stranger = Authority(tmp_path / "stranger", "a stranger")
-    answer, requests = refused(stranger.issue(), site.authority.certificate)
-    assert answer.reason is Reason.CERTIFICATE_UNTRUSTED
-    certificate = http.Certificate.in_session(answer.session)
-    assert certificate is not None
-    assert certificate.issuer == "CN=a stranger"
-    assert requests == []
 
 
 def test_the_systems_roots_do_not_trust_the_tests_authority(https_app: HttpsApp) -> None:
@@ -107,15 +57,6 @@ def self_signed(folder: Path, *more: str) -> Certificate:
     return made
 
 
-def test_a_self_signed_certificate_is_told_apart(site: Site, tmp_path: Path) -> None:
-    answer, requests = refused(self_signed(tmp_path), site.authority.certificate)
-    assert answer.reason is Reason.SELF_SIGNED
-    certificate = http.Certificate.in_session(answer.session)
-    assert certificate is not None
-    assert certificate.subject == certificate.issuer == "O=Example, CN=127.0.0.1"
-    assert requests == []
-
-
 def test_a_self_signed_certificate_that_the_plan_trusts_is_verified(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
     with app_with(certificate, certificate.certificate) as app:
@@ -128,67 +69,6 @@ def test_a_private_root_without_key_usage_is_accepted_in_every_python(tmp_path: 
     certificate = self_signed(tmp_path, "-addext", "authorityKeyIdentifier=none")
     with app_with(certificate, certificate.certificate) as app:
         assert answered(get(app.url(), ca=str(app.ca))).status == 200
-
-
-def test_plain_http_on_the_port_is_told_apart() -> None:
-    def talk(connection: socket.socket, _ended: threading.Event) -> None:
-        connection.recv(4096)  # the greeting of TLS, in which no server finds a request
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    with raw_server(talk) as url:
-        answer = lost(get(url.replace("http:", "https:")))
-    assert answer.reason is Reason.PLAIN_HTTP
-
-
-def test_a_server_that_hangs_up_during_the_handshake_is_cut_off() -> None:
-    def talk(connection: socket.socket, _ended: threading.Event) -> None:
-        connection.recv(100)
-
-    with raw_server(talk) as url:
-        answer = lost(get(url.replace("http:", "https:")))
-    assert answer.reason is Reason.ANSWER_LOST
-
-
-def raw_tls(context: ssl.SSLContext) -> Talk:
-    """A talk that speaks TLS its own way, over a plain server."""
-
-    def talk(connection: socket.socket, ended: threading.Event) -> None:
-        secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        with secured:
-            try:
-                secured.do_handshake()
-                OK(secured, ended)
-            except OSError:
-                ended.wait(10)  # closing at once may reset the connection before the client has read the alert
-
-    return talk
-
-
-def server_context(certificate: Certificate) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.certificate, certificate.key)
-    return context
-
-
-def test_a_server_without_a_common_tls_version_is_told_apart(site: Site) -> None:
-    context = server_context(site.authority.issue())
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
-        context.minimum_version = ssl.TLSVersion.TLSv1
-    with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
-        context.maximum_version = ssl.TLSVersion.TLSv1
-    with raw_server(raw_tls(context)) as url:
-        answer = lost(get(url.replace("http:", "https:"), ca=str(site.authority.certificate)))
-    assert answer.reason is Reason.TLS_PROTOCOL
-
-
-def test_a_server_that_wants_a_client_certificate_is_told_apart(site: Site) -> None:
-    context = server_context(site.authority.issue())
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(site.authority.certificate)
-    with raw_server(raw_tls(context)) as url:
-        answer = lost(get(url.replace("http:", "https:"), ca=str(site.authority.certificate)))
-    assert answer.reason is Reason.CLIENT_CERTIFICATE
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

@@ -149,15 +149,18 @@ def _reset(connection: socket.socket) -> None:
 class Asking(paramiko.ServerInterface):
     """Lets in who answers these prompts, one after another, whatever the answers are; keeps them."""
 
-    def __init__(self, prompts: list[str]) -> None:
+    def __init__(self, prompts: list[str], *, shown: bool = False) -> None:
+        """`shown`: what is typed is to be."""
         self._prompts = list(prompts)
+        self._shown = shown
+        self.instructions = ""
         self.answers: list[str] = []
 
     def get_allowed_auths(self, username: str) -> str:
         return "keyboard-interactive"
 
     def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery:
-        return paramiko.InteractiveQuery("", "", (self._prompts.pop(0), False))
+        return paramiko.InteractiveQuery("", self.instructions, (self._prompts.pop(0), self._shown))
 
     def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
         self.answers += responses
@@ -166,6 +169,36 @@ class Asking(paramiko.ServerInterface):
 
 def asking(server: Asking) -> Behaviour:
     return lambda connection, over: _serve(paramiko.Transport(connection), server, over)
+
+
+class _Windows(Server):
+    """OpenSSH for Windows: hands each command to the shell of the machine, which knows no Unix program."""
+
+    def __init__(self, over: threading.Event, complaint: str) -> None:
+        super().__init__(over, "")
+        self._complaint = complaint.replace("\n", "\r\n").encode()
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def complain() -> None:
+            with contextlib.suppress(OSError, EOFError):
+                channel.recv(1)  # the request was answered: only then the client writes
+                channel.sendall_stderr(self._complaint)
+                channel.send_exit_status(1)
+                channel.close()
+
+        threading.Thread(target=complain, name="fake-shell", daemon=True).start()
+        return True
+
+
+def windows(complaint: str) -> Behaviour:
+    """Says of every command what cmd.exe or PowerShell says of a program that is not there."""
+
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        transport = paramiko.Transport(connection)
+        transport.local_version = "SSH-2.0-OpenSSH_for_Windows_9.5"
+        _serve(transport, _Windows(over, complaint), over)
+
+    return behave
 
 
 _HOST_KEY = paramiko.ECDSAKey.generate()

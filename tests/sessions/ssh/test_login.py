@@ -17,7 +17,7 @@ from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
 from preflight.reasons import Reason
-from preflight.sessions.ssh.credentials import asks_for_password
+from preflight.sessions.ssh.prompts import asks_for_password
 from tests.sessions.conftest import GENEROUS_SECONDS, MakePool, ask, key_host, no_reply, password_host, question, reply
 from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account, make_key
@@ -405,6 +405,9 @@ def test_a_right_password_that_many_hosts_share_logs_in_to_all(
         ("Verification code: ", False),
         ("One-time password (OATH) for `dba': ", False),
         ("Enter PASSCODE: ", False),
+        ("New password: ", False),
+        ("Current Password: ", False),
+        ("Password required for dba: ", True),
         ("", False),
     ],
 )

@@ -1,0 +1,92 @@
+"""What a server asks by keyboard-interactive, and what may be answered: the password to the prompt that asks for it, a
+code that somebody types to the one that the plan declares, each once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from preflight.clock import Deadline
+from preflight.plan import Host
+from preflight.plan.values import PASSWORD_PROMPT
+from preflight.reasons import Reason
+from preflight.sessions import CannotAsk
+from preflight.sessions.ssh.transport import Transport, paramiko
+from preflight.wording import one_line
+
+NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
+_OF_A_CHANGE = re.compile(r"\b(new|current|old|retype)\b", re.IGNORECASE)
+AskLine = Callable[[str, bool, Callable[[], bool]], str | None]
+"""Asks on the terminal (the question, whether what is typed is shown, whether nobody waits for it any more); None when
+nobody waited."""
+CODE_SECONDS = 120.0
+"""How long somebody may take to type a code: what sshd grants by default for a whole login (LoginGraceTime)."""
+
+
+class FurtherPrompt(paramiko.SSHException):  # type: ignore[misc]
+    """The server asks for something else: a code that was not declared, a new password."""
+
+
+class CodePrompt:
+    """The second factor of one login: the declared prompt, and who answers it."""
+
+    def __init__(self, host: Host, ask: AskLine, mask: Callable[[str], None]) -> None:
+        self._host = host
+        self._ask = ask
+        self._mask = mask
+        self._words = _plain(host.code_prompt)
+        self._due = True
+        self.typed = False
+        """Whether the server got a code."""
+
+    def claim(self, prompt: str) -> bool:
+        """Whether the code may go to this prompt; to no other then."""
+        claimed = self._due and self._words in _plain(prompt)
+        self._due = self._due and not claimed
+        return claimed
+
+    def type(self, question: str, transport: Transport, *, shown: bool) -> str:
+        """The code, masked from then on. Raises CannotAsk where nobody types one."""
+        limit = Deadline(CODE_SECONDS)
+        asked = f"{self._host.id} asks {self._host.user}: {one_line(question)}"
+        typed = self._ask(asked, shown, lambda: limit.over or not transport.is_active())
+        if typed is None:
+            ended = "the server ended the login (LoginGraceTime of its sshd)" if not limit.over else "it was given up"
+            raise CannotAsk(Reason.NO_CODE, f"nobody typed the code within {limit.spent():.0f} s, when {ended}")
+        if not typed:
+            raise CannotAsk(Reason.NO_CODE, "an empty line was typed for the code, and none was sent")
+        self._mask(typed)
+        self.typed = True
+        return typed
+
+
+def asks_for_password(prompt: str) -> bool:
+    """Whether it is for the account's password, and for nothing else."""
+    return PASSWORD_PROMPT.match(prompt) is not None and _OF_A_CHANGE.search(prompt) is None
+
+
+def answer_prompts(transport: Transport, user: str, code: CodePrompt | None, password: str = "") -> Sequence[str]:
+    """One keyboard-interactive exchange. The methods the server wants in addition. Raises FurtherPrompt before anything
+    is sent to prompts of which one wants something else; CannotAsk; what paramiko raises."""
+    open_passwords = [password] if password else []
+
+    def taker(prompt: str, shown: bool, instructions: str) -> Callable[[], str] | None:
+        if code is not None and code.claim(prompt):
+            return lambda: code.type(f"{instructions} {prompt}", transport, shown=shown)
+        if open_passwords and not shown and asks_for_password(prompt):
+            return open_passwords.pop
+        return None
+
+    def answer(title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
+        takers = [taker(prompt, shown, instructions) for prompt, shown in prompts]
+        answers = [take() for take in takers if take is not None and None not in takers]
+        if len(answers) < len(prompts):
+            raise FurtherPrompt(one_line(" ".join([title, instructions, *(text for text, _ in prompts)])))
+        return answers
+
+    return tuple(transport.auth_interactive(user, answer))
+
+
+def _plain(text: str) -> str:
+    """For comparing: as people read it."""
+    return one_line(text).casefold()
