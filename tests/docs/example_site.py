@@ -85,9 +85,7 @@ class ExampleSite:
         self.apps = self._start_apps(self._add_application_host())
         self._licence_server = self.here.call(lambda: socket.create_server((NAMES["licence.example.net"], 27000)))
 
-    def plan(
-        self, folder: Path, text: str, files: Mapping[str, str], written_at: datetime = WRITTEN_AT
-    ) -> Path:
+    def plan(self, folder: Path, text: str, files: Mapping[str, str], written_at: datetime = WRITTEN_AT) -> Path:
         """`text` as example.toml in a copy of its folder, `files` beside it, with what only a person can give, and its
         times moved so that it is `written_at` now."""
         shutil.copytree(PLANS, folder, dirs_exist_ok=True)
