@@ -54,7 +54,7 @@ class DatabaseEngine(Check):
             # What was said of it before the work tells nothing of what the work left.
             said = said if said and said.on >= start.astimezone(zone(self.plan.window.zone)).date() else None
         unseen = unknown(
-            f"nobody looked whether {work.what} {what}",
+            f"no check looked whether {work.what} {what}",
             expected=f"a check that answers for {work.engine}, or a person who looked",
             actual=f"no check that is loaded answers for {work.engine} in {work.table} by asking {work.host.id}",
             remedy=f'install or write a check with engines = frozenset({{"{work.engine}"}}) that asks {work.host.id} '

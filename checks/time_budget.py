@@ -102,7 +102,7 @@ class TimeBudget(Check):
         begun = "begun now" if self.moment > self.plan.window.start else "as planned"
         parts = [f"{begun}: finish {self._at(current.finish_at)}"]
         if current.last_risky is None:
-            parts.append("nothing to take back")
+            parts += [] if current.point_of_no_return else ["nothing to take back"]
         else:
             parts += [
                 f"decide by {self._at(current.decide_by)}",

@@ -25,27 +25,35 @@ _LISTING = ("key", "line", "mount", "rule")
 _ODD = ("\0", "\n", "\r", "\t", "\x1b", "\ufffd", "x", "=")
 _CODES = (1, 77, 127, 137, -1)
 """In place of 0, with all that was said: the last thing that a script did came to nothing."""
-_SHARE = 10
+_SHARE = 20
 """Of the examples of the profile, for each reply: there are many replies."""
 
 
 def assert_none_better(inspection: Inspection, evidence: Evidence) -> None:
     """Without a reply no finding that changes is green, and with part of it none is greener than with the whole. The
     part of an answer that is none says so by `Unreadable`, and no check fails over it."""
-    true = Answered(inspection, evidence).findings()
-    for question, answer in evidence:
-        without = Answered(inspection, evidence.without(question.id)).findings()
-        touched = [place for place, now in enumerate(without) if now != true[place]]
-        assert all(without[place].status not in _GREEN for place in touched), question.text
-        part = replace(inspection, items=[inspection.items[place] for place in touched])
-        for reply, may_be_true in _damaged(answer) if isinstance(answer, Reply) else ():
-            found = _judged(part, _with(evidence, question, reply), crashes=may_be_true)
-            for before, now in zip((true[place] for place in touched), found, strict=True):
+    for question, answer, part in parts(inspection, evidence):
+        without = Answered(part, evidence.without(question.id)).findings()
+        assert all(now.status not in _GREEN for now in without), question.text
+        true = Answered(part, evidence).findings()
+        for reply, may_be_true in _damaged(answer):
+            found = _judged(part, answered_with(evidence, question, reply), crashes=may_be_true)
+            for before, now in zip(true, found, strict=True):
                 better = WORST_FIRST.index(now.status) > WORST_FIRST.index(before.status)
                 assert may_be_true or not (better and now.status in _GREEN), (
                     f"{now.check} of {now.subject} is {now.status} in place of {before.status}, when {question} is "
                     f"answered with {reply.code} and {reply.text!r} in place of {answer}"
                 )
+
+
+def parts(inspection: Inspection, evidence: Evidence) -> Iterator[tuple[Question, Reply, Inspection]]:
+    """Every question that was answered, and that part of the inspection whose findings rest on its answer."""
+    true = Answered(inspection, evidence).findings()
+    for question, answer in evidence:
+        if isinstance(answer, Reply):
+            without = Answered(inspection, evidence.without(question.id)).findings()
+            items = [item for item, now, one in zip(inspection.items, without, true, strict=True) if now != one]
+            yield question, answer, replace(inspection, items=items)
 
 
 def _judged(inspection: Inspection, evidence: Evidence, *, crashes: bool) -> Sequence[Finding]:
@@ -57,7 +65,7 @@ def _judged(inspection: Inspection, evidence: Evidence, *, crashes: bool) -> Seq
         return Answered(inspection, evidence).findings()
 
 
-def _with(evidence: Evidence, question: Question, reply: Reply) -> Evidence:
+def answered_with(evidence: Evidence, question: Question, reply: Reply) -> Evidence:
     return replace(evidence, answers={**evidence.answers, question.id: (question, reply)})
 
 

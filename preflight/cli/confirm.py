@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -19,17 +20,19 @@ from preflight.engine.run import judge
 from preflight.errors import ExitCode
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation, Confirmed, Decided, DecisionTaken
-from preflight.plan.covered import covered_by_item, covered_by_role
+from preflight.plan.covered import changed_since, covered_by_item, covered_by_role
 from preflight.plan.values import same_person
 from preflight.questions.local import Namespace
+from preflight.report.document.order import blockers
 from preflight.report.document.sections import decided
+from preflight.report.layout import labelled, wrapped
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
 from preflight.seal import SealError
 from preflight.seal.confirmed import add_said
 from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
-from preflight.wording import MOST_NAMED, listed, visible
+from preflight.wording import MOST_NAMED, beside, listed, visible
 
 _SIGN = click.option(
     "--sign",
@@ -79,19 +82,42 @@ def confirm(
         add_said(plan, words)
     except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
-    who, when = " and ".join(map(visible, people)), format_moment(at, plan.window.zone)
-    parts = listed(covers, MOST_NAMED)
-    write_stdout(f"{role_id or item_id}: confirmed by {who} {when}, for {parts}, in {plan.confirmed_file}\n")
+    who, when = " and ".join(people), format_moment(at, plan.window.zone)
+    awaited = _awaited(plan, role, covers, people, at) if role_id else []
+    _tell(
+        f"{role_id or item_id}: confirmed by {who}, {when}",
+        {"for": listed(covers, MOST_NAMED), "in": _file(plan), "not yet": " and ".join(awaited)},
+    )
+
+
+def _awaited(plan: Plan, role: Role, covers: Mapping[str, str], people: Sequence[str], at: datetime) -> list[str]:
+    """The role's other people, of whom no word counts yet."""
+    words = {name: plan.confirmed.newest(at, by=name, role=role.id) for name in role.people if name not in people}
+    since = at - plan.freshness.people
+    return [name for name, word in words.items() if not word or word.at < since or changed_since(word, covers)]
+
+
+def _file(plan: Plan) -> str:
+    return beside(Path.cwd(), plan.confirmed_file)
+
+
+def _tell(what: str, more: Mapping[str, str]) -> None:
+    """In lines that fit a terminal, those of `more` below what was written down."""
+    lines = [*wrapped(what, ""), *(line for label, text in more.items() if text for line in labelled(label, [text]))]
+    write_stdout("\n".join(lines) + "\n")
 
 
 @click.command()
 @PLAN
 @click.argument(
-    "decision", metavar="go|no-go|hold", type=click.Choice([each.value for each in DecisionTaken]), help="Which."
+    "decision",
+    metavar="go|no-go|hold",
+    type=click.Choice([each.value for each in DecisionTaken]),
+    help="Which one.",
 )
 @click.option("--by", "by", metavar="NAME", required=True, help="Who decides.")
-@click.option("--because", default="", metavar="REASON", help="Why.")
-@click.option("--against", default="", metavar="REASON", help="Why it is a go though the verdict is none.")
+@click.option("--because", default="", metavar="REASON", help="Why; every report shows it.")
+@click.option("--against", default="", metavar="REASON", help="Why it is a go though the verdict is not GO.")
 @_SIGN
 @click.pass_context
 def decide(
@@ -108,7 +134,8 @@ def decide(
     if against and (is_go or not contradicts):
         raise CallError(f"--against is for a go on a verdict that is not GO; it is {verdict.headline}")
     if contradicts and not is_go and not against.strip():
-        complain(f"not written: the verdict is {verdict.headline}, and a go needs --against REASON")
+        why = verdict.reason or listed([row.told for row in blockers(verdict)], MOST_NAMED, "; ")
+        complain(f"not written: the verdict is {verdict.headline}, and a go needs --against REASON; {visible(why)}")
         context.exit(int(verdict.exit_code))
     taken = Decided(
         decision=DecisionTaken(decision),
@@ -127,7 +154,7 @@ def decide(
     except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
     written = with_origins(replace(verdict, plan=replace(plan, confirmed=Confirmed(decided=(taken,)))))
-    write_stdout(f"{visible(decided(written)[0])}, in {plan.confirmed_file}\n")
+    _tell(decided(written)[0], {"in": _file(plan)})
     context.exit(int(verdict.exit_code))
 
 

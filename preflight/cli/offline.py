@@ -55,7 +55,7 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
         inspection = inspect(plan, registry, present)
         found = (*lint_report.left_open(inspection), *shared_with(plan, earlier))
         merged = read_plan_files(path)
-        warnings = (*lint_report.located(str(path), merged, found), *lint_report.left_to_do(merged))
+        warnings = (*lint_report.located(str(path), merged, found), *lint_report.left_to_do(merged, found))
         linted.append(LintedPlan(str(path), inspection=inspection, registry=registry, warnings=warnings, strict=strict))
         earlier.append(plan)
     write_stdout(lint_report.render(stdout_format, linted))

@@ -177,10 +177,10 @@ def found_by_checks(plan: Plan) -> Iterator[Broken]:
     for role in plan.roles.values():
         if not role.standby.strip():
             told = f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
-            yield Broken(("roles", role.id), told)
+            yield Broken(("roles", role.id, "standby"), told)
         if not role.contact.strip():
             told = f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
-            yield Broken(("roles", role.id), told)
+            yield Broken(("roles", role.id, "contact"), told)
     if plan.rollback is not None and plan.rollback.rehearsed is None and REHEARSED not in plan.absent:
         told = 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
         yield Broken(REHEARSED, told)

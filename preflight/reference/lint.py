@@ -19,6 +19,7 @@ import preflight
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.errors import PlanProblem
+from preflight.faults import dotted
 from preflight.plan.gaps import found_by_checks, left_out, missing_files, outlived, unconfirmed
 from preflight.plan.merged import Merged
 from preflight.plan.rules import Broken
@@ -29,6 +30,8 @@ from preflight.report.layout import wrapped
 from preflight.wording import counted
 
 SCHEMA = 1
+_TABLE = re.compile(r"\[\[?([^\]]+)\]")
+_COMMENTED_KEY = re.compile(r"#\s*([\w-]+)\s*=")
 _TODO = re.compile(r"#\s*(.*\bTODO(?::.*|$))")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -116,11 +119,16 @@ def left_open(inspection: Inspection) -> Iterator[Broken]:
         yield Broken(("release",), told)
 
 
-def left_to_do(merged: Merged) -> Iterator[PlanProblem]:
-    """Comments with a TODO, as `preflight init` leaves them at what may stay away."""
+def left_to_do(merged: Merged, told: Iterable[Broken] = ()) -> Iterator[PlanProblem]:
+    """Comments with a TODO, as `preflight init` leaves them at what may stay away; but those at a key of which it is
+    `told` already that it is wanted."""
+    wanted = {dotted(each.keys) for each in told}
     for source in merged.sources:
+        table = ""
         for number, line in enumerate(source.text.splitlines(), 1):
-            if found := _TODO.search(line):
+            table = header[1] if (header := _TABLE.match(line)) else table
+            key = _COMMENTED_KEY.match(line)
+            if (found := _TODO.search(line)) and not (key and f"{table}.{key[1]}" in wanted):
                 yield PlanProblem(
                     source.name,
                     number,

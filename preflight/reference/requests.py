@@ -319,7 +319,7 @@ def _rehearsal_server(plan: Plan) -> Iterator[Requirement]:
         f"{databases}{room}; no database but postgres and the templates, autovacuum off, no role {logins}; "
         f"{server.user} is a superuser there, for whom whoever runs preflight holds the password."
     )
-    made = [] if server.user == "postgres" else [f"CREATE ROLE {quote_identifier(server.user)} LOGIN SUPERUSER;"]
+    made = [] if server.user == "postgres" else [f"CREATE ROLE {quote_identifier(server.user)} SUPERUSER LOGIN;"]
     lines = (*made, "ALTER SYSTEM SET autovacuum = off;", "SELECT pg_reload_conf();")
     yield Requirement(owner, text, ("rehearsal",), "sql", lines)
     kind = _kind_of_line(server.sslmode)

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from preflight.clock import zone
 from preflight.report.document.window import Timeline
-from preflight.report.harmless import clean
+from preflight.report.harmless import clean, no_command
 from preflight.report.layout import WIDTH, wrapped
 
 _LABEL = 17
@@ -82,7 +82,7 @@ class _Picture:
             yield self._row("inside", self._points((event.at, "!") for event in self.timeline.events))
 
     def _row(self, label: str, cells: str, ends: str = "") -> str:
-        text = clean(label)
+        text = no_command(clean(label))
         shown = text if len(text) < _LABEL else text[: _LABEL - 2] + self.characters.cut
         return f"{shown:<{_LABEL}}{ends:<{self.left - _LABEL}}{cells}".rstrip()
 

@@ -44,11 +44,13 @@ _ONE_NAME = re.compile(r"`([^`\s]+)`")
 _json_string = json.encoder.encode_basestring_ascii
 
 _CURE_COMMAND = re.compile(
-    r"(?:^|(?<=: ))(?:(?:preflight|systemctl) [^;]*|(?:ssh|sudo|printf|psql|rm|chmod|chown|chage|install|mkdir|cd"
-    r"|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|ALTER|GRANT|REVOKE|CREATE|SELECT) .*)",
+    r"""(?:^|(?<=: ))(?:(?:preflight|systemctl) (?:'[^']*'|"[^"]*"|[^;])*|(?:ssh|sudo|printf|psql|rm|chmod|chown"""
+    r"|chage|install|mkdir|cd|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|ALTER|GRANT"
+    r"""|REVOKE|CREATE|SELECT) (?:'[^']*'|"[^"]*"|(?!; or[ ,]).)*)""",
     re.DOTALL,
 )
-"""The line of a cure that a shell or psql takes: to its end, one of this tool or of systemctl to the next semicolon."""
+"""The line of a cure that a shell or psql takes: to its end or to `; or`, one of this tool or of systemctl to the next
+semicolon that is not quoted."""
 _VOID = {"meta", "br", "hr", "input"}
 """Elements of HTML without an end."""
 

@@ -124,7 +124,7 @@ def answered_by(offers: str) -> Judgement:
 def test_what_nobody_looks_at_is_named_for_scripts_and_for_backups() -> None:
     found = judged()
     assert found.status is Status.UNKNOWN
-    assert found.summary.startswith("nobody looked whether mysql on db1 is up; whether the role of the scripts")
+    assert found.summary.startswith("no check looked whether mysql on db1 is up; whether the role of the scripts")
     assert found.actual == "no check that is loaded answers for mysql in [scripts.shop] by asking db1"
     assert 'engines = frozenset({"mysql"}) that asks db1' in found.remedy
     assert "[scripts.shop] engine_shown = " in found.remedy
@@ -151,7 +151,7 @@ def test_what_was_said_before_the_work_tells_nothing_of_what_it_left(days: int, 
     check = DatabaseEngine(plan, start + timedelta(hours=4), expect=Expect.AFTER)
     found = check.judge(*check.subjects())
     assert (found.status, Expect.AFTER in check.verifies) == (status, True)
-    assert "nobody looked whether mysql on db1 is up, and as it must be after the work" in found.summary
+    assert "no check looked whether mysql on db1 is up, and as it must be after the work" in found.summary
 
 
 def test_a_database_of_postgresql_has_no_such_line() -> None:

@@ -98,6 +98,12 @@ def test_work_that_leaves_nothing_to_undo_needs_only_the_window() -> None:
     assert judged(step("look", 361)).status is Status.FAIL
 
 
+def test_work_that_cannot_be_taken_back_is_not_told_as_nothing_to_take_back() -> None:
+    final = replace(step("drop", 30), undo=Undo(kind=UndoKind.NONE))
+    (point,) = told(judged(step("look", 60), final))
+    assert point == (Status.PASS, "as planned: finish 01:00, point of no return 00:00")
+
+
 def test_the_finding_belongs_to_who_decides_about_a_rollback() -> None:
     decisions = (
         Decision(on=DecisionKind.RETRY, rule="once", decides="dba", default="back"),

@@ -51,12 +51,20 @@ def test_both_confirm_and_the_run_says_who_and_when(plan: Path) -> None:
     assert "not confirmed by D. Kaya and M. Ortiz" in told(plan, "on-call")
     done = confirm(plan, "--role", "dba", "--by", "d. kaya", "--by", "M. Ortiz")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "dba: confirmed by D. Kaya and M. Ortiz" in done.stdout
-    assert "for release, window, roles.dba, attest.vendor, in " in done.stdout
+    assert "dba: confirmed by D. Kaya and M. Ortiz, " in done.stdout
+    assert "for      release, window, roles.dba, attest.vendor\nin       plan.confirmed.toml\n" in done.stdout
+    assert "not yet" not in done.stdout
     assert load_plan(plan).digest == digest
     seen = told(plan, "on-call")
     assert "warn dba: the confirmation ends " in seen, "so long before the window another one is needed"
     assert "fail app1: not confirmed by J. O'Neil and L. Brandt" in seen
+
+
+def test_who_confirms_alone_is_told_whose_word_is_still_missing(plan: Path) -> None:
+    assert confirm(plan, "--role", "dba", "--by", "D. Kaya").stdout.endswith("not yet  M. Ortiz\n")
+    assert "not yet" not in confirm(plan, "--role", "dba", "--by", "M. Ortiz").stdout
+    plan.write_text(plan.read_text().replace("ext. 4411", "ext. 4412"))
+    assert "not yet  D. Kaya" in confirm(plan, "--role", "dba", "--by", "M. Ortiz").stdout, "his is void"
 
 
 def test_an_item_is_attested_and_a_change_of_the_plan_elsewhere_does_not_void_it(plan: Path) -> None:

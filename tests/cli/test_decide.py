@@ -13,6 +13,7 @@ from preflight.clock import now
 from preflight.plan.confirmed import DecisionTaken
 from preflight.plan.load import load_plan
 from preflight.report.formats import FORMATS
+from preflight.report.layout import WIDTH
 from tests.cli.program import preflight, write_answer_plan
 from tests.signing import allowed, signing_key
 
@@ -35,7 +36,10 @@ def plan(tmp_path: Path) -> Path:
 
 
 def decide(plan: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return preflight("decide", plan.name, *arguments, cwd=plan.parent)
+    done = preflight("decide", plan.name, *arguments, cwd=plan.parent)
+    assert all(len(line) <= WIDTH for line in done.stdout.splitlines())
+    done.stdout = " ".join(done.stdout.split())
+    return done
 
 
 def run(plan: Path, answer: str = "yes") -> None:
@@ -66,7 +70,8 @@ def test_a_go_against_the_verdict_is_refused_until_it_says_why_and_the_code_stay
         run(plan)
     refused = decide(plan, "go", "--by", "L. Brandt")
     assert refused.returncode == code
-    assert refused.stderr == f"not written: the verdict is {verdict}, and a go needs --against REASON\n"
+    why = {"NO-GO": "answer file", "HOLD": "attestations v"}[verdict]
+    assert refused.stderr == f"not written: the verdict is {verdict}, and a go needs --against REASON; {why}\n"
     assert load_plan(plan).confirmed.decided == ()
     done = decide(plan, "go", "--by", "L. Brandt", "--against", "the board accepts it")
     assert (done.returncode, done.stderr) == (code, "")

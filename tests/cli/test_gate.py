@@ -205,7 +205,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
         "moment": start.isoformat(),
         "plan": {"file": "plan.toml", "sha256": hashlib.sha256(plan.read_bytes()).hexdigest(), "set": {}},
         "evidence_sha256": Evidence.from_json(saved.read_text()).digest,
-        "planned": 7, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {}, "decided": [],
+        "planned": 7, "advisory": {}, "counts": {"fail": 1, "warn": 6}, "hosts_reached": {}, "decided": [],
         "since": {
             "collected_at": since, "headline": "GO", "new": ["answer file"], "changed": [], "disappeared": [],
             "cured": [],

@@ -194,12 +194,13 @@ def test_what_is_behind_such_a_host_is_sealed_and_asked_through_it(
 
 def test_what_the_server_says_is_shown_is_shown_while_it_is_typed_and_masked_afterwards(tmp_path: Path) -> None:
     server = misbehaving.Asking(["\x1b[31mVerification \u202ecode: ", "canary-482913: "], shown=True)
+    server.instructions = "Sent to the phone that ends in 42."
     with misbehaving.serving(misbehaving.asking(server)) as port:
         login = f'address = "127.0.0.1"\nport = {port}\nuser = "dba"\npassword = "env:DB1_PASSWORD"\n'
         plan = write_plan(tmp_path, f'{BASE}[hosts.db1]\n{login}second_factor = "prompt:verification code"\n')
         (tmp_path / "plan.known_hosts").write_text(f"* {misbehaving.HOST_KEY_FIELDS}\n")
         terminal = Terminal("run", plan, "-v", "--evidence", tmp_path / "kept.json")
-        terminal.until("db1 asks dba: Verification code: ")
+        terminal.until("db1 asks dba: Sent to the phone that ends in 42. Verification code: ")
         assert terminal.echoes
         asked = len(terminal.written)
         terminal.type("canary-482913\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ from preflight.report.harmless import command_in
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
-from tests.damage import assert_none_better
+from tests.damage import answered_with, assert_none_better, parts
+from tests.hostile import FOR_A_SHELL, commands_in, each_text_of_a_reply
 from tests.report.html.browser import Browser
 from tests.site.machine import command_lines
 
@@ -164,6 +166,23 @@ def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
 def test_no_finding_is_better_without_a_reply_or_with_a_damaged_one(which: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(which)
     assert_none_better(run.inspection, run.evidence)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("which", ["good", "night"])
+def test_no_command_to_paste_runs_what_a_server_says(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """With no program on PATH, so that the commands themselves do nothing."""
+    run: Run = request.getfixturevalue(which)
+    lines = set[str]()
+    for question, answer, part in parts(run.inspection, run.evidence):
+        for reply in each_text_of_a_reply(answer, FOR_A_SHELL):
+            lines |= commands_in(Answered(part, answered_with(run.evidence, question, reply)).findings())
+    assert lines
+    for line in (each for each in lines if "canary" in each):
+        subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, env={"PATH": "/nowhere"}, timeout=60, capture_output=True)
+        assert [*tmp_path.iterdir()] == [], line
 
 
 @pytest.mark.parametrize("which", ["good", "night"])

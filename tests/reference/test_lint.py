@@ -193,6 +193,15 @@ def test_a_plan_that_leaves_nothing_open_passes_strict(plans: Path) -> None:
     assert (done.exit_code, done.stdout.splitlines()[0][:14]) == (0, "x.toml: valid,"), done.stdout
 
 
+def test_a_key_that_is_left_to_do_and_wanted_is_told_once(plans: Path) -> None:
+    role = '[roles.dba]\nprimary = "D. Kaya"\n# standby = "another name"  # TODO\n# contact = "how"  # TODO\n'
+    Path("one.toml").write_text(MINIMAL + role + '# lead_time = "1d"  # TODO: how long a request takes\n')
+    told = called("one.toml").stdout
+    assert told.count("standby") == told.count("contact") == 1
+    assert "one.toml:" in told
+    assert "is left to do, or to take away: lead_time" in told
+
+
 def test_a_plan_that_asks_nothing_is_told(plans: Path) -> None:
     Path("x.toml").write_text(whole("R").partition("[hosts")[0])
     assert "x.toml:1: No check of the plan asks anything" in called("x.toml").stdout

@@ -150,7 +150,7 @@ def test_the_server_of_rehearsals_is_asked_for_unless_they_are_left_out() -> Non
     text = requirements.render(replace(plan, release=release))
     for asked in (
         "At `db-rehearsal.example.net:5433`: a PostgreSQL server for rehearsals alone, of the major version",
-        "CREATE ROLE rehearsal LOGIN SUPERUSER;",
+        "CREATE ROLE rehearsal SUPERUSER LOGIN;",
         "ALTER SYSTEM SET autovacuum = off;",
         "hba.conf` (hostssl, scram-sha-256) that let rehearsal and ",
         "to `db-rehearsal.example.net:5433/tcp`: the rehearsals; to `db-rehearsal.example.net:22/tcp`: its SSH host",

@@ -61,6 +61,15 @@ def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> Non
     )
 
 
+def test_what_one_part_lets_not_pass_the_whole_lets_not_pass(inspection: Inspection) -> None:
+    east = replace(part(inspection, "east"), no_warnings=True)
+    west = replace(part(inspection, "west"), not_steady="not steady: GO for 1 min")
+    found = merged(inspection, {"e": east, "w": west})
+    assert found.answered.evidence.no_warnings
+    verdict = judge(found.answered)
+    assert (verdict.decision, verdict.reason) == (Decision.HOLD, "not steady: GO for 1 min")
+
+
 @pytest.mark.parametrize(
     ("zone", "left_out"), [("east", "nobody asked app1: preflight collect toy.toml --zone west --output west.json"),
                            ("west", "nobody asked db1, db2: preflight collect toy.toml --zone east --output east.json")]

@@ -61,7 +61,7 @@ def _figures(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[F
         yield Figure("decide by", NOT_KNOWN, note=unknown_way_back(found), bad=True)
         yield Figure("start rollback by", NOT_KNOWN, bad=True)
     else:
-        yield Figure("decide by", "none", note="nothing to take back")
+        yield Figure("decide by", "none", note="" if found.point_of_no_return else "nothing to take back")
     if found.point_of_no_return is not None:
         yield _clock(verdict, "no way back from", found.point_of_no_return)
     yield _latest_start(verdict, found)

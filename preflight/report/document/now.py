@@ -10,7 +10,7 @@ from preflight.plan import Window
 from preflight.report import Watch
 from preflight.report.document.blocks import Section
 from preflight.report.document.order import blockers
-from preflight.report.document.window import WRITTEN, unknown_way_back
+from preflight.report.document.window import WRITTEN, no_way_back, unknown_way_back
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted, listed
@@ -76,7 +76,8 @@ def decide_by(verdict: Verdict, at: datetime) -> str:
         return f"decide by not known: {unknown_way_back(found)}"
     when = found.known.decide_by
     if when is None:
-        return "nothing to take back"
+        last = found.point_of_no_return
+        return no_way_back(verdict, last) if last else "nothing to take back"
     return f"decide by {WRITTEN.moment(when, window)}: {'is over' if when < at else _in(when - at)}"
 
 

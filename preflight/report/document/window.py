@@ -82,7 +82,7 @@ def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
     if found.unknown_undo:
         yield f"decide by and start rollback by not known: {unknown_way_back(found)}"
     elif known.decide_by is None or known.start_rollback_by is None:
-        yield "nothing to take back"
+        yield from () if found.point_of_no_return else ("nothing to take back",)
     else:
         yield _by(verdict, "decide by", known.decide_by, voice)
         yield _by(verdict, "start rollback by", known.start_rollback_by, voice)
@@ -91,7 +91,12 @@ def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
     elif known.decide_by or found.unknown_undo:
         yield "margin not known"
     if found.point_of_no_return is not None:
-        yield f"no way back from {voice.moment(found.point_of_no_return, verdict.plan.window)}"
+        yield no_way_back(verdict, found.point_of_no_return, voice)
+
+
+def no_way_back(verdict: Verdict, at: datetime, voice: Voice = WRITTEN) -> str:
+    """`no way back from 03:05 on`: what is done then cannot be taken back."""
+    return f"no way back from {voice.moment(at, verdict.plan.window)} on"
 
 
 def longer(planned: Schedule, found: Schedule, voice: Voice = WRITTEN) -> str:

@@ -136,7 +136,7 @@ def _entry(entry: Entry, colours: Colours) -> Iterator[str]:
 
 
 def _title(status: Status, check: str, subject: str, colours: Colours, *, bold: bool) -> str:
-    name = f"{check}  {cut(clean(subject), _LONGEST_SUBJECT)}".rstrip()
+    name = f"{clean(check)}  {cut(clean(subject), _LONGEST_SUBJECT)}".rstrip()
     return colours.status(status, f"{status.upper():<9}") + (colours.bold(name) if bold else name)
 
 

@@ -15,6 +15,7 @@ from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.wording import one_line
 
 NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
+_OF_A_CHANGE = re.compile(r"\b(new|current|old|retype)\b", re.IGNORECASE)
 AskLine = Callable[[str, bool, Callable[[], bool]], str | None]
 """Asks on the terminal (the question, whether what is typed is shown, whether nobody waits for it any more); None when
 nobody waited."""
@@ -44,11 +45,11 @@ class CodePrompt:
         self._due = self._due and not claimed
         return claimed
 
-    def type(self, prompt: str, transport: Transport, *, shown: bool) -> str:
+    def type(self, question: str, transport: Transport, *, shown: bool) -> str:
         """The code, masked from then on. Raises CannotAsk where nobody types one."""
         limit = Deadline(CODE_SECONDS)
-        question = f"{self._host.id} asks {self._host.user}: {one_line(prompt, 200)}"
-        typed = self._ask(question, shown, lambda: limit.over or not transport.is_active())
+        asked = f"{self._host.id} asks {self._host.user}: {one_line(question)}"
+        typed = self._ask(asked, shown, lambda: limit.over or not transport.is_active())
         if typed is None:
             ended = "the server ended the login (LoginGraceTime of its sshd)" if not limit.over else "it was given up"
             raise CannotAsk(Reason.NO_CODE, f"nobody typed the code within {limit.spent():.0f} s, when {ended}")
@@ -61,7 +62,7 @@ class CodePrompt:
 
 def asks_for_password(prompt: str) -> bool:
     """Whether it is for the account's password, and for nothing else."""
-    return PASSWORD_PROMPT.match(prompt) is not None and NEW_PASSWORD_PROMPT.search(prompt) is None
+    return PASSWORD_PROMPT.match(prompt) is not None and _OF_A_CHANGE.search(prompt) is None
 
 
 def answer_prompts(transport: Transport, user: str, code: CodePrompt | None, password: str = "") -> Sequence[str]:
@@ -69,15 +70,15 @@ def answer_prompts(transport: Transport, user: str, code: CodePrompt | None, pas
     is sent to prompts of which one wants something else; CannotAsk; what paramiko raises."""
     open_passwords = [password] if password else []
 
-    def taker(prompt: str, shown: bool) -> Callable[[], str] | None:
+    def taker(prompt: str, shown: bool, instructions: str) -> Callable[[], str] | None:
         if code is not None and code.claim(prompt):
-            return lambda: code.type(prompt, transport, shown=shown)
+            return lambda: code.type(f"{instructions} {prompt}", transport, shown=shown)
         if open_passwords and not shown and asks_for_password(prompt):
             return open_passwords.pop
         return None
 
     def answer(title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
-        takers = [taker(prompt, shown) for prompt, shown in prompts]
+        takers = [taker(prompt, shown, instructions) for prompt, shown in prompts]
         answers = [take() for take in takers if take is not None and None not in takers]
         if len(answers) < len(prompts):
             raise FurtherPrompt(one_line(" ".join([title, instructions, *(text for text, _ in prompts)])))

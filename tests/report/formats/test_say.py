@@ -145,7 +145,7 @@ def test_from_when_on_there_is_no_way_back_is_said() -> None:
     final = replace(
         verdict.found_schedule, point_of_no_return=verdict.plan.window.start + timedelta(hours=3, minutes=5)
     )
-    assert "no way back from zero three zero five." in say.render(replace(verdict, found_schedule=final))
+    assert "no way back from zero three zero five on." in say.render(replace(verdict, found_schedule=final))
 
 
 def test_without_steps_no_times_are_said() -> None:

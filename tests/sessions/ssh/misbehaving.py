@@ -153,13 +153,14 @@ class Asking(paramiko.ServerInterface):
         """`shown`: what is typed is to be."""
         self._prompts = list(prompts)
         self._shown = shown
+        self.instructions = ""
         self.answers: list[str] = []
 
     def get_allowed_auths(self, username: str) -> str:
         return "keyboard-interactive"
 
     def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery:
-        return paramiko.InteractiveQuery("", "", (self._prompts.pop(0), self._shown))
+        return paramiko.InteractiveQuery("", self.instructions, (self._prompts.pop(0), self._shown))
 
     def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
         self.answers += responses

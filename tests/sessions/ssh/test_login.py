@@ -433,6 +433,8 @@ def test_a_right_password_that_many_hosts_share_logs_in_to_all(
         ("One-time password (OATH) for `dba': ", False),
         ("Enter PASSCODE: ", False),
         ("New password: ", False),
+        ("Current Password: ", False),
+        ("Password required for dba: ", True),
         ("", False),
     ],
 )
