@@ -34,7 +34,7 @@ _ONLY_INTERACTIVE = {
     "fish": ("~/.config/fish/config.fish", "status is-interactive; or exit"),
 }
 """Shell -> its start-up file, and what ends that where nobody types."""
-_LOGGED_IN = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.SFTP_ONLY, Reason.FORCED_COMMAND)
+_LOGGED_IN = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.NO_SESSION, Reason.SFTP_ONLY, Reason.FORCED_COMMAND)
 """The login succeeded, which is all that a way through needs."""
 
 

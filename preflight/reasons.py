@@ -188,8 +188,11 @@ class Reason(Enum):
 
     # Limits of time and size.
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
-    TARGET_LIMIT = "timed out (this target's limit)", Side.TOOL, _SLOW
-    QUESTION_LIMIT = "timed out", Side.FAR_END, _SLOW, Status.UNKNOWN
+    TARGET_LIMIT = "timed out (this target's limit)", Side.FAR_END, _SLOW, Status.UNKNOWN
+    QUESTION_LIMIT = ("timed out", Side.FAR_END, {
+        "ssh": f"{_SLOW}; where other checks of it pass, run `df` there to see which file system hangs",
+        "sql": _SLOW,
+    }, Status.UNKNOWN)
     TOO_MUCH = ("cut off (too much output)", Side.FAR_END,
         "have what it asks answer in fewer bytes on {target}", Status.UNKNOWN)
     CONNECTION_LOST = "cut off", Side.FAR_END, _ENDED, Status.UNKNOWN
@@ -242,6 +245,8 @@ class Reason(Enum):
         "log in to {target} as {user}, set a new password, and put it where the plan finds it")
     NOLOGIN = "no usable shell (nologin)", Side.FAR_END, _SHELL
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
+    NO_SESSION = ("no usable shell (no session)", Side.FAR_END,
+        "have sshd on {target} open sessions for {user}: MaxSessions in sshd_config, above 0")
     SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
         "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
     NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
@@ -249,9 +254,11 @@ class Reason(Enum):
         "and have a person answer for the rest in an [[attest]]; or, where OpenSSH there has a shell that can run sh, "
         "have that set as its DefaultShell"))
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
-        'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
+        ('take command="..." off the key of {user} in authorized_keys on {target}, or use another key; without one, '
+        "take ForceCommand out of sshd_config, or a menu out of the account: usermod -s /bin/sh {user}"))
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,
-        "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH")
+        ("in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, print without end, end the "
+        "shell or spoil PATH"))
     SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG, Status.UNKNOWN
 
     # PostgreSQL.

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Self
 
@@ -244,12 +244,18 @@ class Asking:
         """In a worker: asks one batch; what is said of questions that stay without an answer."""
         target = batch.target
 
+        limit = self._deadline.at_most(batch.limit_seconds)
+        cut_short = limit.seconds < batch.limit_seconds
+
         def deliver(question: Question, answer: Answer) -> None:
+            # A session does not know whose limit it is given.
+            if isinstance(answer, NoReply) and answer.reason is Reason.TARGET_LIMIT and cut_short:
+                answer = replace(answer, reason=Reason.RUN_DEADLINE)
             self._arrived.put((batch, question, answer))
 
         try:
             batch.session = target.session = self._open_session(target.via, target.id)
-            batch.session.ask(batch.questions, self._deadline.at_most(batch.limit_seconds), deliver)
+            batch.session.ask(batch.questions, limit, deliver)
         except Exception as error:  # noqa: BLE001 - a defect of one session must not lose the other targets
             return f"the {target.via} session to {target.id} failed itself: {type(error).__name__}: {error}"
         return "the session returned without an answer"

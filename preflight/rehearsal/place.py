@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
+from preflight.clock import Deadline
 from preflight.plan import Connect, Plan, RehearsalServer
 from preflight.plan.values import THIS_MACHINE
 from preflight.rehearsal import ScratchError
@@ -89,7 +90,7 @@ def _address(plan: Plan, server: RehearsalServer) -> str:
 
 
 def _resolved(name: str) -> list[str]:
-    return [where[0] for _, where in resolve(name, 0).addresses]
+    return [where[0] for _, where in resolve(name, 0, Deadline(_SCAN_SECONDS)).addresses]
 
 
 def _addresses(plan: Plan) -> Iterator[tuple[str, str]]:

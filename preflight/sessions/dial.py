@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -74,10 +78,10 @@ def _has_route(family: socket.AddressFamily, where: Any) -> bool:
     return True
 
 
-def resolve(name: str, port: int) -> Resolved:
-    """Blocks for as long as the system's resolver likes: no argument bounds `getaddrinfo`. Raises DialFailed."""
+def resolve(name: str, port: int, deadline: Deadline) -> Resolved:
+    """Raises DialFailed."""
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        found = _look_up(name, port) if _is_address(name) else _look_up_within(name, port, deadline)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
             raise DialFailed(Reason.NO_SUCH_NAME, f"the name {name} does not exist here") from None
@@ -87,6 +91,37 @@ def resolve(name: str, port: int) -> Resolved:
         raise DialFailed(Reason.NO_SUCH_NAME, f"{name!r} is no host name") from None
     addresses = tuple((family, where) for family, _, _, _, where in found)
     return Resolved(tuple(dict.fromkeys(addresses)))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _look_up(name: str, port: int) -> list[Any]:
+    return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+
+
+def _look_up_within(name: str, port: int, deadline: Deadline) -> list[Any]:
+    """No argument bounds `getaddrinfo`: a thread that still waits for the resolver at the deadline is left behind.
+    Raises what it raises, and DialFailed."""
+    looking: Future[list[Any]] = Future()
+
+    def look() -> None:
+        try:
+            looking.set_result(_look_up(name, port))
+        except Exception as error:  # noqa: BLE001 - raised again where the result is waited for
+            looking.set_exception(error)
+
+    threading.Thread(target=look, name="resolve", daemon=True).start()
+    try:
+        return looking.result(deadline.left())
+    except FutureTimeout:
+        detail = f"the name service of this machine gave no address for {name} in {deadline.seconds:.1f} s"
+        raise DialFailed(Reason.NAME_SERVICE, detail) from None
 
 
 def first_reached(addresses: Sequence[A], deadline: Deadline, reach: Callable[[A, float], R]) -> R:

@@ -105,9 +105,7 @@ class HttpSession:
         asked_at, begun = now(), monotonic()
         try:
             request = HttpRequest.parse(question.text)
-            resolved = resolve(request.host, request.port)
-            if monotonic() - begun > request.max_seconds or deadline.over:
-                raise DialFailed(Reason.NAME_SERVICE, f"the name {request.host} was not resolved in time")
+            resolved = resolve(request.host, request.port, deadline.at_most(request.max_seconds))
         except DialFailed as error:
             deliver(NoReply(error.reason, f"{request.url}: {error.detail}", asked_at, monotonic() - begun, VANTAGE))
         except ValueError as error:

@@ -147,20 +147,10 @@ def test_an_old_run_is_stale_and_hold_without_asking(plan: Path) -> None:
 
 
 def digest_of(document: dict[str, object]) -> str:
-    text = json.dumps(
-        {
-            "plan": document["plan_digest"],
-            "at": document["collected_at"],
-            "inputs": document["inputs"],
-            "network_zone": document["network_zone"],
-            "no_warnings": document["no_warnings"],
-            "not_steady": document["not_steady"],
-            "answers": document["answers"],
-        },
-        ensure_ascii=True,
-        sort_keys=True,
-        separators=(",", ":"),
-    )
+    """Over all that is in it but what says how it was written."""
+    named = {"plan_digest": "plan", "collected_at": "at"}
+    rest = {named.get(key, key): document[key] for key in document.keys() - {"schema", "preflight", "digest"}}
+    text = json.dumps(rest, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -94,12 +94,11 @@ class WholeRun:
         found = self.findings(subject)[check]
         assert found["status"] == told.status, found
         assert self.reasons(target or subject) == ({told.reason} if told.reason else set()), found
-        assert told.reason is None or str(told.reason) in found["summary"], found
+        if told.reason and not told.is_ours:
+            assert str(told.reason) in found["summary"], found
         assert found["owner"] == (WHOEVER_RUNS_IT if told.is_ours else OWNER), found
         assert told.cure in found["remedy"], found
         assert told.seen in f"{found['summary']}\n{found['actual']}", found
-        others = self.statuses(subject).values()
-        assert not told.reason or "pass" not in others, "what was not seen is never green"
 
 
 def run_whole(plan: Path, *arguments: str | Path, timeout_seconds: int = 60, **environment: str) -> WholeRun:

@@ -33,6 +33,14 @@ class Account:
     key: Path
     """Private key file (no passphrase) that the account accepts, unless it was made with `authorize=False`."""
 
+    def replace_program(self, name: str, script: str) -> None:
+        """Lets its commands find a program of its own of this name, a script of sh."""
+        folder = self.home / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+        (self.home / ".bashrc").write_text(f"PATH={folder}:$PATH\n")
+
 
 class Accounts:
     """Makes accounts in one run's directory."""

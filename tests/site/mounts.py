@@ -1,10 +1,12 @@
-"""Small, full, read-only and separate file systems, unmounted whatever happens."""
+"""Small, full, read-only, dead and separate file systems, unmounted whatever happens."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
-from tests.site.machine import needs, needs_root, run, unmount_below
+from tests.site.machine import clean_environment, needs, needs_root, run, unmount_below
 
 
 class Mounts:
@@ -13,6 +15,7 @@ class Mounts:
     def __init__(self, directory: Path) -> None:
         needs_root("mount file systems")
         self._directory = directory
+        self._unserved: list[int] = []
         directory.mkdir(parents=True, exist_ok=True)
 
     def tmpfs(self, name: str, *, size: str = "1m", inodes: int = 0, mode: int = 0o777) -> Path:
@@ -44,11 +47,24 @@ class Mounts:
         options = f"lowerdir={disk}/lower,upperdir={disk}/upper,workdir={disk}/work"
         return self._mount(name, "-t", "overlay", "-o", options, "preflight-test")
 
+    def dead(self, name: str) -> Path:
+        """A file system whose server never answers, as of a lost NFS server: of FUSE, with nobody who reads."""
+        served = os.open("/dev/fuse", os.O_RDWR)
+        self._unserved.append(served)
+        point = self._directory / name
+        point.mkdir()
+        options = f"fd={served},rootmode=40000,user_id=0,group_id=0,allow_other"
+        argv = [needs("mount"), "-i", "-t", "fuse", "-o", options, "dead", str(point)]
+        subprocess.run(argv, check=True, pass_fds=[served], env=clean_environment())
+        return point
+
     def remount_read_only(self, point: Path) -> None:
         run(needs("mount"), "-o", "remount,ro", point)
 
     def close(self) -> None:
         unmount_below(self._directory)
+        while self._unserved:  # whoever still waits gets an error
+            os.close(self._unserved.pop())
 
     def _mount(self, name: str, *arguments: str) -> Path:
         point = self._directory / name

@@ -39,29 +39,19 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 def use_clock(account: Account, offset_seconds: float) -> None:
     """Gives the account a `date` that is off by so much."""
-    replace_program(
-        account,
+    account.replace_program(
         "date",
         f"""case $1 in
   +%s.%N) exec /usr/bin/date --date='{offset_seconds:+} seconds' "$@" ;;
   *) exec /usr/bin/date "$@" ;;
-esac
-""",
+esac""",
     )
 
 
 def use_machine(account: Account, number: int) -> None:
     """Lets the account see another boot than the test machine's, as if it were on a machine of its own."""
     boot = f"{number:08d}-0000-4000-8000-000000000000"
-    replace_program(account, "cat", f'case $1 in */boot_id) echo {boot} ;; *) exec /usr/bin/cat "$@" ;; esac\n')
-
-
-def replace_program(account: Account, name: str, script: str) -> None:
-    folder = account.home / "bin"
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}")
-    (folder / name).chmod(0o755)
-    (account.home / ".bashrc").write_text(f"PATH={folder}:$PATH\n")
+    account.replace_program("cat", f'case $1 in */boot_id) echo {boot} ;; *) exec /usr/bin/cat "$@" ;; esac')
 
 
 def test_clocks_that_agree_pass_and_name_their_zones(ask: Ask, site: Site) -> None:

@@ -230,7 +230,7 @@ class SqlSession:
         database = self._database
         if database.connect is Connect.DIRECT:
             self.stage = f"resolving {self._address}"
-            found = self._resolved()
+            found = self._resolved(deadline)
             self._session["address"] = str(found[0])
             return found
 
@@ -242,7 +242,7 @@ class SqlSession:
         name = database.server_name or self._address
         return [ServerAddress(LOOPBACK, self._tunnel.port, name, lambda soon: tunnel(soon).dial(), self._tunnel.admit)]
 
-    def _resolved(self) -> list[ServerAddress]:
+    def _resolved(self, deadline: Deadline) -> list[ServerAddress]:
         """Every address that the plan's addresses stand for, in their order. One whose name does not exist is left out
         while another does. Raises DialFailed."""
         from preflight.sessions.postgres.login import ServerAddress
@@ -252,7 +252,7 @@ class SqlSession:
         for name in self._address.split(","):
             shown = self._database.server_name or name
             try:
-                ips = [str(where[0]) for _, where in resolve(name, port).addresses]
+                ips = [str(where[0]) for _, where in resolve(name, port, deadline).addresses]
             except DialFailed as trouble:
                 troubles.append(trouble)
             else:

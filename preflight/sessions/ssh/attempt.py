@@ -147,7 +147,7 @@ class Attempt:
         if self._jump is not None:
             return self._through(self._jump)
         self.stage = f"resolving {self._host.address}"
-        resolved = dial.resolve(self._host.address, self._host.ssh_port)
+        resolved = dial.resolve(self._host.address, self._host.ssh_port, self._deadline)
         self._take_turn(resolved.first)
         self.stage = f"connecting to {resolved.first}"
         self.limit = self._deadline.at_most(self._host.login_within.total_seconds())

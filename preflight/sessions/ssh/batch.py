@@ -28,7 +28,7 @@ _TIMED_OUT = 124  # exit status of timeout(1)
 _KILLED = 137  # the same after its -k
 
 _PRELUDE = """\
-LC_ALL=C; LANG=C; TZ=UTC0; export LC_ALL LANG TZ; unset TMOUT; umask 077
+LC_ALL=C; LANG=C; TZ=UTC0; export LC_ALL LANG TZ; unset TMOUT HISTFILE; umask 077
 mark() { printf "\\n$NONCE %s\\n" "$@"; printf "\\n$NONCE %s\\n" "$@" >&2; }
 limit=
 case $(timeout --help 2>&1 </dev/null) in
@@ -40,7 +40,8 @@ ask() { run "$2" "$3" </dev/null; mark "E $1 $?" "B $(($1 + 1))"; }
 ask_with_stdin() { run "$2" "$3"; mark "E $1 $?"; }
 mark "S ${limit:-none}" "B 0"
 """
-"""The end of an answer and the beginning of the next go in one write: each is a message to decrypt here."""
+"""The end of an answer and the beginning of the next go in one write: each is a message to decrypt here. Without
+HISTFILE, an interactive shell that a start-up file began in place of sh keeps nothing of it in a file."""
 
 
 class Stream(IntEnum):

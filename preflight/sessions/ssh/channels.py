@@ -70,8 +70,8 @@ class ChannelSlots:
             return
         self._refusals += 1
         if self._refusals > _OPEN_RETRIES:
-            detail = "the server opens no session channel (MaxSessions, or commands are not allowed)"
-            raise ChannelRefused(Reason.CONNECTION_LOST, detail) from None
+            detail = "the login succeeded, but the server opens no session channel"
+            raise ChannelRefused(Reason.NO_SESSION, detail) from None
         threading.Event().wait(random.uniform(0.05, 0.2) * self._refusals)  # noqa: S311  # no secret
 
 

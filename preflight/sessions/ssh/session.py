@@ -32,6 +32,7 @@ _SYNTAX_ERROR = re.compile(r"syntax error", re.IGNORECASE)
 _OWN_MARKS = re.compile(r"\bS (?:timeout(?: -k 2)?|none)\s+B 0\b")
 """The script ran without its first line, and with that without the nonce."""
 _NO_ENV = re.compile(r"\benv\b.*not found|unknown command:? '?env", re.IGNORECASE)
+_RESTRICTED = re.compile(r"^r(?:bash|ksh|zsh)\b|\brestricted: cannot specify|: restricted\b")
 _NO_PROCESS = re.compile(r"fork|resource temporarily unavailable", re.IGNORECASE)
 _NO_LOGIN = re.compile(
     r"currently not available|nologin|account is disabled|unrecognized command 'env|what do you think i am",
@@ -178,6 +179,9 @@ class _Asking:
                 self._put_all([stuck], *run.complaint())
                 rest = [question for question in unanswered if question is not stuck]
                 self._waiting += [rest] if rest else []
+            case Ending.STUCK if not run.reader.started:
+                what = f"a start-up file of the shell prints without end: {run.complaint()[1]}"
+                self._put_all(unanswered, Reason.START_UP_FILE, f"the login succeeded, but {what}")
             case Ending.STUCK:
                 self._put_all(unanswered, *run.complaint())
             case Ending.ENDED if not run.reader.started:
@@ -217,6 +221,8 @@ class _Asking:
             reason, what = Reason.SFTP_ONLY, "the account may only copy files"
         elif _NOT_UNIX.search(said) or _WINDOWS_SSHD in login.transport.remote_version:
             reason, what = Reason.NOT_UNIX, "a shell of Windows answered"
+        elif _RESTRICTED.search(said):
+            reason, what = Reason.NO_SHELL, "the account's shell is a restricted one, which finds no sh"
         elif _NO_ENV.search(said) or _NO_PROCESS.search(said):
             reason, what = Reason.START_UP_FILE, "a start-up file of the shell spoils its PATH or its limits"
         elif status in (126, 127):

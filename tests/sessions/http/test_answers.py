@@ -262,7 +262,7 @@ def test_a_name_lookup_that_takes_too_long_is_not_held_against_the_application(
     monkeypatch.setattr(socket, "getaddrinfo", takes_long)
     answer = lost(get("http://app1.example.net/", max_seconds=0.05))
     assert answer.reason is Reason.NAME_SERVICE
-    assert "app1.example.net was not resolved in time" in answer.detail
+    assert "gave no address for app1.example.net" in answer.detail
 
 
 @pytest.mark.case(42)

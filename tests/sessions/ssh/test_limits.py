@@ -9,7 +9,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -126,7 +125,7 @@ def test_running_out_of_descriptors_is_not_the_hosts_fault() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno(), hard))
     try:
         with pytest.raises(dial.DialFailed) as failed:
-            dial.connect(dial.resolve("127.0.0.1", 9), Deadline(5))
+            dial.connect(dial.resolve("127.0.0.1", 9, Deadline(5)), Deadline(5))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         lowest.close()
@@ -136,23 +135,6 @@ def test_running_out_of_descriptors_is_not_the_hosts_fault() -> None:
 def test_half_of_the_raised_limit_is_for_connections() -> None:
     assert raise_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert [connections_for(limit) for limit in (16, 128, 1024)] == [1, 48, 496]
-
-
-@pytest.mark.parametrize("behaviour", [misbehaving.silent, misbehaving.hanging_in("auth")], ids=["silent", "login"])
-def test_a_login_has_a_limit_of_its_own_and_says_so(
-    make_pool: MakePool,
-    sshd: Sshd,
-    good_account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-    behaviour: misbehaving.Behaviour,
-) -> None:
-    with misbehaving.serving(behaviour) as port:
-        host = replace(password_host(sshd, good_account, monkeypatch), port=port, login_within=timedelta(seconds=1.5))
-        pool = make_pool(host, known_hosts=f"* {misbehaving.HOST_KEY_FIELDS}\n")
-        lost = no_reply(ask(pool))
-        assert lost.reason in (Reason.HANDSHAKE, Reason.LOGIN_LATE)
-        assert "login_within ended after 1.5 s" in lost.detail
-        pool.close()
 
 
 def test_what_the_time_for_the_host_ended_says_so(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:

@@ -195,21 +195,6 @@ def test_an_expired_account_is_told_from_a_bad_password(make_pool: MakePool, sit
     assert "expired" in answer.session["banner"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
-        ("must-change", Reason.PASSWORD_EXPIRED),
-        ("password-expired", Reason.PASSWORD_EXPIRED),
-        ("nologin", Reason.NOLOGIN),
-        ("forced", Reason.FORCED_COMMAND),
-    ],
-)
-def test_a_login_without_a_usable_shell_says_why(make_pool: MakePool, site: Site, kind: str, reason: Reason) -> None:
-    host = key_host(site.sshd, site.account(kind))
-    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert answer.reason is reason, answer
-
-
 def test_a_forced_command_that_echoes_the_script_does_not_pass_for_a_shell(make_pool: MakePool, site: Site) -> None:
     account = site.accounts.add("echo", key_options='command="cat; echo >&2"')
     host = key_host(site.sshd, account)
@@ -298,18 +283,6 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     pool.close()
     pool.close()
     assert no_reply(ask(pool)).reason is Reason.CLOSED_HERE
-
-
-@pytest.mark.case(46)
-@pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _", "read x", "PATH=/nope"])
-def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool, site: Site, line: str) -> None:
-    account = site.accounts.add("startup")
-    (account.home / ".bashrc").write_text(f"{line}\n")
-    host = key_host(site.sshd, account)
-    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert answer.reason is Reason.START_UP_FILE, answer
-    assert "start-up file" in answer.detail
-    assert "timeout" not in answer.detail, "nothing of our own script is shown"
 
 
 @pytest.mark.case(35)
@@ -453,35 +426,6 @@ def test_the_time_a_secret_takes_is_not_the_servers(
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines()), seconds=1))
     assert (answer.reason, "reading the credential" in answer.detail) == (Reason.TARGET_LIMIT, True)
-
-
-GIT_SHELL = """fatal: unrecognized command 'env LC_ALL=C sh -s'"""
-CMD = """'env' is not recognized as an internal or external command,\noperable program or batch file."""
-POWERSHELL = """env : The term 'env' is not recognized as the name of a cmdlet, function, script file"""
-
-
-@pytest.mark.parametrize(
-    ("shell", "reason"),
-    [
-        ("/bin/false", Reason.NO_SHELL),
-        ("echo env: Command not found. >&2; exit 1", Reason.START_UP_FILE),  # csh, whose .cshrc spoils the PATH
-        (f'echo "{GIT_SHELL}" >&2; exit 128', Reason.NOLOGIN),
-        ("echo 'fatal: What do you think I am? A shell?' >&2; exit 128", Reason.NOLOGIN),
-        ("echo This account is restricted by rssh.; exit 1", Reason.SFTP_ONLY),
-        (f'echo "{CMD}" >&2; exit 1', Reason.NOT_UNIX),
-        (f'echo "{POWERSHELL}" >&2; exit 1', Reason.NOT_UNIX),
-    ],
-)
-def test_what_a_shell_says_that_is_none_tells_why(
-    make_pool: MakePool, site: Site, shared_path: Path, shell: str, reason: Reason
-) -> None:
-    if not shell.startswith("/"):
-        (shared_path / "shell").write_text(f"#!/bin/sh\n{shell}\n")
-        (shared_path / "shell").chmod(0o755)
-        shell = str(shared_path / "shell")
-    account = site.accounts.add("noshell", shell=shell)
-    answer = no_reply(ask(make_pool(key_host(site.sshd, account), known_hosts=site.sshd.known_hosts_lines())))
-    assert answer.reason is reason, answer
 
 
 def test_an_account_that_may_only_copy_files_is_told(make_pool: MakePool, site: Site, good_account: Account) -> None:
