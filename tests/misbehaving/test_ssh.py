@@ -208,11 +208,15 @@ ACCOUNTS: Mapping[str, tuple[Mapping[str, str], Told]] = {
     ),
     "windows-cmd": (
         {"script": f'echo "{CMD}" >&2; exit 1'},
-        Told(UNKNOWN, Reason.NOT_UNIX, "this tool does not ask Windows hosts", "a shell of Windows answered"),
+        Told(
+            UNKNOWN, Reason.NOT_UNIX, "where OpenSSH there has a shell that can run sh", "a shell of Windows answered"
+        ),
     ),
     "windows-powershell": (
         {"script": f'echo "{POWERSHELL}" >&2; exit 1'},
-        Told(UNKNOWN, Reason.NOT_UNIX, "this tool does not ask Windows hosts", "a shell of Windows answered"),
+        Told(
+            UNKNOWN, Reason.NOT_UNIX, "where OpenSSH there has a shell that can run sh", "a shell of Windows answered"
+        ),
     ),
     "copying-only": (
         {"script": "echo This account is restricted by rssh.; exit 1"},
