@@ -18,10 +18,10 @@ BANNER = b"SSH-2.0-Misbehaving_1.0\r\n"
 
 
 @contextmanager
-def serving(behaviour: Behaviour) -> Iterator[int]:
+def serving(behaviour: Behaviour, address: str = "127.0.0.1") -> Iterator[int]:
     """The port of a server that treats each connection with `behaviour(connection, over)`, in a thread of its own."""
     over = threading.Event()
-    server = socket.create_server(("127.0.0.1", 0), backlog=64)
+    server = socket.create_server((address, 0), backlog=64)
 
     def treat(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError, EOFError):
