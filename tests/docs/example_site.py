@@ -69,6 +69,8 @@ class ExampleSite:
             self.here.add_address(NAMES[f"{name}.example.net"])
         self._known_hosts = ""
         self._schemas: dict[str, str] = {}
+        self.machines: dict[str, Namespace] = {}
+        self.clusters: list[Cluster] = []
         self._stack = ExitStack()
         self._agent_keys = [make_key(self._folder / f"agent{number}") for number in (1, 2, 3)]
         self._keys = {
@@ -83,9 +85,9 @@ class ExampleSite:
         self.apps = self._start_apps(self._add_application_host())
         self._licence_server = self.here.call(lambda: socket.create_server((NAMES["licence.example.net"], 27000)))
 
-    def plan(self, folder: Path, text: str, files: Mapping[str, str]) -> Path:
-        """`text` as example.toml in a copy of its folder, `files` beside it, with what only a person can give, and at
-        its own time now."""
+    def plan(self, folder: Path, text: str, files: Mapping[str, str], written_at: datetime = WRITTEN_AT) -> Path:
+        """`text` as example.toml in a copy of its folder, `files` beside it, with what only a person can give, and its
+        times moved so that it is `written_at` now."""
         shutil.copytree(PLANS, folder, dirs_exist_ok=True)
         shutil.copytree(self._folder, folder / "keys", dirs_exist_ok=True)
         shutil.copy(self._site.authority.certificate, folder / "ca.pem")
@@ -96,12 +98,17 @@ class ExampleSite:
         text = re.sub(r"SHA256:[\w+/]{43}", lambda _: next(fingerprints), text)
         plan = folder / "example.toml"
         for name, each in {**files, plan.name: text}.items():
-            (folder / name).write_text(shifted(each.replace('"prompt"', '"env:KEY_PASSPHRASE"')))
+            (folder / name).write_text(shifted(each.replace('"prompt"', '"env:KEY_PASSPHRASE"'), written_at))
         confirm_all(plan)
         return plan
 
     def preflight(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return preflight_process(*arguments, inside=self.here, SSH_AUTH_SOCK=str(self._agent), **ENVIRONMENT)
+        return preflight_process(*arguments, inside=self.here, **self.environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What preflight finds there beside the usual."""
+        return {"SSH_AUTH_SOCK": str(self._agent), **ENVIRONMENT}
 
     def close(self) -> None:
         self._stack.close()
@@ -129,6 +136,7 @@ class ExampleSite:
         name = f"{host}.example.net"
         machine = self._site.start_namespace(names=NAMES, zone=ZONE, address=NAMES[name], router=self.here)
         options = {"AuthorizedKeysFile": ".ssh/authorized_keys"}
+        self.machines[host] = machine
         sshd = self._site.start_sshd(namespace=machine, address=NAMES[name], options=options)
         self._known_hosts += sshd.known_hosts_lines(name)
         return machine
@@ -139,6 +147,7 @@ class ExampleSite:
         machine.add_account("dkaya", key=self._agent_keys[1])
         machine.add_account("mortiz", key=self._agent_keys[2])
         cluster = self._start_database(machine, host, database)
+        self.clusters.append(cluster)
         self._mount_disk(machine, "/backup")
         text = self._requested()
         machine.run("tee", "/etc/sudoers.d/preflight", stdin=_lines(text, "sudoers")[0] + "\n")
@@ -229,9 +238,9 @@ def _lines(document: str, language: str) -> list[str]:
     return [line.strip() for block in blocks for line in block.splitlines()]
 
 
-def shifted(text: str) -> str:
-    """Every date and time so much later that WRITTEN_AT is now."""
-    later = datetime.now(ZoneInfo(ZONE)).replace(tzinfo=None, microsecond=0) - WRITTEN_AT
+def shifted(text: str, written_at: datetime = WRITTEN_AT) -> str:
+    """Every date and time so much later that it is `written_at` now."""
+    later = datetime.now(ZoneInfo(ZONE)).replace(tzinfo=None, microsecond=0) - written_at
 
     def shift(match: re.Match[str]) -> str:
         moment = datetime.fromisoformat(match[0])
