@@ -1,5 +1,5 @@
-"""A wrong password that many entries share is refused once, by whichever command: by sshd, by sudo and by PostgreSQL each,
-as their own logs tell."""
+"""A wrong password that many entries share is refused once, by whichever command: by sshd, by sudo and by PostgreSQL
+each, as their own logs tell."""
 
 from __future__ import annotations
 
