@@ -75,6 +75,18 @@ def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(
     assert str(tmp_path) in answer.detail
 
 
+@pytest.mark.parametrize("pinned", ["", "* ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPGIbW2mBF5BbyLGuaUJCXcAqHOl7NMXOAQ0GFkb1kbd\n"])
+def test_a_server_whose_key_is_not_the_pinned_one_is_sent_neither_name_nor_password(
+    make_pool: MakePool, fake_host: FakeHost, pinned: str
+) -> None:
+    server = misbehaving.Asking(["Password: "])
+    with misbehaving.serving(misbehaving.asking(server)) as port:
+        pool = make_pool(fake_host(port), known_hosts=pinned)
+        assert no_reply(ask(pool)).reason is Reason.HOST_KEY_UNKNOWN
+        pool.close()
+    assert (server.users, server.answers) == ([], [])
+
+
 @pytest.mark.case(34)
 @pytest.mark.parametrize(
     ("prompts", "reason", "sent"),
