@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import BASE, preflight, write_plan
-from tests.site.accounts import Account, Accounts
+from tests.site.accounts import Account
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -82,9 +82,9 @@ def logging_program(site: Site) -> tuple[Path, Path]:
 
 
 def state(account: Account, folder: Path, cluster: Cluster, name: str) -> object:
-    files = [(str(path), path.stat().st_mtime_ns) for root in (account.home, folder) for path in (root, *root.rglob("*"))]
+    paths = [path for root in (account.home, folder) for path in (root, *root.rglob("*"))]
     running = subprocess.run(["pgrep", "-u", account.name], capture_output=True, text=True).stdout
-    return sorted(files), running, cluster.sql(COUNTS, dbname=name)
+    return sorted((str(path), path.stat().st_mtime_ns) for path in paths), running, cluster.sql(COUNTS, dbname=name)
 
 
 @pytest.fixture(scope="module")
