@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from preflight.cli.asking import ask_by, secrets_of
+from preflight.cli.asking import ask_by
 from preflight.cli.console import complain
 from preflight.cli.progress import progress_of_this_call
 from preflight.clock import Deadline, now
@@ -83,10 +83,10 @@ class Looked:
         return f"seen on {source}, {self.moment:%Y-%m-%d}"
 
 
-def look(plan: Plan, registry: Registry) -> tuple[Lines, bool]:
+def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Lines, bool]:
     """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
     looked = Looked(plan, now())
-    with Pools(plan, secrets_of(plan)) as pools, progress_of_this_call(quiet=False) as tell:
+    with progress_of_this_call(quiet=False) as tell:
         first = ask_by(pools, inspect(plan, registry, looked.moment, _ASKED), TIMEOUT_SECONDS, {}, tell).answered
         silent = dict.fromkeys(_silent(first.evidence))
         for place in silent:
@@ -155,15 +155,12 @@ def _database_hosts(plan: Plan) -> Sequence[Host]:
     return [plan.hosts[name] for name in names]
 
 
-def _reach(host: Host, account: str) -> ReachProbe:
-    return ReachProbe(host.id, AsAccount(account, is_login=False))
-
-
 def _accounts(plan: Plan, jobs: Sequence[_Found]) -> Iterator[ReachProbe]:
     """The accounts that do the work with databases, as far as sudo gives them."""
     for host in _database_hosts(plan):
         users = [each.job.user for each in jobs if each.host == host and each.job.user]
-        yield from (_reach(host, name) for name in dict.fromkeys((_SERVER_ACCOUNT, *users)) if name != host.user)
+        others = (name for name in dict.fromkeys((_SERVER_ACCOUNT, *users)) if name != host.user)
+        yield from (ReachProbe(host.id, AsAccount(name, is_login=False)) for name in others)
 
 
 def _tell_hosts(looked: Looked, jobs: Sequence[_Found], first: Answered, second: Evidence) -> None:
