@@ -169,8 +169,8 @@ def _in_ms(moment: str) -> str:
 
 STARTED_MS, ASKED_MS = _in_ms("pg_postmaster_start_time()"), _in_ms("clock_timestamp()")
 BEGUN_MS = _in_ms("coalesce((SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())), clock_timestamp())")
-"""When the server's end of the connection began: with the login, unless a pooler lent an older one. A role that works as
-another one (`ALTER ROLE ... SET role`) may not see its own."""
+"""When the server's end of the connection began: with the login, unless a pooler lent an older one. A role that works
+as another one (`ALTER ROLE ... SET role`) may not see its own."""
 
 
 def settings_as_json(column: str) -> str:
