@@ -138,7 +138,10 @@ class AppHealth(Check):
                     min(patience, _LONGEST_SECONDS),
                     endpoint.samples,
                     secret_headers(endpoint),
-                    *("" if file is None else beside(self.plan.folder, file) for file in endpoint.client_files),
+                    *(
+                        "" if file is None else beside(self.plan.folder, file)
+                        for file in (endpoint.client_cert, endpoint.client_key)
+                    ),
                 ),
             )
         }

@@ -134,7 +134,7 @@ class CommandCheck(Check):
                 remedy = sudo_cure(host, command.account, command.program)
                 if not command.program.startswith("/"):  # sudoers wants it
                     remedy = f"name the full path in `program` of [checks.command.run.{command.id}], then run again"
-            actual = _first_line(ended.error) or f"exit status {ended.code}"
+            actual = ended.error.strip().partition("\n")[0][:_LONGEST] or f"exit status {ended.code}"
             return unknown(problem, expected=command.wanted, actual=actual, remedy=remedy, behind=behind)
         if ended.code == _OK:
             return passed(said or "exit status 0, nothing printed", expected=command.wanted)
@@ -171,10 +171,6 @@ def _said(output: str) -> tuple[str, str]:
     first, _, rest = output.strip().partition("\n")
     lines = rest.rstrip().split("\n")[:_MOST_LINES] if rest.strip() else []
     return first.partition("|")[0].strip()[:_LONGEST], "\n".join(line[:_LONGEST] for line in lines)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:_LONGEST]
 
 
 def _where(command: Command) -> str:

@@ -79,9 +79,9 @@ def nearest_name(name: str, known: Collection[str]) -> str:
     """The known name that was probably meant, the first of those equally near; empty when none is near."""
     if len(name) > LONGEST_SHOWN or len(known) > _MOST_COMPARED:  # comparing takes time with the square of the length
         return ""
-    best, similarity = "", _LEAST_SIMILARITY
+    best, similarity, matcher = "", _LEAST_SIMILARITY, SequenceMatcher(None, b=name.lower())
     for each in known:
-        ratio = SequenceMatcher(None, each.lower(), name.lower()).ratio() if len(each) <= LONGEST_SHOWN else 0.0
-        if ratio > similarity:
-            best, similarity = each, ratio
+        matcher.set_seq1(each.lower())
+        if len(each) <= LONGEST_SHOWN and matcher.quick_ratio() > similarity and matcher.ratio() > similarity:
+            best, similarity = each, matcher.ratio()
     return wording.visible(best)

@@ -12,7 +12,7 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.cures import system_grant
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
-from preflight.plan import Backup, Database, Plan, ServerRole
+from preflight.plan import Database, Plan, ServerRole
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import PlannedBackup, ServerWork, connection_options, minutes_at_stake, scripts_in, work_with
 from preflight.questions.certificates import Certificate
@@ -32,11 +32,6 @@ class PlannedLogin:
     def work(self) -> Sequence[ServerWork]:
         """What the window does with it on its host."""
         return work_with(self.plan, self.database.id)
-
-    @property
-    def saved_by(self) -> Sequence[Backup]:
-        """Its backups, whatever takes them."""
-        return [work.backup for work in self.work if isinstance(work, PlannedBackup)]
 
     @property
     def acts(self) -> Sequence[ServerWork]:
@@ -133,7 +128,8 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
 def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta) -> Iterator[Judgement]:
     """A backup of a replica saves the state that it has replayed, and a way back to it has no newer one.
     `most_otherwise`: how old that may be where no backup says."""
-    entry = min(login.saved_by, key=lambda backup: backup.max_lag, default=None)
+    backups = (work.backup for work in login.work if isinstance(work, PlannedBackup))
+    entry = min(backups, key=lambda backup: backup.max_lag, default=None)
     most = entry.max_lag if entry else most_otherwise
     key = f"`max_lag` of [backups.{entry.id}]" if entry else "`replica_lag` of [checks.database-login]"
     primary = f"the primary at {replay.primary}" if replay.primary else "its primary, which this role may not see"

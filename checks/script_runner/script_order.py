@@ -211,8 +211,7 @@ class OrderedScripts:
                 _deviation(*places[0]),
                 expected,
                 named(_place(*each) for each in places),
-                "take it out of the script, or correct it (ON_ERROR_STOP may be off, if \\set ON_ERROR_STOP on follows "
-                "before the next statement, outside \\if); have that approved, then seal again",
+                "take it out of the script, have that approved, then seal again",
             )
         places = [(name, each) for name, each in self.sealed.deviations if not each.certain]
         if places:

@@ -148,7 +148,7 @@ def deliver(
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
     run. What `verify` saw is not kept: no gate may start from it."""
-    verdict = with_origins(verdict)
+    verdict = verdict if watch else with_origins(verdict)  # those of a watch are there
     is_run = asked.took_seconds is not None and verdict.expect is None
     problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = view_of(asked, report, difference, watch)

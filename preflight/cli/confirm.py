@@ -110,10 +110,7 @@ def _tell(what: str, more: Mapping[str, str]) -> None:
 @click.command()
 @PLAN
 @click.argument(
-    "decision",
-    metavar="go|no-go|hold",
-    type=click.Choice([each.value for each in DecisionTaken]),
-    help="Which one.",
+    "decision", metavar="go|no-go|hold", type=click.Choice([each.value for each in DecisionTaken]), help="Which one."
 )
 @click.option("--by", "by", metavar="NAME", required=True, help="Who decides.")
 @click.option("--because", default="", metavar="REASON", help="Why; every report shows it.")

@@ -155,15 +155,12 @@ def _database_hosts(plan: Plan) -> Sequence[Host]:
     return [plan.hosts[name] for name in names]
 
 
-def _reach(host: Host, account: str) -> ReachProbe:
-    return ReachProbe(host.id, AsAccount(account, is_login=False))
-
-
 def _accounts(plan: Plan, jobs: Sequence[_Found]) -> Iterator[ReachProbe]:
     """The accounts that do the work with databases, as far as sudo gives them."""
     for host in _database_hosts(plan):
         users = [each.job.user for each in jobs if each.host == host and each.job.user]
-        yield from (_reach(host, name) for name in dict.fromkeys((_SERVER_ACCOUNT, *users)) if name != host.user)
+        others = (name for name in dict.fromkeys((_SERVER_ACCOUNT, *users)) if name != host.user)
+        yield from (ReachProbe(host.id, AsAccount(name, is_login=False)) for name in others)
 
 
 def _tell_hosts(looked: Looked, jobs: Sequence[_Found], first: Answered, second: Evidence) -> None:

@@ -17,26 +17,17 @@ from preflight.errors import ExitCode, Interruption, PlanError, PreflightError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
-    "collect": (
-        "preflight.cli.collect",
-        "Only ask, in one network zone or job of several, and keep the answers.",
-    ),
+    "collect": ("preflight.cli.collect", "Only ask, in one network zone or job of several, and keep the answers."),
     "judge": ("preflight.cli.collect", "Judge saved evidence, of one run or of several jobs, without a network."),
     "diff": ("preflight.cli.run", "Show what changed between two JSON reports."),
-    "gate": (
-        "preflight.cli.run",
-        "At the start of the call: ask again, judge, say what changed since the newest run.",
-    ),
+    "gate": ("preflight.cli.run", "At the start of the call: ask again, judge, say what changed since the newest run."),
     "verify": ("preflight.cli.run", "Once the work is done or taken back: are the systems in that state?"),
     "history": ("preflight.cli.run", "List the saved runs of a release, each judged again."),
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.offline", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.offline", "Print every question that would be sent, word for word."),
     "confirm": ("preflight.cli.confirm", "Write down beside the plan who confirmed a role or attested an item."),
-    "decide": (
-        "preflight.cli.confirm",
-        "Write down beside the plan who decided go, no-go or hold, on which verdict.",
-    ),
+    "decide": ("preflight.cli.confirm", "Write down beside the plan who decided go, no-go or hold, on which verdict."),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
     "rehearse": ("preflight.cli.rehearse", "Run the sealed scripts for real, on a scratch server of this machine."),
     "checks": ("preflight.cli.offline", "List the checks: id, severity, question."),
@@ -84,9 +75,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(
-    cls=_LazyGroup,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="preflight")
 @click.pass_context

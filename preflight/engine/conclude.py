@@ -84,7 +84,9 @@ def conclude(
         expect=expect,
         waivers=uses,
     )
-    return _without_requests(verdict) if expect else _with_window(verdict)
+    if expect:  # what is amiss is cured at once: no request of the day before comes in time
+        return replace(verdict, findings=[replace(each, cure_by=None) for each in verdict.findings])
+    return _with_window(verdict)
 
 
 def withheld(verdict: Verdict, reason: str) -> Verdict:
@@ -96,11 +98,6 @@ def _with_waivers_of(plan: Plan, findings: Sequence[Finding]) -> Plan:
     """The plan with those waivers alone that are for something verified: of all others there is nothing to tell."""
     looked_at = {(finding.check, finding.subject) for finding in findings}
     return replace(plan, waivers=tuple(each for each in plan.waivers if (each.check, each.subject) in looked_at))
-
-
-def _without_requests(verdict: Verdict) -> Verdict:
-    """What is amiss is cured at once: no request of the day before comes in time."""
-    return replace(verdict, findings=[replace(each, cure_by=None) for each in verdict.findings])
 
 
 def _with_window(verdict: Verdict) -> Verdict:

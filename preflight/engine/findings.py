@@ -155,7 +155,7 @@ def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -
         summary=f"was {judgement.status}, but that was seen {format_duration(age.old)} before the moment judged",
         expected=f"at most {format_duration(age.most)} old ({age.family} in [freshness])",
         actual=judgement.summary,
-        remedy=f"ask again{when}: {plan.gate_command}",
+        remedy=f"ask again{when}: {plan.call('gate')}",
         events=judgement.events,
     )
     return _Conclusion(stale, "asked too early for the moment judged" if too_early else "", WHOEVER_RUNS_IT)

@@ -133,10 +133,8 @@ def _bound(plan: Plan) -> Iterator[Sequence[Target]]:
     works: list[Backup | Scripts] = [*plan.backups.values(), *plan.scripts.values()]
     for work in works:
         yield (Via.SSH, plan.host_of(work).id), (Via.SQL, work.database)
-    accounts: dict[tuple[SecretRef, str], list[Target]] = {}
-    for account, target in _passwords(plan):
-        accounts.setdefault(account, []).append(target)
-    yield from accounts.values()
+    accounts = grouped(_passwords(plan), lambda shown: shown[0])
+    yield from ([target for _, target in shown] for shown in accounts.values())
 
 
 def _passwords(plan: Plan) -> Iterator[tuple[tuple[SecretRef, str], Target]]:

@@ -53,12 +53,8 @@ _ALWAYS_OPEN = {
 }
 _MOST_SCANS = 4096
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
-_TRUE = frozenset({"", "on", "1", "true", "tru", "tr", "t", "yes", "ye", "y"})
-_EXECUTES = _SENDS | _INCLUDES | {"c", "connect", "copy", "lo_import", "lo_export", "lo_unlink", "q", "quit"}
-"""Commands after which it is too late to set ON_ERROR_STOP again."""
 _NAMES_AT = {"set": 0, "unset": 0, "getenv": 0, "prompt": -1}
 """Commands that set a variable, and where its name stands. \\gset refuses the variables that psql itself heeds."""
-_MAY_GO_ON = "may make psql go on after an error"
 _STRINGS_SETTING = "standard_conforming_strings"
 _TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
@@ -200,8 +196,6 @@ class _Reader:
         self._includes: list[Include] = []
         self._unsealable: list[Place] = []
         self._deviations: list[Place] = []
-        self._turned_off: Place | None = None
-        """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
         self._quit: Place | None = None
         """An unconditional `\\q`, while nothing has followed."""
         self._branches = 0
@@ -224,7 +218,6 @@ class _Reader:
         self._end_statement(at)
         if self._data_at is not None:
             self._end_of_data(self._data_at)
-        self._without_error_stop()
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
         return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), frozenset(self._used))
 
@@ -254,11 +247,11 @@ class _Reader:
         kind, start, end, _ = token
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
-        if kind in ("word", "string", "identifier", "dollar", "open", "variable"):
-            self._without_error_stop()
-            # With it off a backslash escapes in every string: this reader does not follow.
-            if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
-                self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
+        # With it off a backslash escapes in every string: this reader does not follow.
+        is_statement = kind in ("word", "string", "identifier", "dollar", "variable")
+        setting = is_statement and _STRINGS_SETTING in self._text[start:end].lower()
+        if setting and not _TURNED_ON.match(self._text, end):
+            self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
@@ -322,8 +315,6 @@ class _Reader:
             self._is_copy = False
         if name in _SENDS or name in ("r", "reset"):
             self._end_statement(end)
-        if name in _EXECUTES:
-            self._without_error_stop()
         if name in ("q", "quit"):
             reason = "ends the script with status 0: what stands after it is not run"
             if self._branches:
@@ -331,12 +322,6 @@ class _Reader:
             else:
                 self._quit = self._quit or self._place(start, written, reason, certain=True)
         return end
-
-    def _without_error_stop(self) -> None:
-        """Something is executed, or the script ends."""
-        if self._turned_off:
-            self._deviations.append(self._turned_off)
-            self._turned_off = None
 
     def _arguments(self, name: str, given: list[_Argument], start: int, written: str) -> None:
         for variable in (each for argument in given for each in argument.variables):
@@ -379,13 +364,11 @@ class _Reader:
         word = "off" if command == "unset" else "".join(each.value for each in values).lower()
         plain = command in ("set", "unset") and not any(each.open for each in values)
         if plain and word not in _FALSE:
-            # psql refuses what is neither on nor off, and leaves the variable as it was.
-            if word in _TRUE and not self._branches:
-                self._turned_off = None
-        elif plain and not self._branches:
-            self._turned_off = self._place(start, written, "makes psql go on after an error", certain=True)
+            return  # on; or neither, which psql refuses and leaves the variable as it was
+        if plain and not self._branches:
+            self._deviations.append(self._place(start, written, "makes psql go on after an error", certain=True))
         else:
-            self._deviate(start, written, _MAY_GO_ON)
+            self._deviate(start, written, "may make psql go on after an error")
 
     def _copy(self, arguments: str, start: int, end: int) -> None:
         way, word, file = _copy_target(arguments)

@@ -70,10 +70,6 @@ class Endpoint:
     client_key: Path | None = None
     """Private key of `client_cert`, without a passphrase and readable by its owner alone."""
 
-    @property
-    def client_files(self) -> tuple[Path | None, Path | None]:
-        return self.client_cert, self.client_key
-
     def secrets(self) -> Iterator[tuple[SecretRef, str]]:
         """Each with the purpose it is asked for by."""
         if self.bearer:

@@ -200,8 +200,7 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
     place = {step: number for number, step in enumerate(steps)}
     # What names no step stands where its kind belongs: a backup before the steps, scripts after them.
     work = sorted(
-        server_work(plan),
-        key=lambda each: place.get(each.step, -1 if each.section is Section.BACKUPS else len(place)),
+        server_work(plan), key=lambda each: place.get(each.step, -1 if each.section is Section.BACKUPS else len(place))
     )
     forward, back, restores = list[Command](), list[Command](), list[Command]()
     for each in work:

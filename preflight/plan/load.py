@@ -156,10 +156,7 @@ class Tables(Reader):
     """
 
     def __init__(
-        self,
-        problems: Problems,
-        scalars: Mapping[Any, Callable[[Any], Any]],
-        declared: Mapping[str, Collection[str]],
+        self, problems: Problems, scalars: Mapping[Any, Callable[[Any], Any]], declared: Mapping[str, Collection[str]]
     ) -> None:
         """`declared`: the names of the entries of each section, for references to them."""
         super().__init__(scalars)

@@ -265,11 +265,6 @@ class Plan:
         return self.call("rehearse")
 
     @property
-    def gate_command(self) -> str:
-        """As a person types it in the plan's folder."""
-        return self.call("gate")
-
-    @property
     def seal_command(self) -> str:
         """Seals its scripts, host keys, database servers and schemas, ready to be pasted in the plan's folder."""
         return self.call("seal")
@@ -347,9 +342,7 @@ class Plan:
 
     def steps_on(self, host_id: str) -> tuple[str, ...]:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
-        work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
-        placed = ((entry.step, self.host_of(entry).id) for entry in work if entry.step)
-        return tuple(dict.fromkeys(step for step, host in placed if host_id in self.way_to(host)))
+        return tuple(dict.fromkeys(step for _, step in self.once(_steps_by_host).get(host_id, ())))
 
     def way_to(self, host_id: str) -> list[str]:
         """The host and the jump hosts before it."""
@@ -381,6 +374,13 @@ class Plan:
 
 def _steps_by_id(plan: Plan) -> Mapping[str, Step]:
     return {step.id: step for step in plan.steps}
+
+
+def _steps_by_host(plan: Plan) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Each with the host, once for each entry."""
+    work: list[Backup | Scripts] = [*plan.backups.values(), *plan.scripts.values()]
+    needed = ((host, each.step) for each in work if each.step for host in plan.way_to(plan.host_of(each).id))
+    return grouped(needed, lambda each: each[0])
 
 
 Machine = tuple[object, ...]

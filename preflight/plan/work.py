@@ -341,7 +341,12 @@ def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
     """The work on one host."""
-    return plan.once(_placed).get(("host", host_id), ())
+    return plan.once(_by_host).get(host_id, ())
+
+
+def kept_on(plan: Plan, host_id: str) -> Sequence[PlannedBackup]:
+    """The backups of which earlier ones are kept there, as who reads them there, and not where they are taken."""
+    return plan.once(_kept).get(host_id, ())
 
 
 def engine_work(plan: Plan, engines: Container[str]) -> Sequence[ServerWork]:
@@ -351,7 +356,7 @@ def engine_work(plan: Plan, engines: Container[str]) -> Sequence[ServerWork]:
 
 def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
     """The work with one database."""
-    return plan.once(_placed).get(("database", database_id), ())
+    return plan.once(_by_database).get(database_id, ())
 
 
 def scripts_by_database(plan: Plan) -> Mapping[Hashable, Sequence[Scripts]]:
@@ -379,7 +384,7 @@ def _database(plan: Plan, database_id: str) -> Hashable:
 def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
     """Who fetches what a rehearsal runs on: the database's backup by pg_dump, another backup of it, or else its
     scripts."""
-    backups = [each for each in planned_backups(plan) if each.target and is_one(plan, each.target.id, database)]
+    backups = plan.once(_backups_by_database).get(_database(plan, database), ())
     by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
     return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
 
@@ -398,7 +403,7 @@ def other_accounts(plan: Plan, host: Host) -> list[str]:
     """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
     named = [entry.account for entry in host.become]
     worked = [work.account for work in work_on(plan, host.id)]
-    worked += [work.account for work in plan.once(_kept).get(host.id, ())]
+    worked += [work.account for work in kept_on(plan, host.id)]
     return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
@@ -421,18 +426,22 @@ def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
 
 
 def _kept(plan: Plan) -> Mapping[str, Sequence[PlannedBackup]]:
-    """By the host where the earlier backups are."""
-    return grouped((work.kept for work in planned_backups(plan)), lambda work: work.host.id)
+    kept = (work.kept for work in planned_backups(plan) if work.kept is not work)
+    return grouped(kept, lambda work: work.host.id)
 
 
-def _placed(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:
-    """By host and by database."""
-    found: dict[tuple[str, str], list[ServerWork]] = {}
-    for work in server_work(plan):
-        found.setdefault(("host", work.host.id), []).append(work)
-        if work.target is not None:
-            found.setdefault(("database", work.target.id), []).append(work)
-    return found
+def _by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
+    return grouped(server_work(plan), lambda work: work.host.id)
+
+
+def _by_database(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
+    return grouped((work for work in server_work(plan) if work.target), lambda work: work.database.id)
+
+
+def _backups_by_database(plan: Plan) -> Mapping[Hashable, Sequence[PlannedBackup]]:
+    """Whichever entry names it."""
+    backups = (each for each in planned_backups(plan) if each.target)
+    return grouped(backups, lambda each: _database(plan, each.database.id))
 
 
 def _backup(plan: Plan, entry: Backup) -> PlannedBackup:

@@ -10,7 +10,6 @@ from preflight.plan import BackupFormat, Database
 from preflight.plan.limits import server_place
 from preflight.plan.values import POSTGRES_PORT
 from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, HostJobs, Table
-from preflight.questions.timers import Timer
 
 _TAKES = re.compile(r"\b(pg_dumpall|pg_dump|pg_basebackup|pgbackrest|barman)\b")
 _WRITES = re.compile(r"(?:-f\s*|--file[= ]\s*|>\s*)[\"']?(/[^\s\"';|&]+)")
@@ -76,12 +75,8 @@ def backup_jobs(jobs: HostJobs | None, own: Table | None) -> Iterator[BackupJob]
     it, so that nobody takes the server for the local one."""
     tables = {table.source: table for table in (*(jobs.tables if jobs else ()), *([own] if own else ()))}
     found = [job for table in tables.values() for job in _of_table(table)]
-    found += map(_of_timer, jobs.timers if jobs else ())
+    found += (BackupJob("", timer.command, timer.name) for timer in (jobs.timers if jobs else ()))
     return (job for job in found if _TAKES.search(job.command))
-
-
-def _of_timer(timer: Timer) -> BackupJob:
-    return BackupJob("", timer.command, timer.name)
 
 
 def _of_table(table: Table) -> Iterable[BackupJob]:

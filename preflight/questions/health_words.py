@@ -125,7 +125,8 @@ def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) ->
     beside_well = any(
         _normal(each) in _WELL for key, each in fields.items() if isinstance(each, str) and not _is_key(key, path)
     )
-    states = {_state(key, each, path, False) for key, each in fields.items() if _is_word(each)}
+    words = {key: each for key, each in fields.items() if not isinstance(each, dict | list)}
+    states = {_state(key, each, path, False) for key, each in words.items()}
     says_it, says_well = says_it or State.ILL in states, State.WELL in states
     for key, part in fields.items():
         if key.lower() in _HOLDS_ILL and (part is True or (part and isinstance(part, list))):
@@ -224,10 +225,6 @@ def _is_not_up(name: str) -> State | None:
     if not of or re.split(r"[_.-]", of)[-1] in _NOT_OF_HEALTH:
         return None
     return State.ILL if of in _IS_UP else State.UNCLEAR
-
-
-def _is_word(value: JsonValue) -> bool:
-    return not isinstance(value, dict | list)
 
 
 def _says_why(part: JsonValue) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
@@ -24,8 +24,8 @@ from preflight.plan.work import (
     PlannedBackup,
     Section,
     ServerWork,
+    kept_on,
     other_accounts,
-    planned_backups,
     planned_source,
     programs_of,
     script_work,
@@ -174,7 +174,7 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     backups = [work for work in works if isinstance(work, PlannedBackup)]
     verifying = [program for backup in backups for program in _verifying(backup)]
     asked = [work.program(work.backup.method) for work in backups if work.backup.method.has_repository]
-    kept = [each.kept for each in planned_backups(plan) if each.kept is not each and each.kept.host == host]
+    kept = kept_on(plan, host.id)
     read = [each for each in kept if each.account == account and each.backup.previous and each.target]
     reading = [each.program("pg_restore") for each in read]
     fetching = _fetching(plan, host, account)
@@ -197,13 +197,17 @@ def _verifying(work: PlannedBackup) -> tuple[str, ...]:
 
 
 def _fetching(plan: Plan, host: Host, account: str) -> Iterator[str]:
-    """What `preflight rehearse` calls there, where the plan does not leave the rehearsal out."""
-    for work in () if plan.release.without.rehearsal else script_work(plan):
-        if work.connects:
-            source = planned_source(plan, work.database.id, work)
-            if (source.host, source.account) == (host, account):
-                dumped = plan.rehearsal.content is Content.SCHEMA
-                yield from map(source.program, ("pg_dump", "pg_dumpall") if dumped else ("pg_dumpall",))
+    """What `preflight rehearse` calls there."""
+    dumped = plan.rehearsal.content is Content.SCHEMA
+    for source in plan.once(_sources).get((host.id, account), ()):
+        yield from map(source.program, ("pg_dump", "pg_dumpall") if dumped else ("pg_dumpall",))
+
+
+def _sources(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:
+    """Where a rehearsal fetches what it runs on, by host and account; nowhere where the plan leaves it out."""
+    works = [] if plan.release.without.rehearsal else [work for work in script_work(plan) if work.connects]
+    sources = (planned_source(plan, work.database.id, work) for work in works)
+    return grouped(sources, lambda each: (each.host.id, each.account))
 
 
 def _is_plain(name: str) -> bool:

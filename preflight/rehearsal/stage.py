@@ -187,12 +187,7 @@ class Stage:
         self._stack.enter_context(run_at_the_end(STOP, folder / "server" / "data", self._account, self._removals))
         programs = find_programs(self._major, self._plan.rehearsal.programs)
         server = ScratchServer(
-            programs,
-            folder / "server",
-            folder / "s",
-            self._account,
-            settings=self._real.settings,
-            before=self._before,
+            programs, folder / "server", folder / "s", self._account, settings=self._real.settings, before=self._before
         )
         self._require_version(server)
         identifier = server.query("SELECT system_identifier FROM pg_control_system()")

@@ -67,7 +67,7 @@ class _Picture:
             ruler[self._column(at)] = self.characters.tick
             begin = min(self._column(at), self.columns - len("00:00"))
             if begin >= len(times):
-                times = f"{times.ljust(begin)}{self._local(at)} "
+                times = f"{times.ljust(begin)}{at.astimezone(zone(self.timeline.window.zone)):%H:%M} "
         yield self._row("window", times, "ends")
         yield self._row("", "".join(ruler))
         yield from self._steps()
@@ -94,9 +94,6 @@ class _Picture:
         """The columns from one moment to another, at least one."""
         first, last = self._column(begin), int(self.timeline.share(end) * self.columns)
         return range(first, max(last, first + 1))
-
-    def _local(self, at: datetime) -> str:
-        return f"{at.astimezone(zone(self.timeline.window.zone)):%H:%M}"
 
     def _steps(self) -> Iterator[str]:
         """A row for each step, line of work by line of work."""

@@ -19,9 +19,7 @@ def add_said(plan: Plan, confirmations: Sequence[Confirmation] = (), decided: Se
     with _alone(plan.path):
         there = read_confirmed(plan.confirmed_file)
         confirmed = replace(
-            there,
-            confirmations=(*there.confirmations, *confirmations),
-            decided=(*there.decided, *decided),
+            there, confirmations=(*there.confirmations, *confirmations), decided=(*there.decided, *decided)
         )
         write_sealed(plan.confirmed_file, format_confirmed(confirmed))
 

@@ -238,11 +238,6 @@ def test_what_may_turn_the_stop_off_is_unknown_with_its_line_and_the_way_out() -
     assert "write it plainly" in found.remedy
 
 
-def test_a_script_that_turns_it_on_again_before_the_next_statement_passes() -> None:
-    text = "\\set ON_ERROR_STOP off\n-- nothing here\n\\set ON_ERROR_STOP on\nselect 1;\n"
-    assert judge(texts={**TEXTS, "020.sql": text}).status is Status.PASS
-
-
 @pytest.mark.parametrize(
     ("state", "words"),
     [

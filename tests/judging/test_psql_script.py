@@ -201,13 +201,11 @@ def test_a_place_from_which_psql_goes_on_after_an_error_is_named(text: str, line
     [
         f"{OFF}on\nselect 1;",
         f"{OFF}\nselect 1;",
-        f"{OFF}off\n-- select\n/* select */ \\echo x\n{OFF}1\nselect 1;",
-        "\\unset ON_ERROR_STOP\n\\set ON_ERROR_STOP on\n",
         f"-- {OFF}off\nselect '{OFF}off';",
         "\\set ON_ERROR_ROLLBACK off\nselect 1;",
     ],
 )
-def test_what_is_on_again_before_the_next_statement_is_no_such_place(text: str) -> None:
+def test_what_leaves_it_on_is_no_such_place(text: str) -> None:
     assert not scan_script(text).deviations
 
 

@@ -28,7 +28,6 @@ SCRIPTS = [
     ("\\set ON_ERROR_STOP off\n", True, FAILS),
     ("\\unset ON_ERROR_STOP\n", True, FAILS),
     ("\\set ON_ERROR_STOP\n", False, GOOD),
-    ("\\set ON_ERROR_STOP off\n\\set ON_ERROR_STOP on\n", False, GOOD),
     ("\\set ON_ERROR_STOP off\n\\set ON_ERROR_STOP maybe\n", True, FAILS),
     ("\\set ON_ERROR_STOP off\n\\if false\n\\set ON_ERROR_STOP on\n\\endif\n", True, FAILS),
     ("\\if true\n\\set ON_ERROR_STOP off\n\\endif\n", True, UNKNOWN),

@@ -262,16 +262,11 @@ def _status(status: Status, word: str = "") -> Html:
     return el("span", word or status.upper(), class_=f"status {status.value}")
 
 
-def _link(url: str) -> Html:
-    """To a runbook of the plan, which names http and https alone."""
-    return el("a", url, href=url, rel="noreferrer")
-
-
 def _labels(facts: Iterable[Labelled], class_: str = "labels") -> Html:
     shown = []
     for fact in facts:
-        shown_lines = [_link(line) for line in fact.lines] if fact.label == RUNBOOK else fact.lines
-        first, *others = shown_lines
+        is_link = fact.label == RUNBOOK  # the plan names http and https alone
+        first, *others = [el("a", line, href=line, rel="noreferrer") if is_link else line for line in fact.lines]
         lines = [first, *(part for line in others for part in (el("br"), line))]
         shown.append(el("div", el("dt", fact.label), el("dd", *lines)))
     return el("dl", *shown, class_=class_)

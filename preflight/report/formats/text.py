@@ -18,19 +18,7 @@ from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
-_HEAD = (
-    "expects",
-    "decision",
-    "window",
-    "judged",
-    "asked",
-    "plan",
-    "finish",
-    "basis",
-    "changed",
-    "because",
-    "without",
-)
+_HEAD = ("expects", "decision", "window", "judged", "asked", "plan", "finish", "basis", "changed", "because", "without")
 _SHORT_FACTS = ("expects", "decision", "window", "finish")
 _SHORT_BLOCKERS = 3
 _MOST_INSIDE = 8

@@ -24,11 +24,7 @@ class SqlPool:
     """Nothing is connected, and psycopg is not imported, before somebody asks."""
 
     def __init__(
-        self,
-        databases: Mapping[str, Database],
-        hosts: Mapping[str, Host],
-        secrets: Secrets,
-        open_channel: OpenChannel,
+        self, databases: Mapping[str, Database], hosts: Mapping[str, Host], secrets: Secrets, open_channel: OpenChannel
     ) -> None:
         self.secrets = secrets
         self.open_channel = open_channel

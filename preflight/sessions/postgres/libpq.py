@@ -154,6 +154,5 @@ def read_trace(trace: bytes) -> ServerWord:
     sqlstate = _SQLSTATE.search(rest) if found else None
     routines = _ROUTINE.findall(rest[:8192])  # the last field, after a message that could hold anything
     return ServerWord(
-        sqlstate.group(1).decode() if sqlstate else "",
-        routines[-1].decode() if sqlstate and routines else "",
+        sqlstate.group(1).decode() if sqlstate else "", routines[-1].decode() if sqlstate and routines else ""
     )

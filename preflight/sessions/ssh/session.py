@@ -242,7 +242,7 @@ class _Asking:
     def _may_type(self, question: Question) -> bool:
         """Whether the secret of a question that is asked alone may be typed now: one after another, since once sudo has
         refused it, another try could lock the account. Raises CannotAsk."""
-        if any(_has_secret(run.unanswered) for run in self._running):
+        if any(each.stdin_secret for run in self._running for each in run.unanswered):
             return False
         return self._secrets.trials.claim(self._account(question), self._connection.host.id)
 
@@ -283,10 +283,6 @@ class _Asking:
     def _end_trial(self, question: Question, *, accepted: bool | None = None) -> None:
         if question.stdin_secret:
             self._secrets.trials.settle(self._account(question), self._connection.host.id, accepted=accepted)
-
-
-def _has_secret(questions: Sequence[Question]) -> bool:
-    return any(question.stdin_secret for question in questions)
 
 
 def _needs_own_channel(question: Question) -> bool:
