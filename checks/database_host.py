@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.data_directory import not_shown
 from preflight.plan import Connect, Database
 from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_with
@@ -27,7 +28,8 @@ class DatabaseHost(Check):
     session is open, its server process is looked for on the host by role, database and client port; any account may
     read that. Where processes are hidden (containers, hidepid), it is UNKNOWN even though the server's own address may
     be one of the host's, until somebody answers for it with `located_by`. A clone has the same system identifier; it
-    has not our connection.
+    has not our connection. A server in a container names its directories as they are inside: what lies at that path on
+    the host may be another server's, so it is UNKNOWN until somebody says where the data lies (`data_directory`).
     """
 
     id = "database-host"
@@ -62,8 +64,13 @@ class DatabaseHost(Check):
         host = database.host
         if backend is not None and backend.titles:
             pid = backend.titles[0][0]
-            inside = "" if pid == identity.backend_pid else ", in a container"
-            return passed(f"the server process of this connection runs on {host} (pid {pid}{inside})")
+            runs = f"the server process of this connection runs on {host} (pid {pid}"
+            if pid == identity.backend_pid:
+                return passed(f"{runs})")
+            inside = f"{runs}, in a container): where its data lies on {host} is not seen"
+            seen = f"{pid} on {host} is {identity.backend_pid} for the server, whose paths are those of its container"
+            remedy = "this tool does not look into containers: have whoever runs this one say where its volume lies"
+            return not_shown(self.plan, self.moment, database, inside, seen=seen, remedy=remedy)
         unseen = self._unseen(database, identity, backend)
         if unseen is not None:
             keys = ("databases", database.id, "located_by")

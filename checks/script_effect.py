@@ -207,12 +207,8 @@ class ScriptEffect(Check):
         needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
         new = min(needs.keys() - places.keys(), default="")
         if new:
-            yield unknown(
-                f"what is free in {new} cannot be seen",
-                expected="the tablespaces that the server named at first",
-                actual="a table lies in one that was made meanwhile",
-                remedy="run it again",
-            )
+            actual, remedy = "a table lies in a tablespace that was made meanwhile", "run it again"
+            yield unknown(f"what is free in {new} cannot be seen", expected="to see it", actual=actual, remedy=remedy)
             return
         own = [places[path] for path in needs]
         unseen = [place for place in own if not place.measured]

@@ -195,7 +195,8 @@ class Reason(Enum):
     }, Status.UNKNOWN)
     TOO_MUCH = ("cut off (too much output)", Side.FAR_END,
         "have what it asks answer in fewer bytes on {target}", Status.UNKNOWN)
-    CONNECTION_LOST = "cut off", Side.FAR_END, _ENDED, Status.UNKNOWN
+    CONNECTION_LOST = ("cut off", Side.FAR_END,
+        f"{_ENDED}; where it did not, have the network on the way there looked at", Status.UNKNOWN)
 
     # SSH: the server and its key.
     TURN = "timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was"

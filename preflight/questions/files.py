@@ -42,7 +42,6 @@ class Entry:
     path: str
     """Relative to the tree's folder, parts joined by `/`."""
     kind: EntryKind
-    mode: int
     size_bytes: int
     link_target: str = ""
     """Where a symlink points, as written in it."""
@@ -52,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeEntry(Entry):
-    """One entry beside the plan. Equal for every checkout of the same files."""
+    """One entry beside the plan. Equal for every checkout of the same files: without mode or the size of a folder."""
 
     sha256_with_lf: str = ""
     """With LF for every CRLF; empty for large files."""

@@ -92,6 +92,7 @@ printf '\\0%s' "$?\""""
 class StagedEntry(Entry):
     """One entry of the staged folder; the folder itself has the path `.`."""
 
+    mode: int
     owner: str
     """Account name, or its number where the host knows no name for it."""
     group: str

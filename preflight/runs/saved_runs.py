@@ -61,8 +61,12 @@ def keep(plan: Plan, evidence: Evidence, report: str) -> Path:
     folder = folder_of(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _claim(folder, evidence.collected_at)
-    write_private(path.with_suffix(_REPORT), report)
-    write_private(path, evidence.to_json())  # last: who finds it finds its report too
+    try:
+        write_private(path.with_suffix(_REPORT), report)
+        write_private(path, evidence.to_json())  # last: who finds it finds its report too
+    except BaseException:
+        path.with_suffix(_REPORT).unlink()
+        raise
     for old in _outdated(folder, evidence.collected_at):
         with suppress(OSError):  # another run removes it as well; else the next one tries again
             old.unlink()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from preflight.clock import Deadline, monotonic
@@ -21,6 +23,11 @@ VANTAGE = "from here"
 def decode(remote: bytes) -> str:
     """UTF-8; bytes that are none stay readable as backslash escapes, NUL survives."""
     return remote.decode("utf-8", "backslashreplace")
+
+
+def local_path(name: str) -> Path:
+    """A file of this machine; the `~` of an account that is not there stays, and leads to nothing."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - `Path.expanduser` raises
 
 
 class Once(Generic[K, V]):

@@ -28,7 +28,7 @@ from preflight.errors import PreflightError
 from preflight.plan import Database, Host, Plan, SecretRef
 from preflight.plan.targets import alone_at
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, Once
+from preflight.sessions import CannotAsk, Once, local_path
 from preflight.wording import MASK
 
 _SHORTEST = 6
@@ -132,7 +132,7 @@ class Secrets:
                 except KeyError:
                     raise SecretError(f"the environment variable {ref.argument} is not set") from None
             case "file":
-                return _from_file(self._base / Path(ref.argument).expanduser())
+                return _from_file(self._base / local_path(ref.argument))
             case "command":
                 return _from_command(ref.argument)
             case "prompt":

@@ -40,7 +40,10 @@ def judged(
 def test_a_process_of_the_connection_proves_the_host() -> None:
     assert judged(SEEN).summary == "the server process of this connection runs on db1 (pid 4711)"
     inside = replace(SEEN, titles=((99, SEEN.titles[0][1]),))
-    assert judged(inside).summary.endswith("(pid 99, in a container)")
+    found = judged(inside)
+    assert found.status is Status.UNKNOWN
+    assert found.summary.endswith("(pid 99, in a container): where its data lies on db1 is not seen")
+    assert "[databases.orders] data_directory = { path =" in found.remedy
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def sha256(content: str) -> str:
 def local_entry(path: str, content: str = "", **fields: Any) -> TreeEntry:
     bare = content.replace("\r", "").removeprefix("\ufeff").rstrip("\n")
     known = {
-        "kind": EntryKind.FILE, "mode": 0o644, "size_bytes": len(content),
+        "kind": EntryKind.FILE, "size_bytes": len(content),
         "sha256": sha256(content), "sha256_with_lf": sha256(content.replace("\r\n", "\n")), "sha256_bare": sha256(bare),
         "crlf_lines": content.count("\r\n"),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,9 @@ def test_eight_jobs_in_eight_folders_are_judged_in_a_ninth_as_one_run(checkout: 
     for number in range(1, JOBS + 1):
         folder = tmp_path / ("a" * number) / f"job {number}"
         shutil.copytree(checkout, folder)
+        for script in folder.rglob("*.sql"):  # as another umask would have it, and another time of the checkout
+            script.chmod(0o600 | number)
+            os.utime(script, (number, number))
         file = tmp_path / f"{number}.json"
         done = preflight("collect", folder / "demo.toml", "--shard", f"{number}/{JOBS}", "--output", file)
         assert (done.returncode, done.stderr) == (0, "")

@@ -81,7 +81,7 @@ def test_a_negative_answer_is_a_problem_and_needs_a_reason(probe: Probe[Any]) ->
 
 
 def test_an_entry_with_a_field_nobody_knows_or_no_zone_is_unreadable() -> None:
-    entry = {"path": "a", "kind": "file", "mode": 420, "size_bytes": 1}
+    entry = {"path": "a", "kind": "file", "size_bytes": 1}
     assert LocalTree(TARGET, "sql").read(reply(json.dumps({"entries": [entry]}))).files
     for change in ({"x": 1}, {"kind": "door"}):
         with pytest.raises(Unreadable, match=r"entries\[1\]"):

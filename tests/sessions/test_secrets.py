@@ -67,6 +67,7 @@ def test_from_a_prompt_that_names_its_purpose(tmp_path: Path) -> None:
         ("env:EMPTY", "is empty"),
         ("env:SHORT", "fewer than 6 characters"),
         ("file:absent", "No such file"),
+        ("file:~gone/secret", "No such file"),
         ("file:op en", "chmod 600 '/"),
         ("file:folder", "no regular file"),
         ("file:binary", "not UTF-8"),

@@ -161,8 +161,7 @@ def _described(entry: _Found, deadline: Deadline) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "path": entry.path,
         "kind": entry.kind.value,
-        "mode": stat.S_IMODE(entry.status.st_mode),
-        "size_bytes": entry.status.st_size,
+        "size_bytes": 0 if entry.kind is EntryKind.FOLDER else entry.status.st_size,
         "error": entry.error,
     }
     try:

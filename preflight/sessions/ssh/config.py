@@ -16,7 +16,7 @@ from pathlib import Path
 from preflight.clock import Deadline
 from preflight.plan import Account, Host
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, local_path
 
 _SECONDS = 5.0
 _AT_ONCE = threading.BoundedSemaphore(8)
@@ -63,8 +63,8 @@ def configure(host: Host, deadline: Deadline) -> Configured:
     return Configured(
         host=complete,
         jumps=() if host.jump or jump == "none" else tuple(_jump_host(spec) for spec in jump.split(",")),
-        known_hosts=tuple(Path(name).expanduser() for name in files if name != "none"),
-        agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(Path(os.path.expandvars(agent)).expanduser()),
+        known_hosts=tuple(local_path(name) for name in files if name != "none"),
+        agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(local_path(os.path.expandvars(agent))),
     )
 
 
@@ -84,7 +84,7 @@ def _files(value: str) -> list[str]:
     that exists is meant."""
     words, names = value.split(" "), list[str]()
     while words:
-        longest = (end for end in range(len(words), 1, -1) if Path(" ".join(words[:end])).expanduser().is_file())
+        longest = (end for end in range(len(words), 1, -1) if local_path(" ".join(words[:end])).is_file())
         end = next(longest, 1)
         names.append(" ".join(words[:end]))
         del words[:end]
@@ -138,8 +138,7 @@ def _key_files(host: Host, options: Mapping[str, list[str]], deadline: Deadline)
 
 def _first_file(names: list[str]) -> Path | None:
     """The first that exists: one credential, one attempt."""
-    paths = (Path(name).expanduser() for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in map(local_path, names) if path.is_file()), None)
 
 
 def _jump_host(spec: str) -> Host:

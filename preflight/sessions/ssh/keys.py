@@ -16,7 +16,7 @@ from preflight.clock import Deadline, now
 from preflight.plan import Host
 from preflight.questions.authorized_keys import UserCertificate, fingerprint
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, local_path
 from preflight.sessions.ssh.known_hosts import PublicKey
 from preflight.sessions.ssh.transport import paramiko
 from preflight.wording import one_line
@@ -160,7 +160,7 @@ def find_key(host: Host, agent_socket: str, deadline: Deadline) -> tuple[Any, Us
     """The one key of the agent that the plan names, by `SHA256:` fingerprint or by its `.pub` file, its certificate,
     its fingerprint, and the open agent. `agent_socket`: empty for SSH_AUTH_SOCK. Raises CannotAsk."""
     wanted = host.agent
-    mark = wanted if wanted.startswith("SHA256:") else _fingerprint_of(Path(wanted).expanduser())
+    mark = wanted if wanted.startswith("SHA256:") else _fingerprint_of(local_path(wanted))
     path = agent_socket or os.environ.get("SSH_AUTH_SOCK", "")
     if not path:
         raise CannotAsk(Reason.NO_AGENT, "no SSH agent: SSH_AUTH_SOCK is not set")
@@ -177,7 +177,7 @@ def find_key(host: Host, agent_socket: str, deadline: Deadline) -> tuple[Any, Us
             key.inner_key = None  # else paramiko would offer and sign with the key that is certified
             return key, certificate, mark, agent
     if plain is not None:
-        beside = Path(os.devnull) if wanted.startswith("SHA256:") else Path(wanted).expanduser().with_suffix("")
+        beside = Path(os.devnull) if wanted.startswith("SHA256:") else local_path(wanted).with_suffix("")
         return plain, certify(plain, beside, host.certificate), mark, agent
     detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
     agent.close()

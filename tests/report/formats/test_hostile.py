@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from preflight.report import View
@@ -87,17 +90,29 @@ def test_every_format_has_a_reader() -> None:
     assert READERS.keys() == set(FORMATS)
 
 
+def assert_harmless(name: str, case: Callable[[], Verdict], trap: str) -> None:
+    text = render(name, full_of(case(), trap), View(verbose=True))
+    assert READERS[name](text) == as_harmless(name, case), trap
+    assert all(sign == "\n" or sign.isprintable() for sign in text), trap
+    assert not re.search(r"##\w*\[", text), trap
+    if name == "github":
+        assert len(commands(text)) == len(text.splitlines()), trap
+    else:
+        assert not re.search(r"(?m)^\s*::[\w-]+(?: .*)?::", text), trap
+
+
+@cache
+def as_harmless(name: str, case: Callable[[], Verdict]) -> object:
+    return READERS[name](render(name, full_of(case(), "(x("), View(verbose=True)))
+
+
 @pytest.mark.parametrize("case", [no_go, waived])
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_column_shifts_no_line_is_forged_and_nothing_is_obeyed(name: str, case: Callable[[], Verdict]) -> None:
-    verdict = case()
-    as_harmless = READERS[name](render(name, full_of(verdict, "(x("), View(verbose=True)))
     for trap in TRAPS:
-        text = render(name, full_of(verdict, trap), View(verbose=True))
-        assert READERS[name](text) == as_harmless, trap
-        assert all(sign == "\n" or sign.isprintable() for sign in text), trap
-        assert not re.search(r"##\w*\[", text), trap
-        if name == "github":
-            assert len(commands(text)) == len(text.splitlines()), trap
-        else:
-            assert not re.search(r"(?m)^\s*::[\w-]+(?: .*)?::", text), trap
+        assert_harmless(name, case, trap)
+
+
+@given(name=st.sampled_from(sorted(FORMATS)), parts=st.lists(st.sampled_from(TRAPS) | st.text(max_size=4), max_size=4))
+def test_nor_by_any_other_text(name: str, parts: list[str]) -> None:
+    assert_harmless(name, no_go, "".join(parts))

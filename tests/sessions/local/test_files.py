@@ -86,17 +86,35 @@ def test_every_file_below_the_folder_is_hashed(tmp_path: Path, sql: Path) -> Non
     (sql / "undo").mkdir()
     (sql / "010_a.sql").write_bytes(b"select 1;\n")
     (sql / "undo" / "010_a.down.sql").write_bytes(b"select 2;\nselect 3;")
-    (sql / "010_a.sql").chmod(0o664)
-    os.utime(sql / "010_a.sql", (1_790_000_000, 1_790_000_000))
     found = tree(tmp_path)
     assert [entry.path for entry in found.entries] == ["010_a.sql", "undo", "undo/010_a.down.sql"]
     assert [entry.kind for entry in found.entries] == [EntryKind.FILE, EntryKind.FOLDER, EntryKind.FILE]
     first, last = found.files["010_a.sql"], found.files["undo/010_a.down.sql"]
     assert first.sha256 == sha256(b"select 1;\n")
     assert (first.size_bytes, last.size_bytes) == (10, 19)
-    assert first.mode == 0o664
     assert found.unread == ()
     assert not found.problem
+
+
+def test_two_checkouts_of_the_same_files_answer_alike(tmp_path: Path) -> None:
+    """Another umask, and another file system, whose folders have sizes of their own: the runners of a CI engine."""
+    texts = []
+    for name, mode, beside in (("one", 0o644, 0), ("other", 0o666, 300)):
+        sql = tmp_path / name / "sql"
+        sql.mkdir(parents=True)
+        (sql / "undo").mkdir()
+        spare = [sql / "undo" / f"{'x' * 200}{number}" for number in range(beside)]
+        for file in spare:  # a folder that was once full keeps its size on most file systems
+            file.touch()
+        for file in spare:
+            file.unlink()
+        (sql / "010_a.sql").write_text("select 1;\n")
+        (sql / "010_a.sql").chmod(mode)
+        os.utime(sql / "010_a.sql", (1_790_000_000 + mode, 1_790_000_000))
+        answer = ask(tmp_path / name, LocalTree(TARGET, "sql"))
+        assert isinstance(answer, Reply)
+        texts.append(answer.text)
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize("content", [b"a\r\nb\r\n", b"\xef\xbb\xbfa\nb\n", b"a\nb", b"\xef\xbb\xbfa\r\nb\r\n\r\n"])

@@ -110,3 +110,9 @@ def test_the_agent_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytes
     socket = configure(Host(id="db1", ssh_config=True), Deadline(10)).agent_socket
     assert socket.endswith("agent socket")
     assert not {"$", "%"} & set(socket)
+
+
+def test_the_folder_of_an_account_that_is_not_there_leads_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("Host db1\n  IdentityFile ~gone/id\n  CertificateFile ~gone/id.pub\n")
+    found = configure(planned(tmp_path, ""), Deadline(10))
+    assert (found.host.key, found.host.certificate) == (None, None)

@@ -176,6 +176,7 @@ def test_an_agent_that_is_absent_silent_or_lacks_the_key_is_no_credential(
 ) -> None:
     host = replace(key_host(sshd, good_account), key=None, agent=_fingerprint(good_account.key))
     assert no_reply(ask(make_pool(host))).reason is Reason.NOT_IN_AGENT
+    assert no_reply(ask(make_pool(replace(host, agent="~gone/id.pub")))).reason is Reason.KEY_FILE
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
