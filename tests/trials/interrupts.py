@@ -158,9 +158,7 @@ def _processes(machine: Namespace) -> Sequence[str]:
 
 
 def main(moments: int, seed: int) -> None:
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background job ignores it, and what that starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     chosen = random.Random(seed)
     codes: collections.Counter[str] = collections.Counter()
     with Site() as site:
