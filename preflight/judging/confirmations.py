@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from preflight.clock import format_moment
 from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Role
@@ -112,7 +111,7 @@ class Confirming:
 
     def _objection(self, word: Confirmation, signature: Signature | None) -> str:
         """Why it does not count; empty where it does."""
-        said = f"said {self._told(word.at)}"
+        said = f"said {self._need.told(word.at)}"
         if self.plan.release.allowed_signers and signature is None:
             return f"{said}, and not signed"
         if signature is not None and (other := signature.objection(word.by)):
@@ -134,7 +133,7 @@ class Confirming:
         who = " and ".join(" or ".join(group) for group in groups)
         words = [word for group, word in self.words().items() if group in groups and word is not None]
         first = self.moment - self.wanted.valid
-        when = f" from {self._told(first)} on" if self.asked_at < first else ""
+        when = f" from {self._need.told(first)} on" if self.asked_at < first else ""
         age = self.moment - min((word.at for word in words), default=self.moment)
         found = self.wanted.missing(
             f"not confirmed by {who}: {objection}",
@@ -161,7 +160,7 @@ class Confirming:
         """What was said, as long as it counts at the window's start, too."""
         oldest = min(words, key=lambda word: word.at)
         start = self.plan.window.start
-        again = f" once more from {self._told(start - self.wanted.valid)} on"
+        again = f" once more from {self._need.told(start - self.wanted.valid)} on"
         ends = End(
             what="confirmation",
             where=f"of {self.wanted.item or self.wanted.role.id}",
@@ -169,9 +168,10 @@ class Confirming:
             remedy=self._cure([(word.by,) for word in words], again),
             tolerated="and the gate will want another",
         )
-        held = TimeOfNeed(self.plan, self.moment, to_start=True).judge(ends)
-        told = "; ".join(f"confirmed by {word.by} {self._told(word.at)}" for word in words)
+        held = self._need.judge(ends)
+        told = "; ".join(f"confirmed by {word.by} {self._need.told(word.at)}" for word in words)
         return passed(told) if held.status is Status.PASS else held
 
-    def _told(self, at: datetime) -> str:
-        return format_moment(at, self.plan.window.zone)
+    @property
+    def _need(self) -> TimeOfNeed:
+        return TimeOfNeed(self.plan, self.moment, to_start=True)
