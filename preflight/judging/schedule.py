@@ -169,13 +169,13 @@ def schedule_at(plan: Plan, moment: datetime, over_network: Collection[str] = ()
     return schedule(plan, max(plan.window.start, moment), over_network)
 
 
-def waiting_for(plan: Plan, step_id: str) -> frozenset[str]:
-    """The steps that begin only after this one has ended. Raises graphlib.CycleError as `schedule` does."""
-    found = {step_id}
-    for step in in_order(plan.steps):
-        if not found.isdisjoint(step.after):
-            found.add(step.id)
-    return frozenset(found - {step_id})
+def _waiting(plan: Plan) -> Mapping[str, Collection[str]]:
+    """For each step those that begin only after it has ended. Raises graphlib.CycleError as `schedule` does."""
+    found: dict[str, set[str]] = {step.id: set() for step in plan.steps}
+    for step in reversed(in_order(plan.steps)):  # so that all that wait for it are known
+        for name in step.after:
+            found[name] |= {step.id, *found[step.id]}
+    return found
 
 
 def time_in_window(window: Window, at: datetime) -> str:
@@ -250,7 +250,7 @@ class Unprotected:
 
 def unprotected(plan: Plan) -> Iterator[Unprotected]:
     """In the order of the steps. Backups that no step takes are made before the window, and are in nobody's way."""
-    waiting = {step.id: waiting_for(plan, step.id) for step in plan.steps}
+    waiting = _waiting(plan)
     for step in plan.steps:
         for backup in dict.fromkeys(_needed(plan, step, waiting)):
             yield Unprotected(step, backup, backup.step in waiting[step.id])
