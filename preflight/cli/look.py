@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from preflight.cli.asking import ask_by, secrets_of
+from preflight.cli.asking import ask_by
 from preflight.cli.console import complain
 from preflight.cli.progress import progress_of_this_call
 from preflight.clock import Deadline, now
@@ -84,10 +84,10 @@ class Looked:
         return f"seen on {source}, {self.moment:%Y-%m-%d}"
 
 
-def look(plan: Plan, registry: Registry) -> tuple[Lines, bool]:
+def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Lines, bool]:
     """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
     looked = Looked(plan, now())
-    with Pools(plan, secrets_of(plan)) as pools, progress_of_this_call(quiet=False) as tell:
+    with progress_of_this_call(quiet=False) as tell:
         first = ask_by(pools, inspect(plan, registry, looked.moment, _ASKED), TIMEOUT_SECONDS, {}, tell).answered
         silent = dict.fromkeys(_silent(first.evidence))
         for place in silent:

@@ -53,7 +53,7 @@ _MANNERS = {
         "statement reads the connection's own settings from pg_settings and pg_stat_ssl; with TLS, one more connection "
         "makes a TLS handshake and nothing else, to see until when the certificate is valid."
     ),
-    Via.HTTP: "GETs of each address behind the name, without cookies, credentials or a proxy.",
+    Via.HTTP: "GETs of each address behind the name, without cookies or a proxy; of secrets, those named with it.",
     Via.LOCAL: (
         "Files are read where preflight runs; nothing is sent anywhere. A command of the plan's own runs without a "
         "shell and gets neither a terminal nor a secret."

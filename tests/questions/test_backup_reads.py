@@ -142,6 +142,16 @@ def test_the_time_limit_is_the_questions_own() -> None:
     assert "ulimit -t 95" in question.text
 
 
+def test_a_backup_is_read_at_the_lowest_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, programs = tmp_path / "seen", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "pg_restore").write_text(f"#!/bin/sh\n{{ nice; ionice -p $$; }} >>{seen}\n")
+    (programs / "pg_restore").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    subprocess.run(["sh", "-c", ReadArchive("db1", LOGIN, "/b/x", 90.0, "pg_restore").ask()], capture_output=True)
+    assert seen.read_text().splitlines()[-2:] == ["19", "idle"]
+
+
 def test_sudo_is_never_given_a_ticket_or_a_prompt() -> None:
     text = ReadArchive("db1", SUDO, "/b/x", 90.0, "pg_restore").ask()
     assert "sudo -k -n -u postgres --" in text

@@ -189,7 +189,7 @@ def test_a_sample_of_the_storage_leaves_nothing_behind(
     ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account
 ) -> None:
     dump(postgres, shared_path, good_account.name, timedelta(minutes=5), "-Fc")
-    before = sorted(shared_path.rglob("*"))
+    before = sorted(shared_path.rglob("*")), shared_path.stat().st_mtime_ns
     found = ask(sample=True)
     assert found.status is Status.PASS, told(found)
-    assert sorted(shared_path.rglob("*")) == before
+    assert (sorted(shared_path.rglob("*")), shared_path.stat().st_mtime_ns) == before, "no name, not for a moment"

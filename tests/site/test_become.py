@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -98,6 +99,18 @@ def test_a_listed_program_that_asks_for_a_password_fails(ask: Ask, accounts: Acc
     found = ask(account)
     assert found.status is Status.FAIL, told(found)
     assert found.judgement.summary == "pg_dump does not run: it is listed, but sudo asks for a password"
+
+
+def test_a_ticket_of_sudo_that_is_still_good_is_not_used(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    accounts.sudo_defaults(account, "timestamp_type=global")
+    as_account = ["setpriv", f"--reuid={account.name}", f"--regid={account.name}", "--init-groups"]
+    subprocess.run([*as_account, "sudo", "-S", "-v"], input=f"{account.password}\n", text=True, check=True)
+    subprocess.run([*as_account, "sudo", "-n", "-u", "postgres", PROGRAMS[0], "--version"], check=True)
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert "sudo asks for a password" in found.judgement.summary
 
 
 def test_the_password_of_the_plan_reaches_sudo_and_nothing_else(ask: Ask, accounts: Accounts) -> None:

@@ -235,7 +235,7 @@ def test_an_index_that_is_being_built_is_no_finding(billing: Billing) -> None:
 def test_sessions_warn_until_the_window_is_near_and_fail_then(billing: Billing) -> None:
     with billing.connect(application_name="billing-ui") as holder, billing.connect() as idle, billing.connect() as busy:
         holder.execute("BEGIN; SELECT 'a secret' FROM billing.invoices_2026")
-        idle.execute("BEGIN; SELECT 1")
+        idle.execute(f"BEGIN; SELECT 1 AS {'long_name_' * 6}")
         busy.pgconn.send_query(b"SELECT pg_sleep(60)")
         pids = [each.info.backend_pid for each in (holder, idle, busy)]
         wait_until(
@@ -260,6 +260,9 @@ def test_sessions_warn_until_the_window_is_near_and_fail_then(billing: Billing) 
         ):
             assert words in blocks.actual
         assert "secret" not in told(found)
+        words = f"last query: BEGIN; SELECT 1 AS {'long_name_' * 6}"
+        assert words[: len("last query: ") + 60] in idles.actual
+        assert words not in idles.actual
         assert "whoever runs billing-ui as postgres on the server itself" in blocks.remedy
         for point in (blocks, idles, longs):
             billing.cure(point)
@@ -435,9 +438,11 @@ def test_an_archiver_that_fails_hangs_or_pretends(billing: Billing, monkeypatch:
         assert about(billing.ask("billing.*"), "archives nothing and says that it did").actual == command
     archive("true && false")
     failures = cluster.scalar("SELECT failed_count FROM pg_stat_archiver")
-    archive("false")
+    archive("false --key=s3cret")
     counted("failed_count", failures)
     assert about(billing.ask("billing.*"), "WAL is not archived since").status is Status.FAIL
+    rows = str(cluster.sql(StateProbe("orders", "true", (), 150000).ask().replace("%", "%%"), dbname=billing.name))
+    assert ("'archiver'" in rows, "s3cret" in rows) == (True, False), "the text of a command that does something stays"
     archive("")
     assert about(billing.ask("billing.*"), "there is no archive_command").status is Status.FAIL
     archived = cluster.scalar("SELECT archived_count FROM pg_stat_archiver")

@@ -23,6 +23,11 @@ def test_output_error_and_status_come_back_apart(tmp_path: Path) -> None:
     assert run(tmp_path, "echo out; echo err >&2; exit 2") == Ended(2, "out\n", "err\n")
 
 
+def test_no_shell_takes_its_words_for_its_own(tmp_path: Path) -> None:
+    words = ["$HOME", "`id`", "*", "; id", "a  b"]
+    assert run_command(["printf", "%s\n", *words], tmp_path, Deadline(GENEROUS_SECONDS)).output.splitlines() == words
+
+
 def test_it_runs_in_the_plans_folder_without_input_or_terminal(tmp_path: Path) -> None:
     assert run(tmp_path, "pwd; cat; tty").output == f"{tmp_path}\nnot a tty\n"
 

@@ -90,10 +90,11 @@ def test_an_error_is_an_answer_and_the_next_statement_is_asked(
 
 
 def test_a_statement_that_takes_too_long(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
-    pool = asker.pool(role, postgres.port)
+    pool, before = asker.pool(role, postgres.port), len(postgres.whole_log)
     slow, after = ask_all(pool, question("SELECT pg_sleep(60)", seconds=0.2), question("SELECT 5 AS five"))
     assert no_reply(slow).reason is Reason.STATEMENT_TIMEOUT
     assert no_reply(slow).took_seconds < 20
+    assert "canceling statement due to statement timeout" in postgres.whole_log[before:], "the server's own limit"
     assert rows(after) == [{"five": "5"}]
 
 

@@ -155,8 +155,10 @@ class Asking(paramiko.ServerInterface):
         self._shown = shown
         self.instructions = ""
         self.answers: list[str] = []
+        self.users: list[str] = []
 
     def get_allowed_auths(self, username: str) -> str:
+        self.users.append(username)
         return "keyboard-interactive"
 
     def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery:

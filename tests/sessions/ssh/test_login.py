@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections import Counter
@@ -169,6 +170,28 @@ def test_the_agent_logs_in_with_just_the_named_key(
         host = replace(key_host(sshd, good_account), key=None, agent=named)
         pool = make_pool(host, known_hosts=sshd.known_hosts_lines())
         assert reply(ask(pool)).session["auth"] == f"agent {fingerprint}"
+
+
+def test_no_other_credential_than_that_of_the_plan_is_offered(
+    make_pool: MakePool,
+    unused_sshd: Sshd,
+    good_account: Account,
+    agent: Path,
+    clean_surroundings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The agent and ~/.ssh hold the key that would get in."""
+    _add(agent, good_account.key)
+    (clean_surroundings / ".ssh").mkdir(exist_ok=True)
+    shutil.copy(good_account.key, clean_surroundings / ".ssh" / "id_ed25519")
+    lines = unused_sshd.known_hosts_lines()
+    by_key = replace(key_host(unused_sshd, good_account), key=make_key(tmp_path / "stranger"))
+    by_password = password_host(unused_sshd, good_account, monkeypatch, "not-the-password")
+    for host in (by_key, by_password):
+        assert no_reply(ask(make_pool(host, known_hosts=lines))).reason is Reason.BAD_CREDENTIAL
+    log = unused_sshd.whole_log
+    assert (log.count("Failed publickey"), log.count("Failed password"), log.count("Accepted")) == (1, 1, 0)
 
 
 def test_an_agent_that_is_absent_silent_or_lacks_the_key_is_no_credential(

@@ -16,6 +16,7 @@ from preflight.sessions import SessionFailed, dial
 from preflight.sessions.ssh.transport import HandshakeFailed, Transport
 from tests.sessions.conftest import LATE_SECONDS, MakePool, ask, no_reply
 from tests.sessions.ssh import misbehaving
+from tests.site.accounts import make_key
 
 SECONDS = 0.7
 """For what hangs in the very first step, so that a busy machine cannot make another answer of it."""
@@ -73,6 +74,20 @@ def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(
         answer = no_reply(ask(make_pool(fake_host(port, known_hosts=(tmp_path,)))))
     assert answer.reason is Reason.HOST_KEY_UNKNOWN
     assert str(tmp_path) in answer.detail
+
+
+@pytest.mark.parametrize("reason", [Reason.HOST_KEY_UNKNOWN, Reason.HOST_KEY_CHANGED])
+def test_a_server_whose_key_is_not_the_pinned_one_is_sent_neither_name_nor_password(
+    make_pool: MakePool, fake_host: FakeHost, tmp_path: Path, reason: Reason
+) -> None:
+    other = make_key(tmp_path / "other", kind="ecdsa").with_suffix(".pub").read_text()
+    pinned = f"* {other}" if reason is Reason.HOST_KEY_CHANGED else ""
+    server = misbehaving.Asking(["Password: "])
+    with misbehaving.serving(misbehaving.asking(server)) as port:
+        pool = make_pool(fake_host(port), known_hosts=pinned)
+        assert no_reply(ask(pool)).reason is reason
+        pool.close()
+    assert (server.users, server.answers) == ([], [])
 
 
 @pytest.mark.case(34)

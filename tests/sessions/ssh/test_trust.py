@@ -70,6 +70,7 @@ def test_a_revoked_host_key_is_refused(make_pool: MakePool, sshd: Sshd, good_acc
     lines = sshd.known_hosts_lines() + sshd.known_hosts_lines("@revoked *")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account), known_hosts=lines)))
     assert answer.reason is Reason.HOST_KEY_REVOKED
+    assert answer.session["fingerprint"] == sshd.fingerprint()
 
 
 def test_a_certificate_authority_alone_is_said_to_be_unsupported(
