@@ -27,6 +27,7 @@ from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.plan import Host, Plan
 from preflight.plan.new_plan import RESTORE
+from preflight.plan.release_plan import grouped
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.backup_jobs import BackupJob, backup_jobs
 from preflight.questions.backups import Listing, PreviousBackups
@@ -165,10 +166,9 @@ def _accounts(plan: Plan, jobs: Sequence[_Found]) -> Iterator[ReachProbe]:
 
 
 def _tell_hosts(looked: Looked, jobs: Sequence[_Found], first: Answered, second: Evidence) -> None:
+    accounts = grouped(_accounts(looked.plan, jobs), lambda each: each.target)
     for host in looked.plan.hosts.values():
-        reached = {
-            each.account.account: _read(second, each) for each in _accounts(looked.plan, jobs) if each.target == host.id
-        }
+        reached = {each.account.account: _read(second, each) for each in accounts.get(host.id, ())}
         given = [account for account, reach in reached.items() if reach and reach.code == 0]
         if given:
             looked.say(f"hosts.{host.id}", "become", given, host.id)
