@@ -217,11 +217,13 @@ def _is_ipv6(address: str) -> bool:
 
 
 def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
+    clock = "; where only its clock is wrong, have that set, or ask with `samples = 3`"
     return unknown(
         f"a cache answers from {address}: the application was not seen",
         expected="an answer of this moment",
         actual=shortened(mark, _LONGEST_EXCERPT),
-        remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address"),
+        remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address")
+        + (clock if mark.startswith("dated") else ""),
     )
 
 

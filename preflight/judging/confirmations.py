@@ -13,6 +13,7 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import changed_since
+from preflight.plan.values import same_person
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.units import format_duration
 from preflight.wording import beside
@@ -115,10 +116,18 @@ class Confirming:
             return f"{said}, and not signed"
         if signature is not None and (other := signature.objection(word.by)):
             return f"{said}, and {other}"
+        if signature is not None and (also := self._also_signed_by(word, signature)):
+            return f"{said}, and its key is that of {also}, too: each needs one of his own"
         if changed := changed_since(word, self.wanted.covers):
             return f"{said}, and changed since then: {changed}"
         age = self.moment - word.at
         return f"{said}, {format_duration(age)} before the moment judged" if age > self.wanted.valid else ""
+
+    def _also_signed_by(self, word: Confirmation, signature: Signature) -> str:
+        """Somebody else whose word is wanted beside this one, and whose key is the same: a line of the file of keys
+        may name several owners."""
+        others = (group for group in self.wanted.people if not any(same_person(word.by, name) for name in group))
+        return next((name for group in others for name in group if not signature.objection(name)), "")
 
     def _missing(self, objection: str, groups: Sequence[tuple[str, ...]]) -> Judgement:
         who = " and ".join(" or ".join(group) for group in groups)
