@@ -36,7 +36,7 @@ FAULTS: Mapping[str, Fault] = {
     "stalling key exchange": Fault(Reason.HANDSHAKE, misbehaving.stalling_key_exchange, 2),
     "hangs up after its banner": Fault(Reason.CLOSED_EARLY, misbehaving.hanging_up_after_banner),
     "a web server": Fault(Reason.NOT_SSH, misbehaving.web_server),
-    "no channel": Fault(Reason.CONNECTION_LOST, misbehaving.hanging_in("no-channel")),
+    "no channel": Fault(Reason.NO_SESSION, misbehaving.hanging_in("no-channel")),
     "no command": Fault(Reason.NO_SHELL, misbehaving.hanging_in("no-exec")),
     "breaks off": Fault(Reason.CONNECTION_LOST, misbehaving.hanging_in("cut")),
     "another host key": Fault(Reason.HOST_KEY_CHANGED),
