@@ -101,6 +101,16 @@ def test_a_listed_program_that_asks_for_a_password_fails(ask: Ask, accounts: Acc
     assert found.judgement.summary == "pg_dump does not run: it is listed, but sudo asks for a password"
 
 
+def test_sudo_is_asked_without_a_prompt_and_logs_no_attempt(ask: Ask, accounts: Accounts, site: Site) -> None:
+    account, log = accounts.add(), site.new_path("sudo.log")
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    accounts.sudo_defaults(account, f"logfile={log}")
+    assert ask(account).status is Status.FAIL
+    told_there = log.read_text()
+    assert "password is required" in " ".join(told_there.split())
+    assert "incorrect password attempt" not in " ".join(told_there.split()), told_there
+
+
 def test_a_ticket_of_sudo_that_is_still_good_is_not_used(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
