@@ -18,6 +18,7 @@ from tests.site.postgres import Cluster
 from tests.site.site import Site
 
 GUIDE = Path(__file__).parent.parent.parent / "docs/guides/dba.md"
+WTMP = Path("/var/log/wtmp")
 COUNTS = """
 SELECT (SELECT sum(seq_scan + coalesce(idx_scan, 0)) FROM pg_stat_user_tables WHERE relname = 'private'),
   (SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables),
@@ -69,6 +70,7 @@ class Told:
     before: object
     after: object
     report: str
+    in_wtmp: bool
 
 
 def logging_program(site: Site) -> tuple[Path, Path]:
@@ -118,12 +120,18 @@ def told(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]
     assert done.returncode in (0, 1, 3), done.stderr
     assert "orders" in done.stdout
     statements = cluster.whole_log[at:]
-    logins = sshd.whole_log.count("Accepted publickey")
-    sessions = len(re.findall(f"authorized: user={role.name} .*application_name=preflight", statements))
-    after = state(account, folder, cluster, name)
-    requests = [f"{method} {app.url(path)}" for method, path, _ in app.requests]
     yield Told(
-        shown, opened, shlex.split(log.read_text()), statements, requests, logins, sessions, before, after, done.stdout
+        shown=shown,
+        opened=opened,
+        words=shlex.split(log.read_text()),
+        statements=statements,
+        requests=[f"{method} {app.url(path)}" for method, path, _ in app.requests],
+        logins=sshd.whole_log.count("Accepted publickey"),
+        sessions=len(re.findall(f"authorized: user={role.name} .*application_name=preflight", statements)),
+        before=before,
+        after=state(account, folder, cluster, name),
+        report=done.stdout,
+        in_wtmp=WTMP.exists() and account.name.encode() in WTMP.read_bytes(),
     )
     app.close()
     sshd.close()
@@ -162,6 +170,11 @@ def test_what_show_prints_is_what_is_sent(told: Told) -> None:
 
 def test_each_server_is_logged_in_to_once(told: Told) -> None:
     assert (told.logins, told.sessions) == (1, 1)
+
+
+def test_no_login_stands_in_wtmp(told: Told) -> None:
+    """Where sshd writes sessions that have a terminal."""
+    assert (told.logins, told.in_wtmp) == (1, False)
 
 
 def test_nothing_is_left_and_no_table_is_read(told: Told) -> None:
