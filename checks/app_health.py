@@ -58,10 +58,6 @@ class _Instance:
         """The one that must answer."""
         return self.application.to if self.expect is Expect.AFTER else self.application.from_
 
-    def stands_for_version(self, wanted: str | float | bool) -> bool:
-        """Of a value that the plan wants in the body: it is the version before the work, whose path nobody names."""
-        return str(wanted) == self.application.from_ and not self.endpoint.version
-
     @property
     def server(self) -> tuple[str, int]:
         """Host and port, the usual one where the URL names none."""
@@ -167,7 +163,7 @@ class AppHealth(Check):
 
     def _no_answer(self, instance: _Instance, lost: NoReply, answers: Sequence[HttpAnswer] = ()) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
-        need, certificate = self._need, Certificate.in_session(lost.session)
+        need, certificate = TimeOfNeed.of(self), Certificate.in_session(lost.session)
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
         # Where another address of its kind answers, silence is no matter of the way from here.
         alike = [each for each in answers if _is_ipv6(each.address) == _is_ipv6(lost.session.get("address", ""))]
@@ -195,18 +191,13 @@ class AppHealth(Check):
             )
             yield unknown("the certificate was not seen", remedy=remedy)
             return
-        yield from self._need.judge_together(_ends(instance, certificate))
+        need = TimeOfNeed.of(self)
+        yield from need.judge_together(_ends(instance, certificate))
         if answer.client_certificate:
             owner = f"{instance.application.id}'s health page"
             remedy = instance.fill("have the client certificate for {app} issued anew before the window")
             own = certificate_ends(answer.client_certificate, owner, remedy, "client certificate")
-            yield from self._need.judge_together(own)
-
-    @property
-    def _need(self) -> TimeOfNeed:
-        """Whoever only looks at what the work left needs it now, and no longer."""
-        is_now = self.expect is not None
-        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before, to_start=is_now)
+            yield from need.judge_together(own)
 
 
 def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
@@ -226,11 +217,13 @@ def _is_ipv6(address: str) -> bool:
 
 
 def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
+    clock = "; where only its clock is wrong, have that set, or ask with `samples = 3`"
     return unknown(
         f"a cache answers from {address}: the application was not seen",
         expected="an answer of this moment",
         actual=shortened(mark, _LONGEST_EXCERPT),
-        remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address"),
+        remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address")
+        + (clock if mark.startswith("dated") else ""),
     )
 
 
@@ -411,11 +404,11 @@ def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
     for path, wanted in endpoint.json.items():
         if path == endpoint.version and wanted == instance.application.from_:
             continue  # the very same comparison
-        if instance.expect and instance.stands_for_version(wanted):
+        is_version = str(wanted) == instance.application.from_
+        if instance.expect and is_version and not endpoint.version:  # the one before the work
             yield _value(instance, body, path, _alike(wanted, instance.version), is_version=True)
         else:
-            is_version = not instance.expect and str(wanted) == instance.application.from_
-            yield _value(instance, body, path, wanted, is_version=is_version)
+            yield _value(instance, body, path, wanted, is_version=is_version and not instance.expect)
 
 
 def _alike(wanted: str | float | bool, version: str) -> str | float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from preflight.check import Check, Subject
 from preflight.finding import Judgement, Severity, passed, warned
 from preflight.judging.end_states import can_go_live_in_part
-from preflight.plan import Decision, DecisionKind, Release, Step
+from preflight.plan import Decision, DecisionKind, Step
 
 _OF_A_STEP = (DecisionKind.RETRY, DecisionKind.ROLLBACK)
 
@@ -67,43 +67,23 @@ class Decisions(Check):
     def _of_release(self) -> Iterator[Judgement]:
         if can_go_live_in_part(self.plan):
             yield self._agreed(DecisionKind.PARTIAL)
-        for decision in self.plan.decisions:
-            yield from self._can_be_taken(decision)
-        if self.plan.release.attempt > 1:
-            yield _attempt(self.plan.release)
+        yield from map(self._can_be_taken, self.plan.decisions)
+        release = self.plan.release
+        if release.attempt > 1:  # then the plan must say both
+            because, since = _one_line(release.backed_out_because), _one_line(release.changed_since)
+            yield passed(f"attempt {release.attempt}: backed out because {because}; changed since: {since}")
 
-    def _can_be_taken(self, decision: Decision) -> Iterator[Judgement]:
+    def _can_be_taken(self, decision: Decision) -> Judgement:
         what = f"{decision.on} of {', '.join(decision.steps)}" if decision.steps else str(decision.on)
-        role = self.plan.roles.get(decision.decides)
-        if role is None or not role.contact.strip():
-            yield warned(
-                f"{what}: {self.plan.person(decision.decides) or 'nobody'} cannot be called",
-                expected="a role with a contact",
-                actual="no contact" if role else "no such role",
-                remedy=f"write `contact` into [roles.{decision.decides}]",
-            )
-        elif not decision.default.strip():
-            yield warned(
-                f"{what}: what is done when {self.plan.person(decision.decides)} is not reached is not agreed",
-                expected="a default",
-                actual="none",
-                remedy=f'write `default` into [[decisions]] with on = "{decision.on}"',
-            )
-        else:
-            yield passed(f"{what}: {self.plan.person(decision.decides)}")
-
-
-def _attempt(release: Release) -> Judgement:
-    because, since = _one_line(release.backed_out_because), _one_line(release.changed_since)
-    told = f"attempt {release.attempt}: backed out because {because or '?'}; changed since: {since or '?'}"
-    if because and since:
-        return passed(told)
-    return warned(
-        told,
-        expected="why the last attempt was backed out, and what has changed since",
-        actual="not said",
-        remedy="write `backed_out_because` and `changed_since` into [release]",
-    )
+        who = self.plan.person(decision.decides)
+        if self.plan.roles[decision.decides].contact.strip():
+            return passed(f"{what}: {who}")
+        return warned(
+            f"{what}: {who} cannot be called",
+            expected="a role with a contact",
+            actual="no contact",
+            remedy=f"write `contact` into [roles.{decision.decides}]",
+        )
 
 
 def _one_line(text: str) -> str:

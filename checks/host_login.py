@@ -130,7 +130,7 @@ class HostLogin(Check):
 
     @property
     def _need(self) -> TimeOfNeed:
-        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
+        return TimeOfNeed.of(self)
 
     def _stake(self, host: Host) -> float | None:
         return minutes_at_stake(work_on(self.plan, host.id))

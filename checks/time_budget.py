@@ -197,22 +197,15 @@ class TimeBudget(Check):
         )
 
     def _odd_records(self) -> Iterator[Judgement]:
-        where = zone(self.plan.window.zone)
-        start, today = (moment.astimezone(where).date() for moment in (self.plan.window.start, self.moment))
+        today = self.moment.astimezone(zone(self.plan.window.zone)).date()
         for name, source in (each for each in _records(self.plan.steps) if each[1] != GUESS):
-            on = _date(source)
-            if on is None:
-                odd = "a date that does not exist"
-            elif on > min(start, today):
-                odd = "after the window starts" if on > start else "in the future"
-            else:
-                continue
-            yield warned(
-                f"the time of {name} was {source}, {odd}",
-                expected=f"a date up to {min(start, today)}",
-                actual=source,
-                remedy=f"correct the `source` of {name}",
-            )
+            if date.fromisoformat(source.partition(" ")[2]) > today:
+                yield warned(
+                    f"the time of {name} was {source}, in the future",
+                    expected=f"a date up to {today}",
+                    actual=source,
+                    remedy=f"correct the `source` of {name}",
+                )
 
     def _margin_kept(self) -> str:
         return f"the last step to take back ends {format_duration(self.plan.window.margin)} before decide-by"
@@ -274,11 +267,3 @@ def _records(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
 
 def _undo_of(step: Step) -> str:
     return f"the undo of {step.id}"
-
-
-def _date(source: str) -> date | None:
-    """The day of `measured 2026-10-10`; None for one that the calendar does not have."""
-    try:
-        return date.fromisoformat(source.partition(" ")[2])
-    except ValueError:
-        return None

@@ -35,7 +35,7 @@ _SHOW = "have somebody run what `preflight show` prints for it there, and mend w
 _SLOW = "have {owner} see why {target} is so slow"  # no --timeout lengthens the limit of one question or target
 _SSHD_LOG = "have {owner} look for {user} in sshd's log on {target}"
 _SHELL = "have root give the account a shell on {target}: usermod -s /bin/sh {user}"
-_SERVER_LOG = "look for {user} in the server's log, which names the reason"
+_SERVER_LOG = "look for {user} in the log of the server, or of a pooler before it, which names the reason"
 _LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
 _OPEN_SQL = 'have the network opened to port {port}, or reach it through its host: connect = "tunnel"'
 _OPEN_HTTP = "have the way from this machine to {host} port {port} opened, or run preflight where it is open"
@@ -195,8 +195,11 @@ class Reason(Enum):
     }, Status.UNKNOWN)
     TOO_MUCH = ("cut off (too much output)", Side.FAR_END,
         "have what it asks answer in fewer bytes on {target}", Status.UNKNOWN)
-    CONNECTION_LOST = ("cut off", Side.FAR_END,
-        f"{_ENDED}; where it did not, have the network on the way there looked at", Status.UNKNOWN)
+    CONNECTION_LOST = ("cut off", Side.FAR_END, {
+        "ssh": f"{_ENDED}; where it did not, have the network on the way there looked at",
+        "sql": f"mend what the server says, or {_ENDED}; where a pooler ended it, name the server's own address and "
+            "port in [databases.{target}]; where neither did, have the network on the way there looked at",
+    }, Status.UNKNOWN)
 
     # SSH: the server and its key.
     TURN = "timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was"
@@ -207,8 +210,12 @@ class Reason(Enum):
         "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "
             "hangs",
     })
-    LOGIN_LATE = ("timed out (login)", Side.FAR_END,
-        "have {owner} see what sshd on {target} waits for in the login of {user}: PAM, LDAP or SSSD, a name service")
+    LOGIN_LATE = ("timed out (login)", Side.FAR_END, {
+        "ssh": "have {owner} see what sshd on {target} waits for in the login of {user}: PAM, LDAP or SSSD, a name "
+            "service",
+        "sql": "have the DBA see what logins to {name} wait for at {server} port {port}: a lock on a catalogue, a "
+            "pooler without a free connection, LDAP or PAM, a server that hangs; or correct the port",
+    })
     CLOSED_EARLY = "cut off (before the login)", Side.FAR_END, _SSHD_LOG
     NOT_SSH = "cut off (not SSH)", Side.FAR_END, _OTHER_PORT
     NO_COMMON_ALGORITHM = ("no common algorithm", Side.TOOL,
@@ -278,8 +285,11 @@ class Reason(Enum):
     DATABASE_CLOSED = "database closed", Side.FAR_END, "ALTER DATABASE {database} ALLOW_CONNECTIONS true;"
     NO_CONNECT_PRIVILEGE = "no connect privilege", Side.FAR_END, "GRANT CONNECT ON DATABASE {database} TO {role};"
     TOO_MANY_CONNECTIONS = ("too many connections", Side.FAR_END,
-        "have connections ended, or the limit of the server, {name} or {user} raised")
-    STARTING_UP = "starting up", Side.FAR_END, "wait until the server is up: pg_isready -h {server} -p {port}"
+        ("have sessions ended that nobody needs, or the limit raised that the finding names: ALTER ROLE {role} "
+        "CONNECTION LIMIT -1; ALTER DATABASE {database} CONNECTION LIMIT -1; or max_connections, with a restart"))
+    STARTING_UP = ("starting up", Side.FAR_END,
+        ("wait until pg_isready -h {server} -p {port} says so; have a server that is being stopped started again, and "
+        "a standby that is to be asked given hot_standby = on"))
     SERVER_REFUSED = "server refused", Side.FAR_END, _SERVER_LOG
     PASSWORD_NEEDED = ("password needed", Side.FAR_END,
         'name where the password of {user} is found: `password` in [databases.{target}]')
@@ -292,7 +302,8 @@ class Reason(Enum):
     LOCK_TIMEOUT = ("lock timeout", Side.FAR_END,
         "see who holds it: SELECT pid, relation::regclass FROM pg_locks WHERE mode = 'AccessExclusiveLock'",
         Status.UNKNOWN)
-    SERVER_TROUBLE = "the server could not answer", Side.FAR_END, _ENDED, Status.UNKNOWN
+    SERVER_TROUBLE = ("the server could not answer", Side.FAR_END,
+        "mend what the server says, of which its log tells more, and ask again", Status.UNKNOWN)
 
     # TLS.
     TLS_UNSUPPORTED = ("TLS not offered", Side.FAR_END,
@@ -314,7 +325,8 @@ class Reason(Enum):
         "http": "have a certificate issued that names {name}, or correct `server_name` in the plan",
     })
     CERTIFICATE_UNTRUSTED = ("TLS failed (certificate untrusted)", Side.FAR_END, {
-        "sql": "name the authority that signed it: sslrootcert in [databases.{target}]",
+        "sql": "name the authority that signed it: sslrootcert in [databases.{target}]; or have the server send its "
+            "intermediate certificates too (ssl_cert_file)",
         "http": 'name the file with the root of its issuer as `ca` in the plan, or have {host} send its intermediate '
             "certificates too",
     })

@@ -19,6 +19,7 @@ command -v sshd >/dev/null 2>&1 || [ -x /usr/sbin/sshd ] || missing="$missing op
 command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
 command -v sudo >/dev/null 2>&1 || missing="$missing sudo"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+[ -f /usr/share/i18n/locales/de_DE ] || missing="$missing locales"
 command -v chage >/dev/null 2>&1 || missing="$missing passwd"
 [ -n "$(find /lib /usr/lib -name pam_oath.so 2>/dev/null)" ] || missing="$missing libpam-oath"
 command -v oathtool >/dev/null 2>&1 || missing="$missing oathtool"

@@ -108,7 +108,7 @@ class DatabaseLogin(Check):
             return self._no_login(login, identity)
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
-        shown = [*judge_login(login, identity, system, roles, self._need)]
+        shown = [*judge_login(login, identity, system, roles, TimeOfNeed.of(self))]
         shown += judge_replay(login, replay, self.settings.replica_lag) if replay else ()
         shown += self._connections(login, slots, roles) if self.expect is None else ()
         return Judgement.of(shown)
@@ -117,17 +117,11 @@ class DatabaseLogin(Check):
     def _by_server(self) -> Mapping[Machine, list[Database]]:
         return grouped(self.plan.databases.values(), partial(server_of, self.plan))
 
-    @property
-    def _need(self) -> TimeOfNeed:
-        """Whoever only looks at what the work left needs it now, and no longer."""
-        is_now = self.expect is not None
-        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before, to_start=is_now)
-
     def _no_login(self, login: PlannedLogin, lost: NoReply) -> Judgement:
         database = login.database
         if not refuses_login(lost):
             return could_not_look(self.plan, Via.SQL, database.id, lost)
-        cure = cure_of(self.plan, Via.SQL, database.id, lost, date=self._need.good_date())
+        cure = cure_of(self.plan, Via.SQL, database.id, lost, date=TimeOfNeed.of(self).good_date())
         return login.another(
             f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
         )

@@ -55,7 +55,8 @@ class DatabaseState(Check):
     constraints that are NOT VALID and disabled triggers of the tables that the scripts touch, their partitions and what
     they are partitions of; unused replication slots that hold more WAL than `max_wal_size`, and slots that have lost
     it; an archiver that fails, hangs or has no command, and one that only says yes (`/bin/true`) where the way back is
-    a base backup; checksum failures; an age near wraparound. WARN: the same objects of other tables; settings that wait
+    a base backup; a synchronous standby that is not there, for which each COMMIT waits; checksum failures; an age near
+    wraparound. WARN: the same objects of other tables; settings that wait
     for a restart; sequences near their end; foreign keys narrower than their target; collations of another version;
     tables without statistics. Of a replica, what its primary decides is judged there, and its lag by database-login.
 

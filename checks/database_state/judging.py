@@ -213,6 +213,7 @@ def judge_state(
     judges: Mapping[str, Callable[[Item], Judgement]] = {
         "slot": _judge_slot,
         "archiver": partial(_judge_archiver, needs_archive=needs_archive),
+        "standbys": _judge_standbys,
         "checksum": _judge_checksum,
         "collation": _judge_collation,
     }
@@ -312,6 +313,25 @@ def _judge_archiver(archiver: Item, *, needs_archive: bool) -> Judgement:
     }[archiver.detail]
     remedy = "have the DBA read the server's log and mend archive_command"
     return failed(summary, expected=expected, actual=actual, remedy=remedy)
+
+
+def _judge_standbys(standbys: Item) -> Judgement:
+    """Each COMMIT waits for so many of them, without an end."""
+    expected = f"{counted(standbys.number, 'synchronous standby')} connected and caught up: {standbys.name}"
+    if not standbys.touched:
+        return unknown(
+            "whether commits wait for a standby may not be seen",
+            expected=expected,
+            actual=f"synchronous_standby_names = {standbys.name}",
+            remedy=f"{membership_grant('pg_read_all_stats', standbys.detail)};",
+        )
+    return failed(
+        "each COMMIT waits without an end for a synchronous standby that is not there",
+        expected=expected,
+        actual=f"{standbys.detail} of {standbys.number}",
+        remedy="have the DBA bring it back; or once it is agreed to work without it: "
+        "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();",
+    )
 
 
 def _judge_checksum(database: Item) -> Judgement:

@@ -163,8 +163,10 @@ def _reached(place: Place) -> str:
 def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> tuple[str, bool]:
     """The plan with what is seen, and whether all was. Raises CallError for what must be known before anybody can log
     in."""
+    from preflight.cli.asking import secrets_of
     from preflight.cli.look import look
     from preflight.cli.seal import pin_host_keys
+    from preflight.sessions.pools import Pools
 
     needed: dict[str, object] = {
         "--release": known.release,
@@ -182,11 +184,12 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> tuple[str,
     unseen = {f"applications.{name}": ['from = "not seen"', 'to = "not seen"'] for name, _ in known.applications}
     plan, registry = _loaded(path, loadable(with_lines(written, unseen)))
     plan = replace(plan, path=path.absolute())
-    try:
-        pin_host_keys(plan, accept_host_keys)
-    except SealError as error:
-        raise CallError(str(error)) from None
-    lines, is_whole = look(plan, registry)
+    with Pools(plan, secrets_of(plan)) as pools:
+        try:
+            pin_host_keys(plan, pools, accept_host_keys)
+        except SealError as error:
+            raise CallError(str(error)) from None
+        lines, is_whole = look(plan, registry, pools)
     return loadable(with_lines(written, lines)), is_whole
 
 

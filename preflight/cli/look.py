@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from preflight.cli.asking import ask_by, secrets_of
+from preflight.cli.asking import ask_by
 from preflight.cli.console import complain
 from preflight.cli.progress import progress_of_this_call
 from preflight.clock import Deadline, now
@@ -27,6 +27,7 @@ from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.plan import Host, Plan
 from preflight.plan.new_plan import RESTORE
+from preflight.plan.release_plan import grouped
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.backup_jobs import BackupJob, backup_jobs
 from preflight.questions.backups import Listing, PreviousBackups
@@ -83,10 +84,10 @@ class Looked:
         return f"seen on {source}, {self.moment:%Y-%m-%d}"
 
 
-def look(plan: Plan, registry: Registry) -> tuple[Lines, bool]:
+def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Lines, bool]:
     """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
     looked = Looked(plan, now())
-    with Pools(plan, secrets_of(plan)) as pools, progress_of_this_call(quiet=False) as tell:
+    with progress_of_this_call(quiet=False) as tell:
         first = ask_by(pools, inspect(plan, registry, looked.moment, _ASKED), TIMEOUT_SECONDS, {}, tell).answered
         silent = dict.fromkeys(_silent(first.evidence))
         for place in silent:
@@ -164,10 +165,9 @@ def _accounts(plan: Plan, jobs: Sequence[_Found]) -> Iterator[ReachProbe]:
 
 
 def _tell_hosts(looked: Looked, jobs: Sequence[_Found], first: Answered, second: Evidence) -> None:
+    accounts = grouped(_accounts(looked.plan, jobs), lambda each: each.target)
     for host in looked.plan.hosts.values():
-        reached = {
-            each.account.account: _read(second, each) for each in _accounts(looked.plan, jobs) if each.target == host.id
-        }
+        reached = {each.account.account: _read(second, each) for each in accounts.get(host.id, ())}
         given = [account for account, reach in reached.items() if reach and reach.code == 0]
         if given:
             looked.say(f"hosts.{host.id}", "become", given, host.id)

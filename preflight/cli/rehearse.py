@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.asking import ask, secrets_of
+from preflight.cli.asking import ask_by, secrets_of
 from preflight.cli.console import CallError, ask_line, complain, has_terminal, write_stdout
 from preflight.cli.options import PLAN, load
 from preflight.clock import Deadline, now
@@ -58,7 +58,8 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
         complain(f"nothing was recorded: {error}")
         context.exit(int(ExitCode.HOLD))
     inspection = inspect(plan, registry, now(), Selection.of_checks("rehearsal"))
-    found = ask(inspection, TIMEOUT_SECONDS, {}).answered.findings()
+    with Pools(plan, secrets) as pools:  # of the same secrets: nobody types one twice
+        found = ask_by(pools, inspection, TIMEOUT_SECONDS, {}, lambda _: None).answered.findings()
     findings = [each for each in found if each.status is not Status.SKIPPED]
     write_stdout("".join(line for finding in findings for line in _lines(finding)))
     statuses = {finding.status for finding in findings}

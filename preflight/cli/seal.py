@@ -12,9 +12,10 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.asking import ask
+from preflight.cli.asking import ask_by, secrets_of
 from preflight.cli.console import CallError, ask_line, complain, has_terminal, write_stdout
 from preflight.cli.options import PLAN, load
+from preflight.cli.progress import progress_of_this_call
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
@@ -38,9 +39,9 @@ from preflight.seal import (
     write_sealed,
 )
 from preflight.sessions import SessionFailed
-from preflight.sessions.secrets import Secrets
+from preflight.sessions.pools import Pools
 from preflight.sessions.signatures import SignatureFailed
-from preflight.sessions.ssh.pool import HostKeySeen, SshPool
+from preflight.sessions.ssh.pool import HostKeySeen
 from preflight.wording import counted, listed, visible
 
 _SCAN_SECONDS = 15.0
@@ -71,7 +72,7 @@ def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, script
             if key:
                 path = sign_manifest(plan, manifest, key)
                 write_stdout(f"  signed    {visible(str(path))}\n")
-        complete = scripts_only or (pin_host_keys(plan, accept_host_keys) & _seal_servers(plan, registry))
+        complete = scripts_only or _seal_targets(plan, registry, accept_host_keys)
     except (SealError, SignatureFailed) as error:
         raise CallError(str(error)) from None
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
@@ -104,15 +105,22 @@ def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"  {word:<9} {listed(map(visible, each), _MOST_NAMED)}" for word, each in names.items() if each]
 
 
-def pin_host_keys(plan: Plan, accept: bool) -> bool:
+def _seal_targets(plan: Plan, registry: Registry, accept: bool) -> bool:
+    """Hosts, then databases, over the same logins; whether every one was seen. Raises CallError, SealError."""
+    with Pools(plan, secrets_of(plan)) as pools:
+        return pin_host_keys(plan, pools, accept) & _seal_servers(plan, registry, pools)
+
+
+def pin_host_keys(plan: Plan, pools: Pools, accept: bool) -> bool:
     """Pins the keys of the hosts, those of jump hosts before those behind them; whether every host has shown its key.
     Raises CallError."""
     complete = True
     for hosts in plan.by_distance():
-        seen, lost = _scan(plan, hosts)
+        seen, lost = _scan(pools, [step for host in hosts for step in plan.way_to(host)[:0:-1]], hosts)
         for host_id, why in lost.items():
             complain(f"{host_id}: no key seen: {why}")
         _pin(plan, seen, accept)
+        pools.begin_round(anew=False)  # which reads what is pinned now
         complete = complete and not lost
     return complete
 
@@ -146,13 +154,14 @@ def _seal_signers(plan: Plan) -> Plan:
     return replace(plan, sealed_signers=signers)
 
 
-def _seal_servers(plan: Plan, registry: Registry) -> bool:
+def _seal_servers(plan: Plan, registry: Registry, pools: Pools) -> bool:
     """Logs in to the databases as database-login does, and records at which servers they are, and their schemas;
     whether every one was seen."""
     if not plan.databases:
         return True
     inspection = inspect(plan, registry, now(), Selection.of_checks("database-login", "schema-drift"))
-    evidence = ask(inspection, TIMEOUT_SECONDS, {}).answered.evidence
+    with progress_of_this_call(quiet=False) as tell:
+        evidence = ask_by(pools, inspection, TIMEOUT_SECONDS, {}, tell).answered.evidence
     seen: dict[str, SealedServer] = {}
     for name in plan.databases:
         try:
@@ -182,29 +191,26 @@ def _seal_schemas(plan: Plan, evidence: Evidence, databases: Sequence[str]) -> b
     return complete
 
 
-def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
-    """(the key of each host that showed one, why each other did not), in plan order; all of them at the same time."""
+def _scan(pools: Pools, jumps: Sequence[str], hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
+    """(the key of each host that showed one, why each other did not), in plan order; all of them at the same time.
+    `jumps`: the hosts before them, which are logged in."""
     seen: dict[str, HostKeySeen] = {}
     lost: dict[str, str] = {}
-    pool = SshPool(plan.hosts, Secrets.of(plan), sealed_known_hosts=plan.sealed_known_hosts)
 
     def scan(host_id: str) -> None:
         try:
-            seen[host_id] = pool.scan_host_key(host_id, deadline)
+            seen[host_id] = pools.scan_host_key(host_id, deadline)
         except SessionFailed as failed:
             lost[host_id] = failed.answer.detail
 
-    try:
-        if has_terminal():
-            pool.log_in_by_code((jump for host in hosts for jump in plan.way_to(host)[:0:-1]), ask_line)
-        deadline = Deadline(_SCAN_SECONDS)
-        threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in hosts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(deadline.left() + 1.0)
-    finally:
-        pool.close()
+    if has_terminal():
+        pools.log_in_by_code(jumps, ask_line)
+    deadline = Deadline(_SCAN_SECONDS)
+    threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(deadline.left() + 1.0)
     shown = {host_id: seen[host_id] for host_id in hosts if host_id in seen}
     silent = f"no answer within {_SCAN_SECONDS:.0f} s"
     return shown, {host_id: lost.get(host_id, silent) for host_id in hosts if host_id not in shown}

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from preflight.clock import format_moment
 from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import changed_since
+from preflight.plan.values import same_person
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.units import format_duration
 from preflight.wording import beside
@@ -111,21 +111,29 @@ class Confirming:
 
     def _objection(self, word: Confirmation, signature: Signature | None) -> str:
         """Why it does not count; empty where it does."""
-        said = f"said {self._told(word.at)}"
+        said = f"said {self._need.told(word.at)}"
         if self.plan.release.allowed_signers and signature is None:
             return f"{said}, and not signed"
         if signature is not None and (other := signature.objection(word.by)):
             return f"{said}, and {other}"
+        if signature is not None and (also := self._also_signed_by(word, signature)):
+            return f"{said}, and its key is that of {also}, too: each needs one of his own"
         if changed := changed_since(word, self.wanted.covers):
             return f"{said}, and changed since then: {changed}"
         age = self.moment - word.at
         return f"{said}, {format_duration(age)} before the moment judged" if age > self.wanted.valid else ""
 
+    def _also_signed_by(self, word: Confirmation, signature: Signature) -> str:
+        """Somebody else whose word is wanted beside this one, and whose key is the same: a line of the file of keys
+        may name several owners."""
+        others = (group for group in self.wanted.people if not any(same_person(word.by, name) for name in group))
+        return next((name for group in others for name in group if not signature.objection(name)), "")
+
     def _missing(self, objection: str, groups: Sequence[tuple[str, ...]]) -> Judgement:
         who = " and ".join(" or ".join(group) for group in groups)
         words = [word for group, word in self.words().items() if group in groups and word is not None]
         first = self.moment - self.wanted.valid
-        when = f" from {self._told(first)} on" if self.asked_at < first else ""
+        when = f" from {self._need.told(first)} on" if self.asked_at < first else ""
         age = self.moment - min((word.at for word in words), default=self.moment)
         found = self.wanted.missing(
             f"not confirmed by {who}: {objection}",
@@ -152,7 +160,7 @@ class Confirming:
         """What was said, as long as it counts at the window's start, too."""
         oldest = min(words, key=lambda word: word.at)
         start = self.plan.window.start
-        again = f" once more from {self._told(start - self.wanted.valid)} on"
+        again = f" once more from {self._need.told(start - self.wanted.valid)} on"
         ends = End(
             what="confirmation",
             where=f"of {self.wanted.item or self.wanted.role.id}",
@@ -160,9 +168,10 @@ class Confirming:
             remedy=self._cure([(word.by,) for word in words], again),
             tolerated="and the gate will want another",
         )
-        held = TimeOfNeed(self.plan, self.moment, to_start=True).judge(ends)
-        told = "; ".join(f"confirmed by {word.by} {self._told(word.at)}" for word in words)
+        held = self._need.judge(ends)
+        told = "; ".join(f"confirmed by {word.by} {self._need.told(word.at)}" for word in words)
         return passed(told) if held.status is Status.PASS else held
 
-    def _told(self, at: datetime) -> str:
-        return format_moment(at, self.plan.window.zone)
+    @property
+    def _need(self) -> TimeOfNeed:
+        return TimeOfNeed(self.plan, self.moment, to_start=True)

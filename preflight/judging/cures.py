@@ -177,7 +177,7 @@ def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
 
 
 def _of_database(plan: Plan, database: Database) -> Mapping[str, object]:
-    name = database.dbname
+    name, address = database.dbname, database.server_address(plan.home_of(database))
     return {
         "user": database.user,
         "role": quote_identifier(database.user),
@@ -185,8 +185,8 @@ def _of_database(plan: Plan, database: Database) -> Mapping[str, object]:
         "name": name,
         "database": quote_identifier(name),
         "address": database.address_key,
-        "server": shlex.quote(database.server_address(plan.home_of(database))),
+        "server": shlex.quote(address),
         "port": database.port,
-        "host": database.tunnel_host,
+        "host": database.tunnel_host or address,
         "owner": plan.person(database.owner) or f"the owner of {database.id}",
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from preflight.check import Check
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, Status, failed, passed, warned
 from preflight.judging.schedule import schedule_at
@@ -70,6 +71,11 @@ class TimeOfNeed:
     """What ends this soon after it is last needed is worth a warning."""
     to_start: bool = False
     """Only to the window's start, when the gate asks for it."""
+
+    @classmethod
+    def of(cls, check: Check) -> TimeOfNeed:
+        """Of a check with `warn_before`. Whoever only looks at what the work left needs it now, and no longer."""
+        return cls(check.plan, check.moment, check.settings.warn_before, to_start=check.expect is not None)
 
     @property
     def until(self) -> datetime:

@@ -78,7 +78,7 @@ class Arrival:
             f"role {work.login} in database {work.dbname}",
             f"role {login.user} in database {login.database}",
             f"correct `login` of {work.declared_in} and `server` of {work.table}, and what stands before the server (a "
-            "pooler)",
+            f"pooler); or undo what makes it another role: ALTER ROLE {quote_identifier(work.login)} RESET role;",
         )
 
     def _at_a_replica(self) -> Judgement | None:

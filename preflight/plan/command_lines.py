@@ -206,10 +206,13 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
     for each in work:
         if isinstance(each, PlannedBackup):
             forward.append(backup_command(plan, each))
-            restores.insert(0, restore_command(plan, each))
         else:
             forward += script_commands(plan, each, orders[each.id])
-            back = [*way_back_commands(plan, each, orders[each.id]), *back]
+    for each in reversed(work):
+        if isinstance(each, PlannedBackup):
+            restores.append(restore_command(plan, each))
+        else:
+            back += way_back_commands(plan, each, orders[each.id])
     return (*forward, *back, *restores)
 
 

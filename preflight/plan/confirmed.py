@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from preflight.errors import PlanError, PlanProblem
 from preflight.plan.limits import Between, Matches, filled
-from preflight.plan.sealed_servers import file_beside
 from preflight.plan.source import read_source
 from preflight.plan.values import same_person
 from preflight.probe import Unreadable
@@ -23,13 +22,25 @@ from preflight.record import fields_of, plain, read_record
 from preflight.wording import in_toml, visible
 
 Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
+CONFIRMED = ".confirmed.toml"
+"""How its name ends."""
 _FORMAT = 1
 _HEADER = "# What people said of the plan beside this file, by `preflight confirm` and `decide`: not edited by hand.\n"
 _CURE = "take back the file as `preflight confirm` wrote it, or remove it and have everybody confirm again"
 
 
+class _Signable:
+    __slots__ = ()
+
+    @property
+    def signed_text(self: Any) -> str:
+        """Everything that is said, in the one form that is signed."""
+        said = {key: getattr(self, key) for key in fields_of(self.__class__) if key != "signature"}
+        return json.dumps(said, default=plain, sort_keys=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
+class Confirmation(_Signable):
     """What one person said at one time: that he will be there for his role, or that an item is so."""
 
     by: Annotated[str, filled]
@@ -43,10 +54,6 @@ class Confirmation:
     signature: str = ""
     """By whoever says it, of `signed_text`."""
 
-    @property
-    def signed_text(self) -> str:
-        return _signed_text(self)
-
 
 class DecisionTaken(StrEnum):
     GO = "go"
@@ -55,7 +62,7 @@ class DecisionTaken(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(_Signable):
     """What one person decided about the release. It changes no verdict."""
 
     decision: DecisionTaken
@@ -72,16 +79,6 @@ class Decided:
     """Why it is a go though the verdict is none."""
     signature: str = ""
     """By whoever decides, of `signed_text`."""
-
-    @property
-    def signed_text(self) -> str:
-        return _signed_text(self)
-
-
-def _signed_text(record: Any) -> str:
-    """Everything that is said, in the one form that is signed."""
-    said = {key: getattr(record, key) for key in fields_of(record.__class__) if key != "signature"}
-    return json.dumps(said, default=plain, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +97,6 @@ class Confirmed:
             if (each.role, each.item) == (role, item) and each.at <= until and (not by or same_person(by, each.by))
         ]
         return max(reversed(found), key=lambda each: each.at, default=None)  # of one second, the one written last
-
-
-def confirmed_beside(plan: Path, set_values: Mapping[str, str]) -> Path:
-    """Where it lies for the plan in this file."""
-    return file_beside(plan, set_values, ".confirmed.toml")
 
 
 def read_confirmed(path: Path) -> Confirmed:

@@ -13,14 +13,14 @@ from preflight.errors import PlanError, PlanProblem
 from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
-from preflight.plan.confirmed import Confirmed, confirmed_beside, read_confirmed
+from preflight.plan.confirmed import CONFIRMED, Confirmed, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
 from preflight.plan.merged import Problems, read_merged
 from preflight.plan.merging import LANGUAGE
 from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
-from preflight.plan.sealed_servers import Sealed, read_sealed, servers_beside
+from preflight.plan.sealed_servers import SEALED, Sealed, file_beside, read_sealed
 from preflight.plan.values import Url
 from preflight.probe import T
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
@@ -49,7 +49,8 @@ def load_plan(
     problems = Problems(merged)
     path = path.absolute()
     tables = Tables(problems, readers(path.parent, _zone(written)), _declared(written))
-    sealed = _beside(servers_beside(path, merged.set_values), read_sealed, problems) or Sealed()
+    sealed = _beside(file_beside(path, merged.set_values, SEALED), read_sealed, problems) or Sealed()
+    confirmed = _beside(file_beside(path, merged.set_values, CONFIRMED), read_confirmed, problems) or Confirmed()
     preset = {
         "digest": merged.digest,
         "included": tuple(source.path.absolute() for source in merged.sources[:-1]),
@@ -57,7 +58,7 @@ def load_plan(
         "absent": tables.absent,
         "sealed": sealed.databases,
         "sealed_signers": sealed.allowed_signers,
-        "confirmed": _beside(confirmed_beside(path, merged.set_values), read_confirmed, problems) or Confirmed(),
+        "confirmed": confirmed,
     }
     plan: Plan = tables.record(Plan, written, (), path=path, **preset)
     for broken in broken_rules(plan, written):

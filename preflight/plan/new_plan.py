@@ -132,6 +132,13 @@ rule = "TODO: what was agreed"
 decides = "release-manager"
 default = "TODO: what is done when nobody who decides can be reached"
 """
+_ROLLBACK = """
+[rollback]
+# rehearsed = 2026-10-10           # when the way back was last tried
+owner = "dba"
+
+# [rehearsal]
+# content = "restore"             # `preflight rehearse` runs the scripts on a backup put back"""
 _NO_CHANGE = """
 # [freeze.year-end]  # TODO: when nothing may change here; two weekdays, "Fri 16:00" and "Mon 06:00", for every week
 # from = 2026-12-20
@@ -264,13 +271,7 @@ def _parts(known: Beginnings) -> Iterator[str]:
         trust = "" if url.startswith("http:") else _trust("ca", known.ca) + "\n"
         yield _APPLICATION.format(name=name, url=_value(url, "https://host/health"), trust=trust)
     if known.databases:
-        yield from ("", "[rollback]", "# rehearsed = 2026-10-10           # when the way back was last tried")
-        yield 'owner = "dba"'
-        yield from (
-            "",
-            "# [rehearsal]",
-            '# content = "restore"             # `preflight rehearse` runs the scripts on a backup put back',
-        )
+        yield _ROLLBACK
     yield "\n# The steps of the window. source: measured DATE | rehearsed DATE | guess. undo kinds: restore, script,"
     yield "# redeploy, nothing-to-undo, none."
     for database in known.databases:

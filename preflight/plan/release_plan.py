@@ -13,10 +13,10 @@ from typing import Annotated, Any, TypeVar, cast
 from preflight.faults import Keys
 from preflight.plan.agreements import Attest, Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.applications import Application
-from preflight.plan.confirmed import Confirmed, confirmed_beside
+from preflight.plan.confirmed import CONFIRMED, Confirmed
 from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
-from preflight.plan.sealed_servers import SealedServer, file_beside, servers_beside
+from preflight.plan.sealed_servers import SEALED, SealedServer, file_beside
 from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
 from preflight.plan.values import (
     THIS_MACHINE,
@@ -225,12 +225,12 @@ class Plan:
     @property
     def sealed_servers(self) -> Path:
         """The file that says which server each database is at, which `preflight seal` writes beside the plan."""
-        return servers_beside(self.path, self.set_values)
+        return file_beside(self.path, self.set_values, SEALED)
 
     @property
     def confirmed_file(self) -> Path:
         """The file beside the plan in which `preflight confirm` writes down what people said."""
-        return confirmed_beside(self.path, self.set_values)
+        return file_beside(self.path, self.set_values, CONFIRMED)
 
     def sealed_schema(self, database: str) -> Path:
         """The file with the schema of a database that `preflight seal` writes beside the plan."""

@@ -312,6 +312,9 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
             yield Broken(("command",), "is required with host, or taken_by: pg_dump saves no other database")
     if backup.kept_by and not backup.kept_on:
         yield Broken(("kept_by",), "is the account on the host of `kept_on`; on the database's own it is `account`")
+    yield from _started_anywhere(backup.command, raw)
+    if backup.program and not _is_called(backup.program, backup.method):
+        yield Broken(("program",), f"expected {backup.method} or its full path")
     if backup.method and backup.method.has_repository:
         yield from _of_repository(backup, raw)
         return
@@ -325,7 +328,6 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
         )
     if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
-    yield from _started_anywhere(backup.command, raw)
     yield from _started_anywhere(backup.verify, raw, "verify")
     if backup.verify and "previous" not in raw:
         yield Broken(("previous",), "is required with verify: it finds the backup that is verified")
@@ -334,8 +336,6 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
-    if backup.program and not _is_called(backup.program, backup.method):
-        yield Broken(("program",), f"expected {backup.method} or its full path")
     if backup.file and _PLACEHOLDER.search(backup.file):
         yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
     if backup.file and "/" in backup.file:
@@ -353,9 +353,6 @@ def _of_repository(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _without(raw, _OF_FILES, f"is for files of pg_dump and pg_basebackup; {backup.method} tells of its own")
     if backup.kept_on:
         yield from _without(raw, ("account",), "is of the database's host, where nothing is run: it is `kept_by`")
-    if backup.program and not _is_called(backup.program, backup.method):
-        yield Broken(("program",), f"expected {backup.method} or its full path")
-    yield from _started_anywhere(backup.command, raw)
     if backup.restore and "command" not in raw["restore"]:
         yield Broken(("restore", "command"), f"is required: {backup.method} puts it back by a command of its own")
 

@@ -20,6 +20,8 @@ from preflight.probe import Unreadable
 from preflight.record import parse_json, read_record
 from preflight.wording import visible
 
+SEALED = ".sealed.json"
+"""How its name ends."""
 _FORMAT = 1
 _LONGEST = 40
 """Of a value in the name of a file."""
@@ -91,11 +93,6 @@ class Sealed:
     allowed_signers: tuple[str, ...] = ()
     """Where the plan named who may sign: `release`, `scripts.orders`."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
-
-
-def servers_beside(plan: Path, set_values: Mapping[str, str]) -> Path:
-    """Where it lies for the plan in this file."""
-    return file_beside(plan, set_values, ".sealed.json")
 
 
 def file_beside(plan: Path, set_values: Mapping[str, str], ending: str) -> Path:

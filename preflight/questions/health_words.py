@@ -62,12 +62,10 @@ _NOT_OF_HEALTH = _set("sign set back pop clean start warm wake follow pick look 
 _TELLS = _set("message msg reason detail")
 """What a text under these says in a sentence counts, too."""
 _BELOW_KEY = ("code", "value")
-_HOLDS_ILL = _set(
-    "unhealthy failing failed failures errors error exception problems maintenance maintenance_mode maintenancemode"
-)
-"""What is true, or names anything, under these is ill."""
-_HOLDS_WHY = _HOLDS_ILL - _set("maintenance maintenance_mode maintenancemode")
+_HOLDS_WHY = _set("unhealthy failing failed failures errors error exception problems")
 """A text under these says what is wrong, unless it says that nothing is."""
+_HOLDS_ILL = _HOLDS_WHY | _set("draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode")
+"""What is true, or names anything, under these is ill."""
 _NOUGHT = _set("false no 0 0.0")
 _NOTHING_WRONG = _set("off null nil n/a disabled")
 _COUNT = re.compile(r"[\d.]+ ?\w{0,3}|none|no|false", re.IGNORECASE)

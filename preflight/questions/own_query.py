@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from preflight.probe import Question, Reply, Unreadable
+from preflight.questions.fields import output_of
 from preflight.questions.sql import SqlProbe
 from preflight.record import parse_json
 
@@ -38,9 +39,9 @@ class OwnQuery(SqlProbe[Found]):
         return replace(super().question(), timeout_seconds=self.seconds, every_row=True)
 
     def read(self, reply: Reply) -> Found:
-        if reply.code != 0:
+        if reply.code != 0 and reply.error:
             return Found(error=reply.error)
-        rows = parse_json(reply.text)
+        rows = parse_json(output_of(reply))
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise Unreadable("no array of rows")
         return Found(tuple(rows[0]) if rows else (), [tuple(row.values()) for row in rows])

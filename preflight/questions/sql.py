@@ -63,8 +63,10 @@ OWN_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 """The SQL condition that the schema `n` is none of PostgreSQL's; temporary ones are left out too."""
 _SETTINGS = (
     "DateStyle",
+    "IntervalStyle",
     "TimeZone",
     "data_directory",
+    "default_transaction_isolation",
     "default_transaction_read_only",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
@@ -72,6 +74,7 @@ _SETTINGS = (
     "lock_timeout",
     "search_path",
     "session_replication_role",
+    "standard_conforming_strings",
     "statement_timeout",
     "transaction_timeout",
     "unix_socket_directories",
@@ -79,7 +82,17 @@ _SETTINGS = (
 """Those that matter to the work of a role, and those that tell one server from another."""
 
 
-_OF_SCRIPTS = ("DateStyle", "TimeZone", "lock_timeout", "search_path", "session_replication_role", "statement_timeout")
+_OF_SCRIPTS = (
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "default_transaction_isolation",
+    "lock_timeout",
+    "search_path",
+    "session_replication_role",
+    "standard_conforming_strings",
+    "statement_timeout",
+)
 
 
 class SqlProbe(Probe[T]):
@@ -168,8 +181,9 @@ def _in_ms(moment: str) -> str:
 
 
 STARTED_MS, ASKED_MS = _in_ms("pg_postmaster_start_time()"), _in_ms("clock_timestamp()")
-BEGUN_MS = _in_ms("(SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid()))")
-"""When the server's end of the connection began: with the login, unless a pooler lent an older one."""
+BEGUN_MS = _in_ms("coalesce((SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())), clock_timestamp())")
+"""When the server's end of the connection began: with the login, unless a pooler lent an older one. A role that works
+as another one (`ALTER ROLE ... SET role`) may not see its own."""
 
 
 def settings_as_json(column: str) -> str:

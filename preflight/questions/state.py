@@ -61,7 +61,10 @@ _OBJECTS = f"""\
     AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
       THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
-_KIND = "server|index|constraint|trigger|narrow|statistics|sequence|hidden|collation|slot|archiver|age|checksum|restart"
+_KIND = (
+    "server|index|constraint|trigger|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|age|checksum|"
+    "restart"
+)
 _SERVER = """\
   SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
     current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched"""
@@ -73,18 +76,20 @@ class Item:
 
     kind: Annotated[str, Matches(_KIND, "a kind of fault")]
     """`index`, `constraint`, `trigger`, `narrow` foreign key, `statistics`, `sequence`, `hidden` for one that the role
-    may not read, `collation`, `slot`, `archiver`, `age`, `checksum`, `restart`. One of `server` is always there."""
+    may not read, `collation`, `slot`, `archiver`, `standbys`, `age`, `checksum`, `restart`. One of `server` is
+    always there."""
     schema: str
     table: str
     name: str
     detail: str
-    """What it is in particular, such as the `wal_status` of a slot."""
+    """What it is in particular, such as the `wal_status` of a slot; of `standbys`, how many there are, or the role that
+    may not see it."""
     number: int
-    """Bytes that a slot holds, an age in transactions, a count; of a sequence, where it ends; of the server, its
-    version."""
+    """Bytes that a slot holds, an age in transactions, a count; of a sequence, where it ends; of `standbys`, how many
+    are wanted; of the server, its version."""
     touched: bool
-    """Of a table that the scripts touch, or a partition or parent of one; of a slot, in use; of the server, a standby.
-    """
+    """Of a table that the scripts touch, or a partition or parent of one; of a slot, in use; of `standbys`, seen to be
+    too few; of the server, a standby."""
     total: Count
     """How many there are of this kind with the same `touched`."""
 
@@ -134,7 +139,8 @@ class StateProbe(_Items):
     too, not once more in each partition. Tables without statistics have rows, and were never analyzed; a partitioned
     table, which has no rows of its own, is left out. An archive command that does nothing and says yes leaves no
     trace in the counters. A setting of the server's command line is the same after a restart. A slot that a replica
-    keeps for others counts once it holds too much. Of collations those count by which the database or an index is
+    keeps for others counts once it holds too much. Who replicates, without which commits wait, only
+    pg_read_all_stats shows. Of collations those count by which the database or an index is
     sorted. Of the `sequences` the last value is read."""
 
     touched: str
@@ -177,10 +183,19 @@ archiver AS (
       coalesce(max(setting) FILTER (WHERE name = 'archive_library'), '') AS library
     FROM pg_settings WHERE name LIKE 'archive\\_%') AS set
   WHERE library = '' AND (mode = 'always' OR mode = 'on' AND NOT pg_is_in_recovery())),
+standbys AS (
+  SELECT coalesce(substring(names FROM '(?i)^\\s*(?:(?:first|any)\\s+)?(\\d+)\\s*\\(')::int, 1) AS wanted, names,
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) AS standing,
+    pg_has_role('pg_read_all_stats', 'USAGE') AS shown
+  FROM current_setting('synchronous_standby_names') AS names
+  WHERE names ~ '\\S' AND NOT pg_is_in_recovery() AND current_setting('synchronous_commit') NOT IN ('off', 'local')),
 item AS (
 {_SERVER}
   UNION ALL
 {_OBJECTS}
+  UNION ALL
+  SELECT 'standbys', '', '', names, CASE WHEN shown THEN standing::text ELSE current_user END, wanted, shown
+  FROM standbys WHERE standing < wanted
   UNION ALL
   SELECT 'slot', '', coalesce(database, ''), slot_name, wal_status, pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), active

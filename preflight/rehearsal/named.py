@@ -174,9 +174,9 @@ class NamedServer(Server):
 
     def clear(self) -> None:
         """Removes what a rehearsal made there, also an earlier one that was killed. Raises ScratchError."""
-        name = "SELECT quote_ident(datname) FROM pg_database WHERE oid IN"
+        name = "SELECT datname FROM pg_database WHERE oid IN"
         for database in self.query(f"{name} ({_MARKED_DATABASES})").splitlines():
-            self.query(f"ALTER DATABASE {database} IS_TEMPLATE false; DROP DATABASE {database} WITH (FORCE)")
+            self.drop_database(database)
         role = "SELECT string_agg(quote_ident(rolname), ', ') FROM pg_roles WHERE oid IN"
         if roles := self.query(f"{role} ({_MARKED_ROLES})"):
             self.query(f"DROP OWNED BY {roles}; DROP ROLE {roles}")

@@ -118,8 +118,8 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     for name in plan.databases:
         yield f"sealed schema of {name}", plan.sealed_schema(name)
     for host in plan.hosts.values():
-        for path in host.known_hosts:
-            yield f"hosts.{host.id}.known_hosts {path.name}", path
+        for number, path in enumerate(host.known_hosts, 1):  # two may have the same name
+            yield f"hosts.{host.id}.known_hosts {number} {path.name}", path
     if plan.release.checks:
         yield from _below("release.checks", plan.release.checks, ".py")
     # What the plan's own commands run or read beside it: another script gives another answer.

@@ -28,6 +28,9 @@ DAYS_KEPT = 30
 
 _REPORT = ".report.json"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
+_LATEST_NAME = timedelta(seconds=1)
+"""A run is named by the moment of asking, or just after it where others have the same: an older one is not the newest
+because somebody called it so."""
 _EVIDENCE = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)\.json")
 _OURS = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)(?:\.report)?\.json")
 
@@ -123,6 +126,9 @@ def _load(path: Path) -> SavedRun | UnreadableRun:
         evidence = Evidence.load(path)
     except EvidenceError as error:
         return UnreadableRun(path, str(error).removeprefix(f"{path}: "))
+    named_at = datetime.strptime(f"{path.stem}+0000", f"{_STAMP}%z")
+    if not timedelta() <= named_at - evidence.collected_at < _LATEST_NAME:
+        return UnreadableRun(path, f"it was copied or renamed: it was asked at {evidence.collected_at:{_STAMP}}")
     report = _report(path)
     return SavedRun(path, evidence, report if report and report.evidence_sha256 == evidence.digest else None)
 

@@ -15,7 +15,7 @@ from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
     from preflight.sessions.postgres import SqlPool
-    from preflight.sessions.ssh.pool import SshPool
+    from preflight.sessions.ssh.pool import HostKeySeen, SshPool
     from preflight.sessions.ssh.prompts import AskLine
 
 LOGIN_SECONDS = 600.0
@@ -54,6 +54,10 @@ class Pools:
     ) -> tuple[int, str]:
         """See `preflight.sessions.ssh.stream`. Raises SessionFailed."""
         return self._ssh_pool().stream(host_id, script, secret, take, deadline)
+
+    def scan_host_key(self, host_id: str, deadline: Deadline) -> HostKeySeen:
+        """See `SshPool.scan_host_key`. Raises SessionFailed."""
+        return self._ssh_pool().scan_host_key(host_id, deadline)
 
     def log_in_by_code(self, host_ids: Iterable[str], ask_line: AskLine) -> None:
         """See `SshPool.log_in_by_code`; for a thread that may ask on the terminal."""

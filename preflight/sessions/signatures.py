@@ -19,6 +19,8 @@ _PROGRAM = "ssh-keygen"
 _NO_PROGRAM = f"{_PROGRAM} is not on this machine"
 _NAMES = re.compile(r'^[ \t]*(?:"([^"]*)"|([^\s#"]\S*))', re.MULTILINE)
 """Of one line of the file of keys."""
+_OWNED = re.compile(rf"{_NAMES.pattern}.*?[ \t](AAAA[A-Za-z0-9+/]+)", re.MULTILINE)
+"""The same, and its key; the text of each begins so."""
 _PATTERN = re.compile(r"[*?!]")
 _LONGEST_SIGNATURE = 16 * 1024
 """It goes through a pipe that nobody reads yet; one of RSA 16384 has 4 KiB."""
@@ -60,6 +62,8 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
     # On any line: ssh-keygen takes the name from one line of a key, and what it may sign from another.
     if pattern := next(filter(_PATTERN.search, map("".join, _NAMES.findall(listed))), ""):
         return Signature(problem=f"{allowed} has a pattern, {pattern}, where it must name the key's owner")
+    if shared := _shared(listed):
+        return Signature(problem=f"{allowed} has one key for {shared}: take a line away, or give each a key of his own")
     if len(signature) > _LONGEST_SIGNATURE:
         return Signature(problem="that is no signature: it is too long")
 
@@ -73,6 +77,16 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
         signers += [name] * bool(good)
         problem = said or problem
     return Signature(tuple(signers), "" if signers else problem or "it could not be verified")
+
+
+def _shared(listed: str) -> str:
+    """The owners of a key that has several lines with different ones: ssh-keygen names that of the first line alone."""
+    owners: dict[str, str] = {}
+    for quoted, plain, key in _OWNED.findall(listed):
+        first = owners.setdefault(key, quoted or plain)
+        if first != (quoted or plain):
+            return f"{first} and for {quoted or plain}"
+    return ""
 
 
 def _run(

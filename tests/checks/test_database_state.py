@@ -211,6 +211,11 @@ def test_one_that_only_says_yes_blocks_where_a_base_backup_is_the_way_back() -> 
     assert statuses(judged(pretends, backups=[BASE_BACKUP])) == [Status.FAIL]
 
 
+def test_commits_that_wait_for_a_standby_block() -> None:
+    assert statuses(judged(item("standbys", "FIRST 2 (a, b)", "1", 2, touched=True))) == [Status.FAIL]
+    assert statuses(judged(item("standbys", "a", "release", 1))) == [Status.UNKNOWN]
+
+
 @pytest.mark.parametrize(("age", "wanted"), [(180_000_000, Status.WARN), (1_300_000_000, Status.FAIL)])
 def test_wraparound(age: int, wanted: Status) -> None:
     assert statuses(judged(item("age", "orders", "transactions", age))) == [wanted]

@@ -57,6 +57,7 @@ from preflight.questions.own_query import Found
 from preflight.questions.rehearsed import Touched
 from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
+from preflight.questions.state import Item
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
 from preflight.questions.work_rights import OWNER, Lacks
@@ -160,6 +161,10 @@ def replica(**replay: Any) -> Judgement:
         replay=replace(database_login.BEHIND, caught_up=True, **replay),
     )  # fmt: skip
     return found
+
+
+def standbys(state: Sequence[Item]) -> Judgement:
+    return database_state.judged(*state)
 
 
 def provided(provider_restores: Said | None = None) -> Judgement:
@@ -470,6 +475,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             database_state.judged,
             {"seen": (database_state.HIDDEN,)},
             {"seen": (database_state.VISIBLE,)},
+        ),
+    ),
+    "checks/database_state/judging.py _judge_standbys": (
+        Way(
+            "command: GRANT pg_read_all_stats TO release;",
+            standbys,
+            {"state": [database_state.item("standbys", "a", "release", 1)]},
+            {"state": []},
         ),
     ),
     "checks/host_login.py HostLogin._no_dates": (

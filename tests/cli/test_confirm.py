@@ -155,6 +155,16 @@ def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signi
     assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
 
 
+def test_one_key_is_not_two_people(plan: Path, signing: Path) -> None:
+    """Who holds it could say both words alone; of an item one word is enough, whoever's of the two it is."""
+    allowed(plan.parent / "signers", ('"M. Ortiz,D. Kaya" namespaces="preflight-confirmation"', signing))
+    for name in ("D. Kaya", "M. Ortiz"):
+        confirm(plan, "--role", "dba", "--by", name, "--sign", str(signing))
+    assert "and its key is that of M. Ortiz, too: each needs one of his own" in told(plan, "on-call")
+    confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing))
+    assert "warn vendor: the confirmation ends" in told(plan, "attestations")
+
+
 def unsigned(plan: Path) -> None:
     plan.write_text(plan.read_text().replace('allowed_signers = "signers"', ""))
 

@@ -133,13 +133,14 @@ def test_an_old_run_is_stale_and_hold_without_asking(plan: Path) -> None:
     assert preflight("run", plan).returncode == 0
     saved = run_of(plan)
     document = json.loads(saved.read_text())
-    long_ago = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    document["collected_at"] = long_ago
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    document["collected_at"] = long_ago.isoformat()
     for entry in document["answers"]:
-        entry["answer"]["asked_at"] = long_ago
+        entry["answer"]["asked_at"] = long_ago.isoformat()
     # A run that really is a day old: its digest is the one it had then.
     evidence = Evidence.from_json(json.dumps({**document, "digest": digest_of(document)}))
-    saved.write_text(evidence.to_json())
+    saved.unlink()
+    saved.with_name(f"{long_ago:%Y%m%dT%H%M%S.%fZ}.json").write_text(evidence.to_json())
     code, told, _ = gate(plan, "--no-ask")
     assert code == 3
     assert "STALE" in told

@@ -161,13 +161,13 @@ def _descriptors() -> set[str]:
 
 def _children() -> set[str]:
     own = str(os.getpid())
-    return {words[0] for words in map(_status, Path("/proc").glob("[0-9]*/stat")) if words[3:4] == [own]}
+    return {words[0] for words in map(_status, Path("/proc").glob("[0-9]*")) if words[3:4] == [own]}
 
 
-def _status(file: Path) -> list[str]:
+def _status(process: Path) -> list[str]:
     """Its fields, with the second one, which may hold blanks, as one word."""
     try:
-        before, _, after = file.read_text().rpartition(")")
+        before, _, after = (process / "stat").read_text().rpartition(")")
     except OSError:  # ended meanwhile
         return [""]
     return [before.partition(" ")[0], "", *after.split()]

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import gzip
 import socket
-import ssl
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from email.utils import format_datetime
 
 import pytest
 
 from preflight.finding import Status
 from preflight.reasons import Reason
 from tests.cli.program import write_plan
+from tests.misbehaving.certificates import LATE, MADE, Shown
 from tests.misbehaving.conftest import HEAD, Told, WholeRun, leaving_nothing, run_whole
+from tests.misbehaving.test_ssh import swallowing
 from tests.sessions.http.asking import Talk, drips, floods, raw_server, read_request, says, stays_silent
-from tests.site.certificates import Authority, Certificate
-from tests.site.machine import closed_port, needs, run
+from tests.site.machine import closed_port
 from tests.site.site import Site
 
 FAIL, UNKNOWN, PASS = Status.FAIL, Status.UNKNOWN, Status.PASS
@@ -29,8 +29,6 @@ OK = b"HTTP/1.1 200 OK\r\n"
 UP = b'{"status":"UP","version":"4.1"}'
 SOUND = OK + b"Content-Length: %d\r\n\r\n" % len(UP) + UP
 GIB = 1024**3
-LATE = datetime(2031, 1, 1, tzinfo=UTC)
-"""After the window."""
 
 
 def resets(first: bytes) -> Talk:
@@ -63,6 +61,16 @@ def greeted(answer: bytes) -> Talk:
     def talk(connection: socket.socket, _ended: threading.Event) -> None:
         connection.recv(4096)
         connection.sendall(answer)
+
+    return talk
+
+
+def dated(step: timedelta) -> Talk:
+    """Says UP as a server whose clock is wrong by so much."""
+
+    def talk(connection: socket.socket, ended: threading.Event) -> None:
+        date = format_datetime(datetime.now(UTC) + step, usegmt=True).encode()
+        says(OK + b"Date: %s\r\nContent-Length: %d\r\n\r\n" % (date, len(UP)) + UP)(connection, ended)
 
     return talk
 
@@ -121,6 +129,11 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "interim-first": Fault(
         says(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + SOUND), Told(PASS, None, "")
+    ),
+    "of-tomorrow": Fault(dated(timedelta(days=1)), Told(PASS, None, "")),
+    "of-an-hour-ago": Fault(
+        dated(timedelta(hours=-1)),
+        Told(UNKNOWN, None, "where only its clock is wrong, have that set, or ask with `samples = 3`", "dated 1 h"),
     ),
     "endless-continue": Fault(
         floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500),
@@ -201,29 +214,9 @@ def endpoint(name: str, url: str, more: str = "") -> str:
     )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What a server shows of itself and wants of whoever asks."""
-
-    certificate: Certificate
-    ca: Path | None = None
-    """What the plan trusts; the authority of the tests unless told otherwise."""
-    clients: Path | None = None
-    """Who signs the certificates that it wants."""
-    version: ssl.TLSVersion | None = None
-
-
 def over_tls(shown: Shown) -> Talk:
-    """Says UP to each request over TLS. A key of any size will do."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.load_cert_chain(shown.certificate.certificate, shown.certificate.key)
-    if shown.clients:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(shown.clients)
-    if shown.version:
-        with pytest.warns(DeprecationWarning, match="is deprecated"):
-            context.minimum_version = context.maximum_version = shown.version
+    """Says UP to each request over TLS."""
+    context = shown.context()
 
     def talk(connection: socket.socket, ended: threading.Event) -> None:
         with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as secured:
@@ -236,100 +229,20 @@ def over_tls(shown: Shown) -> Talk:
     return talk
 
 
-def made(folder: Path, *options: str | Path, name: str = "127.0.0.1") -> Certificate:
-    """One that signs itself, with options of `openssl req`; or the request for one."""
-    found = Certificate(folder / "made.pem", folder / "made.key")
-    files = ("-keyout", found.key, "-out", found.certificate)
-    run(needs("openssl"), "req", "-nodes", *files, "-subj", f"/CN={name}", *options)
-    return found
-
-
-SIGNS_ITSELF = ("-x509", "-days", "3650", "-addext", "subjectAltName=IP:127.0.0.1")
-
-
-def weakly_signed(authority: Authority, folder: Path) -> Shown:
-    found, signing = made(folder, "-newkey", "rsa:2048"), authority.certificate.with_name("ca.key")
-    files = ("-in", found.certificate, "-out", folder / "signed.pem", "-extfile", folder / "names")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
-    by = ("-CA", authority.certificate, "-CAkey", signing, "-sha1", "-days", "3650")
-    run(needs("openssl"), "x509", "-req", *files, *by)
-    return Shown(Certificate(folder / "signed.pem", found.key))
-
-
-def without_intermediate(authority: Authority, folder: Path) -> Shown:
-    found = Authority(folder / "between", "between", above=authority).issue(not_after=LATE)
-    own, end, _ = found.certificate.read_text().partition("-----END CERTIFICATE-----\n")
-    found.certificate.write_text(own + end)
-    return Shown(found)
-
-
-def trusted(certificate: Certificate) -> Shown:
-    """Named in the plan itself."""
-    return Shown(certificate, certificate.certificate)
-
-
-def revoked(authority: Authority, _folder: Path) -> Shown:
-    """As far as the authority is concerned: nobody who asks looks at its lists."""
-    found, configuration = authority.issue(not_after=LATE), authority.certificate.with_name("openssl.cnf")
-    keys = ("-keyfile", "ca.key", "-cert", "ca.pem")
-    run(needs("openssl"), "ca", "-config", configuration, *keys, "-revoke", found.certificate, cwd=configuration.parent)
-    return Shown(found)
-
-
-def days(count: int) -> datetime:
-    return datetime.now(UTC) + timedelta(days=count)
-
-
-CERTIFICATES: Mapping[str, tuple[Callable[[Authority, Path], Shown], Told]] = {
-    "expired": (
-        lambda authority, _: Shown(authority.issue(not_after=days(-3))),
-        Told(FAIL, Reason.CERTIFICATE_EXPIRED, "renewed for 127.0.0.1", "has expired"),
-    ),
-    "not-yet": (
-        lambda authority, _: Shown(authority.issue(not_before=days(1), not_after=LATE)),
-        Told(FAIL, Reason.CERTIFICATE_NOT_YET_VALID, "compare the clocks of this machine and of 127.0.0.1"),
-    ),
-    "other-name": (
-        lambda authority, _: Shown(authority.issue(["app2.example.net", "192.0.2.7"])),
-        Told(FAIL, Reason.CERTIFICATE_NAME, "issued that names 127.0.0.1", "app2.example.net"),
-    ),
-    "no-name": (
-        lambda _, folder: trusted(made(folder, "-newkey", "rsa:2048", "-x509", "-days", "3650")),
-        Told(FAIL, Reason.CERTIFICATE_NAME, "issued that names 127.0.0.1", "CN=127.0.0.1"),
-    ),
-    "self-signed": (
-        lambda _, folder: Shown(made(folder, "-newkey", "rsa:2048", *SIGNS_ITSELF)),
-        Told(FAIL, Reason.SELF_SIGNED, "compare its fingerprint", "CN=127.0.0.1"),
-    ),
-    "unknown-authority": (
-        lambda _, folder: Shown(Authority(folder / "stranger", "a stranger").issue()),
-        Told(FAIL, Reason.CERTIFICATE_UNTRUSTED, "the root of its issuer as `ca`", "CN=a stranger"),
-    ),
-    "no-intermediate": (
-        without_intermediate,
-        Told(FAIL, Reason.CERTIFICATE_UNTRUSTED, "have 127.0.0.1 send its intermediate", "CN=between"),
-    ),
-    "weak-key": (
-        lambda _, folder: trusted(made(folder, "-newkey", "rsa:1024", *SIGNS_ITSELF)),
-        Told(FAIL, Reason.CERTIFICATE_UNFIT, "without the fault that the finding names", "key too weak"),
-    ),
-    "weak-signature": (
-        weakly_signed,
-        Told(FAIL, Reason.CERTIFICATE_UNFIT, "without the fault that the finding names", "digest algorithm too weak"),
-    ),
-    "for-clients": (
-        lambda authority, _: Shown(authority.issue(usage="clientAuth", not_after=LATE)),
-        Told(FAIL, Reason.CERTIFICATE_UNFIT, "without the fault that the finding names", "purpose"),
-    ),
-    "wants-one": (
-        lambda authority, _: Shown(authority.issue(not_after=LATE), clients=authority.certificate),
-        Told(FAIL, Reason.CLIENT_CERTIFICATE, "name it at the endpoint: `client_cert`", "certificate required"),
-    ),
-    "old-tls": (
-        lambda authority, _: Shown(authority.issue(not_after=LATE), version=ssl.TLSVersion.TLSv1),
-        Told(FAIL, Reason.TLS_PROTOCOL, "have TLS 1.2 or newer enabled on 127.0.0.1"),
-    ),
-    "revoked": (revoked, Told(PASS, None, "")),
+CERTIFICATES: Mapping[str, Told] = {
+    "expired": Told(FAIL, Reason.CERTIFICATE_EXPIRED, "renewed for 127.0.0.1", "has expired"),
+    "not-yet": Told(FAIL, Reason.CERTIFICATE_NOT_YET_VALID, "compare the clocks of this machine and of 127.0.0.1"),
+    "other-name": Told(FAIL, Reason.CERTIFICATE_NAME, "issued that names 127.0.0.1", "app2.example.net"),
+    "no-name": Told(FAIL, Reason.CERTIFICATE_NAME, "issued that names 127.0.0.1", "CN=127.0.0.1"),
+    "self-signed": Told(FAIL, Reason.SELF_SIGNED, "compare its fingerprint", "CN=127.0.0.1"),
+    "unknown-authority": Told(FAIL, Reason.CERTIFICATE_UNTRUSTED, "the root of its issuer as `ca`", "CN=a stranger"),
+    "no-intermediate": Told(FAIL, Reason.CERTIFICATE_UNTRUSTED, "have 127.0.0.1 send its intermediate", "CN=between"),
+    "weak-key": Told(FAIL, Reason.CERTIFICATE_UNFIT, "without the fault that the finding names", "key too weak"),
+    "weak-signature": Told(FAIL, Reason.CERTIFICATE_UNFIT, "without the fault", "digest algorithm"),
+    "for-clients": Told(FAIL, Reason.CERTIFICATE_UNFIT, "without the fault that the finding names", "purpose"),
+    "wants-one": Told(FAIL, Reason.CLIENT_CERTIFICATE, "name it at the endpoint: `client_cert`", "required"),
+    "old-tls": Told(FAIL, Reason.TLS_PROTOCOL, "have TLS 1.2 or newer enabled on 127.0.0.1"),
+    "revoked": Told(PASS, None, ""),
 }
 
 
@@ -355,14 +268,16 @@ def asked(site: Site, urls: dict[str, str], tmp_path_factory: pytest.TempPathFac
         text += endpoint("healthy", app.url(), f'ca = "{app.ca}"')
         urls["not-listening"] = f"http://127.0.0.1:{stack.enter_context(closed_port())}/health"
         text += endpoint("not-listening", urls["not-listening"])
+        urls["swallowing"] = f"http://127.0.0.1:{stack.enter_context(swallowing())}/health"
+        text += endpoint("swallowing", urls["swallowing"])
         for name, fault in FAULTS.items():
             url = stack.enter_context(raw_server(fault.talk)).replace("http", fault.scheme) + "/health"
             urls[name] = url
             text += endpoint(name, url, fault.more)
-        for name, (make, _) in CERTIFICATES.items():
+        for name in CERTIFICATES:
             folder = site.new_path("made")
             folder.mkdir()
-            shown = make(site.authority, folder)
+            shown = MADE[name](site.authority, folder)
             urls[name] = stack.enter_context(raw_server(over_tls(shown))).replace("http", "https") + "/health"
             text += endpoint(name, urls[name], f'ca = "{shown.ca or site.authority.certificate}"')
         elsewhere = stack.enter_context(raw_server(proxy))
@@ -384,6 +299,13 @@ def test_where_nothing_listens_the_application_is_to_be_started(asked: WholeRun,
     asked.prove("app-health", f"not-listening {urls['not-listening']}", told, "not-listening")
 
 
+def test_a_port_that_swallows_the_attempt_to_connect_is_not_held_against_it(
+    asked: WholeRun, urls: Mapping[str, str]
+) -> None:
+    told = Told(UNKNOWN, Reason.NO_ANSWER, "have the way from this machine to 127.0.0.1 port", "did not answer within")
+    asked.prove("app-health", f"swallowing {urls['swallowing']}", told, "swallowing")
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_of_an_answer_is_told(asked: WholeRun, urls: Mapping[str, str], name: str) -> None:
     asked.prove("app-health", f"{name} {urls[name]}", FAULTS[name].told, name)
@@ -391,4 +313,4 @@ def test_each_fault_of_an_answer_is_told(asked: WholeRun, urls: Mapping[str, str
 
 @pytest.mark.parametrize("name", CERTIFICATES)
 def test_each_fault_of_a_certificate_is_told(asked: WholeRun, urls: Mapping[str, str], name: str) -> None:
-    asked.prove("app-health", f"{name} {urls[name]}", CERTIFICATES[name][1], name)
+    asked.prove("app-health", f"{name} {urls[name]}", CERTIFICATES[name], name)

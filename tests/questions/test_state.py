@@ -1,4 +1,4 @@
-"""Readers of what is under way in a database, and of the state that it is in."""
+"""Readers of what is under way in a database, of the state that it is in, and of queries of the plan."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from preflight.probe import Probe, Reply, Unreadable
 from preflight.questions.activity import ActivityProbe
+from preflight.questions.own_query import OwnQuery
 from preflight.questions.state import SequencesProbe
 from tests.toy import MOMENT
 
@@ -35,3 +36,9 @@ def test_a_kind_that_no_question_names_is_no_answer(
     assert probe.read(reply(known))
     with pytest.raises(Unreadable, match="kind"):
         probe.read(reply(known, unknown))
+
+
+def test_a_query_that_failed_without_a_word_gave_no_rows_and_is_no_answer() -> None:
+    """`expect = "no rows"` would be met."""
+    with pytest.raises(Unreadable):
+        OwnQuery("orders", "SELECT 1", 10.0).read(Reply(1, "[]", MOMENT, 0.1, "on db1"))

@@ -110,6 +110,19 @@ def test_the_newest_is_the_newest_even_where_it_cannot_be_read(tmp_path: Path, c
     assert found.reason.startswith("this is no evidence file")
 
 
+def test_an_older_run_under_a_newer_name_is_not_the_newest(tmp_path: Path) -> None:
+    """Copied, so that a GO of yesterday would be decided on."""
+    plan = plan_in(tmp_path)
+    first, second = keep_one(plan, MOMENT), keep_one(plan, MOMENT + DAY, "asleep")
+    newer = second.with_name(f"2099{second.name[4:]}")
+    for name in (newer, second):
+        name.write_bytes(first.read_bytes())
+        found = saved_runs.newest(plan)
+        assert isinstance(found, UnreadableRun)
+        assert (found.path, "it was copied or renamed" in found.reason) == (name, True)
+        newer.unlink(missing_ok=True)
+
+
 def test_without_a_folder_there_is_no_newest(tmp_path: Path) -> None:
     assert saved_runs.newest(plan_in(tmp_path)) is None
 

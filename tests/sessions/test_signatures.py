@@ -44,6 +44,17 @@ def test_whoever_signed_is_named_as_the_file_names_him(tmp_path: Path, key: Path
     assert verified(tmp_path, signature) == Signature(("kaya@example.net", "dba@example.net"))
 
 
+def test_a_key_that_has_two_owners_names_neither(tmp_path: Path, key: Path) -> None:
+    """Of several lines ssh-keygen takes the first: an author who adds his key under another name approves himself."""
+    signature = sign(key, Namespace.MANIFEST, TEXT)
+    owner = '"T. Lindgren" namespaces="preflight-manifest"'
+    allowed(tmp_path / "signers", (owner, key), ("author@example.net", key))
+    found = verified(tmp_path, signature)
+    assert found.problem.startswith("signers has one key for T. Lindgren and for author@example.net: ")
+    allowed(tmp_path / "signers", (owner, key), ('"T. Lindgren" namespaces="preflight-report"', key))
+    assert verified(tmp_path, signature) == Signature(("T. Lindgren",))
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

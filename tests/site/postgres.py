@@ -124,10 +124,12 @@ class Cluster:
         namespace: Namespace | None = None,
         port: int | None = None,
         programs: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`names`: in the server's certificate. `copy_of`: become a streaming standby of that cluster. In a
         `namespace` it listens on the standard port; on `port` where one is named, else on a free one. `programs`: of
-        another version than the machine's newest; without TLS where they know none."""
+        another version than the machine's newest; without TLS where they know none. `environment`: of the server,
+        beside the usual."""
         self.bin = programs or bin_directory()
         self.account = server_account()
         self.ca = authority.certificate
@@ -140,6 +142,7 @@ class Cluster:
         self._settings = {**_SETTINGS, "ssl": "on" if self.tls else "off", **(settings or {})}
         self._namespace = namespace
         self._fixed_port = port
+        self._environment = [f"{name}={value}" for name, value in (environment or {}).items()]
         self._databases: list[str] = []
         self._make_folders()
         if copy_of is None:
@@ -264,15 +267,19 @@ class Cluster:
             where |= {"PGHOST": self.address, "PGUSER": role.name, "PGPASSWORD": role.password}
         return run(self.bin / program, *arguments, environment=where, **keywords).stdout
 
-    def restart(self, settings: Mapping[str, str] | None = None) -> None:
-        """Stops and starts with other settings on top; the port may change."""
+    def restart(self, settings: Mapping[str, str] | None = None, *, ready: str = _READY) -> None:
+        """Stops and starts with other settings on top; the port may change. Returns when the log says `ready`."""
         self.stop()
         self._settings.update(settings or {})
-        self._server = self._start()
+        self._server = self._start(ready)
 
     def stop(self) -> None:
         """Stops at once, keeping the data; `restart` starts it again."""
         self._server.stop(signal.SIGINT)
+
+    def begin_stop(self) -> None:
+        """Lets nobody in any more, and stops when all sessions have ended."""
+        self._server.send(signal.SIGTERM)
 
     def close(self) -> None:
         self._server.stop(signal.SIGQUIT)
@@ -326,17 +333,17 @@ class Cluster:
             target.chmod(0o600)
             self._give(target)
 
-    def _start(self) -> Server:
+    def _start(self, ready: str = _READY) -> Server:
         for _ in range(_ATTEMPTS):
             self.port = self._fixed_port or (free_port(self.address) if self._namespace is None else POSTGRES_PORT)
             settings = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self.socket_directory)}
             options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-            argv: list[str | Path] = [self.bin / "postgres", "-D", self.data, *options]
+            argv: list[str | Path] = ["env", *self._environment, self.bin / "postgres", "-D", self.data, *options]
             if self._namespace is None:
                 server = Server(argv, cwd=self.directory, user=self.account)
             else:
                 server = Server(self._namespace.enter(argv, self.account), cwd=self.directory)
-            if server.wait_for_log(_READY):
+            if server.wait_for_log(ready):
                 return server
             server.stop()
             if "could not bind" not in server.log:

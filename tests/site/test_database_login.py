@@ -189,12 +189,6 @@ def test_a_certificate_nobody_trusts_fails(ask: Ask, tmp_path: Path, site: Site)
     fails(ask(sslrootcert=other.certificate), "no login: TLS failed (certificate untrusted)", "sslrootcert")
 
 
-def test_a_role_limit_that_is_used_up_fails_at_the_login(orders: Orders, ask: Ask) -> None:
-    alter(orders, "CONNECTION LIMIT 1")
-    with holding(orders, 1):
-        fails(ask(), "no login: too many connections", "raised")
-
-
 @contextlib.contextmanager
 def holding(orders: Orders, count: int) -> Iterator[None]:
     """Connections of the role, held open."""

@@ -421,6 +421,24 @@ def test_slots_that_hold_wal(billing: Billing) -> None:
     assert billing.ask("billing.*").status is Status.PASS
 
 
+def test_commits_that_wait_for_a_standby_that_is_not_there(billing: Billing) -> None:
+    """A session that reads does not notice: just its COMMIT would wait."""
+    cluster = billing.cluster
+    role = billing.role.name
+    try:
+        for names, wanted in (("ghost", 1), ("FIRST 2 (ghost, other)", 2), ("ANY 1 (ghost)", 1)):
+            cluster.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+            cluster.reload()
+            assert billing.ask("billing.*").status is Status.PASS
+            cluster.sql(f'ALTER ROLE "{role}" SET synchronous_commit = on')
+            waits = about(billing.ask("billing.*"), "each COMMIT waits")
+            assert (waits.status, waits.actual) == (Status.FAIL, f"0 of {wanted}")
+            cluster.sql(f'ALTER ROLE "{role}" RESET synchronous_commit')
+    finally:
+        cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        cluster.reload()
+
+
 def test_an_archiver_that_fails_hangs_or_pretends(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = billing.cluster
     good = str(cluster.scalar("SHOW archive_command"))

@@ -500,16 +500,19 @@ def test_a_signal_ends_the_rehearsal_and_leaves_nothing(stage: Stage, shared_pat
 
 
 @pytest.mark.long
-def test_a_code_is_typed_once_for_all_that_a_rehearsal_reads(stage: Stage) -> None:
+def test_a_code_and_a_password_are_typed_once_for_all_that_a_rehearsal_reads(stage: Stage) -> None:
     path, codes = plan_file(stage, {"010_due.sql": GOOD["010_due.sql"]}), Codes()
     with wanting_codes(stage.site, {stage.login.name: codes}) as sshd:
         text = path.read_text().replace(f"port = {stage.site.sshd.port}", f"port = {sshd.port}", 1)
-        path.write_text(text.replace("key = ", f'second_factor = "prompt:{WORDS}"\nkey = ', 1))
+        text = text.replace("key = ", f'second_factor = "prompt:{WORDS}"\nkey = ', 1)
+        path.write_text(text.replace('"env:RELEASE_PASSWORD"', '"prompt"'))
         path.with_suffix(".known_hosts").write_text(sshd.known_hosts_lines())
-        terminal = Terminal("rehearse", path, RELEASE_PASSWORD=stage.release.password)
+        terminal = Terminal("rehearse", path)
+        terminal.until(r"password of .*: ")
+        terminal.type(f"{stage.release.password}\n")
         terminal.until(r"db1 asks .*: ")
         terminal.type(f"{codes.next()}\n")
         terminal.end()
         runs = parse_rehearsal(path.with_suffix(".rehearsal.json").read_text()).scripts["orders"].runs
         assert [(run.script, run.exit_code) for run in runs] == [("010_due.sql", 0)], terminal.written
-        assert terminal.written.count(" asks ") == 1
+        assert (terminal.written.count(" asks "), terminal.written.count("password of ")) == (1, 1)

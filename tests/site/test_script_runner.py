@@ -353,6 +353,14 @@ def test_settings_that_end_scripts_fail_for_the_role_that_runs_them(server: Serv
     fails(server.backup(backup=backup), f"restore: {deployer.name} starts read-only transactions", undo)
 
 
+def test_a_role_that_works_as_another_one_is_named(server: Server) -> None:
+    """It may not see when its own connection began."""
+    other = server.cluster.create_role("other")
+    server.cluster.sql(f'GRANT "{other.name}" TO "{server.role.name}"')
+    server.cluster.sql(f"ALTER ROLE \"{server.role.name}\" SET role = '{other.name}'")
+    fails(server.scripts(), "the login arrives elsewhere", f"ALTER ROLE {server.role.name} RESET role;")
+
+
 def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Server) -> None:
     fails(server.scripts(entry={"files": ("010.sql", "020.sql")}), "names what is not sealed: 020.sql", '["010.sql"]')
     (server.folder / "approved" / "010.sql").write_text("\\set ON_ERROR_STOP off\nselect 1;\n")

@@ -92,7 +92,7 @@ class Trial:
                 said, _ = child.communicate(timeout=moment)
             except subprocess.TimeoutExpired:
                 child.send_signal(sent)
-                said, _ = child.communicate(timeout=GENEROUS_SECONDS)
+                said, _ = child.communicate(timeout=6 * GENEROUS_SECONDS)
         if not _ended_while_python_began(child.returncode, said):
             assert child.returncode in (INTERRUPTED, *WHOLE), f"{child.returncode}: {said}"
             assert "Traceback" not in said, said
@@ -158,6 +158,7 @@ def _processes(machine: Namespace) -> Sequence[str]:
 
 
 def main(moments: int, seed: int) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     chosen = random.Random(seed)
     codes: collections.Counter[str] = collections.Counter()
     with Site() as site:

@@ -7,6 +7,7 @@ round after next, and so is its end; no line tells of anything else. Memory, thr
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import subprocess
@@ -85,8 +86,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._lines: Queue[str] = Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         assert self.child.stdout is not None
@@ -106,11 +106,11 @@ class Watch:
                 raise AssertionError(f"{what} was not told within {LATEST_SECONDS} s: {self.state}") from None
         self.sizes.append(self._size())
 
-    def rest(self) -> None:
-        """Reads what was written until it ended."""
-        self._reader.join()
-        while not self._lines.empty():
-            self._take(self._lines.get())
+    def settle(self) -> None:
+        """Reads on until a few rounds had nothing to tell."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._take(self._lines.get(timeout=4 * EVERY_SECONDS))
 
     def _take(self, line: str) -> None:
         change = _CHANGE.match(line)
@@ -154,8 +154,8 @@ def soak(site: Site, span: timedelta, seed: int) -> Watch:
                 fault.end()
             for fault in some:
                 watch.until(fault.told, well=True)
+        watch.settle()
         child.terminate()
-        watch.rest()
     example.close()
     ill = {what: state for what, state in watch.state.items() if state not in ("pass", "warn", "waived")}
     assert not ill, f"not told to be well again: {ill}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preflight.plan.release_plan import grouped
 from preflight.report.document.order import Blocker
 
 
@@ -47,9 +48,6 @@ class Card:
 def cards(blockers: Sequence[Blocker]) -> tuple[Card, ...]:
     """By deadline. What only waits for another cure is told with that one."""
     waiting = {each.behind: each.waiting for each in blockers if each.behind}
-    by_owner: dict[str, list[Act]] = {}
-    for each in blockers:
-        if not each.behind:
-            by_owner.setdefault(each.name, []).append(Act(each, waiting.get(each.what, 0) or each.waiting))
-    told = [Card(tuple(acts)) for acts in by_owner.values()]
+    acts = (Act(each, waiting.get(each.what, 0) or each.waiting) for each in blockers if not each.behind)
+    told = [Card(tuple(own)) for own in grouped(acts, lambda act: act.blocker.name).values()]
     return tuple(sorted(told, key=lambda card: card.ask_by))

@@ -13,6 +13,7 @@ from datetime import datetime
 from preflight.clock import zone
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
+from preflight.plan.release_plan import grouped
 from preflight.report.comparison import owners
 from preflight.verdict import Verdict
 from preflight.wording import counted, listed
@@ -168,23 +169,19 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
 def findings_by_cause(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding]]:
     """UNKNOWN and STALE findings, one list for each shared cause, and one for causes that are alike but for the name of
     the place; the cause behind most of them first."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        if is_folded(finding):
-            place, _ = _place(plan, finding.cause)
-            groups.setdefault(_without(finding.cause, {place}), []).append(finding)
+    groups = grouped(filter(is_folded, findings), lambda each: _without(each.cause, {_place(plan, each.cause)[0]}))
     return sorted(groups.values(), key=len, reverse=True)
 
 
 def findings_alike(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding]]:
     """Lists of findings of one check and owner that say and cost the same, but for the names of what they are about:
     forty hosts that refuse one password are told once."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
-    for finding in findings:
-        said = tuple(_told_without_names(plan, finding))
-        key = (finding.check, finding.severity, finding.status, finding.owner, _cost_words(finding), *said)
-        groups.setdefault(key, []).append(finding)
-    return list(groups.values())
+
+    def told(each: Finding) -> tuple[str, ...]:
+        said = _told_without_names(plan, each)
+        return each.check, each.severity, each.status, each.owner, _cost_words(each), *said
+
+    return list(grouped(findings, told).values())
 
 
 def _told_without_names(plan: Plan, finding: Finding) -> Iterator[str]:

@@ -3,7 +3,7 @@ picture shows it, whatever it is drawn with. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -12,6 +12,7 @@ from preflight.clock import clock_changes, format_moment, zone
 from preflight.finding import Event, Finding, Price
 from preflight.judging.schedule import Schedule, Slot, clock_in_window, time_in_window
 from preflight.plan import Window
+from preflight.plan.release_plan import grouped
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import listed
@@ -243,13 +244,11 @@ class Timeline:
         later = "+" if slot.step.id in self.found.end_later else ""
         return clock_in_window(self.window, slot.ends_at) + later
 
-    def tracks(self) -> dict[str, list[Bar]]:
+    def tracks(self) -> Mapping[str, list[Bar]]:
         """The steps by their line of work, each in the order in which they begin."""
         now = {slot.step.id: slot for slot in self.found.slots}
-        lines: dict[str, list[Bar]] = {}
-        for slot in self.planned.slots:
-            lines.setdefault(slot.step.track, []).append(Bar(slot, now[slot.step.id]))
-        return lines
+        bars = (Bar(slot, now[slot.step.id]) for slot in self.planned.slots)
+        return grouped(bars, lambda bar: bar.planned.step.track)
 
     @property
     def moved(self) -> bool:

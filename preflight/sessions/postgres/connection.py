@@ -8,6 +8,7 @@ itself: no cancel request is needed when we go away.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import threading
@@ -84,6 +85,10 @@ class Connection:
     def __init__(self, pgconn: pq.abc.PGconn, closing: threading.Event) -> None:
         self._pgconn = pgconn
         self._closing = closing
+        self._had_none = False
+        self._last_words = ""
+        """With which the server has ended the session."""
+        pgconn.notice_handler = self._hear
         self._before = ["BEGIN READ ONLY"]
         if pgconn.parameter_status(b"server_encoding") == b"SQL_ASCII":
             # It keeps bytes of any kind, and refuses to send a client those that are no text in its encoding.
@@ -93,11 +98,11 @@ class Connection:
 
     def has_ended(self) -> bool:
         """Whether the server has closed it while nothing was asked. Never blocks."""
-        try:
+        with contextlib.suppress(psycopg.Error):
             for _ in range(_READS_TO_THE_END):
                 self._pgconn.consume_input()
-        except psycopg.Error:
-            return True
+        self._pgconn.get_result()  # none: it only ends the flight before, and then
+        self._pgconn.is_busy()  # has the server's last words read
         return bool(self._pgconn.status == pq.ConnStatus.BAD)
 
     def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
@@ -109,10 +114,12 @@ class Connection:
             return iter([CannotAsk(Reason.RUN_DEADLINE, "no time was left to ask") for _ in statements])
         bounded = [replace(statement, seconds=min(statement.seconds, left)) for statement in statements]
         groups = self._groups(bounded)
+        if self.has_ended():
+            raise self._lost("")
         try:
             self._send(groups, deadline)
         except psycopg.Error as error:
-            raise _lost(error) from None
+            raise self._lost(str(error)) from None
         return self._outcomes(bounded, groups, deadline)
 
     def _groups(self, statements: Sequence[Statement]) -> list[list[str]]:
@@ -137,7 +144,7 @@ class Connection:
                 if number == len(statements):  # read to its end, so that the next flight can be sent
                     self._outcome(groups[-1], Statement("", 0), deadline)
             except psycopg.Error as error:
-                raise _lost(error) from None
+                raise self._lost(str(error)) from None
             if "\0" in statement.text:
                 outcome = CannotAsk(Reason.NOT_ASKED, "a NUL would end the statement early")
             yield outcome
@@ -179,26 +186,46 @@ class Connection:
         while self._pgconn.is_busy():
             if not wait(self._pgconn, select.POLLIN, deadline, self._closing):
                 raise self._no_answer()
-            self._pgconn.consume_input()
+            with contextlib.suppress(psycopg.Error):  # what came before the end is still to be read
+                self._pgconn.consume_input()
+            if self._pgconn.status == pq.ConnStatus.BAD:
+                break
         if deadline.over:  # also for a server that never stops sending
             raise self._no_answer()
         result = self._pgconn.get_result()
+        if result is not None:
+            self._hear(result)
         if self._pgconn.status == pq.ConnStatus.BAD:
-            said = f": {one_line(decode(result.error_message))}" if result is not None else ""
-            raise CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost{said}")
+            self._require_answer(result)
+        self._had_none = result is None
         return result
+
+    def _require_answer(self, result: pq.abc.PGresult | None) -> None:
+        """Of a connection that has ended: whether that result had come before. Raises CannotAsk."""
+        if result is None:
+            if self._had_none:  # one is between two statements, and the second the end
+                raise self._lost("")
+        elif result.status == pq.ExecStatus.FATAL_ERROR and _severity(result) != b"ERROR":
+            raise self._lost(decode(result.error_message))
+
+    def _hear(self, said: pq.abc.PGresult) -> None:
+        """What a server says to a session at rest comes as a notice, its end too; that another one has crashed (57P02)
+        is a warning."""
+        if _severity(said) == b"FATAL" or _sqlstate(said).startswith("57P"):
+            self._last_words = _told(said)
+
+    def _lost(self, told: str) -> CannotAsk:
+        said = self._last_words or one_line(told)
+        return CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost{': ' if said else ''}{said}")
 
     def _no_answer(self) -> CannotAsk:
         if self._closing.is_set():
             return Closed()
-        return CannotAsk(Reason.NO_ANSWER, "the server fell silent")
+        return CannotAsk(Reason.QUESTION_LIMIT, "the server fell silent after the login")
 
     def _error(self, refused: pq.abc.PGresult, seconds: float) -> SqlError | CannotAsk:
-        sqlstate = one_line(decode(refused.error_field(pq.DiagnosticField.SQLSTATE) or b""), 5)
-        message = refused.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or refused.error_message
-        told = f"{sqlstate} {one_line(decode(message))}".strip()
-        if self._pgconn.status == pq.ConnStatus.BAD:
-            raise CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
+        told = _told(refused)
+        sqlstate = _sqlstate(refused)
         if sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
             return CannotAsk(_TIMED_OUT[sqlstate], detail)
@@ -207,8 +234,19 @@ class Connection:
         return SqlError(told)
 
 
-def _lost(error: psycopg.Error) -> CannotAsk:
-    return CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost: {one_line(str(error))}")
+def _severity(said: pq.abc.PGresult) -> bytes | None:
+    """Of a pooler, which knows one field only, that one."""
+    fields = (pq.DiagnosticField.SEVERITY_NONLOCALIZED, pq.DiagnosticField.SEVERITY)
+    return next(filter(None, map(said.error_field, fields)), None)
+
+
+def _sqlstate(refused: pq.abc.PGresult) -> str:
+    return one_line(decode(refused.error_field(pq.DiagnosticField.SQLSTATE) or b""), 5)
+
+
+def _told(refused: pq.abc.PGresult) -> str:
+    message = refused.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or refused.error_message
+    return f"{_sqlstate(refused)} {one_line(decode(message))}".strip()
 
 
 def _limits(seconds: float) -> list[str]:

@@ -174,7 +174,7 @@ class Login:
             return Closed()
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.spent():.1f} s"
-            return CannotAsk(Reason.NO_ANSWER, detail)
+            return CannotAsk(Reason.LOGIN_LATE, detail)
         detail = f"{address}: no answer to the attempt to connect within {deadline.spent():.1f} s"
         return DialFailed(Reason.NO_ANSWER, detail)
 

@@ -30,11 +30,22 @@ _BY_SQLSTATE = {
     ),
     "3D000": (Reason.DATABASE_MISSING, "there is no database {name} on this server"),
     "42501": (Reason.NO_CONNECT_PRIVILEGE, "role {role} has no CONNECT privilege on database {name}"),
-    "53300": (Reason.TOO_MANY_CONNECTIONS, "no connection is left for role {role} on database {name}"),
-    "57P03": (Reason.STARTING_UP, "the server is starting up, shutting down or in recovery"),
+    "53300": (Reason.TOO_MANY_CONNECTIONS, "no connection is left of those that {whose} may have"),
+    "57P03": (Reason.STARTING_UP, "the server is starting up, shutting down, or a standby that answers nobody"),
     "55000": (Reason.DATABASE_CLOSED, "database {name} does not accept connections (datallowconn)"),
 }
 """SQLSTATEs that a server refuses a login with (PostgreSQL, Appendix A)."""
+
+_LIMITED = {"CheckMyDatabase": "database {name}", "InitializeSessionUserId": "role {role}"}
+"""By the server's routine, whose limit of connections is used up; in others it is the server's own."""
+
+_POOLER_SAYS = (
+    (("authentication failed", "no such user"), "28P01"),
+    (("no such database",), "3D000"),
+    (("no more connections allowed",), "53300"),
+)
+"""pgBouncer refuses a login with 08P01, a protocol error, whatever the reason (later versions with the codes of
+PostgreSQL), and in English."""
 
 _LIBPQ_SAYS = (
     (
@@ -61,6 +72,11 @@ _LIBPQ_SAYS = (
         ("closed the connection", "EOF", "eof while reading", os.strerror(errno.ECONNRESET)),
         Reason.CLOSED_BY_SERVER,
         "the server closed the connection during the login",
+    ),
+    (
+        ("alert protocol version", "unsupported protocol", "alert handshake failure"),
+        Reason.TLS_PROTOCOL,
+        "no TLS version or cipher in common: {said}",
     ),
     (("SSL error", "SSL SYSCALL"), Reason.TLS_FAILED, "the TLS handshake failed: {said}"),
 )
@@ -104,8 +120,11 @@ def explain(failed: Failed) -> CannotAsk:
 
 def _server_refused(failed: Failed) -> tuple[Reason, str]:
     sqlstate = failed.word.sqlstate
+    if sqlstate == "08P01" and not failed.word.routine:
+        sqlstate = next((code for words, code in _POOLER_SAYS if any(each in failed.said for each in words)), sqlstate)
     if sqlstate in _BY_SQLSTATE:
         reason, sentence = _BY_SQLSTATE[sqlstate]
+        sentence = sentence.replace("{whose}", _LIMITED.get(failed.word.routine, "the server"))
         return reason, sentence.format(role=failed.role, name=failed.name)
     if sqlstate == "28000":
         return _invalid_authorization(failed)

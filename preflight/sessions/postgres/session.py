@@ -203,7 +203,7 @@ class SqlSession:
         try:
             return login.connect(addresses, limit)
         except CannotAsk as slow:
-            if slow.reason is not Reason.NO_ANSWER or limit.seconds >= LOGIN_SECONDS:
+            if slow.reason not in (Reason.NO_ANSWER, Reason.LOGIN_LATE) or limit.seconds >= LOGIN_SECONDS:
                 raise
             # Ours, and shorter than what a login may take: it tells nothing of the server.
             raise CannotAsk(Reason.TARGET_LIMIT, f"{slow.detail}: all the time left for this database") from None

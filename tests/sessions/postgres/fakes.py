@@ -50,6 +50,17 @@ def silent(connection: socket.socket) -> None:
         pass
 
 
+def says(answer: bytes) -> Serve:
+    """In answer to the first packet, and nothing more."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+        silent(connection)
+
+    return serve
+
+
 def speaks_ssh(connection: socket.socket) -> None:
     connection.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
     silent(connection)

@@ -38,17 +38,6 @@ def answering(serve: fakes.Serve) -> Iterator[int]:
         yield port
 
 
-def says(words: bytes) -> fakes.Serve:
-    """Answers the request for TLS, then says nothing."""
-
-    def serve(connection: socket.socket) -> None:
-        connection.recv(8)
-        connection.sendall(words)
-        fakes.silent(connection)
-
-    return serve
-
-
 def test_the_server_logs_nothing_but_that_somebody_connected(postgres: Cluster) -> None:
     before = len(postgres.whole_log)
     for _ in range(5):
@@ -66,7 +55,7 @@ def test_the_server_logs_nothing_but_that_somebody_connected(postgres: Cluster) 
 
 @pytest.mark.parametrize("answer", [b"N", b"E", b"SSH-2.0-OpenSSH_9.2p1\r\n"])
 def test_a_server_without_tls_shows_nothing(answer: bytes) -> None:
-    with answering(says(answer)) as port:
+    with answering(fakes.says(answer)) as port:
         assert look(port) is None
 
 
@@ -75,7 +64,7 @@ def test_a_server_that_hangs_up_shows_nothing() -> None:
         assert look(port) is None
 
 
-@pytest.mark.parametrize("serve", [fakes.silent, says(b"S")])
+@pytest.mark.parametrize("serve", [fakes.silent, fakes.says(b"S")])
 def test_a_server_that_says_nothing_more_is_left_at_the_deadline(serve: fakes.Serve) -> None:
     with answering(serve) as port:
         begun = monotonic()

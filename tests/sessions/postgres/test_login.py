@@ -131,11 +131,6 @@ def test_a_database_that_takes_no_connections(asker: Asker, postgres: Cluster, r
     assert refusal(asker, postgres, role, name=database) == Reason.DATABASE_CLOSED
 
 
-def test_a_role_whose_connections_are_used_up(asker: Asker, postgres: Cluster) -> None:
-    limited = postgres.create_role("limited", options="CONNECTION LIMIT 0")
-    assert refusal(asker, postgres, limited) == Reason.TOO_MANY_CONNECTIONS
-
-
 def test_a_plan_without_the_password_the_server_asks_for(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
     answer = no_reply(asker.login(role, postgres.port, password=None))
     assert answer.reason is Reason.PASSWORD_NEEDED
@@ -205,14 +200,6 @@ def test_password_files_and_root_certificates_of_the_caller_are_not_used(
 # TLS
 
 
-def test_a_certificate_for_another_name(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
-    verify: dict[str, Any] = {"sslmode": SslMode.VERIFY_FULL, "sslrootcert": postgres.ca}
-    answer = no_reply(asker.login(role, postgres.port, server_name="db2.test", **verify))
-    assert answer.reason is Reason.CERTIFICATE_NAME
-    assert "db2.test" in answer.detail
-    assert reply(asker.login(role, postgres.port, server_name="db1.test", **verify)).code == 0
-
-
 def test_a_certificate_from_an_unknown_authority(
     asker: Asker, postgres: Cluster, role: DatabaseRole, site: Site
 ) -> None:
@@ -276,36 +263,6 @@ def test_a_client_key_that_others_can_read_is_named(
     answer = no_reply(asker.login(client_certificate.role, postgres.port, password=None))
     assert answer.reason is Reason.CLIENT_KEY
     assert "postgresql.key" in answer.detail
-
-
-@pytest.mark.parametrize(
-    ("begins", "ends", "reason"),
-    [(-20, -10, Reason.CERTIFICATE_EXPIRED), (10, 20, Reason.CERTIFICATE_NOT_YET_VALID)],
-)
-def test_a_certificate_outside_its_dates(
-    asker: Asker, postgres: Cluster, role: DatabaseRole, site: Site, begins: int, ends: int, reason: Reason
-) -> None:
-    today = datetime.now(UTC)
-    dates = {"not_before": today + timedelta(days=begins), "not_after": today + timedelta(days=ends)}
-    start = len(postgres.whole_log)
-    with postgres.showing(site.authority.issue(["127.0.0.1"], **dates)):
-        answer = no_reply(
-            asker.login(role, postgres.port, sslmode=SslMode.VERIFY_FULL, sslrootcert=site.authority.certificate)
-        )
-    assert answer.reason is reason
-    assert "FATAL" not in postgres.whole_log[start:], "the second look was taken for a login"
-
-
-def test_a_server_without_tls(asker: Asker, role: DatabaseRole) -> None:
-    def says_no(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(b"N")
-        connection.recv(4096)
-
-    with fakes.fake_server(says_no) as (port, clients):
-        answer = no_reply(asker.login(role, port))
-    assert answer.reason is Reason.TLS_UNSUPPORTED
-    assert len(clients) == 1
 
 
 # The network
@@ -398,70 +355,12 @@ def test_no_route(asker: Asker, role: DatabaseRole) -> None:
     assert answer.reason in (Reason.NO_ROUTE, Reason.UNREACHABLE)
 
 
-@pytest.fixture
-def short_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A login may take half a second, much less than there is for the database."""
-    monkeypatch.setattr("preflight.sessions.postgres.session.LOGIN_SECONDS", 0.5)
-
-
-@pytest.mark.usefixtures("short_login")
-def test_an_address_that_swallows_the_attempt_to_connect(asker: Asker, role: DatabaseRole) -> None:
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        clients = [socket.socket() for _ in range(4)]
-        for client in clients:
-            client.setblocking(False)
-            client.connect_ex(full.getsockname())
-        answer = no_reply(asker.login(role, full.getsockname()[1]))
-        for client in clients:
-            client.close()
-    assert answer.reason is Reason.NO_ANSWER
-
-
 def test_the_next_address_is_tried_when_the_first_does_not_answer(
     asker: Asker, postgres: Cluster, role: DatabaseRole
 ) -> None:
     # "localhost" may stand for ::1 first, where nobody listens.
     answer = reply(asker.login(role, postgres.port, address="localhost"))
     assert answer.session["address"] == f"127.0.0.1:{postgres.port}"
-
-
-@pytest.mark.parametrize(
-    ("serve", "reason"),
-    [(fakes.speaks_http, Reason.NOT_POSTGRESQL), (fakes.closes, Reason.CLOSED_BY_SERVER)],
-)
-def test_what_listens_there_is_no_postgresql(
-    asker: Asker, role: DatabaseRole, serve: fakes.Serve, reason: Reason
-) -> None:
-    with fakes.fake_server(serve) as (port, clients):
-        answer = no_reply(asker.login(role, port))
-    assert answer.reason is reason
-    assert len(clients) == 1
-
-
-@pytest.mark.usefixtures("short_login")
-def test_a_server_that_says_nothing_is_a_timeout(asker: Asker, role: DatabaseRole) -> None:
-    with fakes.fake_server(fakes.silent) as (port, clients):
-        answer = no_reply(asker.login(role, port))
-    assert answer.reason is Reason.NO_ANSWER
-    assert len(clients) == 1
-
-
-@pytest.mark.usefixtures("short_login")
-@pytest.mark.parametrize("sslmode", [SslMode.REQUIRE, SslMode.DISABLE])
-def test_an_sshd_on_the_port(asker: Asker, role: DatabaseRole, sslmode: SslMode) -> None:
-    with fakes.fake_server(fakes.speaks_ssh) as (port, _):
-        answer = no_reply(asker.login(role, port, sslmode=sslmode))
-    assert answer.reason in (Reason.TLS_FAILED, Reason.TLS_UNSUPPORTED, Reason.NOT_POSTGRESQL, Reason.NO_ANSWER)
-
-
-def test_a_server_that_never_stops_talking(asker: Asker, role: DatabaseRole) -> None:
-    begun = monotonic()
-    with fakes.fake_server(fakes.fills_the_trace) as (port, _):
-        answer = no_reply(asker.login(role, port, sslmode=SslMode.DISABLE, seconds=40))
-    assert answer.reason is Reason.NOT_POSTGRESQL
-    assert monotonic() - begun < 20
 
 
 @pytest.mark.parametrize(
