@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from preflight.clock import Deadline
 from tests.cli.program import BASE, preflight, write_plan
 from tests.site.accounts import Account
+from tests.site.machine import TIMEOUT_SECONDS
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -86,7 +88,10 @@ def logging_program(site: Site) -> tuple[Path, Path]:
 
 def state(account: Account, folder: Path, cluster: Cluster, name: str) -> object:
     paths = [path for root in (account.home, folder) for path in (root, *root.rglob("*"))]
-    running = subprocess.run(["pgrep", "-u", account.name], capture_output=True, text=True).stdout
+    running, deadline = ["not looked yet"], Deadline(TIMEOUT_SECONDS)
+    while running and not deadline.over:  # a session ends a moment after its connection
+        running = subprocess.run(["pgrep", "-u", account.name], capture_output=True, text=True).stdout.split()
+        running += cluster.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'preflight'")
     return sorted((str(path), path.stat().st_mtime_ns) for path in paths), running, cluster.sql(COUNTS, dbname=name)
 
 
