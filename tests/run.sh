@@ -39,6 +39,7 @@ if [ $which = all ]; then
     command -v barman >/dev/null 2>&1 || missing="$missing barman"
     command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
     command -v mariadb-dump >/dev/null 2>&1 || missing="$missing mariadb-client"
+    command -v strace >/dev/null 2>&1 || missing="$missing strace"
     command -v kubectl >/dev/null 2>&1 || missing="$missing kubernetes-client"
 fi
 if [ -n "$missing" ]; then

@@ -88,7 +88,8 @@ def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Lines, bool]:
     """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
     looked = Looked(plan, now())
     with progress_of_this_call(quiet=False) as tell:
-        first = ask_by(pools, inspect(plan, registry, looked.moment, _ASKED), TIMEOUT_SECONDS, {}, tell).answered
+        inspection = inspect(plan, registry, looked.moment, _ASKED)
+        first = ask_by(pools, inspection, TIMEOUT_SECONDS, {}, tell, keep_open=True).answered
         silent = dict.fromkeys(_silent(first.evidence))
         for place in silent:
             complain(f"not looked at: {place}")

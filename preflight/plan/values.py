@@ -47,7 +47,8 @@ PSQL_VARIABLE = re.compile(
 )
 """Variables that psql treats specially, by the manuals of 12 to 18."""
 PASSWORD_PROMPT = re.compile(
-    r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
+    r"^(?!.*\b(?:one.?time|t?otp|token|pin|passcode|code|push|hint|expires?)\b)(?:.*\W)?"
+    r"(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
     r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
     re.IGNORECASE | re.DOTALL,
 )

@@ -8,6 +8,7 @@ all its hosts would lock the account.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
@@ -91,7 +92,7 @@ class Secrets:
         return found
 
     def redact(self, text: str) -> str:
-        """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
+        """`text` with every known value, also in quoted, percent, base64, JSON and HTML form, masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
         for code in self._codes:
@@ -212,6 +213,8 @@ def _forms(value: str) -> set[str]:
         json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1],
         escaped,
+        html.escape(value),
+        html.escape(value).replace("&#x27;", "&#39;"),
         value.replace("'", "''"),
         base64.b64encode(value.encode("utf-8", "surrogateescape")).decode(),
     }

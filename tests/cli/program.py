@@ -9,15 +9,18 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from preflight import INTERRUPTIONS
 from preflight.cli import console, main
+from preflight.clock import Deadline
 from tests.plan_texts import with_reasons
 from tests.site.netns import Namespace
 
@@ -148,3 +151,12 @@ def until(terminal: int, wanted: str, seconds: float = 20) -> str:
         except OSError:
             raise AssertionError(f"it ended: {said}") from None
     return said
+
+
+def wait_for_rounds(child: subprocess.Popen[Any], report: Path, count: int) -> None:
+    """Until a watch has written its report so often."""
+    moments, deadline = set[int](), Deadline(120.0)
+    while len(moments) < count and not deadline.over and child.poll() is None:
+        moments.update(file.stat().st_mtime_ns for file in report.parent.glob(report.name))
+        time.sleep(0.02)
+    assert len(moments) == count

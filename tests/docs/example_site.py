@@ -22,6 +22,7 @@ from tests.site.machine import needs, run
 from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
 from tests.site.site import Site
+from tests.site.sshd import Sshd
 
 PROJECT = Path(__file__).parent.parent.parent
 PLANS = PROJECT / "plans"
@@ -40,11 +41,12 @@ NAMES = {
     "web2.example.net": "192.0.2.32",
 }
 ENVIRONMENT = {
-    "DB1_PASSWORD": "Pw-of-dbadmin-on-db1",
-    "ORDERS_PASSWORD": "Pw-of-release-in-orders",
-    "BILLING_PASSWORD": "Pw-of-release-in-billing",
-    "KEY_PASSPHRASE": "Pw-of-the-key-dbadmin",
+    "DB1_PASSWORD": 'Pw of "dbadmin" & %41 on db1',
+    "ORDERS_PASSWORD": "Pw-of-release in orders, <größer>",
+    "BILLING_PASSWORD": "Pw-of-release",
+    "KEY_PASSPHRASE": "Pw{of}$(the)`key`;'dbadmin'",
 }
+"""Whatever has a meaning somewhere, and one that is the beginning of another."""
 TABLES = {
     "orders": "CREATE TABLE orders (id int, customer_id int, ordered_on date, state text);"
     "INSERT INTO orders SELECT n, n, current_date, 'open' FROM generate_series(1, 1000) n; ANALYZE orders",
@@ -70,6 +72,7 @@ class ExampleSite:
         self._known_hosts = ""
         self._schemas: dict[str, str] = {}
         self.machines: dict[str, Namespace] = {}
+        self.sshds: dict[str, Sshd] = {}
         self.clusters: list[Cluster] = []
         self._stack = ExitStack()
         self._agent_keys = [make_key(self._folder / f"agent{number}") for number in (1, 2, 3)]
@@ -138,6 +141,7 @@ class ExampleSite:
         options = {"AuthorizedKeysFile": ".ssh/authorized_keys"}
         self.machines[host] = machine
         sshd = self._site.start_sshd(namespace=machine, address=NAMES[name], options=options)
+        self.sshds[host] = sshd
         self._known_hosts += sshd.known_hosts_lines(name)
         return machine
 

@@ -95,6 +95,7 @@ def test_what_yields_nothing_is_a_clear_error(
 
 def test_a_known_value_is_masked_in_every_usual_spelling(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
     import base64
+    import html
     import json
     import shlex
     from urllib.parse import quote, quote_plus
@@ -104,9 +105,19 @@ def test_a_known_value_is_masked_in_every_usual_spelling(secrets: Secrets, monke
     for spelling in (
         CANARY, shlex.quote(CANARY), quote(CANARY, safe=""), quote_plus(CANARY), json.dumps(CANARY), repr(CANARY),
         json.dumps(CANARY, ensure_ascii=False), base64.b64encode(CANARY.encode()).decode(),
+        html.escape(CANARY), html.escape(CANARY).replace("&#x27;", "&#39;"),
     ):  # fmt: skip
         assert secrets.redact(f"before {spelling} after").replace(MASK, "").strip("'\" ").startswith("before")
         assert MASK in secrets.redact(spelling), spelling
+
+
+def test_a_value_that_is_the_beginning_of_another_leaves_nothing_of_it(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("DB1", "canary-hunter22"), ("DB2", "canary-hunter22-and-more")):
+        monkeypatch.setenv(name, value)
+        secrets.value(SecretRef("env", name))
+    assert secrets.redact("canary-hunter22-and-more, canary-hunter22") == f"{MASK}, {MASK}"
 
 
 def test_no_repr_shows_a_value(secrets: Secrets) -> None:

@@ -44,6 +44,7 @@ _PACKAGES = {
     "kubectl": "kubernetes-client",
     "openssl": "openssl",
     "oathtool": "libpam-oath oathtool",
+    "strace": "strace",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "pivot_root": "util-linux",

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.clock import Deadline
-from tests.cli.program import BASE, argv, environment, preflight, write_plan
-from tests.sessions.conftest import GENEROUS_SECONDS
+from tests.cli.program import BASE, argv, environment, preflight, wait_for_rounds, write_plan
 from tests.site.accounts import Account
 from tests.site.postgres import DatabaseRole
 from tests.site.site import Site
@@ -130,13 +128,11 @@ def call(*arguments: str | Path) -> Callable[[], None]:
 
 
 def watch_for_three_rounds(plan: Path) -> None:
-    line = argv("gate", plan, "--watch", "--every", "1s", "--output", f"json={plan.parent}/watched.json")
-    moments, deadline = set[int](), Deadline(GENEROUS_SECONDS)
+    file = plan.parent / "watched.json"
+    line = argv("gate", plan, "--watch", "--every", "1s", "--output", f"json={file}")
     with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment(**WRONG)) as child:
-        while len(moments) < 3 and not deadline.over and child.poll() is None:
-            moments.update(file.stat().st_mtime_ns for file in plan.parent.glob("watched.json"))
+        wait_for_rounds(child, file, 3)
         child.terminate()
-    assert len(moments) == 3
 
 
 @pytest.mark.parametrize(

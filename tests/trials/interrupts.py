@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from preflight import INTERRUPTIONS
@@ -57,22 +58,26 @@ class Trial:
         self.temporary.mkdir()
         self.temporary.chmod(0o1777)
         self._let_rehearse()
-        self.seconds = {command: self._measure(command) for command in COMMANDS}
         self.before = self._left()
+
+    @cached_property
+    def seconds(self) -> Mapping[Sequence[str], float]:
+        """How long each of the commands takes."""
+        return {command: self._measure(command) for command in COMMANDS}
 
     def _let_rehearse(self) -> None:
         """Does what the refused rehearsal asks for."""
-        asked = self._call(("rehearse",))[1]
+        asked = self.call(("rehearse",))[1]
         for host, line in re.findall(r"sudoers on (\w+): ([^;\n]+)", asked):
             self.example.machines[host].run("tee", "-a", "/etc/sudoers.d/preflight", stdin=f"{line}\n")
 
     def _measure(self, command: Sequence[str]) -> float:
         begun = time.monotonic()
-        code, said = self._call(command)
+        code, said = self.call(command)
         assert code in WHOLE, said
         return time.monotonic() - begun
 
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+    def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
         name, *options = command
         line = ["env", "--chdir", str(self.folder), *argv(name, self.plan, *options)]
         known = environment(**{**self.example.environment, "TMPDIR": str(self.temporary)})
@@ -81,13 +86,14 @@ class Trial:
             text=True, env=known, process_group=0,
         )  # fmt: skip
 
-    def _call(self, command: Sequence[str]) -> tuple[int, str]:
-        with self._start(command) as child:
-            return child.wait(), child.communicate()[0]
+    def call(self, command: Sequence[str]) -> tuple[int, str]:
+        with self.start(command) as child:
+            said, _ = child.communicate()
+            return child.returncode, said
 
     def interrupt(self, command: Sequence[str], sent: signal.Signals, moment: float) -> int:
         """The exit code. `moment`: seconds after the start."""
-        with self._start(command) as child:
+        with self.start(command) as child:
             try:
                 said, _ = child.communicate(timeout=moment)
             except subprocess.TimeoutExpired:

@@ -15,7 +15,7 @@ from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.wording import one_line
 
 NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
-_OF_A_CHANGE = re.compile(r"\b(new|current|old|retype)\b", re.IGNORECASE)
+_OF_A_CHANGE = re.compile(r"\b(new|current|old|retype|repeat|again|confirm|verify|choose|set|create)\b", re.IGNORECASE)
 AskLine = Callable[[str, bool, Callable[[], bool]], str | None]
 """Asks on the terminal (the question, whether what is typed is shown, whether nobody waits for it any more); None when
 nobody waited."""
@@ -61,8 +61,10 @@ class CodePrompt:
 
 
 def asks_for_password(prompt: str) -> bool:
-    """Whether it is for the account's password, and for nothing else."""
-    return PASSWORD_PROMPT.match(prompt) is not None and _OF_A_CHANGE.search(prompt) is None
+    """Whether it is for the account's password, and for nothing else: its last line, since sshd puts before it what PAM
+    has to say."""
+    asked = prompt.strip().rpartition("\n")[2]
+    return PASSWORD_PROMPT.match(asked) is not None and _OF_A_CHANGE.search(asked) is None
 
 
 def answer_prompts(transport: Transport, user: str, code: CodePrompt | None, password: str = "") -> Sequence[str]:

@@ -99,12 +99,16 @@ def test_a_server_whose_key_is_not_the_pinned_one_is_sent_neither_name_nor_passw
         (["Password: ", "Verification code: "], Reason.PARTIAL, 1),
         (["Password: ", "New password: "], Reason.PASSWORD_EXPIRED, 1),
         (["Password: ", "Password: "], Reason.PARTIAL, 1),
+        (["Password + token: "], Reason.PARTIAL, 0),
+        (["Enter passphrase for key '/home/dba/.ssh/id_ed25519': "], Reason.PARTIAL, 0),
+        (["Whoever forgot the password calls 4422.\nPress Enter: "], Reason.PARTIAL, 0),
     ],
 )
 def test_the_password_goes_to_no_prompt_that_does_not_ask_for_it_and_nowhere_twice(
     make_pool: MakePool, fake_host: FakeHost, prompts: list[str], reason: Reason, sent: int
 ) -> None:
     server = misbehaving.Asking(prompts)
+    server.instructions = "Message of the day: whoever forgot it asks for another one. Password:"
     with misbehaving.serving(misbehaving.asking(server)) as port:
         pool = make_pool(fake_host(port), known_hosts=f"* {misbehaving.HOST_KEY_FIELDS}\n")
         answer = no_reply(ask(pool))
