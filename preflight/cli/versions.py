@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import entry_points
 
 from preflight import __version__
-from preflight.engine.registry import ENTRY_POINTS
+from preflight.engine.registry import entry_points
 from preflight.plan import Plan
 
 _SECONDS = 5.0
@@ -21,12 +19,9 @@ _SHOWN = 12
 
 def made_with(plan: Plan) -> tuple[str, ...]:
     """`preflight 1.2`, `acme-checks 0.3`, `plan at git commit 1a2b3c4d5e6f, clean`."""
-    return (f"preflight {__version__}", *_plug_ins(), _commit(plan))
-
-
-def _plug_ins() -> Iterator[str]:
-    named = {each.dist.name: each.dist.version for each in entry_points(group=ENTRY_POINTS) if each.dist}
-    yield from (f"{name} {version}" for name, version in sorted(named.items()))
+    plug_ins = {each.dist.name: each.dist.version for each in entry_points() if each.dist}
+    named = (f"{name} {version}" for name, version in sorted(plug_ins.items()))
+    return (f"preflight {__version__}", *named, _commit(plan))
 
 
 def _commit(plan: Plan) -> str:

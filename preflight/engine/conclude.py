@@ -117,9 +117,10 @@ def _with_window(verdict: Verdict) -> Verdict:
 def priced(plan: Plan, findings: Sequence[Finding], moment: datetime) -> list[Finding]:
     """The findings, each that takes a server path away with what this alone costs."""
     planned, result = schedule_at(plan, moment), []
+    lost = {each.steps for each in findings if each.steps and each.status in _LOST}
+    without = {steps: schedule_at(plan, moment, steps) for steps in lost}
     for finding in findings:
-        is_lost = bool(finding.steps) and finding.status in _LOST
-        found = schedule_at(plan, moment, finding.steps) if is_lost else None
+        found = without.get(finding.steps) if finding.status in _LOST else None
         price = None
         if planned and found and any(slot.over_network for slot in found.slots):
             minutes = max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60)

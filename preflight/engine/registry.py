@@ -108,7 +108,7 @@ def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Re
             collect(name, partial(importlib.import_module, name), partial(_seeming_ids, path))
     if not found and not unused:
         raise NoChecksError("no built-in checks found; install first: python3 -m pip install -e .")
-    for entry in _entry_points():
+    for entry in entry_points():
         origin = f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
         collect(origin, entry.load, partial(_seeming_ids, entry.module, entry.name))
     if plan_folder is not None:
@@ -135,7 +135,7 @@ def _text(path: Path) -> str:
     return (path / _PACKAGE if path.is_dir() else path).read_text(encoding="utf-8", errors="replace")
 
 
-def _entry_points() -> Sequence[EntryPoint]:
+def entry_points() -> Sequence[EntryPoint]:
     """Of installed plug-ins, by name. importlib.metadata takes longer to load than all built-in checks are read in, so
     it is asked only where a distribution on the path declares the group."""
     if not any(map(_may_hold_plug_ins, sys.path)):

@@ -135,7 +135,7 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
         return None
     window = plan.window
     begin = (begins_at or window.start).astimezone(UTC)
-    slots = _slots(in_order(plan.steps), begin, over_network)
+    slots = _slots(plan.once(_in_order), begin, over_network)
     finals = [slot for slot in slots if slot.step.is_final]
     before = _before_no_return(slots, finals)
     undone = [slot.step for slot in before]  # their longest chain, which is as long in either direction
@@ -169,13 +169,13 @@ def schedule_at(plan: Plan, moment: datetime, over_network: Collection[str] = ()
     return schedule(plan, max(plan.window.start, moment), over_network)
 
 
-def waiting_for(plan: Plan, step_id: str) -> frozenset[str]:
-    """The steps that begin only after this one has ended. Raises graphlib.CycleError as `schedule` does."""
-    found = {step_id}
-    for step in in_order(plan.steps):
-        if not found.isdisjoint(step.after):
-            found.add(step.id)
-    return frozenset(found - {step_id})
+def _waiting(plan: Plan) -> Mapping[str, Collection[str]]:
+    """For each step those that begin only after it has ended. Raises graphlib.CycleError as `schedule` does."""
+    found: dict[str, set[str]] = {step.id: set() for step in plan.steps}
+    for step in reversed(plan.once(_in_order)):  # so that all that wait for it are known
+        for name in step.after:
+            found[name] |= {step.id, *found[step.id]}
+    return found
 
 
 def time_in_window(window: Window, at: datetime) -> str:
@@ -198,6 +198,10 @@ def clock_in_window(window: Window, at: datetime) -> str:
         offset = local.strftime("%z")
         text += f" {offset[:3]}:{offset[3:5]}"
     return text
+
+
+def _in_order(plan: Plan) -> tuple[Step, ...]:
+    return in_order(plan.steps)
 
 
 def _slots(steps: Sequence[Step], begin: datetime, over_network: Collection[str]) -> tuple[Slot, ...]:
@@ -250,7 +254,7 @@ class Unprotected:
 
 def unprotected(plan: Plan) -> Iterator[Unprotected]:
     """In the order of the steps. Backups that no step takes are made before the window, and are in nobody's way."""
-    waiting = {step.id: waiting_for(plan, step.id) for step in plan.steps}
+    waiting = _waiting(plan)
     for step in plan.steps:
         for backup in dict.fromkeys(_needed(plan, step, waiting)):
             yield Unprotected(step, backup, backup.step in waiting[step.id])

@@ -432,5 +432,5 @@ def protects(plan: Plan, backup: Backup, database_id: str) -> bool:
     if not backup.database:
         return False
     own, other = plan.databases[backup.database], plan.databases[database_id]
-    same_name = own.dbname == other.dbname
-    return server_of(plan, own) == server_of(plan, other) and (backup.method.of_server or same_name)
+    holds = backup.method.of_server or own.dbname == other.dbname
+    return holds and server_of(plan, own) == server_of(plan, other)
