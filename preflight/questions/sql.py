@@ -61,38 +61,32 @@ _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 OWN_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 """The SQL condition that the schema `n` is none of PostgreSQL's; temporary ones are left out too."""
-_SETTINGS = (
+OF_SCRIPTS = (
     "DateStyle",
     "IntervalStyle",
     "TimeZone",
-    "data_directory",
+    "bytea_output",
+    "check_function_bodies",
+    "default_text_search_config",
     "default_transaction_isolation",
+    "lock_timeout",
+    "search_path",
+    "session_replication_role",
+    "standard_conforming_strings",
+    "statement_timeout",
+)
+"""The settings that decide what the same script does."""
+_SETTINGS = (
+    *OF_SCRIPTS,
+    "data_directory",
     "default_transaction_read_only",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "listen_addresses",
-    "lock_timeout",
-    "search_path",
-    "session_replication_role",
-    "standard_conforming_strings",
-    "statement_timeout",
     "transaction_timeout",
     "unix_socket_directories",
 )
 """Those that matter to the work of a role, and those that tell one server from another."""
-
-
-_OF_SCRIPTS = (
-    "DateStyle",
-    "IntervalStyle",
-    "TimeZone",
-    "default_transaction_isolation",
-    "lock_timeout",
-    "search_path",
-    "session_replication_role",
-    "standard_conforming_strings",
-    "statement_timeout",
-)
 
 
 class SqlProbe(Probe[T]):
@@ -222,8 +216,8 @@ class RoleSettings:
 
     @property
     def of_scripts(self) -> Mapping[str, str]:
-        """Those that decide what the same script does, as far as they are told."""
-        return {name: value for name in _OF_SCRIPTS if (value := self.get(name)) is not None}
+        """As far as they are told."""
+        return {name: value for name in OF_SCRIPTS if (value := self.get(name)) is not None}
 
     def get(self, name: str, column: str = "setting") -> str | None:
         """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,

@@ -19,7 +19,7 @@ from preflight.questions.files import Texts
 from preflight.questions.postgres import Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
 from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
-from preflight.questions.sql import quote_identifier
+from preflight.questions.sql import OF_SCRIPTS, quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles
@@ -39,12 +39,6 @@ _UNPACKED = 20
 """How many times its archive a database takes at most, with its indexes and a second copy."""
 _OLDEST = 15
 """Major version of the scratch server: older ones do not count changed rows between two scripts."""
-_KEPT_SETTINGS = (
-    *("TimeZone", "DateStyle", "IntervalStyle", "bytea_output", "check_function_bodies", "default_text_search_config"),
-    *("default_transaction_isolation", "lock_timeout", "search_path", "standard_conforming_strings"),
-    "statement_timeout",
-)
-"""What of the real server's configuration file changes what scripts do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +51,9 @@ class RealServer:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Those that the scratch server is to have too: role and database bring their own."""
+        """Those of its configuration file that the scratch server is to have too: role and database bring their own."""
         told = self.identity.settings
-        sources = {name: told.get(name, "source") for name in _KEPT_SETTINGS}
+        sources = {name: told.get(name, "source") for name in OF_SCRIPTS}
         found = {name: told.get(name) or "" for name, source in sources.items() if source == "configuration file"}
         return {name: value + (told.get(name, "unit") or "") for name, value in found.items()}
 

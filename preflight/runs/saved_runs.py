@@ -55,7 +55,8 @@ class UnreadableRun:
 
 def folder_of(plan: Plan) -> Path:
     """Where the runs of the plan's release are kept."""
-    release = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in plan.release.id)
+    # One for each id: what no folder may hold, or what leads out of it, is told by its number.
+    release = re.sub(r"^\.|[^\w.-]", lambda letter: f"%{ord(letter[0]):04x}", plan.release.id)
     return plan.folder / ".preflight" / release
 
 

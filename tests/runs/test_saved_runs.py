@@ -123,6 +123,15 @@ def test_an_older_run_under_a_newer_name_is_not_the_newest(tmp_path: Path) -> No
         newer.unlink(missing_ok=True)
 
 
+def test_no_two_releases_share_a_folder(tmp_path: Path) -> None:
+    """Else the runs of one would be the newest of the other, and void there."""
+    ids = ("R.1", "R_1", "R 1", "R/1", "../R", "..", ".", "R%1", "R\u00fc")
+    plan = plan_in(tmp_path)
+    folders = {saved_runs.folder_of(replace(plan, release=replace(plan.release, id=each))) for each in ids}
+    assert len(folders) == len(ids)
+    assert {folder.resolve().parent for folder in folders} == {tmp_path / ".preflight"}
+
+
 def test_without_a_folder_there_is_no_newest(tmp_path: Path) -> None:
     assert saved_runs.newest(plan_in(tmp_path)) is None
 

@@ -307,6 +307,17 @@ def test_what_a_role_of_the_database_writes_is_never_run_by_the_superuser(stage:
     assert ([run.exit_code for run in found.runs], touched.exists()) == ([0], False)
 
 
+def test_what_the_servers_own_configuration_makes_of_a_script_is_rehearsed(stage: Stage) -> None:
+    stage.cluster.sql("ALTER SYSTEM SET standard_conforming_strings = off")
+    stage.cluster.reload()
+    try:
+        (run,) = tried(stage.plan({"010_off.sql": "SELECT 1 / (length('a\\\\b') = 3)::int;\n"})).runs
+    finally:
+        stage.cluster.sql("ALTER SYSTEM RESET standard_conforming_strings")
+        stage.cluster.reload()
+    assert run.exit_code == 0, run.said
+
+
 def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
     path = plan_file(stage, {**GOOD, "020_total.sql": "SELECT 1;\nSELEC 1;\n"})
     done = preflight("rehearse", path, RELEASE_PASSWORD=stage.release.password)

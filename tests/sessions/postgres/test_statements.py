@@ -13,6 +13,7 @@ from pytest_mock import MockerFixture
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SslMode
 from preflight.probe import Answer, Question
+from preflight.questions.sql import OF_SCRIPTS
 from preflight.reasons import Reason
 from preflight.sessions.postgres import connection
 from preflight.sessions.postgres.connection import Connection, Statement
@@ -118,8 +119,7 @@ def test_the_roles_own_settings_are_seen_although_ours_are_in_force(asker: Asker
     assert setting(answer, "lock_timeout") == {"setting": "0", "unit": "ms", "source": "default", "file": None}
     assert setting(answer, "role")["setting"] == "none"
     assert {
-        "TimeZone",
-        "session_replication_role",
+        *OF_SCRIPTS,
         "idle_in_transaction_session_timeout",
         "idle_session_timeout",
     } <= set(json.loads(answer.session["settings"]))
