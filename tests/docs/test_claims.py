@@ -39,8 +39,8 @@ def references(shown: str) -> dict[str, list[tuple[str, str]]]:
 
 @cache
 def defined(file: str) -> frozenset[str]:
-    """The functions and classes that a file of this project defines, and `main` of one that has it."""
-    tree = ast.parse((PROJECT / file).read_text())
+    """The functions and classes that a file of this project defines; none for one that is gone."""
+    tree = ast.parse((PROJECT / file).read_text() if (PROJECT / file).is_file() else "")
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef))
 
 
@@ -76,3 +76,19 @@ def test_each_promise_is_one_sentence_and_stands_once() -> None:
         assert not re.search(r"\. [A-Z]", sentence), number
     for one, other in pairwise(numbers):
         assert one[0] != other[0] or int(one[1:]) + 1 == int(other[1:]), f"{other} does not follow {one}"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("tests/gone.py::test_it", "tests/gone.py"),
+        ("tests/docs/test_links.py::test_gone", "tests/docs/test_links.py"),
+        ("tests/docs/test_links.py::PROJECT", "tests/docs/test_links.py"),
+        ("tests/docs/test_links.py::test_every_link_leads_to_a_file_and_to_a_heading_in_it", "tests/docs/test_ci.py"),
+        (f"tests/docs/test_claims.py::test_what_shows_a_row_is_there[{'no such'} case]", "tests/docs/test_claims.py"),
+        ("python3 -m tests.bench.gone", "tests/bench/gone.py"),
+        ("python3 -m tests.site.fleet", "tests/site/fleet.py"),
+    ],
+)
+def test_what_is_gone_is_noticed(name: str, file: str) -> None:
+    assert not is_there(name, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ from preflight_checks.backup_duration import BackupDuration
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, RemotePath, Step
+from preflight.questions.backup_times import WriteRate
+from preflight.questions.shell import AsAccount
 from tests.site.accounts import Account, Accounts
 from tests.site.archives import set_header
 from tests.site.asking import finding, host_on, make_plan, told
@@ -192,4 +195,6 @@ def test_a_sample_of_the_storage_leaves_nothing_behind(
     before = sorted(shared_path.rglob("*")), shared_path.stat().st_mtime_ns
     found = ask(sample=True)
     assert found.status is Status.PASS, told(found)
+    asked = WriteRate("db1", AsAccount("", is_login=True), RemotePath(str(shared_path))).ask()
+    assert "written=" in subprocess.run(["sh", "-c", asked], capture_output=True, text=True).stdout, "it was tried"
     assert (sorted(shared_path.rglob("*")), shared_path.stat().st_mtime_ns) == before, "no name, not for a moment"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -99,6 +100,19 @@ def test_a_listed_program_that_asks_for_a_password_fails(ask: Ask, accounts: Acc
     found = ask(account)
     assert found.status is Status.FAIL, told(found)
     assert found.judgement.summary == "pg_dump does not run: it is listed, but sudo asks for a password"
+
+
+def test_sudo_is_asked_without_a_prompt(ask: Ask, accounts: Accounts) -> None:
+    """Without a terminal sudo would start the program that an account names for its prompts."""
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    account.replace_program("prompt", "touch $HOME/prompted")
+    profile = account.home / ".bashrc"
+    profile.write_text(f"{profile.read_text()}export DISPLAY=:0 SUDO_ASKPASS={account.home}/bin/prompt\n")
+    shutil.chown(account.home, account.name)
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert not (account.home / "prompted").exists()
 
 
 def test_a_ticket_of_sudo_that_is_still_good_is_not_used(ask: Ask, accounts: Accounts) -> None:

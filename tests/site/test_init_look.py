@@ -142,6 +142,7 @@ def test_a_fingerprint_that_nobody_confirms_is_not_logged_in_by(site: Site, tmp_
     assert list(tmp_path.iterdir()) == []
     assert f"Accepted publickey for {account.name}" not in site.sshd.whole_log
     assert preflight(*call, "--accept-host-keys").returncode == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["plan.known_hosts", "plan.toml"]
     assert load_plan(path).hosts["db1"].user == account.name
 
 

@@ -143,6 +143,14 @@ def test_good_scripts_pass_there_and_nothing_is_left(stage: Stage, rehearsals: R
 
 
 @pytest.mark.long
+def test_scripts_there_have_a_password_of_their_own(stage: Stage, rehearsals: Rehearsals, shared_path: Path) -> None:
+    seen = shared_path / "seen"
+    rehearsed(rehearsals.on(stage.plan({"010_env.sql": f"\\! env >>{seen}\nSELECT 1;\n"}, way_back="")))
+    assert "PGPASSWORD=" in seen.read_text()
+    assert rehearsals.role.password not in seen.read_text()
+
+
+@pytest.mark.long
 def test_a_restore_there_on_a_newer_version(newer: Stage, newer_rehearsals: Rehearsals) -> None:
     newer.back_up()
     plan = newer_rehearsals.on(newer.plan(GOOD, content=Content.RESTORE))

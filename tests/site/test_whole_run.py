@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from preflight.clock import Deadline
 from tests.cli.program import BASE, preflight, write_plan
 from tests.site.accounts import Account
+from tests.site.machine import TIMEOUT_SECONDS
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
 GUIDE = Path(__file__).parent.parent.parent / "docs/guides/dba.md"
+WTMP = Path("/var/log/wtmp")
 COUNTS = """
 SELECT (SELECT sum(seq_scan + coalesce(idx_scan, 0)) FROM pg_stat_user_tables WHERE relname = 'private'),
   (SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables),
@@ -68,6 +71,8 @@ class Told:
     sessions: int
     before: object
     after: object
+    report: str
+    in_wtmp: bool
 
 
 def logging_program(site: Site) -> tuple[Path, Path]:
@@ -83,7 +88,10 @@ def logging_program(site: Site) -> tuple[Path, Path]:
 
 def state(account: Account, folder: Path, cluster: Cluster, name: str) -> object:
     paths = [path for root in (account.home, folder) for path in (root, *root.rglob("*"))]
-    running = subprocess.run(["pgrep", "-u", account.name], capture_output=True, text=True).stdout
+    running, deadline = ["not looked yet"], Deadline(TIMEOUT_SECONDS)
+    while running and not deadline.over:  # a session ends a moment after its connection
+        running = subprocess.run(["pgrep", "-u", account.name], capture_output=True, text=True).stdout.split()
+        running += cluster.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'preflight'")
     return sorted((str(path), path.stat().st_mtime_ns) for path in paths), running, cluster.sql(COUNTS, dbname=name)
 
 
@@ -113,15 +121,23 @@ def told(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]
     opened = sshd.whole_log.count("Connection from") - 1 + cluster.whole_log[at:].count("received: host=127.0.0.1")
     opened += len(app.requests)
     before, at = state(account, folder, cluster, name), len(cluster.whole_log)
-    done = preflight("run", plan, ORDERS_PASSWORD=role.password)
+    done = preflight("run", plan, "-v", ORDERS_PASSWORD=role.password)
     assert done.returncode in (0, 1, 3), done.stderr
     assert "orders" in done.stdout
     statements = cluster.whole_log[at:]
-    logins = sshd.whole_log.count("Accepted publickey")
-    sessions = len(re.findall(f"authorized: user={role.name} .*application_name=preflight", statements))
-    after = state(account, folder, cluster, name)
-    requests = [f"{method} {app.url(path)}" for method, path, _ in app.requests]
-    yield Told(shown, opened, shlex.split(log.read_text()), statements, requests, logins, sessions, before, after)
+    yield Told(
+        shown=shown,
+        opened=opened,
+        words=shlex.split(log.read_text()),
+        statements=statements,
+        requests=[f"{method} {app.url(path)}" for method, path, _ in app.requests],
+        logins=sshd.whole_log.count("Accepted publickey"),
+        sessions=len(re.findall(f"authorized: user={role.name} .*application_name=preflight", statements)),
+        before=before,
+        after=state(account, folder, cluster, name),
+        report=done.stdout,
+        in_wtmp=WTMP.exists() and account.name.encode() in WTMP.read_bytes(),
+    )
     app.close()
     sshd.close()
 
@@ -150,17 +166,23 @@ def test_show_connects_to_nothing(told: Told) -> None:
 
 def test_what_show_prints_is_what_is_sent(told: Told) -> None:
     assert {text.partition("\n")[0] for text in questions(told.shown, "http")} == set(told.requests)
-    for kind, sent in (("ssh", told.words), ("sql", [told.statements])):
-        asked, came = questions(told.shown, kind), [*map(bare, sent)]
+    statements = re.findall(r"LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)", told.statements)
+    for kind, sent in (("ssh", told.words), ("sql", statements)):
+        asked = questions(told.shown, kind)
         assert asked
-        for text in asked:
-            assert any(bare(text) in each for each in came), (kind, text)
+        assert {*map(bare, asked)} - {*map(bare, sent)} == set(), kind
 
 
 def test_each_server_is_logged_in_to_once(told: Told) -> None:
     assert (told.logins, told.sessions) == (1, 1)
 
 
+def test_no_login_stands_in_wtmp(told: Told) -> None:
+    """Where sshd writes sessions that have a terminal."""
+    assert (told.logins, told.in_wtmp) == (1, False)
+
+
 def test_nothing_is_left_and_no_table_is_read(told: Told) -> None:
     """No file, not for a moment: folders keep their times; no process, no lock, no row, no object of a database."""
+    assert "(proved, nothing left" in told.report
     assert told.after == told.before

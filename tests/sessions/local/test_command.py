@@ -29,7 +29,16 @@ def test_no_shell_takes_its_words_for_its_own(tmp_path: Path) -> None:
 
 
 def test_it_runs_in_the_plans_folder_without_input_or_terminal(tmp_path: Path) -> None:
-    assert run(tmp_path, "pwd; cat; tty").output == f"{tmp_path}\nnot a tty\n"
+    kept, (there, typed) = os.dup(0), os.pipe()
+    os.write(typed, b"typed for somebody else")
+    os.close(typed)
+    try:
+        os.dup2(there, 0)
+        assert run(tmp_path, "pwd; cat; tty").output == f"{tmp_path}\nnot a tty\n"
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(there)
 
 
 def test_the_environment_may_hold_secrets_and_is_not_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,10 +134,10 @@ def test_a_secret_reaches_the_command_and_nothing_else(
 ) -> None:
     monkeypatch.setenv("SUDO_PASSWORD", "s3cret value")
     text = 'read -r line; printf "%s" "$line" | wc -c; [ "$line" = "s3cret value" ] && echo same; cat | wc -c'
-    asked = [question(text, stdin_secret="env:SUDO_PASSWORD"), question("echo other")]
+    asked = [question(text, stdin_secret="env:SUDO_PASSWORD"), question("cat; echo other")]
     answers = ask_all(pool_of(good_account), asked)
     assert reply(answers[text]).text.split() == ["12", "same", "0"]
-    assert reply(answers["echo other"]).code == 0
+    assert reply(answers["cat; echo other"]).text == "other\n"
 
 
 def test_a_secret_is_never_written_where_no_shell_answers(
