@@ -164,7 +164,17 @@ class RehearsalCheck(Check):
         self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema | None
     ) -> Iterator[Judgement]:
         """Whether they ran on the schema that is sealed; that it is the real one's, schema-drift judges."""
-        if sealed is None or sealed.schema is None or database.major != sealed.schema.major:
+        if sealed is None or sealed.is_missing:
+            return
+        if sealed.schema is None:
+            yield unknown(
+                "the schema that it was rehearsed on cannot be held against the sealed one",
+                expected=f"the schema in {self.plan.sealed_schema(entry.id).name}",
+                actual=sealed.problem,
+                remedy=f"cure schema-drift of {entry.id} first; it says how",
+            )
+            return
+        if database.major != sealed.schema.major:
             return
         names = unlike(sealed.schema, database.objects, entry.drift_allowed)
         if names:

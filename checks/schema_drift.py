@@ -77,9 +77,8 @@ class SchemaDrift(Check):
         database: Database = subject.item
         file = self.plan.sealed_schema(database.id).name
         if sealed.schema is None:
-            never = sealed.problem.endswith("no such file")
             return unknown(
-                "the schema was never sealed" if never else "the sealed schema cannot be relied on",
+                "the schema was never sealed" if sealed.is_missing else "the sealed schema cannot be relied on",
                 expected=f"{file}, as `preflight seal` writes it",
                 actual=sealed.problem,
                 remedy=f"have the schema approved as it is now, then run: {self.plan.seal_command}",

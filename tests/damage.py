@@ -26,7 +26,10 @@ _ODD = ("\0", "\n", "\r", "\t", "\x1b", "\ufffd", "x", "=")
 _CODES = (1, 77, 127, 137, -1)
 """In place of 0, with all that was said: the last thing that a script did came to nothing."""
 _SHARE = 20
-"""Of the examples of the profile, for each reply: there are many replies."""
+"""Of the examples of the profile `long`, for each reply: there are many replies."""
+_QUARTERS = (1, 2, 3)
+"""Where the usual profile cuts each reply off: what others are tried depends on what the machine says of itself, and
+a find that the next run does not repeat stops nobody's work."""
 
 
 def assert_none_better(inspection: Inspection, evidence: Evidence) -> None:
@@ -70,12 +73,16 @@ def answered_with(evidence: Evidence, question: Question, reply: Reply) -> Evide
 
 
 def _damaged(reply: Reply) -> Iterator[tuple[Reply, bool]]:
-    """As many as the profile wants, and every one where there are no more; the same for the same reply. With each,
-    whether it may be a true one."""
+    """With the profile `long` as many as it wants, and every one where there are no more. With each, whether it may be
+    a true one."""
     ways = (*_PARTS, *_OTHERS)
-    numbers = range(len(ways) * len(reply.text))
+    numbers: Sequence[int] = range(len(ways) * len(reply.text))
     most = settings().max_examples // _SHARE
-    for number in Random(reply.text).sample(numbers, most) if most < len(numbers) else numbers:
+    if settings().derandomize:
+        numbers = [len(reply.text) * quarter // 4 * len(ways) for quarter in _QUARTERS]
+    elif most < len(numbers):
+        numbers = Random(reply.text).sample(numbers, most)
+    for number in numbers:
         at, way = divmod(number, len(ways))
         yield replace(reply, text=ways[way](reply.text, at)), way >= len(_PARTS)
     if reply.code == 0:

@@ -144,6 +144,11 @@ class SealedSchema:
     problem: str = ""
     """Why there is none: no such file, or one that cannot be relied on."""
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it was never sealed."""
+        return self.problem.endswith("no such file")
+
 
 @dataclass(frozen=True)
 class SealedSchemaProbe(LocalProbe[SealedSchema]):

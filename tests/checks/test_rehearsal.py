@@ -101,7 +101,11 @@ def plan_with(**without: str) -> Plan:
 
 
 def trial(
-    record: Rehearsal | str | None = RECORD, *, plan: Plan | None = None, sealed: Mapping[str, str] = SEALED
+    record: Rehearsal | str | None = RECORD,
+    *,
+    plan: Plan | None = None,
+    sealed: Mapping[str, str] = SEALED,
+    schema: str = SCHEMA,
 ) -> Trial:
     """The check on a record beside the plan, or on a text in its place; None for no file."""
     plan = plan or plan_with()
@@ -111,7 +115,7 @@ def trial(
         if question.id == RehearsalProbe.of(plan).question().id:
             return _file(text) if text is not None else answered("", 1, "toy.rehearsal.json: no such file")
         if "schema.txt" in question.text:
-            return _file(SCHEMA)
+            return _file(schema)
         if "SHA256SUMS" in question.text:
             return _file(format_manifest(sealed))
         return answered(json.dumps({"texts": TEXTS, "unread": {}}))
@@ -240,6 +244,8 @@ def test_a_rehearsal_on_another_schema_than_the_sealed_one_is_unknown() -> None:
         Status.UNKNOWN,
         True,
     )
+    cut_off = judged(schema=SCHEMA[: len(SCHEMA) // 2])
+    assert (cut_off.status, cut_off.telling_points()[0].actual) == (Status.UNKNOWN, "no schema, or one that is cut off")
     other = with_database(objects={**objects, "database": "0" * 16, "table public.events_p2": "0" * 16})
     [database] = plan_with().databases.values()
     allowed = replace(database, drift_allowed=("public.events_p*",))

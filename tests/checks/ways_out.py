@@ -180,8 +180,8 @@ def covered(subject: str, backups: Sequence[Backup] = (), **of_plan: Any) -> Jud
     return check.judge(next(each for each in check.subjects() if each.id == subject))
 
 
-def rehearsed(record: Any = None, plan: Plan | None = None) -> Judgement:
-    return rehearsal_check.judged(record, plan=plan)
+def rehearsed(record: Any = None, plan: Plan | None = None, schema: str = rehearsal_check.SCHEMA) -> Judgement:
+    return rehearsal_check.judged(record, plan=plan, schema=schema)
 
 
 def own_query(found: Found) -> Judgement:
@@ -568,6 +568,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             rehearsed,
             {"record": rehearsal_check.with_database(objects={})},
             {"record": rehearsal_check.RECORD},
+        ),
+        Way(
+            "act: cure schema-drift",
+            rehearsed,
+            {"record": rehearsal_check.RECORD, "schema": "PostgreSQL 15\ndatabase\n"},
+            {"schema": rehearsal_check.SCHEMA},
         ),
     ),
     "checks/rehearsal.py RehearsalCheck.judge": (

@@ -28,7 +28,7 @@ LATEST_SECONDS = 180
 """By when a change must have been told: a few rounds, on a machine that is busy."""
 WINDOW_START = datetime(2026, 10, 17)
 """Of the example plan."""
-_CHANGE = re.compile(r"^\d\d:\d\d:\d\d (?P<what>[a-z-]+ .*?): (?P<before>\w+) -> (?P<after>\w+)(: |$)")
+_CHANGE = re.compile(r"^\d\d:\d\d(:\d\d)? (?P<what>[a-z-]+ .*?): (?P<before>\w+) -> (?P<after>\w+)(: |$)")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Watch:
 
     def first_round(self) -> None:
         line = self._lines.get(timeout=LATEST_SECONDS)
-        assert re.search(r"^\d\d:\d\d:\d\d GO", line), line
+        assert re.search(r"^\d\d:\d\d(:\d\d)? GO", line), line
 
     def until(self, what: str, *, well: bool) -> None:
         """Reads lines up to the one that tells that `what` is well, or is not. Raises AssertionError."""
