@@ -27,9 +27,6 @@ _CODES = (1, 77, 127, 137, -1)
 """In place of 0, with all that was said: the last thing that a script did came to nothing."""
 _SHARE = 20
 """Of the examples of the profile `long`, for each reply: there are many replies."""
-_QUARTERS = (1, 2, 3)
-"""Where the usual profile cuts each reply off: what others are tried depends on what the machine says of itself, and
-a find that the next run does not repeat stops nobody's work."""
 
 
 def assert_none_better(inspection: Inspection, evidence: Evidence) -> None:
@@ -73,13 +70,13 @@ def answered_with(evidence: Evidence, question: Question, reply: Reply) -> Evide
 
 
 def _damaged(reply: Reply) -> Iterator[tuple[Reply, bool]]:
-    """With the profile `long` as many as it wants, and every one where there are no more. With each, whether it may be
-    a true one."""
+    """With the profile `long` as many as it wants, and every one where there are no more; else those with another code
+    alone: what a reply says, and so where it is damaged, differs from run to run. With each, whether it may be true."""
     ways = (*_PARTS, *_OTHERS)
     numbers: Sequence[int] = range(len(ways) * len(reply.text))
     most = settings().max_examples // _SHARE
     if settings().derandomize:
-        numbers = [len(reply.text) * quarter // 4 * len(ways) for quarter in _QUARTERS]
+        numbers = ()
     elif most < len(numbers):
         numbers = Random(reply.text).sample(numbers, most)
     for number in numbers:
