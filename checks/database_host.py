@@ -63,7 +63,8 @@ class DatabaseHost(Check):
         database: Database = subject.item
         host = database.host
         if backend is not None and backend.titles:
-            pid = backend.titles[0][0]
+            pids = [pid for pid, _ in backend.titles]  # of another server's connection, too, that is titled alike
+            pid = identity.backend_pid if identity.backend_pid in pids else pids[0]
             runs = f"the server process of this connection runs on {host} (pid {pid}"
             if pid == identity.backend_pid:
                 return passed(f"{runs})")

@@ -39,6 +39,8 @@ def judged(
 
 def test_a_process_of_the_connection_proves_the_host() -> None:
     assert judged(SEEN).summary == "the server process of this connection runs on db1 (pid 4711)"
+    alike = replace(SEEN, titles=((99, SEEN.titles[0][1]), *SEEN.titles))
+    assert judged(alike).summary == "the server process of this connection runs on db1 (pid 4711)"
     inside = replace(SEEN, titles=((99, SEEN.titles[0][1]),))
     found = judged(inside)
     assert found.status is Status.UNKNOWN
