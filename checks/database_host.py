@@ -63,12 +63,12 @@ class DatabaseHost(Check):
         database: Database = subject.item
         host = database.host
         if backend is not None and backend.titles:
+            runs = f"the server process of this connection runs on {host}"
             pids = [pid for pid, _ in backend.titles]  # of another server's connection, too, that is titled alike
-            pid = identity.backend_pid if identity.backend_pid in pids else pids[0]
-            runs = f"the server process of this connection runs on {host} (pid {pid}"
-            if pid == identity.backend_pid:
-                return passed(f"{runs})")
-            inside = f"{runs}, in a container): where its data lies on {host} is not seen"
+            if identity.backend_pid in pids:
+                return passed(f"{runs} (pid {identity.backend_pid})")
+            pid = pids[0]
+            inside = f"{runs} (pid {pid}, in a container): where its data lies on {host} is not seen"
             seen = f"{pid} on {host} is {identity.backend_pid} for the server, whose paths are those of its container"
             remedy = "this tool does not look into containers: have whoever runs this one say where its volume lies"
             return not_shown(self.plan, self.moment, database, inside, seen=seen, remedy=remedy)

@@ -72,12 +72,13 @@ def record_rehearsal(plan: Plan, secrets: Secrets, timeout_seconds: float, say: 
     from preflight.rehearsal.rehearse import rehearsable, rehearse, write_record  # takes both drivers along
 
     entries = [entry for group in rehearsable(plan) for entry in group]
-    hosts = [plan.host_of(entry).id for entry in entries] + [
-        plan.databases[each.database].tunnel_host for each in entries
+    hosts = [
+        *(plan.host_of(entry).id for entry in entries),
+        *(plan.databases[entry.database].tunnel_host for entry in entries),
     ]
     with Pools(plan, secrets) as pools:
         if has_terminal():
-            pools.log_in_by_code((step for host in hosts if host for step in plan.way_to(host)[::-1]), ask_line)
+            pools.log_in_by_code(hosts, ask_line)
         record = rehearse(plan, pools, secrets, Deadline(timeout_seconds), say)
     write_record(plan, record)
 

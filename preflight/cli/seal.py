@@ -116,7 +116,7 @@ def pin_host_keys(plan: Plan, pools: Pools, accept: bool) -> bool:
     Raises CallError."""
     complete = True
     for hosts in plan.by_distance():
-        seen, lost = _scan(pools, [step for host in hosts for step in plan.way_to(host)[:0:-1]], hosts)
+        seen, lost = _scan(pools, [plan.hosts[host].jump for host in hosts], hosts)
         for host_id, why in lost.items():
             complain(f"{host_id}: no key seen: {why}")
         _pin(plan, seen, accept)
@@ -193,7 +193,7 @@ def _seal_schemas(plan: Plan, evidence: Evidence, databases: Sequence[str]) -> b
 
 def _scan(pools: Pools, jumps: Sequence[str], hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
     """(the key of each host that showed one, why each other did not), in plan order; all of them at the same time.
-    `jumps`: the hosts before them, which are logged in."""
+    `jumps`: the hosts before them, which are logged in to; empty for none."""
     seen: dict[str, HostKeySeen] = {}
     lost: dict[str, str] = {}
 

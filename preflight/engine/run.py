@@ -63,7 +63,7 @@ def collect(
     )
     due = answered.begin()
     if log_in is not None:
-        log_in(host for question in due for host in plan.hosts_before(question))
+        log_in(map(plan.host_before, due))
         begin_again(timeout_seconds)
     with Asking(open_session, Deadline(timeout_seconds)) as asking:
         while True:
@@ -76,7 +76,7 @@ def collect(
             on_answer(*arrived)
             due = answered.add(*arrived)
             if due and log_in is not None:
-                log_in(host for question in due for host in plan.hosts_before(question))
+                log_in(map(plan.host_before, due))
             asked = arrived[0]
             if not keep_open and asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
                 asking.close(asked.via, asked.target)

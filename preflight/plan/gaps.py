@@ -100,13 +100,18 @@ def _without_signers(plan: Plan) -> Iterator[Gap]:
     """Whose signature was wanted when the plan was sealed, and is no longer."""
     for where in plan.sealed_signers:
         if where not in plan.signers:
-            keys = (*where.split(".", 1), "allowed_signers")
+            keys = _signers_keys(where)
             table = f"[{dotted(keys[:-1])}]"
             missing = f"Nobody's signature is wanted any more: {table} named `allowed_signers` when the plan was sealed"
             why = f'if that is meant, take "{where}" out of `allowed_signers` in {plan.sealed_servers.name} by hand'
             entry = plan.scripts.get(keys[1]) if where != "release" else None
             owner = plan.owner_of(entry) if entry else plan.decided_by
             yield Gap(keys, missing, f"write `allowed_signers` of {table} back into the plan", why, owner=owner)
+
+
+def _signers_keys(where: str) -> tuple[str, ...]:
+    """Of a place of `Plan.signers`: a script's name may hold a dot."""
+    return (*where.split(".", 1), "allowed_signers")
 
 
 def _without_backup(plan: Plan) -> Iterator[Gap]:
@@ -258,8 +263,7 @@ def missing_files(plan: Plan) -> Iterator[Broken]:
     """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
     for where, path in plan.signers.items():
         if not path.is_file():
-            keys = (*where.split(".", 1), "allowed_signers")
-            yield Broken(keys, f"The file of allowed signers is not there: correct it ({path}).")
+            yield Broken(_signers_keys(where), f"The file of allowed signers is not there: correct it ({path}).")
     for scripts in plan.scripts.values():
         table = f"[scripts.{scripts.id}]"
         if not scripts.approved.is_dir():

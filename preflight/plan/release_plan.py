@@ -310,12 +310,11 @@ class Plan:
                 return True
         return network_zone in ("", zone)
 
-    def hosts_before(self, question: Question) -> list[str]:
-        """The hosts that are logged in to before it can be asked, in their order."""
-        host = question.target if question.via is Via.SSH else ""
+    def host_before(self, question: Question) -> str:
+        """The host that is logged in to before it can be asked; empty for none."""
         if question.via is Via.SQL and self.databases[question.target].connect is Connect.TUNNEL:
-            host = self.databases[question.target].tunnel_host
-        return self.way_to(host)[::-1] if host else []
+            return self.databases[question.target].tunnel_host
+        return question.target if question.via is Via.SSH else ""
 
     def host_of(self, entry: Backup | Scripts) -> Host:
         """Where a backup is taken, and scripts run."""

@@ -60,10 +60,12 @@ class Pools:
         return self._ssh_pool().scan_host_key(host_id, deadline)
 
     def log_in_by_code(self, host_ids: Iterable[str], ask_line: AskLine) -> None:
-        """See `SshPool.log_in_by_code`; for a thread that may ask on the terminal."""
-        by_code = [each for each in dict.fromkeys(host_ids) if self._plan.hosts[each].second_factor]
-        if by_code:
-            self._ssh_pool().log_in_by_code(by_code, ask_line)
+        """See `SshPool.log_in_by_code`, of these hosts and of the jump hosts before them, which come first; an empty id
+        is none. For a thread that may ask on the terminal."""
+        ways = (reversed(self._plan.way_to(each)) for each in host_ids if each)
+        steps = dict.fromkeys(step for way in ways for step in way)
+        if any(self._plan.hosts[each].second_factor for each in steps):  # else nothing of SSH is loaded for it
+            self._ssh_pool().log_in_by_code(steps, ask_line)
 
     def begin_round(self, *, anew: bool) -> None:
         """Between two rounds of a watch: what failed may be tried again, unless an account was refused. A connection
