@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -37,9 +38,12 @@ def example(site: Site) -> Iterator[ExampleSite]:
     example.close()
 
 
-def guide_plan(name: str) -> str:
-    """The whole plan that a guide shows as this file."""
+def guide_plan(name: str, on_this_site: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The whole plan that a guide shows as this file. `on_this_site`: what stands in it -> what takes its place."""
     (block,) = (block for block in BLOCKS.values() if block.startswith(f"# {name}.toml\n"))
+    for shown, real in on_this_site.items():
+        assert shown in block, shown
+        block = block.replace(shown, real)
     return block
 
 

@@ -20,20 +20,12 @@ from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.probe import NoReply
 from preflight.reasons import Reason, Side
-from tests.cli.program import preflight
+from tests.cli.program import BASE, preflight
 from tests.site.accounts import Account
 
 OWNER = "D. Kaya (dba), 1"
 """Who owns each server of these plans, as every finding names him."""
-HEAD = """
-[release]
-id = "REL-1"
-
-[window]
-zone = "UTC"
-start = 2030-10-17T00:00:00
-end = 2030-10-17T06:00:00
-
+HEAD = f"""{BASE}
 [roles.dba]
 primary = "D. Kaya"
 standby = "M. Ortiz"

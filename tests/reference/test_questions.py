@@ -20,6 +20,7 @@ from preflight.reference.questions import render
 from preflight.report.layout import WIDTH
 from preflight.sessions.postgres.connection import LOCK_SECONDS
 from preflight.sessions.ssh import batch
+from tests.cli.program import BASE
 from tests.toy import MOMENT, Deep, Ready, registry, toy_plan
 
 SCRIPT = "exec </dev/null\n\nfor x in a b; do\n\tprintf '%s\\n' \"$x\"\ndone\n"
@@ -183,7 +184,7 @@ def test_a_script_for_another_shell_is_shown_without_the_quoting_that_carries_it
 
 
 def test_forty_hosts_that_are_asked_the_same_are_read_once(tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text(FORTY)
+    (tmp_path / "x.toml").write_text(BASE + FORTY)
     plan = load_plan(tmp_path / "x.toml")
     inspection = inspect(plan, find_checks(), MOMENT)
     text = render(inspection, find_checks(), inspection.first_round(), "x.toml")
@@ -198,12 +199,6 @@ def test_forty_hosts_that_are_asked_the_same_are_read_once(tmp_path: Path) -> No
 
 
 FORTY = """
-[release]
-id = "REL-1"
-[window]
-zone = "UTC"
-start = 2199-10-17T00:00:00
-end = 2199-10-17T06:00:00
 [hosts.db1]
 address = "db1.example.net"
 user = "u"

@@ -118,8 +118,7 @@ def orders(site: Site, container: Container, tmp_path: Path) -> Orders:
     dump.write_bytes(container.dump)
     for path in (backups, staged, dump, *staged.iterdir()):
         shutil.chown(path, account.name, account.name)
-    text = guide_plan("orders-container")
-    for old, new in {
+    on_this_site = {
         "/srv/release/orders": str(staged),
         "/backup/orders": str(backups),
         '"podman"': f'"{podman}"',
@@ -133,11 +132,9 @@ def orders(site: Site, container: Container, tmp_path: Path) -> Orders:
         '"verify-full"': '"verify-ca"',
         '"ca.pem"': f'"{container.cluster.ca}"',
         'user        = "release"': f'user = "{container.role.name}"',
-    }.items():
-        assert old in text, old
-        text = text.replace(old, new)
+    }
     plan = tmp_path / "orders-container.toml"
-    plan.write_text(shifted(text))
+    plan.write_text(shifted(guide_plan("orders-container", on_this_site)))
     plan.with_suffix(".known_hosts").write_text(site.sshd.known_hosts_lines())
     done = preflight("seal", plan, ORDERS_PASSWORD=container.role.password)
     assert done.returncode == 0, done.stderr

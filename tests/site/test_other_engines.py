@@ -157,8 +157,7 @@ def shop(site: Site, mariadb: MariaDb, installed: Path) -> Shop:
     for path in (staged, backups, *staged.iterdir(), *backups.iterdir()):
         shutil.chown(path, account.name, account.name)
     backups.chmod(0o755)
-    text = guide_plan("shop")
-    for old, new in {
+    on_this_site = {
         "/srv/release/shop": str(staged),
         "/backup/shop": str(backups),
         "/usr/local/bin/check-dump": str(verify),
@@ -167,11 +166,9 @@ def shop(site: Site, mariadb: MariaDb, installed: Path) -> Shop:
         '"db3.example.net"': f'"{site.sshd.address}"\nport = {site.sshd.port}',
         '"dbadmin"': f'"{account.name}"',
         '"keys/dbadmin"': f'"{account.key}"',
-    }.items():
-        assert old in text
-        text = text.replace(old, new)
+    }
     plan = plans / "shop.toml"
-    plan.write_text(shifted(text))
+    plan.write_text(shifted(guide_plan("shop", on_this_site)))
     plans.joinpath("shop.known_hosts").write_text(site.sshd.known_hosts_lines(site.sshd.address))
     done = preflight("seal", plan, "--scripts-only")
     assert done.returncode == 0, done.stderr

@@ -55,11 +55,9 @@ def app(site: Site) -> Iterator[HttpsApp]:
 
 @pytest.fixture
 def plan(app: HttpsApp, tmp_path: Path) -> Path:
-    text = guide_plan("portal")
-    url = '"https://portal.example.net/health"'
-    assert url in text
+    on_this_site = {'"https://portal.example.net/health"': f'"{app.url()}", ca = "{app.ca}"'}
     file = tmp_path / "portal.toml"
-    file.write_text(shifted(text.replace(url, f'"{app.url()}", ca = "{app.ca}"')))
+    file.write_text(shifted(guide_plan("portal", on_this_site)))
     confirm_all(file)
     return file
 

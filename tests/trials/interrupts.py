@@ -163,7 +163,7 @@ def _processes(machine: Namespace) -> Sequence[str]:
     return sorted(line for line in found if line and not line.startswith(SERVERS))
 
 
-def main(moments: int, seed: int) -> None:
+def main(moments: int = 200, seed: int = 0) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     chosen = random.Random(seed)
     codes: collections.Counter[str] = collections.Counter()
@@ -181,4 +181,4 @@ def main(moments: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in (sys.argv + ["200", "0"][len(sys.argv) - 1 :])[1:3]))
+    main(*map(int, sys.argv[1:]))

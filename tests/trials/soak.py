@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, Queue
 
+from preflight.clock import Deadline
 from tests.cli.program import argv, environment
 from tests.docs.example_site import PLANS, ExampleSite
 from tests.site.site import Site
@@ -137,7 +138,7 @@ def soak(site: Site, span: timedelta, seed: int) -> Watch:
     begin = WINDOW_START - span - timedelta(seconds=10 * LATEST_SECONDS)
     plan = example.plan(site.new_path("plans"), text, {}, begin)
     assert example.preflight("seal", plan, "--accept-host-keys").returncode == 0
-    until = datetime.now() + span  # noqa: DTZ005 - a span
+    left = Deadline(span.total_seconds())
     line = argv("gate", plan, "--watch", "--every", f"{EVERY_SECONDS}s")
     with subprocess.Popen(
         example.here.enter(line), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -145,7 +146,7 @@ def soak(site: Site, span: timedelta, seed: int) -> Watch:
     ) as child:  # fmt: skip
         watch = Watch(child)
         watch.first_round()
-        while datetime.now() < until:  # noqa: DTZ005 - a span
+        while not left.over:
             some = chosen.sample(faults_of(example), chosen.choice((1, 1, 2)))
             for fault in some:
                 fault.begin()
@@ -167,7 +168,7 @@ def largest(sizes: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
     return {name: max(size[name] for size in sizes) for name in sizes[0]}
 
 
-def main(minutes: int, seed: int) -> None:
+def main(minutes: int = 20, seed: int = 0) -> None:
     with Site() as site:
         watch = soak(site, timedelta(minutes=minutes), seed)
     third = max(1, len(watch.sizes) // 3)
@@ -178,4 +179,4 @@ def main(minutes: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in (sys.argv + ["20", "0"][len(sys.argv) - 1 :])[1:3]))
+    main(*map(int, sys.argv[1:]))
