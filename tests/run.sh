@@ -105,7 +105,8 @@ run_tests() { exec .venv/bin/python -m pytest -p no:cacheprovider -m "$selected"
 begin() { # NAME COMMAND...: runs it in the background, its output kept for `finish`
     name=$1
     shift
-    "$@" >"$logs/$name" 2>&1 &
+    : >"$logs/$name" # `tail` below may look before the background has opened it
+    "$@" >>"$logs/$name" 2>&1 &
     pids="$pids $!"
     eval "pid_$name=$!"
 }
