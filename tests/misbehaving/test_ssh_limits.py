@@ -58,13 +58,13 @@ def test_where_the_run_has_less_time_than_a_target_its_own_limit_is_told(site: S
 TURNED_AWAY = Told(
     UNKNOWN,
     Reason.THROTTLED,
-    "have MaxStartups or PerSourcePenalties of sshd",
+    "address put into PerSourcePenaltyExemptList",
     "sshd is crowded (MaxStartups), or turns this machine away",
 )
 TURNING_AWAY = {
     "closing": b"",
     "crowded": b"Exceeded MaxStartups\r\n",
-    "penalised": b"Not allowed at this time\r\n",  # from OpenSSH 9.8 on
+    "penalised": b"Not allowed at this time\r\n",  # from OpenSSH 9.8 on; tried with 10.0
 }
 """What sshd says before it closes a connection that it does not want."""
 
