@@ -110,7 +110,7 @@ def save_by_another_version(saved: Path) -> None:
     [
         (edit, "the evidence was changed after it was written"),
         (damage, "this is no evidence file"),
-        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 3"),
+        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 4"),
     ],
 )
 def test_an_older_go_never_stands_in_for_a_newest_run_that_cannot_be_read(
