@@ -28,8 +28,9 @@ class ClockSkew(Check):
     it runs on, and happens by the clock of a server; afterwards the logs of several machines are read side by side. So
     each far clock is asked, and only what lies outside of the time between question and answer counts: a slow network
     never alarms. A clock that seems off is asked once more, and the better of the two answers counts. Where another
-    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so. Two entries
-    of the plan that are one machine, by the boot they are in, are one clock and no witness of each other.
+    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so; where ours is
+    set while answers come, this is UNKNOWN. Two entries of the plan that are one machine, by the boot they are in, are
+    one clock and no witness of each other.
     """
 
     @dataclass(frozen=True, slots=True)
