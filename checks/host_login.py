@@ -16,8 +16,8 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host, HostRef, LoginUse, SaidUntil
 from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_on
-from preflight.probe import NoReply, Via
-from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThrough, WayThroughProbe
+from preflight.probe import NoReply, Reply, Via
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThroughProbe
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
 from preflight.reasons import Reason
 
@@ -88,7 +88,7 @@ class HostLogin(Check):
         self,
         subject: Subject,
         *,
-        through: WayThrough | NoReply | None = None,
+        through: Reply | NoReply | None = None,
         login: Login | NoReply | None = None,
         expiry: Expiry | NoReply | None = None,
     ) -> Judgement:
@@ -101,7 +101,7 @@ class HostLogin(Check):
         assert expiry is not None  # noqa: S101 - both are asked of every host that is no way through
         return self._no_login(host, login) if isinstance(login, NoReply) else self._shell(host, login, expiry)
 
-    def _way_through(self, host: Host, way: WayThrough) -> Judgement:
+    def _way_through(self, host: Host, way: Reply) -> Judgement:
         user = host.user or way.session.get("user", "")
         proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
         announced = self._announced(host, user, way.session, way.asked_at)

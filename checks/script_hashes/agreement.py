@@ -343,7 +343,7 @@ def _owners(seen: Comparison) -> Iterator[Judgement]:
     """Whoever owns a file may change it, whatever its mode; and whoever owns a folder may put another in its place."""
     tree, known = seen.staged_tree, {"root", seen.login, seen.account, *seen.scripts.staged_by}
     inside = {entry.path: entry.owner for entry in tree.entries if entry.owner not in known}
-    above = {path: owner for path, _, owner in tree.parents if owner not in known}
+    above = {each.path: each.owner for each in tree.parents if each.owner not in known}
     others = inside | above
     if others:
         owners = sorted({*others.values()})
@@ -373,7 +373,8 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
         )
     solid = [entry for entry in tree.entries if entry.kind in (EntryKind.FILE, EntryKind.FOLDER)]
     by_anybody = {entry.path: entry.owner for entry in solid if entry.mode & _WORLD}
-    by_anybody |= {path: owner for path, mode, owner in tree.parents if mode & _WORLD and not mode & _STICKY}
+    above = (each for each in tree.parents if each.mode & _WORLD and not each.mode & _STICKY)
+    by_anybody |= {each.path: each.owner for each in above}
     if by_anybody:
         yield failed(
             "everybody on the server may change the staged scripts",
@@ -392,5 +393,4 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
 
 
 def _who_and_when(entry: StagedEntry) -> str:
-    when = "at an unknown time" if entry.modified_at is None else f"{entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"owner {visible(entry.owner)}, modified {when}"
+    return f"owner {visible(entry.owner)}, modified {entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -97,14 +97,8 @@ def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[Author
 
 def last_to_end(lines: Iterable[AuthorizedKey]) -> list[AuthorizedKey]:
     """Of each setting that names a file, the line by which a login is accepted longest."""
-    longest: dict[int, AuthorizedKey] = {}
-    for each in sorted(lines, key=_end):
-        longest[each.setting] = each
-    return list(longest.values())
-
-
-def _end(line: AuthorizedKey) -> datetime:
-    return line.until or datetime.max.replace(tzinfo=UTC)
+    by_end = sorted(lines, key=lambda each: each.until or datetime.max.replace(tzinfo=UTC))
+    return list({each.setting: each for each in by_end}.values())
 
 
 def _moment(digits: str, utc: str, offset: timedelta) -> datetime:

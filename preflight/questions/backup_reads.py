@@ -53,13 +53,13 @@ class ArchiveRead:
     """Exit status of the full read, or of the listing where that failed."""
     said: str
     """Its complaint; empty when there was none."""
-    database: str
-    server: str
-    """`Dumped from database version`, the first word."""
-    dumped_by: str
-    """`Dumped by pg_dump version`, the first word."""
     tables: int
     """Tables whose data is in it."""
+    database: str = ""
+    server: str = ""
+    """`Dumped from database version`, the first word."""
+    dumped_by: str = ""
+    """`Dumped by pg_dump version`, the first word."""
     entry: tuple[str, ...] = ()
     """Of these, at most `MOST_NAMES`: schema, name and owner with blanks between."""
     kind: tuple[str, ...] = ()
@@ -191,8 +191,10 @@ def connected_to(argument: str) -> str:
 _ARCHIVE = """\
 list=$(run "$p" -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
-printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
-printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/created=\\1/p' | head -n 1
+printf '%s\\n' "$list" | grep '^;' | head -n 20 | cut -c 1-300 | sed -n '
+  s/^; Archive created at \\([-0-9]* [:0-9]*\\).*/created=\\1/p; s/^; *dbname: /database=/p
+  s/^; *Dumped from database version: \\([^ ]*\\).*/server=\\1/p
+  s/^; *Dumped by pg_dump version: \\([^ ]*\\).*/dumped_by=\\1/p'
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
     if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" $0 }
@@ -253,7 +255,6 @@ if [ -n "$beside" ]; then
 fi
 printf 'file=%s\\nwanted=%s\\nsha256=%s\\n' "$beside" "$wanted" "$sum\""""
 _DATA_FOR = re.compile(r"-- Data for Name: (.*); Type: TABLE DATA; Schema: (.*); Owner: (.*)")
-_VERSIONS = ("from database", "by pg_dump")
 _READERS = {BackupKind.TEXT: "cat"} | {
     kind: f"{kind} -dc" for kind in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 }
@@ -269,15 +270,10 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         return bool(self.state) and self.read(reply).is_whole
 
     def read(self, reply: Reply) -> ArchiveRead:
-        fields = read_fields(output_of(reply))
-        lines = (line.partition(":") for line in fields.pop("header", []))
-        header = {name: value.strip() for name, _, value in lines}
-        server, dumped_by = (header.get(f"Dumped {by} version", "").partition(" ")[0] for by in _VERSIONS)
-        database = header.get("dbname", "")
-        found = read_lines(ArchiveRead, fields, database=database, server=server, dumped_by=dumped_by)
+        found = read_lines(ArchiveRead, reply)
         if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
-        if found.listed and not (found.database and server and found.created):
+        if found.listed and not (found.database and found.server and found.created):
             raise Unreadable("the table of contents does not say what was dumped, or when")
         return found
 

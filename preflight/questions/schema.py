@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 from preflight.plan import Plan
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import read_row
+from preflight.questions.fields import Value, read_row
 from preflight.questions.files import LocalProbe, text_in
 from preflight.questions.local import TARGET, LocalAct
 from preflight.questions.schema_sql import SCHEMA_SQL
@@ -118,11 +118,6 @@ def _lines(name: str, before: Schema, after: Schema) -> Iterator[str]:
     yield from (line for line in list(unified_diff(old, new, n=0, lineterm=""))[2:] if not line.startswith("@@"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    schema: str
-
-
 class SchemaProbe(SqlProbe[Schema]):
     """The schema of the database, as any role may read it."""
 
@@ -133,7 +128,7 @@ class SchemaProbe(SqlProbe[Schema]):
     asked_last: ClassVar[bool] = True
 
     def read(self, reply: Reply) -> Schema:
-        return Schema.parse(read_row(_Told, reply).schema)
+        return Schema.parse(read_row(Value, reply).value)
 
 
 @dataclass(frozen=True, slots=True)

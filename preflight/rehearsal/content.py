@@ -50,7 +50,7 @@ class Archive:
 
     content: Content
     roles: str
-    """SQL that makes the server's roles, without passwords."""
+    """SQL that makes the server's roles, without passwords and commands of psql."""
     file: Path
     """An archive of pg_dump, or the folder of its directory format."""
     backup: str = ""
@@ -82,15 +82,16 @@ class Source:
 
     def fetch(self, content: Content, folder: Path) -> Archive:
         """Raises ScratchError and SessionFailed."""
-        roles = bytearray()
-        self._run("pg_dumpall", ["--roles-only", "--no-role-passwords"], roles.extend, database="-l")
+        dumped = bytearray()
+        self._run("pg_dumpall", ["--roles-only", "--no-role-passwords"], dumped.extend, database="-l")
+        roles = _FOR_PSQL.sub("", dumped.decode("utf-8", "replace"))
         if content is Content.RESTORE:
-            return self._fetch_backup(roles.decode("utf-8", "replace"), folder)
+            return self._fetch_backup(roles, folder)
         file = folder / "schema.dump"
         with file.open("wb") as opened:
             options = ["-F", "c", "--schema-only", "--no-subscriptions", _LOCK_WAIT]
             self._run("pg_dump", options, opened.write, database="-d")
-        return Archive(content, roles.decode("utf-8", "replace"), file)
+        return Archive(content, roles, file)
 
     def _run(self, program: str, options: Sequence[str], take: Callable[[bytes], object], *, database: str) -> None:
         named = self._work.program(program)
@@ -174,11 +175,6 @@ class Contents:
         left_out = re.compile("|".join(patterns) or "(?!)")
         listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))
         return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed)
-
-
-def make_roles(server: Server, archive: Archive) -> None:
-    """Raises ScratchError."""
-    server.make_roles(_FOR_PSQL.sub("", archive.roles))
 
 
 def make_database(

@@ -22,9 +22,9 @@ from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.questions.sql import OF_SCRIPTS, quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
-from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles
+from preflight.rehearsal.content import Archive, Contents, Source, make_database
 from preflight.rehearsal.named import NamedServer, Place
-from preflight.rehearsal.processes import REMOVE, STOP, ended_together, no_route, run_at_the_end, signals_deferred
+from preflight.rehearsal.processes import NO_ROUTE, ONE_END, REMOVE, STOP, offered, run_at_the_end, signals_deferred
 from preflight.rehearsal.server import CLIENTS, ScratchServer, Server, find_programs
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Ended, Runner, copy_sealed, went_on
@@ -100,7 +100,7 @@ class Stage:
             self._folder = self._private(new_folder(account))
         self._database = work_of(plan, entries[0]).database.dbname
         self._place = place
-        self._before = () if place else no_route(account)
+        self._before = () if place else offered(NO_ROUTE, account)
 
     @property
     def source(self) -> ServerWork:
@@ -126,7 +126,7 @@ class Stage:
         self._say(f"filling PostgreSQL {version_text(server.version_num)} {where} ...")
 
         def make() -> None:
-            make_roles(server, archive)
+            server.make_roles(archive.roles)
             make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
 
         make()
@@ -204,7 +204,7 @@ class Stage:
         known = {f"PG{name.upper()}": value for name, value in server.parameters.items()} if entry.command else {}
         of_command = {**known, "PGUSER": work.login, "PGDATABASE": self._database} if entry.command else {}
         environment = {**of_command, **server.login_environment}
-        before = (*ended_together(self._account), *self._before)
+        before = (*offered(ONE_END, self._account), *self._before)
         runner = Runner(self._account, folder, self._deadline, before, environment, server.programs)
         return _Sealed(entry, there, line, files, scripts, runner)
 

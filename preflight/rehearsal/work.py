@@ -61,7 +61,7 @@ class Runner:
         environment: Mapping[str, str],
         path: Path,
     ) -> None:
-        """Each command may take what is left of `deadline`. `before`: as of `ended_together` and `no_route`.
+        """Each command may take what is left of `deadline`. `before`: as of `offered`.
         `environment`: all there is but PATH, which begins with `path`, and HOME."""
         self._account = account
         self._folder = folder
