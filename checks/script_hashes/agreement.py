@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
+from preflight.judging.psql_script import CURE_UNREAD, Include, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
 from preflight.plan.values import is_named, same_person
@@ -124,7 +124,7 @@ def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
 def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterator[Judgement]:
     """What the scripts make psql read besides."""
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
-    bad = [each for each in found if each.outside or each.path not in seen.wanted]
+    bad = [each for each in found if each.outside or each.found not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
     unread = unread_scripts(seen.scripts, seen.wanted, seen.texts)
@@ -152,22 +152,22 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
         yield not_sealable if strict else answered_for(seen.plan, moment, not_sealable, said, keys, owner)
 
 
-def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
-    where = f"{visible(each.named_in)}: {visible(each.written)}"
+def _unsealed_input(seen: Comparison, each: Include) -> Judgement:
+    where = f"{visible(f'{each.script} line {each.line}')}: {visible(str(each))}"
     folder = seen.approved_folder
     if each.outside:
         return failed(
             f"{where} leaves the staged folder",
             expected=f"only files below {seen.scripts.staged}, which psql is started in",
-            actual=visible(each.path),
+            actual=visible(each.found),
             remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.seal}",
         )
     return failed(
         f"{where} is not sealed",
-        expected=f"{visible(each.path)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
+        expected=f"{visible(each.found)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
         "script)",
         actual="the manifest does not list it",
-        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.seal}",
+        remedy=f"correct the path, or put {visible(each.found)} into {folder} and run: {seen.seal}",
     )
 
 

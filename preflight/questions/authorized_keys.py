@@ -73,8 +73,7 @@ class AuthorizedKey:
     file: str
     fingerprint: str
     until: datetime | None
-    """UTC; None without `expiry-time`. For a time without `Z`, an hour early, because a clock change of the server may
-    lie before it."""
+    """UTC; None without `expiry-time`. Without `Z`, an hour early: a clock change of the server may lie before it."""
     is_authority: bool = False
     """It accepts the certificates that the key has signed, not the key."""
 

@@ -144,8 +144,7 @@ class TextRead(Looked):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What pg_verifybackup said of a base backup (every file against the manifest, and the WAL it needs), or the plan's
-    own command of a backup."""
+    """What pg_verifybackup said of a base backup (its files by the manifest, and the WAL), or the plan's command."""
 
     code: int
     said: str

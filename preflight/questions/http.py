@@ -219,8 +219,7 @@ class HttpGet(Probe[Samples]):
 
 def reply_text(samples: Sequence[Sample], left_out: Sequence[str] = ()) -> str:
     """The text of a `Reply` that `HttpGet` reads: the addresses left out on the first line; then, of each sample, one
-    line of JSON and its body, each line of it after a space. It is not quoted, which would hide a secret from
-    redaction."""
+    line of JSON and its body, each line after a space. Quoted, it would hide a secret from redaction."""
     lines = [json.dumps({"left_out": left_out})]
     for sample in samples:
         facts = asdict(sample)

@@ -76,9 +76,8 @@ def _file(backup: Any) -> BackupFile:
 class BarmanBackups(RepositoryProbe):
     """Lists the backups of one server: `list-backups`, `show-backup` of the newest, and which server it saves.
 
-    `list-backups` ends with 0 where there is none, and names failed ones among the others. `check` makes folders that
-    are missing, so it is not asked. Of `show-server` only the system identifier is taken: the rest may hold a
-    password."""
+    `list-backups` ends with 0 where there is none, and names failed ones among the others. `check`, which would make
+    missing folders, is not asked. Of `show-server` the system identifier alone is taken: it may hold a password."""
 
     @property
     def script(self) -> str:  # type: ignore[override]

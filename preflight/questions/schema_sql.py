@@ -366,5 +366,4 @@ FROM (VALUES ('search_path', 'pg_catalog'), ('DateStyle', 'ISO, MDY'), ('Interva
   ('TimeZone', 'UTC'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('quote_all_identifiers', 'off'),
   ('standard_conforming_strings', 'on'), ('lc_monetary', 'C')) AS fixed (setting, value)"""  # noqa: S608
 SCHEMA_SQL = _STATEMENT.replace("@WITNESS@", WITNESS_SCHEMA)
-"""One row with one column: the text that `preflight.questions.schema` reads. It sets what it depends on until
-the end of its transaction."""
+"""One row with one column, for `preflight.questions.schema`. It sets what it depends on until its transaction ends."""

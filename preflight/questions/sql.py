@@ -119,8 +119,7 @@ each membership for itself, since PostgreSQL 16; before, an attribute of the rol
 
 
 def inheriting_grant(owner: str, role: str, inherits: str, *, member: bool = False) -> str:
-    """Statements that give `role` the rights of `owner`. `inherits`: what `INHERITS` tells of it. `member`: it is one
-    already, as far as that goes."""
+    """Statements that give `role` the rights of `owner`. `inherits`: as `INHERITS` tells. `member`: it is one."""
     name = quote_identifier(role)
     if inherits == BY_MEMBERSHIP:
         return f"GRANT {quote_identifier(owner)} TO {name} WITH INHERIT TRUE;"
@@ -220,8 +219,7 @@ class RoleSettings:
         return {name: value for name in OF_SCRIPTS if (value := self.get(name)) is not None}
 
     def get(self, name: str, column: str = "setting") -> str | None:
-        """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,
-        `database user`)."""
+        """None where nobody tells. The column `source`: where it was set, in pg_settings' words (`database user`)."""
         try:
             value = json.loads(self.told)[name][column]
         except (ValueError, KeyError, TypeError):
@@ -260,8 +258,7 @@ def next_token(text: str, at: int) -> Token | None:
 
 
 def _after_block_comment(text: str, at: int) -> tuple[int, bool]:
-    """(where a block comment ends of which `at` is inside, whether it is closed). They nest, and nothing else in them
-    has a meaning."""
+    """(where the block comment ends that `at` is in, whether it is closed). They nest; nothing else in them counts."""
     depth = 1
     while depth:
         edge = _BLOCK_EDGE.search(text, at)

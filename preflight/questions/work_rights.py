@@ -1,5 +1,4 @@
-"""Which rights a role lacks for what its scripts do, from catalogues that every role may read; no table is read or
-locked."""
+"""Which rights a role lacks for its scripts, from catalogues that every role may read; no table is read or locked."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.plan import BackupMethod, Content, SecretRef
@@ -16,6 +15,7 @@ from preflight.plan.work import PlannedBackup, ServerWork, connection_options, s
 from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.server import Server
+from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
@@ -34,14 +34,6 @@ _CREATE_DATABASE = re.compile(
 )
 _ENCODING = re.compile(r" ENCODING = ('[^']*')")
 _SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: (\d+)\.(\d+)", re.MULTILINE)
-
-
-class Streams(Protocol):
-    """`preflight.sessions.ssh.pool.SshPool.stream`."""
-
-    def __call__(
-        self, host_id: str, script: str, secret: str, take: Callable[[bytes], object], deadline: Deadline
-    ) -> tuple[int, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +57,9 @@ class Archive:
 class Source:
     """The host of one database, and the account and login that read it there."""
 
-    def __init__(self, work: ServerWork, streams: Streams, secrets: Secrets, deadline: Deadline) -> None:
+    def __init__(self, work: ServerWork, pools: Pools, secrets: Secrets, deadline: Deadline) -> None:
         self._work = work
-        self._streams = streams
+        self._pools = pools
         self._secrets = secrets
         self._deadline = deadline
         self._account = AsAccount.of(work)
@@ -107,7 +99,7 @@ class Source:
         """`at`: where another work is done, as the account that does it."""
         host, ref = (at or self._work).host, AsAccount.of(at or self._work).password
         secret = self._secrets.value(SecretRef.parse(ref), host.password_purpose) if ref else ""
-        return self._streams(host.id, script, secret, take, self._deadline)
+        return self._pools.stream(host.id, script, secret, take, self._deadline)
 
     def _complaint(self, program: str, said: str, status: int) -> str:
         host, who = self._work.host, self._work.who

@@ -43,8 +43,7 @@ def offered(before: tuple[str, ...], account: Account) -> tuple[str, ...]:
 @contextlib.contextmanager
 def run_at_the_end(script: str, path: Path, account: Account | None = None, held: Sequence[int] = ()) -> Iterator[int]:
     """Runs `script` of sh with `path`, as the account or as ourselves, on leaving, and also when this process is
-    killed: a shell waits for the end of a pipe. Gives the end that keeps it open; what has it among `held` is waited
-    for."""
+    killed: a shell waits for the end of a pipe. Gives the end that keeps it open; what has it in `held` is awaited."""
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", f"cat\n{script}", "sh", path],
         stdin=subprocess.PIPE,

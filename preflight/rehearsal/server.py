@@ -151,8 +151,7 @@ class Server:
         return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
 
     def connect(self, database: str = "postgres", role: Mapping[str, str] | None = None) -> psycopg.Connection[Any]:
-        """A session of the superuser's own, whatever settings the role has, or of another `role`; each statement is a
-        transaction."""
+        """A session of the superuser, whatever its settings, or of `role`; each statement is a transaction."""
         import psycopg
 
         known: dict[str, Any] = {**self.parameters, **(role or {}), "dbname": database}

@@ -329,8 +329,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
 
 
 def _psql(server: Server, each: _Sealed, names: Sequence[str], marks: Sequence[Path]) -> list[str]:
-    """The declared line with this machine's psql, at the scratch server, without the log; between two scripts psql
-    reads a mark."""
+    """The declared line with this machine's psql, at the scratch server, without the log; marks between scripts."""
     entry = replace(each.entry, program=str(server.programs / "psql"), log=RemotePath(""))
     words = list(psql_argv(entry, each.work, ()))
     for number, name in enumerate(names):

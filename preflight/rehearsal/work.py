@@ -23,8 +23,7 @@ from preflight.sessions.local.files import Problem, TooMuchToRead, read_text, sh
 from preflight.wording import one_line, visible
 
 FLUSH = "\\if :AUTOCOMMIT\nSELECT pg_catalog.pg_stat_force_next_flush() \\g /dev/null\n\\endif\n"
-"""What psql runs before a mark: changed rows are counted by then. Not with AUTOCOMMIT off, where it would open a
-transaction."""
+"""What psql runs before a mark, so that changed rows are counted; not where it would open a transaction."""
 _BROKEN = "preflight_drill_breaks_here"
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 _ENDS = re.compile(r"\s*(?:commit|rollback|abort|end|set|show|reset|discard|deallocate)\b", re.IGNORECASE)
@@ -41,8 +40,7 @@ class Ended:
     code: int
     """128 + N when signal N ended it."""
     said: str
-    """Its error line: the first one that says so, else the last line. With status 0: an error of psql's that it went on
-    after."""
+    """Its error line: the first that says so, else the last line. With status 0: an error after which psql went on."""
 
     @property
     def stopped_at_drill(self) -> bool:
@@ -155,8 +153,7 @@ def _error_line(said: str) -> str:
 
 
 def went_on(log: str) -> str:
-    """The first statement of a server's log after the broken one, but for those that end a transaction or only look at
-    settings; empty for none."""
+    """The first statement of a log after the broken one that neither ends a transaction nor looks at settings."""
     _, broken, after = log.partition(_BROKEN)
     found = (statement for line in after.splitlines() if broken for statement in _STATEMENT.findall(line))
     return next((one_line(each, 120) for each in found if not _ENDS.match(each) and _BROKEN not in each), "")
