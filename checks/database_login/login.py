@@ -176,7 +176,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
         }
         yield unknown(summary, **words) if scripts_in(plan, database.id) else warned(summary, **words)
         return
-    found = sealed.compared(system, identity.port, identity.settings.data_directory)
+    found = sealed.compared(system, identity.port, identity.settings.shown("data_directory"))
     if found.differ:
         yield login.another(
             f"not the server that was sealed: {found.told}",
