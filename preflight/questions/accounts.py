@@ -91,8 +91,7 @@ class Expiry:
     keys: tuple[AuthorizedKey, ...] = ()
     """The account's, of every file that sshd reads them from."""
     key_sources: frozenset[str] = frozenset()
-    """What else it may accept keys by: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), or the
-    configuration being `unreadable`."""
+    """What else gives it keys: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,7 @@ class BackupKind(StrEnum):
 
 
 def is_begun_at_birth(born: datetime, shown: datetime, offsets: Iterable[timedelta]) -> bool:
-    """Whether a backup was begun when its file was made: at `born` a clock that is so far ahead of UTC showed what the
-    backup says of its beginning, `shown`."""
+    """Whether a backup was begun when its file was made: at `born` a clock so far ahead of UTC showed its `shown`."""
     return any(abs(born - (shown - offset)) <= _FILE_IS_MADE_WITHIN for offset in offsets)
 
 

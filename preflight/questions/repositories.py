@@ -27,8 +27,7 @@ printf 'system=%s\\n' "$system\""""
 class PgBackRestBackups(RepositoryProbe):
     """Lists the backups of one stanza: `info`.
 
-    Its exit status tells nothing: it is 0 for a stanza that is not there, for one without a backup, and for a
-    repository that the account may not read."""
+    Its exit status tells nothing: it is 0 without a stanza, without a backup, and for a repository it may not read."""
 
     script = _INFO
 

@@ -28,8 +28,7 @@ done
 """
 """Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: five times as fast."""
 BOOT = "printf 'boot=%s\\n' \"$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)\"\n"
-"""Prints the boot that the host's kernel is in, empty where it shows none (random(4)): no other machine has it, and no
-clone, as it may have /etc/machine-id."""
+"""Prints the boot that the host's kernel is in, or nothing (random(4)): unlike /etc/machine-id, no clone has it."""
 BootId = Annotated[str, Matches(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", "a boot id, or nothing")]
 
 

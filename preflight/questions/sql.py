@@ -31,8 +31,7 @@ _KEYWORDS = frozenset(
     xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
     """.split()  # noqa: SIM905 - one word a line would be a page
 )
-"""Every keyword of PostgreSQL 15 to 18 that a bare name may not be (pg_get_keywords, all but category U), and `public`,
-which is everybody where a role is named."""
+"""What no bare name may be in PostgreSQL 15 to 18 (pg_get_keywords, all but category U), and `public`, everybody."""
 VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
 _TOKEN = re.compile(
     rf"""(?P<comment>--[^\r\n]*)
@@ -199,24 +198,13 @@ class RoleSettings:
     """JSON: name -> `setting`, `unit`, `source` and `file`, which not every role may see."""
 
     @property
-    def data_directory(self) -> str:
-        """Empty for a role without pg_read_all_settings, and so are the sockets."""
-        return self.get("data_directory") or ""
-
-    @property
-    def sockets(self) -> str:
-        """Folders of the server's sockets, with commas between them."""
-        return self.get("unix_socket_directories") or ""
-
-    @property
-    def listens(self) -> str:
-        """Addresses at which the server listens, with commas between them."""
-        return self.get("listen_addresses") or ""
-
-    @property
     def of_scripts(self) -> Mapping[str, str]:
         """As far as they are told."""
         return {name: value for name in OF_SCRIPTS if (value := self.get(name)) is not None}
+
+    def shown(self, name: str, column: str = "setting") -> str:
+        """As `get`; empty where nobody tells, as of `data_directory` to a role without pg_read_all_settings."""
+        return self.get(name, column) or ""
 
     def get(self, name: str, column: str = "setting") -> str | None:
         """None where nobody tells. The column `source`: where it was set, in pg_settings' words (`database user`)."""
@@ -232,8 +220,7 @@ class Token(NamedTuple):
 
     kind: str
     """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
-    `end` of a statement, `open` and `close` parenthesis, `cast`, psql `variable`, `escape`d semicolon
-    or colon, name of a `command`."""
+    `end` of a statement, `open` and `close` parenthesis, `cast`, psql `variable`, `escape`d sign, `command`'s name."""
     start: int
     end: int
     closed: bool = True

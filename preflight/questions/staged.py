@@ -218,8 +218,7 @@ def _entries(told: _Listed) -> dict[str, StagedEntry]:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """SHA-256 of a file's normalised forms, as `preflight.questions.files.TreeEntry` has them; all empty for a file
-    that is none, or cannot be read."""
+    """SHA-256 of a file's normalised forms, as `TreeEntry` has them; all empty for none, or one that cannot be read."""
 
     with_lf: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
     bare: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]

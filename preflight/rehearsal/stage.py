@@ -54,8 +54,8 @@ class RealServer:
         """Those of its configuration file that the scratch server is to have too: role and database bring their own."""
         told = self.identity.settings
         sources = {name: told.get(name, "source") for name in OF_SCRIPTS}
-        found = {name: told.get(name) or "" for name, source in sources.items() if source == "configuration file"}
-        return {name: value + (told.get(name, "unit") or "") for name, value in found.items()}
+        found = {name: told.shown(name) for name, source in sources.items() if source == "configuration file"}
+        return {name: value + told.shown(name, "unit") for name, value in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
