@@ -55,5 +55,5 @@ class WaysBack:
 
     def _failed(self, pair: Pair, summary: str, actual: str) -> Judgement:
         place = posixpath.join(self.folder, pair.back)
-        remedy = f"write {place}, have it reviewed, then: {self.plan.seal_command}"
+        remedy = f"write {place}, have it reviewed, then: {self.plan.call('seal')}"
         return failed(summary, expected=f"{place} takes {pair.forward} back", actual=actual, remedy=remedy)

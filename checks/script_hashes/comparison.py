@@ -134,7 +134,7 @@ class Comparison:
     @property
     def seal(self) -> str:
         """The command that seals what is approved."""
-        return self.plan.seal_command
+        return self.plan.call("seal")
 
     @property
     def account(self) -> str:

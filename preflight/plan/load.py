@@ -15,8 +15,7 @@ from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, Ref
 from preflight.plan.confirmed import CONFIRMED, Confirmed, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import Problems, read_merged
-from preflight.plan.merging import LANGUAGE
+from preflight.plan.merged import LANGUAGE, Problems, read_merged
 from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
@@ -140,13 +139,12 @@ def _check(
         written = tables.fields(settings, table, keys, beside=BESIDE_SETTINGS)
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
+        return values | written
     except ValueError as error:
         problems.add(keys, visible(str(error)))
-        return values
     except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
         problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
-        return values
-    return values | written
+    return values
 
 
 class Tables(Reader):

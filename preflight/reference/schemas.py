@@ -22,7 +22,7 @@ from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
 from preflight.plan import EntryId, Nothing, Plan, limits
-from preflight.plan.merging import DEFAULTS, OVERRIDE
+from preflight.plan.merged import DEFAULTS, OVERRIDE
 from preflight.plan.release_plan import NOT_WRITTEN, SEVERITY_OF
 from preflight.plan.values import Url
 from preflight.record import Form, Shape, fields_of, shape_of
