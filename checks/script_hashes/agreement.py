@@ -1,8 +1,6 @@
 """What was approved, sealed and staged, held against each other: content, presence, rights, and what the scripts make
 psql read besides. Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
