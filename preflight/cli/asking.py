@@ -32,9 +32,11 @@ from preflight.plan.confirmed import Decided
 from preflight.probe import Reply
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.report import PLAIN, View, Watch
-from preflight.report.comparison import Difference
+from preflight.report.comparison import Difference, compare
 from preflight.report.formats import exit_code, render
+from preflight.report.json_report import Report
 from preflight.runs import saved_runs
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.sessions.local import LocalSession
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import SecretError, Secrets
@@ -150,6 +152,12 @@ def deliver(
     for problem in problems:
         console.complain(f"preflight: {problem}")
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
+
+
+def since(saved: SavedRun | UnreadableRun | None, report: Report) -> Difference | None:
+    """What changed since a saved run; None without its report."""
+    before = saved.report if isinstance(saved, SavedRun) else None
+    return compare(before, report) if before else None
 
 
 def with_origins(verdict: Verdict) -> Verdict:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from preflight.check import Expect
-from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, vantage_of_this_run
+from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, since, vantage_of_this_run
 from preflight.cli.console import CallError, complain, wants_color, write_stdout
 from preflight.cli.options import COLOR, FILE, PLAN, SET, TIMEOUT, ReportOptions, format_option, load, report_options
 from preflight.cli.rehearse import record_rehearsal
@@ -24,13 +24,11 @@ from preflight.engine.run import judge as judge_evidence
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence
 from preflight.report import comparison
-from preflight.report.comparison import Difference
 from preflight.report.formats.json import report_of
 from preflight.report.json_report import load_report
 from preflight.runs import history as runs_history
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import parse_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
@@ -143,7 +141,7 @@ def inspect_and_report(
     saved = saved_runs.newest(inspection.plan)
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan), quiet=report.quiet)
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
-    code = deliver(asked, verdict, report, evidence_path=evidence_path, difference=_since(saved, verdict))
+    code = deliver(asked, verdict, report, evidence_path=evidence_path, difference=since(saved, report_of(verdict)))
     if below:
         write_stdout(below(verdict))
     return code
@@ -166,13 +164,7 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
-    return deliver(asked, verdict, report, difference=_since(saved, verdict))
-
-
-def _since(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
-    """What changed since a saved run; None without its report."""
-    before = saved.report if isinstance(saved, SavedRun) else None
-    return comparison.compare(before, report_of(verdict)) if before else None
+    return deliver(asked, verdict, report, difference=since(saved, report_of(verdict)))
 
 
 @click.command()

@@ -30,7 +30,6 @@ from preflight.report.harmless import clean
 from preflight.report.json_report import Report
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.runs.saved_runs import SavedRun
 from preflight.runs.steady import Steadiness
 from preflight.sessions.pools import Pools
 from preflight.units import format_duration
@@ -165,8 +164,7 @@ class Watching:
             refused=tuple(self._pools.refused()),
         )
         report = report_of(verdict)
-        first = self._saved.report if isinstance(self._saved, SavedRun) else None
-        difference = compare(first, report) if first else None
+        difference = asking.since(self._saved, report)
         ended = _Round(asked=asked, verdict=verdict, report=report, difference=difference, watch=watch)
         self._screen.add([asked.mask(line) for line in _changes(self._last, ended)])
         if goes_on:

@@ -12,7 +12,7 @@ from typing import Any
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Nothing, Plan, Ref
+from preflight.plan import EntryId, Plan
 from preflight.plan.confirmed import CONFIRMED, Confirmed, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
 from preflight.plan.merged import LANGUAGE, Problems, read_merged
@@ -20,7 +20,7 @@ from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SEALED, Sealed, file_beside, read_sealed
-from preflight.plan.values import Url
+from preflight.plan.values import Nothing, Ref, Url
 from preflight.probe import T
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible

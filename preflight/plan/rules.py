@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
 from preflight.plan import (
-    Attest,
     Backup,
     BackupFormat,
     BackupMethod,
@@ -29,9 +28,7 @@ from preflight.plan import (
     Restore,
     Rule,
     Scripts,
-    Step,
     UndoKind,
-    Waiver,
 )
 from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.client_options import complaints
@@ -103,13 +100,8 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     for index, waiver in _present(plan.waivers):
         if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
             yield Broken(("waivers", index, "expires"), "the waiver must expire after it is granted")
-    named: Sequence[tuple[str, str, Sequence[Step | Waiver | Attest]]] = [
-        ("steps", "step", plan.steps),
-        ("waivers", "waiver", plan.waivers),
-        ("attest", "item", plan.attest),
-    ]
-    for section, noun, entries in named:
-        for index, name in _repeated((index, each.id) for index, each in _present(entries)):
+    for section, noun in (("steps", "step"), ("waivers", "waiver"), ("attest", "item")):
+        for index, name in _repeated((index, each.id) for index, each in _present(getattr(plan, section))):
             yield Broken((section, index, "id"), f"{quoted(name)} is the id of an earlier {noun}")
 
 

@@ -18,9 +18,8 @@ from typing import Any, TypeVar
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
-from preflight.plan import Account, Bytes, RemotePath, Roots, SecretRef, Sha256
 from preflight.plan.limits import Matches, filled, remote_path
-from preflight.plan.values import SYSTEM_ROOTS
+from preflight.plan.values import SYSTEM_ROOTS, Account, Bytes, RemotePath, Roots, SecretRef, Sha256
 from preflight.units import parse_duration, parse_size
 
 T = TypeVar("T")

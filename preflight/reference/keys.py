@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preflight.plan import Account, Bytes, Ref, RemotePath, Roots, SecretRef, Sha256, limits
+from preflight.plan import limits
+from preflight.plan.values import Account, Bytes, Ref, RemotePath, Roots, SecretRef, Sha256
 from preflight.record import Form, Shape, fields_of
 from preflight.units import DURATION, SIZE, format_duration, format_size
 from preflight.wording import in_toml
