@@ -60,8 +60,7 @@ class Reason(Enum):
         """As printed after `could not look: ` and `no login: `."""
         self.side = side
         self.cures = cures
-        failed = side in (Side.NETWORK, Side.FAR_END)
-        self.status = status or (Status.FAIL if failed else Status.UNKNOWN)
+        self.status = status or (Status.FAIL if side in (Side.NETWORK, Side.FAR_END) else Status.UNKNOWN)
         """What the check that confirms a login makes of it; for all others it is UNKNOWN."""
 
     def __str__(self) -> str:

@@ -113,8 +113,7 @@ class Answered:
         found = []
         for subject in self._settled():
             answers = [self._answer(planned) for planned in subject.probes.values()]
-            ages = list(self._ages(subject))
-            seen = Seen(self._facts_of(subject), subject.probes, answers, ages, subject.crash)
+            seen = Seen(self._facts_of(subject), subject.probes, answers, list(self._ages(subject)), subject.crash)
             found.append(masked(finding_of(self.inspection.plan, subject.item, seen), self._mask))
         return found
 
