@@ -62,7 +62,7 @@ class RehearsalCheck(Check):
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         if reason := self.plan.release.without.rehearsal:
-            return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
+            return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.call('rehearse')}")
         rehearsed: Rehearsed = facts["rehearsed"]
         manifest, texts, record = facts["manifest"], facts["texts"], rehearsed.record
         tried = rehearsed.entry(subject.id)
