@@ -2,8 +2,7 @@
 timers; in a database by pg_cron.
 
 Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
-password: what looks like one is masked, rather too much than too little, since a command is shown so that its owner
-knows it again."""
+password: what looks like one is masked, too much rather than too little; its owner will know a command all the same."""
 
 from __future__ import annotations
 
