@@ -1,10 +1,9 @@
 """rehearsal: the sealed scripts were run for real, on a scratch server, and nothing of them has changed since."""
 
-from __future__ import annotations
-
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
@@ -14,15 +13,7 @@ from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
 from preflight.plan.work import ServerWork, script_work, scripts_in
 from preflight.questions.files import LocalText, Texts, read_manifest
-from preflight.questions.rehearsed import (
-    Drill,
-    Rehearsal,
-    RehearsalProbe,
-    Rehearsed,
-    RehearsedDatabase,
-    RehearsedEntry,
-    version_text,
-)
+from preflight.questions.rehearsed import Drill, Rehearsal, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry
 from preflight.questions.schema import SealedSchema, SealedSchemaProbe, unlike
 from preflight.units import format_size
 from preflight.wording import counted, named
@@ -57,11 +48,9 @@ class RehearsalCheck(Check):
     cure = "rehearse the scripts again, or correct what failed, have it approved and seal again"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(work.id, work, work.owner)
-            for work in script_work(self.plan)
-            if work.connects or self.plan.scripts[work.id].rehearse_command
-        ]
+        scripts = self.plan.scripts
+        works = (work for work in script_work(self.plan) if work.connects or scripts[work.id].rehearse_command)
+        return [Subject(work.id, work, work.owner) for work in works]
 
     def probes(self, subject: Subject) -> Probes:
         if self.plan.release.without.rehearsal:
@@ -71,19 +60,11 @@ class RehearsalCheck(Check):
         schema = SealedSchemaProbe.of(self.plan, entry.database)
         return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest, "texts": texts, "schema": schema}
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        rehearsed: Rehearsed | None = None,
-        manifest: LocalText | None = None,
-        texts: Texts | None = None,
-        schema: SealedSchema | None = None,
-    ) -> Judgement:
-        reason = self.plan.release.without.rehearsal
-        if rehearsed is None or manifest is None or texts is None:
+    def judge(self, subject: Subject, **facts: Any) -> Judgement:
+        if reason := self.plan.release.without.rehearsal:
             return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
-        record = rehearsed.record
+        rehearsed: Rehearsed = facts["rehearsed"]
+        manifest, texts, record = facts["manifest"], facts["texts"], rehearsed.record
         tried = rehearsed.entry(subject.id)
         database = record.databases.get(tried.database) if record and tried else None
         if record is None or tried is None or database is None:
@@ -101,7 +82,7 @@ class RehearsalCheck(Check):
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
         points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(entry, database, schema)]
         points += self._judge_before(entry)
-        points += self._judge_schema(self.plan.databases[entry.database], database, schema)
+        points += self._judge_schema(self.plan.databases[entry.database], database, facts["schema"])
         points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
@@ -160,11 +141,9 @@ class RehearsalCheck(Check):
                     'or, where it is meant to change nothing there, write in that table: changes = "nothing"',
                 )
 
-    def _judge_schema(
-        self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema | None
-    ) -> Iterator[Judgement]:
+    def _judge_schema(self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema) -> Iterator[Judgement]:
         """Whether they ran on the schema that is sealed; that it is the real one's, schema-drift judges."""
-        if sealed is None or sealed.is_missing:
+        if sealed.is_missing:
             return
         if sealed.schema is None:
             yield unknown(
@@ -376,8 +355,7 @@ def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedData
         offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
     stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
     where = f" at {database.named_server}" if database.named_server else ""
-    version = version_text(database.version_num)
     return passed(
-        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version}{where}, {on}; {stopped}",
+        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {database.version}{where}, {on}; {stopped}",
         actual=f"by {record.by} on {record.where}{offered}",
     )

@@ -1,7 +1,5 @@
 """script-effect: the live database bears what the rehearsal saw the scripts do."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
@@ -18,21 +16,11 @@ from preflight.plan import BackupMethod, Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
+from preflight.questions import sizes
 from preflight.questions.backups import PreviousBackups
 from preflight.questions.postgres import Identity, IdentityProbe
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import (
-    DataDirectories,
-    DataDirectoriesProbe,
-    LiveTable,
-    Sizes,
-    SizesProbe,
-    TableSizesProbe,
-    TextSizeProbe,
-    WalRate,
-    WalRateProbe,
-)
 from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_duration, format_need, format_size
 from preflight.wording import counted, listed, named
@@ -42,21 +30,13 @@ _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptEffectSettings:
-    """How much more than was rehearsed the real work may take."""
-
-    headroom: Annotated[float, Between(1)] = 1.2
-    """Room for the scripts is wanted so many times."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Effect:
     """What the rehearsal of one entry says of the live database."""
 
     entry: RehearsedEntry
     of: RehearsedDatabase
-    live: Sizes
-    tables: Mapping[str, LiveTable]
+    live: sizes.Sizes
+    tables: Mapping[str, sizes.LiveTable]
     """Those that a script rewrote, by name."""
 
     @property
@@ -96,12 +76,18 @@ class ScriptEffect(Check):
     wait, and the whole application behind it. Who that is at this moment, database-state names.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """How much more than was rehearsed the real work may take."""
+
+        headroom: Annotated[float, Between(1)] = 1.2
+        """Room for the scripts is wanted so many times."""
+
     id = "script-effect"
     title = "the database bears what the scripts do"
     sections = ("scripts",)
     needs = "CONNECT for the sizes; pg_read_all_settings for the data directory's place; the account enters its folder"
     cure = "have room made, or plan the minutes that it takes"
-    Settings = ScriptEffectSettings
 
     def subjects(self) -> Sequence[Subject]:
         """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
@@ -114,22 +100,24 @@ class ScriptEffect(Check):
         database = work.database.id
         probes: dict[str, Any] = {
             "rehearsed": RehearsalProbe.of(self.plan),
-            "live": SizesProbe(database),
-            "data": DataDirectoriesProbe(database),
+            "live": sizes.SizesProbe(database),
+            "data": sizes.DataDirectoriesProbe(database),
             "identity": IdentityProbe(database),
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
             if each.backup.expected or not each.target:
                 continue
-            probes[f"sizes {each.backup.database}"] = SizesProbe(each.backup.database)
+            probes[f"sizes {each.backup.database}"] = sizes.SizesProbe(each.backup.database)
             if previous := each.backup.previous:
                 probes[f"previous {each.id}"] = PreviousBackups(each.kept.host.id, AsAccount.of(each.kept), previous)
             if each.backup.method is BackupMethod.PG_DUMP and not each.is_packed:
-                probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
+                probes[f"text {each.backup.database}"] = sizes.TextSizeProbe(each.backup.database)
         return probes
 
-    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: DataDirectories, **_facts: Any) -> Probes:
+    def follow_up(
+        self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, **_facts: Any
+    ) -> Probes:
         """In the database session: the size of each table that a script rewrote in the rehearsal, and how much
         write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
         and the tablespaces lie, and what is free there."""
@@ -138,9 +126,9 @@ class ScriptEffect(Check):
         if tried is None:
             return {}
         names = {each.name for run in tried.forward for each in run.touched if each.rewritten}
-        probes: dict[str, Any] = {"wal": WalRateProbe(work.database.id)}
+        probes: dict[str, Any] = {"wal": sizes.WalRateProbe(work.database.id)}
         if names:
-            probes["tables"] = TableSizesProbe(work.database.id, tuple(sorted(names)))
+            probes["tables"] = sizes.TableSizesProbe(work.database.id, tuple(sorted(names)))
         root = data_directory(work.database, data)
         if root:
             paths = replace(data, data=root).paths
@@ -202,7 +190,7 @@ class ScriptEffect(Check):
             return
         places: Mapping[str, Place] = facts["places"]
         needs = Counter({path or root: count for path, count in written.items()})
-        wal: WalRate | None = facts["wal"]
+        wal: sizes.WalRate | None = facts["wal"]
         at_once = sum(written.values())
         needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
         new = min(needs.keys() - places.keys(), default="")

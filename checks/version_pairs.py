@@ -1,7 +1,5 @@
 """version-pairs: every combination of versions that the window may leave behind has been tested, or is ruled out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,16 +9,7 @@ from typing import Annotated
 from preflight.check import Check, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
-from preflight.judging.end_states import (
-    OPEN,
-    TEST_AGE,
-    DeployOrder,
-    EndState,
-    UnkeptRule,
-    end_states,
-    in_a_word,
-    unkept_rules,
-)
+from preflight.judging.end_states import OPEN, TEST_AGE, DeployOrder, EndState, UnkeptRule, end_states, unkept_rules
 from preflight.judging.version_tests import Gap, GapStatus, Versions, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind
 from preflight.plan.limits import Above
@@ -30,14 +19,6 @@ from preflight.wording import listed
 _MOST_NAMED = 6
 _MOST_GAPS = 50
 """Told one by one; a release of a hundred applications may have thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPairsSettings:
-    """How long a test together counts."""
-
-    max_age: Annotated[timedelta, Above(0)] = TEST_AGE
-    """How old the date of a `[[tested]]` record may be at the moment judged."""
 
 
 class VersionPairs(Check):
@@ -52,12 +33,15 @@ class VersionPairs(Check):
     deployed before its partner, rules nothing out.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        max_age: Annotated[timedelta, Above(0)] = TEST_AGE
+        """How old the date of a `[[tested]]` record may be at the moment judged."""
+
     id = "version-pairs"
     title = "the versions left behind work together"
     sections = ("applications", "tested")
-    needs = "none: it reads the plan"
     cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
-    Settings = VersionPairsSettings
 
     def subjects(self) -> Sequence[Subject]:
         if len(self.plan.applications) < 2 and not self.plan.tested:
@@ -155,7 +139,7 @@ class VersionPairs(Check):
 
     def _told(self, states: Sequence[EndState]) -> str:
         if len(states) <= _MOST_NAMED:
-            return "; ".join(f"{in_words(state.versions)} {in_a_word(state)}" for state in states)
+            return "; ".join(f"{in_words(state.versions)} {state.in_a_word}" for state in states)
         counts = Counter(state.status for state in states)
         return f"{len(states)} end states: " + ", ".join(f"{count} {status}" for status, count in counts.items())
 

@@ -1,11 +1,10 @@
 """database-login: the role that runs the scripts gets into the right server, until the work is over."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
+from typing import Any
 
 from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.finding import Judgement, passed, warned
@@ -14,35 +13,9 @@ from preflight.judging.ends import TimeOfNeed
 from preflight.plan import Database
 from preflight.plan.release_plan import Machine, grouped, server_of
 from preflight.probe import NoReply, Via
-from preflight.questions.postgres import (
-    DatabaseRole,
-    Identity,
-    IdentityProbe,
-    Replay,
-    ReplayProbe,
-    RolesProbe,
-    Slots,
-    SlotsProbe,
-    SystemIdentifierProbe,
-)
+from preflight.questions import postgres
 
 from .login import PlannedLogin, judge_login, judge_replay, most_of
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseLoginSettings:
-    """Thresholds for what is left."""
-
-    warn_before: timedelta = timedelta(days=7)
-    """A role or a TLS certificate that ends this soon after it is last needed is worth a warning."""
-    spare_sessions: int = 3
-    """Connections that should be free beyond those the plan needs."""
-    warn_used: float = 0.90
-    """Share of the server's connections in use from which to warn."""
-    fail_used: float = 0.95
-    """Share of the server's connections in use from which to fail."""
-    replica_lag: timedelta = timedelta(minutes=5)
-    """How old the state of a replica may be of which no backup says so; a server that lags on purpose needs more."""
 
 
 class DatabaseLogin(Check):
@@ -62,57 +35,59 @@ class DatabaseLogin(Check):
     sends to it is cut off.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        warn_before: timedelta = timedelta(days=7)
+        """A role or a TLS certificate that ends this soon after it is last needed is worth a warning."""
+        spare_sessions: int = 3
+        """Connections that should be free beyond those the plan needs."""
+        warn_used: float = 0.90
+        """Share of the server's connections in use from which to warn."""
+        fail_used: float = 0.95
+        """Share of the server's connections in use from which to fail."""
+        replica_lag: timedelta = timedelta(minutes=5)
+        """How old the state of a replica may be of which no backup says so; a server that lags on purpose needs
+        more."""
+
     id = "database-login"
     title = "the role gets into the right database"
     verifies = ANY_STATE
     sections = ("databases",)
     needs = "CONNECT on the database; nothing more"
     cure = "have the role, its password, its expiry or pg_hba.conf corrected; give the right server in the plan"
-    Settings = DatabaseLoginSettings
     judges_no_reply = frozenset({"identity"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(entry.id, PlannedLogin(self.plan, entry), entry.owner, lead_time=entry.lead_time)
-            for entry in self.plan.databases.values()
-        ]
+        logins = [PlannedLogin(self.plan, entry) for entry in self.plan.databases.values()]
+        entries = ((login, login.database) for login in logins)
+        return [Subject(entry.id, login, entry.owner, lead_time=entry.lead_time) for login, entry in entries]
 
     def probes(self, subject: Subject) -> Probes:
-        return {"identity": IdentityProbe(subject.id)}
+        return {"identity": postgres.IdentityProbe(subject.id)}
 
-    def follow_up(self, subject: Subject, *, identity: Identity | NoReply) -> Probes:
+    def follow_up(self, subject: Subject, *, identity: postgres.Identity | NoReply) -> Probes:
         """In the same database session: the cluster's system identifier (pg_control_system), expiry, rights and
         connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed; of a
         replica, how far behind it is."""
         if isinstance(identity, NoReply):
             return {}
         login: PlannedLogin = subject.item
-        replay = {"replay": ReplayProbe(subject.id)} if identity.in_recovery else {}
+        replay = {"replay": postgres.ReplayProbe(subject.id)} if identity.in_recovery else {}
         return {
             **replay,
-            "system": SystemIdentifierProbe(subject.id),
-            "roles": RolesProbe(subject.id, (login.database.user, *login.other_roles)),
-            "slots": SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
+            "system": postgres.SystemIdentifierProbe(subject.id),
+            "roles": postgres.RolesProbe(subject.id, (login.database.user, *login.other_roles)),
+            "slots": postgres.SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
         }
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        identity: Identity | NoReply,
-        system: str = "",
-        roles: Mapping[str, DatabaseRole] | None = None,
-        slots: Slots | None = None,
-        replay: Replay | None = None,
-    ) -> Judgement:
+    def judge(self, subject: Subject, *, identity: postgres.Identity | NoReply, **facts: Any) -> Judgement:
         login: PlannedLogin = subject.item
         if isinstance(identity, NoReply):
             return self._no_login(login, identity)
-        if roles is None or slots is None:
-            raise ValueError("roles and slots belong to every login")
-        shown = [*judge_login(login, identity, system, roles, TimeOfNeed.of(self))]
-        shown += judge_replay(login, replay, self.settings.replica_lag) if replay else ()
-        shown += self._connections(login, slots, roles) if self.expect is None else ()
+        roles: Mapping[str, postgres.DatabaseRole] = facts["roles"]
+        shown = [*judge_login(login, identity, facts["system"], roles, TimeOfNeed.of(self))]
+        shown += judge_replay(login, facts["replay"], self.settings.replica_lag) if "replay" in facts else ()
+        shown += self._connections(login, facts["slots"], roles) if self.expect is None else ()
         return Judgement.of(shown)
 
     @cached_property
@@ -128,7 +103,9 @@ class DatabaseLogin(Check):
             f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
         )
 
-    def _connections(self, login: PlannedLogin, slots: Slots, roles: Mapping[str, DatabaseRole]) -> Iterator[Judgement]:
+    def _connections(
+        self, login: PlannedLogin, slots: postgres.Slots, roles: Mapping[str, postgres.DatabaseRole]
+    ) -> Iterator[Judgement]:
         """What is left of the limits of server, database and roles. Our own connection counts as free: it ends."""
         database = login.database
         same = self._by_server[server_of(self.plan, database)]
@@ -156,7 +133,7 @@ class DatabaseLogin(Check):
             )
 
     @staticmethod
-    def _of_role(login: PlannedLogin, role: DatabaseRole, sessions: int) -> tuple[str, int, int]:
+    def _of_role(login: PlannedLogin, role: postgres.DatabaseRole, sessions: int) -> tuple[str, int, int]:
         """Those of another role may be logins of this very run on the host, which end; so they count as free."""
         own = 1 if role.name == login.database.user else role.sessions
         acts = (act for act in login.acts if act.login == role.name)

@@ -1,8 +1,6 @@
 """What a login shows: which server answered, until when its roles and its certificate hold, and with which settings.
 Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -180,13 +178,14 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
     if sealed is None:
         # Their manifests are sealed by the same call, so that the servers are not says that something is gone.
         summary = f"{name} says nothing of {database.id}: another server at the same address would not be noticed"
-        words = {
-            "expected": f"an entry of {database.id} in {name}, beside the plan",
-            "actual": "other entries only" if plan.sealed else "no such file, or an empty one",
-            "remedy": f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
+        judged = unknown if scripts_in(plan, database.id) else warned
+        yield judged(
+            summary,
+            expected=f"an entry of {database.id} in {name}, beside the plan",
+            actual="other entries only" if plan.sealed else "no such file, or an empty one",
+            remedy=f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
             f"is reached: {plan.seal_command}",
-        }
-        yield unknown(summary, **words) if scripts_in(plan, database.id) else warned(summary, **words)
+        )
         return
     found = sealed.compared(system, identity.port, identity.settings.data_directory)
     if found.differ:
@@ -237,9 +236,14 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
     it is UNKNOWN; elsewhere it is only told: libpq does not look at it then, but applications may."""
     if identity.session.get("ssl", "no") == "no":
         return
+    mode = login.database.sslmode
     if certificate := Certificate.in_session(identity.session):
-        yield from need.judge_together(_certificate_ends(login, certificate))
-    elif login.database.sslmode.verifies:
+        remedy = f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf()"
+        tolerated = "" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may"
+        owner, stake = f"database {login.database.id}", minutes_at_stake(login.work)
+        ends = certificate_ends(certificate, owner, remedy, tolerated=tolerated, minutes_at_stake=stake)
+        yield from need.judge_together(ends)
+    elif mode.verifies:
         where = identity.session.get("address", login.database.id)
         tunnel = identity.session.get("tunnel", "")
         look = f"look on {tunnel}" if tunnel else "look"
@@ -249,17 +253,6 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
             remedy=f"{look}: openssl s_client -starttls postgres -connect {where} </dev/null | openssl x509 -noout "
             "-enddate; then run again",
         )
-
-
-def _certificate_ends(login: PlannedLogin, certificate: Certificate) -> list[End]:
-    mode = login.database.sslmode
-    return certificate_ends(
-        certificate,
-        f"database {login.database.id}",
-        f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
-        tolerated="" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may",
-        minutes_at_stake=minutes_at_stake(login.work),
-    )
 
 
 def _judge_client_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed) -> Iterator[Judgement]:

@@ -2,8 +2,6 @@
 file right, and how staged files differ from the approved ones, in words and as bounded diffs that are safe to show.
 Pure; judges nothing."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import shlex
@@ -130,11 +128,6 @@ class Comparison:
     @property
     def approved_folder(self) -> str:
         return beside(self.plan.folder, self.scripts.approved)
-
-    @property
-    def seal(self) -> str:
-        """The command that seals what is approved."""
-        return self.plan.seal_command
 
     @property
     def account(self) -> str:

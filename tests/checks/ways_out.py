@@ -16,7 +16,7 @@ from preflight_checks.become import BecomeAccount
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.restore_room import RestoreRoom
-from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
+from preflight_checks.sql import Assertion, SqlCheck
 
 from preflight.finding import Judgement
 from preflight.plan import (
@@ -187,7 +187,7 @@ def rehearsed(record: Any = None, plan: Plan | None = None, schema: str = rehear
 def own_query(found: Found) -> Judgement:
     assertion = Assertion(id="open", database="orders", query="SELECT count(*) FROM app.orders", expect="0")
     plan = toy_plan(databases=[Database(id="orders", host="db1", user=Account("release"))])
-    check = SqlCheck(plan, MOMENT, SqlSettings(run={"open": assertion}))
+    check = SqlCheck(plan, MOMENT, SqlCheck.Settings(run={"open": assertion}))
     return check.judge(check.subjects()[0], found=found)
 
 
@@ -318,7 +318,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
     ),
-    "checks/backup_space/need.py only_if_elsewhere": (
+    "checks/backup_space/need.py Room.only_if_elsewhere": (
         Way(
             "line: backup-location",
             backup_space.both,
@@ -346,7 +346,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"place": backup_space.directory()},
         ),
     ),
-    "checks/backup_space/need.py size_not_known": (
+    "checks/backup_space/need.py Need.not_known": (
         Way(
             "key: expected",
             backup_space.judged,
@@ -360,7 +360,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"backup": replace(PLAIN, expected=Bytes(GIB))},
         ),
     ),
-    "checks/backup_space/need.py judge_doubts": (
+    "checks/backup_space/need.py Room.judge_doubts": (
         Way(
             "key: expected",
             backup_space.judged,
@@ -461,7 +461,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"scripts": database_state.SCRIPTS},
         ),
     ),
-    "checks/database_state/judging.py _Looked.judge_untracked": (
+    "checks/database_state/judging.py Activity.judge_untracked": (
         Way(
             "command: ALTER SYSTEM SET track_activities = on;",
             database_state.judged,
@@ -469,7 +469,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"seen": (database_state.VISIBLE,)},
         ),
     ),
-    "checks/database_state/judging.py _Looked.judge_hidden": (
+    "checks/database_state/judging.py Activity.judge_hidden": (
         Way(
             "command: GRANT pg_read_all_stats TO release;",
             database_state.judged,
@@ -594,7 +594,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"sealed": schema_drift.SEALED},
         ),
     ),
-    "checks/rollback_ready/__init__.py _judge_file": (
+    "checks/rollback_ready.py _judge_file": (
         Way(
             "command: setfacl -m u:dbadmin:r",
             rollback_file,
@@ -608,12 +608,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"seen": HashedFile(FileState.FILE, SHA256)},
         ),
     ),
-    "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": (
+    "checks/rollback_ready.py RollbackReady._judge_rehearsal": (
         Way("key: rehearsed", rehearsal, {"rehearsed": None}, {"absent": {("rollback", "rehearsed"): "no copy"}}),
         Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 10, 17)}, {"rehearsed": date(2026, 10, 10)}),
         Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 1, 10)}, {"rehearsed": date(2026, 10, 10)}),
     ),
-    "checks/earlier_backup/seen_backup.py _begun_before": (
+    "checks/earlier_backup/seen_backup.py SeenBackup._begun_before": (
         Way(
             "act: a new file each time",
             earlier,
@@ -640,7 +640,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"read": earlier_backup.ARCHIVE},
         ),
     ),
-    "checks/earlier_backup/seen_backup.py judge_size": (
+    "checks/earlier_backup/seen_backup.py SeenBackup.judge_size": (
         Way(
             "line: become",
             earlier,
@@ -688,7 +688,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"recorded": earlier_backup.RECORDED},
         ),
     ),
-    "checks/rollback_ready/ways_back.py WaysBack.judge": (
+    "checks/rollback_ready.py RollbackReady._judge_ways_back": (
         Way("act: look into the folder", way_back, {"texts": {}}, {"texts": DROPPING}),
     ),
     "checks/schema_drift.py SchemaDrift._judge_work": (
@@ -746,7 +746,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"mutate": script_hashes.with_staged(uid="1001", acl=True)},
         ),
     ),
-    "checks/script_hashes/agreement.py _approved_folder": (
+    "checks/script_hashes/agreement.py judge_approved": (
         Way(
             "act: make it readable",
             hashed,
