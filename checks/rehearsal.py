@@ -80,7 +80,10 @@ class RehearsalCheck(Check):
             return Judgement.of(changed)
         entry = self.plan.scripts[subject.id]
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
-        points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(entry, database, schema)]
+        points = [
+            *self._judge_runs(entry, tried, database, scripts),
+            *self._judge_place(entry, database, facts["schema"]),
+        ]
         points += self._judge_before(entry)
         points += self._judge_schema(self.plan.databases[entry.database], database, facts["schema"])
         points += self._judge_drills(entry, tried) if tried.runs else ()
