@@ -178,8 +178,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
     if sealed is None:
         # Their manifests are sealed by the same call, so that the servers are not says that something is gone.
         summary = f"{name} says nothing of {database.id}: another server at the same address would not be noticed"
-        judged = unknown if scripts_in(plan, database.id) else warned
-        yield judged(
+        yield (unknown if scripts_in(plan, database.id) else warned)(
             summary,
             expected=f"an entry of {database.id} in {name}, beside the plan",
             actual="other entries only" if plan.sealed else "no such file, or an empty one",

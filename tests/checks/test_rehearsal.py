@@ -344,13 +344,15 @@ def test_what_the_scratch_server_lacked_is_unknown(database: dict[str, Any], sai
     assert (found.status, said in found.summary, cure in found.remedy) == (Status.UNKNOWN, True, True), found
 
 
+SEALED_AT_7 = replace(plan_with(), sealed={"orders": SealedServer(system_identifier="7", port=5432)})
+
+
 def test_a_rehearsal_for_another_server_than_the_sealed_one_is_unknown() -> None:
     """As a record that was copied from staging."""
-    plan = replace(plan_with(), sealed={"orders": SealedServer(system_identifier="7", port=5432)})
-    found = judged(with_database(system_identifier="8"), plan=plan)
+    found = judged(with_database(system_identifier="8"), plan=SEALED_AT_7)
     assert (found.status, found.actual) == (Status.UNKNOWN, "system 8"), found
     for system in ("7", ""):
-        assert judged(with_database(system_identifier=system), plan=plan).status is Status.PASS
+        assert judged(with_database(system_identifier=system), plan=SEALED_AT_7).status is Status.PASS
 
 
 def test_scripts_that_change_nothing_without_rows_need_rows_or_a_word() -> None:
