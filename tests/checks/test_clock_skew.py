@@ -167,7 +167,7 @@ def reply(text: str, took: float = TOOK, code: int = 0) -> Reply:
     return Reply(code, text, ASKED_AT, took, "on db1 as dbadmin")
 
 
-HOST = "at={at}\noffset=+0200\nlocaltime=/usr/share/zoneinfo/Europe/Prague\nzone=\nboot=\n"
+HOST = "at={at}\noffset=+0200\nlocaltime=/usr/share/zoneinfo/Europe/Prague\nzone=\nboot=\nend=yes\n"
 
 
 @pytest.mark.parametrize(
