@@ -188,7 +188,7 @@ class RehearsalCheck(Check):
                 f"rehearsed for another server than the one that {entry.database} is sealed at",
                 expected=f"system {server.system_identifier}",
                 actual=f"system {database.system_identifier}",
-                remedy=f"run: {self.plan.rehearse_command}",
+                remedy=f"run: {self.plan.call('rehearse')}",
             )
         if database.missing_extensions:
             names = named(database.missing_extensions)
