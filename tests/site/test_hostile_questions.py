@@ -125,9 +125,8 @@ def test_no_question_to_a_host_runs_what_a_field_says(
     nobody = AsAccount(f"x{FOR_A_SHELL}", is_login=False)
     typing = AsAccount(SUPERUSER, is_login=False, password="env:X")
     users = [(as_login, login), (silent, login), (nobody, login), (typing, asked)]
-    for account, user in users:
-        texts = [account, f"{folder}", f"{folder}/{FILE}"]  # each path is absolute
-        for text in dict.fromkeys(probe.ask() for probe in filled(kind, known, texts)):
+    for (account, user), path in itertools.product(users, (folder, folder / FILE)):
+        for text in dict.fromkeys(probe.ask() for probe in filled(kind, known, [account, str(path)])):
             complaint = run(text, user.name, shared_path, f"{user.password}\n")
             assert "yntax error" not in complaint, text
             assert "nterminated" not in complaint, text
