@@ -112,7 +112,7 @@ class HostClockProbe(ShellProbe[Reading]):
         return f"""\
 : {self.attempt}
 printf 'at=%s\\n' "$(date +%s.%N)"
-{HOST_ZONE}{BOOT}"""
+{HOST_ZONE}{BOOT}echo end=yes"""
 
     def read(self, reply: Reply) -> Reading:
         told = read_lines(_HostTold, reply)
