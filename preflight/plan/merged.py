@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ class Merged:
     """Its files; the release's own is the last one."""
     places: Mapping[Keys, Place] = field(default_factory=dict)
     """Where a value is written that is not written at the same keys of the release's own file, with all below it."""
+    overridden: Mapping[Keys, Place] = field(default_factory=dict)
+    """Keys for which an included file says something else -> where."""
     problems: tuple[PlanProblem, ...] = ()
     set_values: Mapping[str, str] = field(default_factory=dict)
     """The variables that a call set to another value than the plan's own."""
@@ -43,6 +46,16 @@ class Merged:
             return self.own.digest
         whole = json.dumps([[each.digest for each in self.sources], self.set_values], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
+
+    @property
+    def told_overridden(self) -> Mapping[str, tuple[str, ...]]:
+        """`freeze of site.toml` -> the keys there for which another file of the plan wins: `weekend.until`."""
+        found: dict[str, tuple[str, ...]] = {}
+        for (section, name, *key), (source, _) in self.overridden.items():
+            where = f"{section} of {os.path.relpath(source.path, self.own.path.parent)}"
+            entry = self.tables[str(section)][name]["id"] if isinstance(name, int) else name
+            found[where] = (*found.get(where, ()), dotted((entry, *key)))
+        return found
 
     def place(self, keys: Keys) -> Place:
         """The file in which a value is written, and its keys there."""
@@ -93,7 +106,9 @@ def read_merged(path: Path, values: Mapping[str, str]) -> Merged:
     if not is_merged:  # outside, so that no context keeps the file's text
         raise PlanError([PlanProblem(own.name, None, "", "its tables are nested too deep")])
     problems = (*variables.problems, *merger.problems, *variables.unused(own))
-    return Merged(merger.tables, tuple(files.sources), merger.places, problems, variables.changed)
+    return Merged(
+        merger.tables, tuple(files.sources), merger.places, merger.overridden, problems, variables.changed
+    )  # fmt: skip
 
 
 def _is_plain(source: Source) -> bool:

@@ -44,6 +44,8 @@ class Merger:
     def __init__(self, own: Source, variables: Variables) -> None:
         self.tables: dict[str, Any] = {}
         self.places: dict[Keys, Place] = {}
+        self.overridden: dict[Keys, Place] = {}
+        """Keys for which an included file says something else -> where."""
         self.problems: list[PlanProblem] = []
         self._own = own
         self._variables = variables
@@ -175,8 +177,7 @@ class Merger:
             if key not in there:
                 self._put(source, now, self._not_overriding(source, value, was) if len(now) < 3 else value, was)
             elif override:
-                self._forget(now)
-                self._put(source, now, value, was)
+                self._replace(source, now, value, was, there[key])
             elif isinstance(value, Mapping) and isinstance(there[key], Mapping):
                 self._lay(source, now, value, was)
             elif at:
@@ -191,9 +192,15 @@ class Merger:
         said = {key: value for key, value in entry.items() if key != OVERRIDE}
         there[at[1]] = whole = laid_over(str(at[0]), base, said)
         for key, value in said.items():
-            self._forget((*at, key))
-            self._put(source, (*at, key), value, (*written, key))
+            self._replace(source, (*at, key), value, (*written, key), base.get(key))
         self._taken_back += [(whole, key) for key in said if said[key] == "" and key in base]
+
+    def _replace(self, source: Source, at: Keys, value: Any, written: Keys, before: Any) -> None:
+        earlier = self._place(at)
+        if earlier[0] is not source and value != before:
+            self.overridden.setdefault(at, earlier)
+        self._forget(at)
+        self._put(source, at, value, written)
 
     def _not_overriding(self, source: Source, entry: Any, written: Keys) -> Any:
         if not isinstance(entry, Mapping) or OVERRIDE not in entry:

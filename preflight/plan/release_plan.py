@@ -150,7 +150,9 @@ FORMAT = 1
 """Of the plans that this version reads."""
 
 
-NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "sealed_signers", "confirmed")
+NOT_WRITTEN = (
+    *("path", "digest", "included", "overridden", "set_values", "absent", "sealed", "sealed_signers", "confirmed"),
+)
 """Fields of a plan that are no keys of its file."""
 
 
@@ -175,6 +177,8 @@ class Plan:
     """What people said of it, by `preflight confirm`."""
     release: Release
     window: Window
+    overridden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """`freeze of site.toml` -> the keys of an included file that do not count, because another file overrides them."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
     databases: Mapping[str, Database] = field(default_factory=dict)
