@@ -171,8 +171,8 @@ class Plan:
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the database: at which server `preflight seal` saw it."""
-    sealed_signers: tuple[str, ...] = ()
-    """Where it named `allowed_signers` when it was sealed: `release`, `scripts.orders`."""
+    sealed_signers: Mapping[str, str] = field(default_factory=dict)
+    """Where it named `allowed_signers` when it was sealed, `release` or `scripts.orders` -> SHA-256 of that file."""
     confirmed: Confirmed = field(default_factory=Confirmed)
     """What people said of it, by `preflight confirm`."""
     release: Release
