@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.ends import end_of_key
 from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
@@ -54,8 +55,11 @@ def _manifest(seen: Comparison) -> Iterator[Judgement]:
         )
 
 
-def judge_approval(seen: Comparison, signature: LocalText, verified: Signature | None) -> Iterator[Judgement]:
-    """Whether somebody who may approve has signed the manifest as it is. `verified`: nothing where it is not there."""
+def judge_approval(
+    seen: Comparison, signature: LocalText, verified: Signature | None, moment: datetime
+) -> Iterator[Judgement]:
+    """Whether somebody who may approve has signed the manifest as it is, by a key that still counts when the window
+    begins. `verified`: nothing where it is not there."""
     entry = seen.scripts
     allowed = beside(seen.plan.folder, entry.allowed_signers) if entry.allowed_signers else ""
     release = seen.plan.release.id
@@ -84,6 +88,7 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
         )
     else:
         yield passed(f"approved for {release} by {' and '.join(verified.signers)}, who signed the manifest")
+        yield from end_of_key(seen.plan, moment, verified, entry.allowed_signers, sign)
 
 
 def _approved_folder(seen: Comparison) -> Iterator[Judgement]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
-from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.ends import End, TimeOfNeed, end_of_key
 from preflight.plan import Plan, Role
 from preflight.plan.confirmed import Confirmation
 from preflight.plan.covered import changed_since
@@ -86,16 +86,21 @@ class Confirming:
         seen = {probe.content: facts[name] for name, probe in self.probes().items()}
         against: dict[str, list[tuple[str, ...]]] = {}
         counted: list[Confirmation] = []
+        signed: dict[Signature, str] = {}
         for group, word in self.words().items():
             objection = NOT_SAID if word is None else self._objection(word, seen.get(word.signed_text))
             if word is not None and not objection:
                 counted.append(word)
+                if signature := seen.get(word.signed_text):
+                    signed[signature] = self._cure([group], "")
             else:
                 against.setdefault(objection, []).append(group)
         for objection, groups in against.items():
             yield self._missing(objection, groups)
         if counted:
             yield self._until(counted)
+            for signature, again in signed.items():
+                yield from end_of_key(self.plan, self.moment, signature, self.plan.release.allowed_signers, again)
             yield from self._unverified(counted)
 
     def _unverified(self, words: Sequence[Confirmation]) -> Iterator[Judgement]:

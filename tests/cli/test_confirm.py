@@ -156,6 +156,15 @@ def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signi
     assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
 
 
+def test_a_key_that_ends_before_the_window_begins_is_told_as_soon_as_a_word_is_signed(
+    plan: Path, signing: Path
+) -> None:
+    allowed(plan.parent / "signers", ('"M. Ortiz" valid-before="21990101Z"', signing))
+    assert confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing)).returncode == 0
+    seen = told(plan, "attestations")
+    assert "fail vendor: the key ends Tue 2199-01-01 00:00 +00:00, before the work is over" in seen
+
+
 def test_one_key_is_not_two_people(plan: Path, signing: Path) -> None:
     """Who holds it could say both words alone; of an item one word is enough, whoever's of the two it is."""
     allowed(plan.parent / "signers", ('"M. Ortiz,D. Kaya" namespaces="preflight-confirmation"', signing))
