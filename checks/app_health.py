@@ -1,7 +1,5 @@
 """app-health: every instance answers, healthy, in time, in the version that is to be replaced, or that replaced it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

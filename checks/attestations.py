@@ -1,7 +1,5 @@
 """attestations: what only a person can say has been said, and not long ago."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from preflight.check import Check, Probes, Subject

@@ -1,13 +1,11 @@
 """backup-duration: the window's backup is done in the minutes that its step has."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Probes, Subject, asked
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.schedule import schedule, schedule_at, time_in_window
 from preflight.plan import Step, UndoKind
@@ -70,11 +68,9 @@ class BackupDuration(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        host, account, backup = planned.host.id, AsAccount.of(planned), planned.backup
-        previous = earlier_backups(planned)
-        probes: Probes = {"listing": previous} if previous else {}
-        sample = self.settings.sample and backup.directory
-        return {**probes, "rate": WriteRate(host, account, backup.directory)} if sample else probes
+        rate = WriteRate(planned.host.id, AsAccount.of(planned), planned.backup.directory)
+        sample = self.settings.sample and planned.backup.directory
+        return asked(listing=earlier_backups(planned), rate=rate if sample else None)
 
     def follow_up(self, subject: Subject, *, listing: Listing | None = None, rate: float | None = None) -> Probes:
         """On the host, as the account that takes the backup: the list of the newest earlier archive (`pg_restore -l`),

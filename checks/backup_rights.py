@@ -1,7 +1,5 @@
 """backup-rights: the role that takes the backup may read everything that belongs in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """become: the accounts that do the work are reached, for the very programs they have to run."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +11,8 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import minutes_at_stake, other_accounts, programs_of, sudo_cure, work_of
+from preflight.questions import sudo
 from preflight.questions.shell import AsAccount, Refusal
-from preflight.questions.sudo import (
-    ProgramRun,
-    Programs,
-    ProgramsProbe,
-    Reach,
-    ReachProbe,
-    SudoRule,
-    SudoRulesProbe,
-    last_moment,
-    seconds_allowed,
-    stamp,
-)
 from preflight.units import format_duration
 
 _BY_RULE = (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD, Refusal.NO_EXEC)
@@ -85,11 +72,11 @@ class BecomeAccount(Check):
         target: _Target = subject.item
         rules: Probes = {} if target.account.password else self._rules(target)
         if target.programs:
-            return {"programs": ProgramsProbe(target.host.id, target.account, target.programs), **rules}
-        return {"reach": ReachProbe(target.host.id, target.account), **rules}
+            return {"programs": sudo.ProgramsProbe(target.host.id, target.account, target.programs), **rules}
+        return {"reach": sudo.ReachProbe(target.host.id, target.account), **rules}
 
     def follow_up(
-        self, subject: Subject, *, programs: Programs = (), reach: Reach | None = None, **_rules: object
+        self, subject: Subject, *, programs: sudo.Programs = (), reach: sudo.Reach | None = None, **_rules: object
     ) -> Probes:
         """The rules with their ends, where sudo has accepted the password that lists them."""
         target: _Target = subject.item
@@ -97,10 +84,10 @@ class BecomeAccount(Check):
         return self._rules(target) if target.account.password and accepted else {}
 
     def _rules(self, target: _Target) -> Probes:
-        return {"rules": SudoRulesProbe(target.host.id, target.account)}
+        return {"rules": sudo.SudoRulesProbe(target.host.id, target.account)}
 
     def judge(
-        self, subject: Subject, *, rules: Sequence[SudoRule] = (), programs: Programs = (), reach: Reach | None = None
+        self, subject: Subject, *, rules: sudo.Rules = (), programs: sudo.Programs = (), reach: sudo.Reach | None = None
     ) -> Judgement:
         target: _Target = subject.item
         if reach is not None:
@@ -111,12 +98,12 @@ class BecomeAccount(Check):
             judged = [*self._judge_programs(target, programs)]
         return Judgement.of([*judged, *self._endings(target, rules, paths), *self._limits(target, rules, paths)])
 
-    def _limits(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
+    def _limits(self, target: _Target, rules: sudo.Rules, paths: Sequence[str]) -> Iterator[Judgement]:
         """sudo ends a command that runs for too long, whatever it is at."""
         host, account = target.host, target.account.account
         work = work_of(self.plan, host.id, account)
         for path in paths:
-            seconds, name = seconds_allowed(rules, account, path), posixpath.basename(path)
+            seconds, name = sudo.seconds_allowed(rules, account, path), posixpath.basename(path)
             steps = [self.plan.step(each.step) for each in work if name in map(posixpath.basename, each.programs)]
             lasts = max((step.minutes for step in steps if step), default=0)
             if seconds is None or 0 < lasts * 60 < seconds:
@@ -132,12 +119,12 @@ class BecomeAccount(Check):
             summary, stake = f"{seen}, its step lasts {format_duration(timedelta(minutes=lasts))}", self._stake(target)
             yield failed(summary, expected=expected, actual=allowed, remedy=remedy, minutes_at_stake=stake)
 
-    def _endings(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
+    def _endings(self, target: _Target, rules: sudo.Rules, paths: Sequence[str]) -> Iterator[Judgement]:
         need = TimeOfNeed(self.plan, self.moment)
         host, account = target.host, target.account.account
-        good = stamp(need.until + timedelta(days=1))
+        good = sudo.stamp(need.until + timedelta(days=1))
         tag = "PASSWD" if target.account.password else "NOPASSWD"
-        ends = {path: last_moment(rules, account, path) for path in paths}
+        ends = {path: sudo.last_moment(rules, account, path) for path in paths}
         for at in sorted({at for at in ends.values() if at}):
             listed = ", ".join(path for path in paths if ends[path] == at)
             line = f"{host.user} ALL=({account}) NOTAFTER={good} {tag}: {listed}"
@@ -153,10 +140,10 @@ class BecomeAccount(Check):
     def _stake(self, target: _Target) -> float | None:
         return minutes_at_stake(work_of(self.plan, target.host.id, target.account.account))
 
-    def _judge_programs(self, target: _Target, programs: Programs) -> Iterator[Judgement]:
+    def _judge_programs(self, target: _Target, programs: sudo.Programs) -> Iterator[Judgement]:
         """Those that a rule is missing for are one line: one rule lets them all run."""
 
-        def why(run: ProgramRun) -> tuple[str, str]:
+        def why(run: sudo.ProgramRun) -> tuple[str, str]:
             listed = run.refusal is Refusal.NEEDS_PASSWORD and run.path
             alone = "" if run.refusal in _BY_RULE else run.program
             return f"{'it is listed, but ' if listed else ''}{run.refusal}", alone
@@ -171,7 +158,7 @@ class BecomeAccount(Check):
             keys = self._full_paths(target, runs) if runs[0].refusal is Refusal.NOT_FOUND else ""
             yield replace(judged, remedy=f"write in the plan where it lies: {keys}") if keys else judged
 
-    def _full_paths(self, target: _Target, runs: Sequence[ProgramRun]) -> str:
+    def _full_paths(self, target: _Target, runs: Sequence[sudo.ProgramRun]) -> str:
         """What the entries say of programs that lie off PATH: the others are then called from the same folder."""
         beside = {run.program: posixpath.dirname(run.beside) for run in runs if run.beside}
         work = work_of(self.plan, target.host.id, target.account.account)
@@ -179,7 +166,7 @@ class BecomeAccount(Check):
         keys = (f'program = "{folder}/{each.programs[0]}" in {each.table}' for each, folder in found)
         return "; ".join(dict.fromkeys(keys))
 
-    def _judge_reach(self, target: _Target, reach: Reach) -> Judgement:
+    def _judge_reach(self, target: _Target, reach: sudo.Reach) -> Judgement:
         account = target.account.account
         if reach.code == 0 and reach.said == account:
             return passed("a shell of the account is reached; the plan names no program for it")

@@ -1,7 +1,5 @@
 """change-freeze: the window lies outside of every time in which nothing is deployed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from datetime import timedelta
@@ -29,7 +27,6 @@ class ChangeFreeze(Check):
     title = "the window touches no change freeze"
     sections = ("freeze",)
     owner_decides = True
-    needs = "none: it reads the plan"
     cure = "move the window to a free time; or the role that decides grants a waiver"
 
     def subjects(self) -> Sequence[Subject]:

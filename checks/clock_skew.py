@@ -1,7 +1,5 @@
 """clock-skew: the clocks of hosts and servers agree with this machine's."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta

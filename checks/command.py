@@ -1,7 +1,5 @@
 """command: what no other check asks, asked by a monitoring plugin or script of the plan's own."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """database-engine: what nobody looks at in a database that is not PostgreSQL is said, or answered for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from preflight.check import ANY_STATE, Check, Subject
@@ -37,7 +35,6 @@ class DatabaseEngine(Check):
     title = "the database that is not PostgreSQL was looked at"
     verifies = ANY_STATE
     sections = ("backups", "scripts")
-    needs = "none: it reads the plan"
     cure = "install a check that answers for the engine, or have somebody look and answer for it"
 
     def subjects(self) -> Sequence[Subject]:

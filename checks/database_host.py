@@ -1,7 +1,5 @@
 """database-host: the machine reached by SSH is the one the database runs on."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Sequence
 from datetime import timedelta

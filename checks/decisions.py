@@ -1,7 +1,5 @@
 """decisions: who decides in the window, and what is done when nobody can be reached, is agreed beforehand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Subject
@@ -25,7 +23,6 @@ class Decisions(Check):
     id = "decisions"
     title = "the decisions of the window are agreed"
     severity = Severity.ADVISORY
-    needs = "none: it reads the plan"
     cure = "agree the rule and write it under [[decisions]]"
 
     def subjects(self) -> Sequence[Subject]:

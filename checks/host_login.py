@@ -1,7 +1,5 @@
 """host-login: access to every host, proved by a command, valid until the window's work is over."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence

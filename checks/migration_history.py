@@ -1,7 +1,5 @@
 """migration-history: the migration tool's own table is in order, and ends where the release begins."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

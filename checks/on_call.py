@@ -1,7 +1,5 @@
 """on-call: every role has two people who confirmed, can be called, and have logins that work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """plan-coverage: what the plan does not have is left out for a reason."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,7 +45,6 @@ class PlanCoverage(Check):
     verifies = ANY_STATE
     waivable = False
     Settings = PlanCoverageSettings
-    needs = "none: it reads the plan and the files of allowed signers beside it"
     cure = "add the section or the key, or write the reason into the plan"
 
     def subjects(self) -> Sequence[Subject]:

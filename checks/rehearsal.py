@@ -1,7 +1,5 @@
 """rehearsal: the sealed scripts were run for real, on a scratch server, and nothing of them has changed since."""
 
-from __future__ import annotations
-
 import math
 import shlex
 from collections.abc import Iterator, Sequence
@@ -14,15 +12,7 @@ from preflight.plan.command_lines import psql_argv
 from preflight.plan.values import ExpectedChange
 from preflight.plan.work import ServerWork, script_work, scripts_in
 from preflight.questions.files import LocalText, Texts, read_manifest
-from preflight.questions.rehearsed import (
-    Drill,
-    Rehearsal,
-    RehearsalProbe,
-    Rehearsed,
-    RehearsedDatabase,
-    RehearsedEntry,
-    version_text,
-)
+from preflight.questions.rehearsed import Drill, Rehearsal, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry
 from preflight.questions.schema import SealedSchema, SealedSchemaProbe, unlike
 from preflight.units import format_size
 from preflight.wording import counted, named
@@ -364,8 +354,7 @@ def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedData
         offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
     stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
     where = f" at {database.named_server}" if database.named_server else ""
-    version = version_text(database.version_num)
     return passed(
-        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {version}{where}, {on}; {stopped}",
+        f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {database.version}{where}, {on}; {stopped}",
         actual=f"by {record.by} on {record.where}{offered}",
     )

@@ -1,7 +1,5 @@
 """restore-room: a backup can be put back where the database lies."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

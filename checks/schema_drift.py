@@ -1,7 +1,5 @@
 """schema-drift: the schema of the database is the one that was sealed; once the work is done, with just its changes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """script-effect: the live database bears what the rehearsal saw the scripts do."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
@@ -18,21 +16,11 @@ from preflight.plan import BackupMethod, Plan, Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
+from preflight.questions import sizes
 from preflight.questions.backups import PreviousBackups
 from preflight.questions.postgres import Identity, IdentityProbe
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import (
-    DataDirectories,
-    DataDirectoriesProbe,
-    LiveTable,
-    Sizes,
-    SizesProbe,
-    TableSizesProbe,
-    TextSizeProbe,
-    WalRate,
-    WalRateProbe,
-)
 from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_duration, format_need, format_size
 from preflight.wording import counted, listed, named
@@ -55,8 +43,8 @@ class _Effect:
 
     entry: RehearsedEntry
     of: RehearsedDatabase
-    live: Sizes
-    tables: Mapping[str, LiveTable]
+    live: sizes.Sizes
+    tables: Mapping[str, sizes.LiveTable]
     """Those that a script rewrote, by name."""
 
     @property
@@ -114,22 +102,24 @@ class ScriptEffect(Check):
         database = work.database.id
         probes: dict[str, Any] = {
             "rehearsed": RehearsalProbe.of(self.plan),
-            "live": SizesProbe(database),
-            "data": DataDirectoriesProbe(database),
+            "live": sizes.SizesProbe(database),
+            "data": sizes.DataDirectoriesProbe(database),
             "identity": IdentityProbe(database),
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
             if each.backup.expected or not each.target:
                 continue
-            probes[f"sizes {each.backup.database}"] = SizesProbe(each.backup.database)
+            probes[f"sizes {each.backup.database}"] = sizes.SizesProbe(each.backup.database)
             if previous := each.backup.previous:
                 probes[f"previous {each.id}"] = PreviousBackups(each.kept.host.id, AsAccount.of(each.kept), previous)
             if each.backup.method is BackupMethod.PG_DUMP and not each.is_packed:
-                probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
+                probes[f"text {each.backup.database}"] = sizes.TextSizeProbe(each.backup.database)
         return probes
 
-    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: DataDirectories, **_facts: Any) -> Probes:
+    def follow_up(
+        self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, **_facts: Any
+    ) -> Probes:
         """In the database session: the size of each table that a script rewrote in the rehearsal, and how much
         write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
         and the tablespaces lie, and what is free there."""
@@ -138,9 +128,9 @@ class ScriptEffect(Check):
         if tried is None:
             return {}
         names = {each.name for run in tried.forward for each in run.touched if each.rewritten}
-        probes: dict[str, Any] = {"wal": WalRateProbe(work.database.id)}
+        probes: dict[str, Any] = {"wal": sizes.WalRateProbe(work.database.id)}
         if names:
-            probes["tables"] = TableSizesProbe(work.database.id, tuple(sorted(names)))
+            probes["tables"] = sizes.TableSizesProbe(work.database.id, tuple(sorted(names)))
         root = data_directory(work.database, data)
         if root:
             paths = replace(data, data=root).paths
@@ -202,7 +192,7 @@ class ScriptEffect(Check):
             return
         places: Mapping[str, Place] = facts["places"]
         needs = Counter({path or root: count for path, count in written.items()})
-        wal: WalRate | None = facts["wal"]
+        wal: sizes.WalRate | None = facts["wal"]
         at_once = sum(written.values())
         needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
         new = min(needs.keys() - places.keys(), default="")

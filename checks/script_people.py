@@ -1,7 +1,5 @@
 """script-people: who wrote, who reviewed and who runs the scripts are three people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -25,7 +23,6 @@ class ScriptPeople(Check):
     title = "author, reviewer and runner of the scripts are three people"
     sections = ("scripts",)
     severity = Severity.ADVISORY
-    needs = "none: it reads the plan"
     cure = "name a second and a third pair of eyes"
 
     def subjects(self) -> Sequence[Subject]:

@@ -1,7 +1,5 @@
 """sql: what the plan itself wants a database to say, asked by a query of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """time-budget: the work ends inside the window, and until decide-by there is time to take it back."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

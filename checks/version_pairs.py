@@ -1,7 +1,5 @@
 """version-pairs: every combination of versions that the window may leave behind has been tested, or is ruled out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,16 +9,7 @@ from typing import Annotated
 from preflight.check import Check, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
-from preflight.judging.end_states import (
-    OPEN,
-    TEST_AGE,
-    DeployOrder,
-    EndState,
-    UnkeptRule,
-    end_states,
-    in_a_word,
-    unkept_rules,
-)
+from preflight.judging.end_states import OPEN, TEST_AGE, DeployOrder, EndState, UnkeptRule, end_states, unkept_rules
 from preflight.judging.version_tests import Gap, GapStatus, Versions, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind
 from preflight.plan.limits import Above
@@ -55,7 +44,6 @@ class VersionPairs(Check):
     id = "version-pairs"
     title = "the versions left behind work together"
     sections = ("applications", "tested")
-    needs = "none: it reads the plan"
     cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
     Settings = VersionPairsSettings
 
@@ -155,7 +143,7 @@ class VersionPairs(Check):
 
     def _told(self, states: Sequence[EndState]) -> str:
         if len(states) <= _MOST_NAMED:
-            return "; ".join(f"{in_words(state.versions)} {in_a_word(state)}" for state in states)
+            return "; ".join(f"{in_words(state.versions)} {state.in_a_word}" for state in states)
         counts = Counter(state.status for state in states)
         return f"{len(states)} end states: " + ", ".join(f"{count} {status}" for status, count in counts.items())
 

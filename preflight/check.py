@@ -18,6 +18,11 @@ Probes = Mapping[str, Probe[Any]]
 """Fact name -> probe; the names are the keyword arguments of `follow_up` and `judge`."""
 
 
+def asked(**probes: Probe[Any] | None) -> Probes:
+    """Those that are not None: what need not be asked of a subject."""
+    return {name: probe for name, probe in probes.items() if probe is not None}
+
+
 class Expect(StrEnum):
     """Which state the systems must be in: that before the work, also once it was taken back, or that after it."""
 
@@ -74,7 +79,8 @@ class Check(ABC):
     """True where the owner of a subject is whoever decides about exceptions: he may approve their waivers. Nobody else
     may approve one for what he owns."""
     needs: ClassVar[str] = ""
-    """The least privilege with which it can answer, for the administrator who grants it."""
+    """The least privilege with which it can answer, for the administrator who grants it; left out where it asks nothing
+    and only reads the plan."""
     cure: ClassVar[str] = ""
     """The act that mostly cures a failure; each finding names its own."""
     Settings: ClassVar[type] = NoSettings

@@ -1,14 +1,12 @@
 """backup-location: the backup goes to a directory of the server, on storage that outlives what it protects."""
 
-from __future__ import annotations
-
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Probes, Subject, asked
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.data_directory import data_directory, not_shown, not_there
 from preflight.plan.release_plan import is_one_machine
@@ -77,13 +75,12 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {
-            "directory": DirectoryProbe.of(planned),
-            **({"files": DataDirectoriesProbe(planned.backup.database)} if planned.target else {}),
-        }
-        if planned.is_beside_database or planned.database_host is None:
-            return probes
-        return {**probes, "beside": DirectoryProbe.of(planned.at_database)}  # in which boot that machine is
+        elsewhere = planned.database_host is not None and not planned.is_beside_database
+        return asked(
+            directory=DirectoryProbe.of(planned),
+            files=DataDirectoriesProbe(planned.backup.database) if planned.target else None,
+            beside=DirectoryProbe.of(planned.at_database) if elsewhere else None,  # in which boot that machine is
+        )
 
     def follow_up(
         self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply | None = None, **_: object

@@ -1,7 +1,5 @@
 """Whether the account that takes a backup can write it to its directory. Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator
 from datetime import datetime

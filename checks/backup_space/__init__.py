@@ -1,7 +1,5 @@
 """backup-space: everything the window's backups write fits where they are written."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,39 +16,14 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
 from preflight.plan.work import PlannedBackup, behind_become, planned_backups
+from preflight.questions import sizes
 from preflight.questions.backup_reads import ArchiveRead, TextRead, earlier_backups, read_in_full
 from preflight.questions.backups import Listing
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import (
-    DataDirectories,
-    DataDirectoriesProbe,
-    SizesProbe,
-    TextSizeProbe,
-    WalRate,
-    WalRateProbe,
-)
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
 
-from .need import (
-    Doubt,
-    Growth,
-    Room,
-    begins_at,
-    judge_doubts,
-    judge_expected,
-    judge_file_size,
-    judge_files,
-    mount_point,
-    names,
-    need_of,
-    nightly_growth,
-    only_if_elsewhere,
-    reserved,
-    size_not_known,
-    total,
-    wal_growth,
-)
+from .need import More, Room, begins_at, judge_expected, names, need_of, nightly_growth, reserved, total, wal_growth
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
 _SHARED = "storage of several hosts"
@@ -132,14 +105,16 @@ class BackupSpace(Check):
             if previous := earlier_backups(each):
                 wanted[f"previous {backup.id}"] = previous
             if each.target and (each.writes_many_files or not backup.expected):
-                wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
+                wanted[f"sizes {backup.database}"] = sizes.SizesProbe(backup.database)
         if subject.id == _SHARED:
             own = [each for each in subject.item if each.target]
-            return wanted | {f"files {each.id}": DataDirectoriesProbe(each.backup.database) for each in own}
+            return wanted | {f"files {each.id}": sizes.DataDirectoriesProbe(each.backup.database) for each in own}
         named = subject.item.backup.database
-        return {**wanted, "files": DataDirectoriesProbe(named)} if named else wanted
+        return {**wanted, "files": sizes.DataDirectoriesProbe(named)} if named else wanted
 
-    def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
+    def follow_up(
+        self, subject: Subject, *_args: Any, files: sizes.DataDirectories | None = None, **facts: Any
+    ) -> Probes:
         """In the database session: how much text the tables are, by a sample of their rows, where the backup is not
         compressed or might not fit; and how much write-ahead log the server writes. On the host, as the account that
         takes the backup: on which storage the database's directories lie; and where the previous backup fits and the
@@ -156,7 +131,7 @@ class BackupSpace(Check):
             may_grow = needs[each.id].doubt is not None and most[_machine(each, facts)] > directory.place.free_bytes
             as_text = each.backup.method is BackupMethod.PG_DUMP and not each.is_packed
             if each.target and not each.backup.expected and (may_grow or as_text):
-                probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
+                probes[f"text {each.backup.database}"] = sizes.TextSizeProbe(each.backup.database)
             listing = _previous(each, facts)
             newest = listing.backups[0] if listing and listing.backups else None
             if listing and newest and may_grow and each.is_packed and not each.backup.verify:
@@ -164,10 +139,10 @@ class BackupSpace(Check):
                 probes |= {f"read {each.id}": read} if read else {}
         own = {f" {each.id}": each for each in subject.item} if subject.id == _SHARED else {"": subject.item}
         for name, planned in own.items():
-            shown: DataDirectories | None = facts.get(f"files{name}", files)
+            shown: sizes.DataDirectories | None = facts.get(f"files{name}", files)
             if shown and shown.data and planned.is_beside_database and _storage(facts[f"directory {planned.id}"]):
                 probes[f"places{name}"] = PlacesProbe(planned.host.id, AsAccount.of(planned), shown.paths)
-                probes[f"wal{name}"] = WalRateProbe(planned.backup.database)
+                probes[f"wal{name}"] = sizes.WalRateProbe(planned.backup.database)
         return probes
 
     def judge(
@@ -175,7 +150,7 @@ class BackupSpace(Check):
         subject: Subject,
         *_args: Any,
         places: Mapping[str, Place] | None = None,
-        wal: WalRate | None = None,
+        wal: sizes.WalRate | None = None,
         **facts: Any,
     ) -> Judgement:
         if subject.id == _SHARED:
@@ -192,13 +167,13 @@ class BackupSpace(Check):
         room = self._room(directory, beside, facts, perhaps)
         room = room.less(self._wal(planned, storage, places, wal))
         if room.unsized:
-            return size_not_known(room.unsized)
-        sizes = (judge_file_size(room.needs[0], directory), *judge_expected(planned, _previous(planned, facts)))
-        return Judgement.of([*self._points(planned, directory, room), *sizes])
+            return room.unsized.not_known()
+        size = (room.needs[0].judge_file_size(directory), *judge_expected(planned, _previous(planned, facts)))
+        return Judgement.of([*self._points(planned, directory, room), *size])
 
     def _wal(
-        self, planned: PlannedBackup, storage: str, places: Mapping[str, Place] | None, wal: WalRate | None
-    ) -> Growth | Doubt | None:
+        self, planned: PlannedBackup, storage: str, places: Mapping[str, Place] | None, wal: sizes.WalRate | None
+    ) -> More:
         """It counts where the data directory, its WAL or a tablespace lies on the backup's storage."""
         if not any(place.storage and place.storage == storage for place in (places or {}).values()):
             return None
@@ -240,7 +215,7 @@ class BackupSpace(Check):
                 places, wal = facts.get(f"places {each.id}"), facts.get(f"wal {each.id}")
                 room = room.less(self._wal(each, _storage(directories[each.id]), places, wal))
             unsized = room.unsized
-            yield from [size_not_known(unsized)] if unsized else self._points(first, directories[first.id], room)
+            yield from [unsized.not_known()] if unsized else self._points(first, directories[first.id], room)
         if not groups:
             yield passed("no two of the hosts are one machine with backups on one storage")
 
@@ -256,11 +231,11 @@ class BackupSpace(Check):
                 yield self._judge_bytes(planned, directory, replace(free, what=what, bytes=left, needs=own))
         limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
         least = min((left for left in limits if left is not None), default=None)
-        yield passed("inodes are not limited") if least is None else judge_files(planned, directory, least, free)
+        yield passed("inodes are not limited") if least is None else free.judge_files(planned, directory, least)
 
     def _judge_bytes(self, planned: PlannedBackup, directory: Directory, room: Room) -> Judgement:
         place = directory.place
-        where = f"{mount_point(directory)} of {planned.host.id}"
+        where = f"{directory.mount_point} of {planned.host.id}"
         percent, most = self.settings.keep_percent, self.settings.keep_bytes
         keep = math.ceil(min(place.size_bytes * percent / 100, most))
         coming = sum(each.bytes for each in room.growth)
@@ -290,8 +265,8 @@ class BackupSpace(Check):
             )
             return replace(short, quantity=Quantity(-left, "B"))
         if left < sum(need.bytes for need in room.perhaps):
-            return only_if_elsewhere("fits", room.perhaps, f"{wanted}; {total(room.perhaps)}", actual)
-        if doubtful := judge_doubts(room.doubts, left, actual):
+            return room.only_if_elsewhere("fits", f"{wanted}; {total(room.perhaps)}", actual)
+        if doubtful := room.judge_doubts(left, actual):
             return doubtful
         if left < keep:
             summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
@@ -330,7 +305,7 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
     if place.size_bytes <= 0:
         return unknown(
             "the file system does not tell its size",
-            expected=f"free and total bytes of {mount_point(directory)} on {planned.host.id}",
+            expected=f"free and total bytes of {directory.mount_point} on {planned.host.id}",
             actual="0 bytes in total",
             remedy=f"name a directory of a file system that tells its size in {planned.table}",
         )

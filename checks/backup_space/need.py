@@ -1,14 +1,13 @@
 """What a backup needs where it is written, what else is written there before it begins, and whether one or the other
 does not fit or is not known. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
+from typing import Self
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.backup_size import COMPARED, Seen, Size, granted, largest_of, size_of
@@ -49,6 +48,10 @@ class Doubt:
     """None where nobody knows."""
     expected: str
     remedy: str
+
+
+More = Growth | Doubt | None
+"""What takes room besides the backups, or may."""
 
 
 def begins_at(planned: PlannedBackup) -> datetime:
@@ -92,9 +95,7 @@ def reserved(backups: Iterable[PlannedBackup]) -> Growth | None:
     return Growth("reserved for other applications", most) if most else None
 
 
-def wal_growth(
-    planned: PlannedBackup, rate: WalRate | None, until: datetime, per_hour: int | None
-) -> Growth | Doubt | None:
+def wal_growth(planned: PlannedBackup, rate: WalRate | None, until: datetime, per_hour: int | None) -> More:
     """Write-ahead log that lies on the backup's storage; None where none is to be expected. `rate`: None of a server
     that does not count it. `per_hour`: as the plan says it, in bytes."""
     hourly = per_hour if per_hour is not None else rate.bytes_per_hour if rate else None
@@ -181,6 +182,34 @@ class Need:
         expected, headroom = format_need(self.size.expected), self.planned.backup.headroom
         return f"{self.id} needs {format_need(self.bytes)} ({headroom:g} x {expected}, {self.size.method})"
 
+    def judge_file_size(self, directory: Directory) -> Judgement:
+        """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
+        planned, limit = self.planned, directory.file_limit_bytes
+        if limit is None or limit >= self.largest_file:
+            return passed("files may be as large as it takes")
+        who, host = planned.who, planned.host.id
+        expected = f"files of {format_need(self.largest_file)}: {self}"
+        if not directory.as_account:
+            said = f"files of the login may grow to {format_size(limit)} only (ulimit -f), those of {who} are not seen"
+            return no_shell(planned.host, who, said, expected=expected, actual=format_size(limit))
+        return planned.failed(
+            f"files of {who} may grow to {format_size(limit)} only (ulimit -f)",
+            expected=expected,
+            actual=f"{format_size(limit)}, the soft limit of a session of {who}",
+            remedy=f"have the limit lifted on {host}, as root, then log in anew: "
+            f"printf '{who} - fsize unlimited\\n' > /etc/security/limits.d/{who}-fsize.conf",
+        )
+
+    def not_known(self) -> Judgement:
+        """Where nothing tells its size."""
+        return unknown(
+            f"the size of backup {self.id} is not known: {self.size.method}",
+            expected="a size above 0, from the plan, a previous backup or the catalogue",
+            actual=self.size.method,
+            remedy=f"{self.size.cure}; or " * bool(self.size.cure)
+            + f'declare it, for example: [backups.{self.id}] expected = "20GiB"',
+        )
+
 
 def total(needs: Sequence[Need]) -> str:
     """Each of them, and their sum where there are several."""
@@ -240,68 +269,46 @@ class Room:
         """The first of which nothing tells the size."""
         return next((need for need in (*self.needs, *self.perhaps) if need.size.expected <= 0), None)
 
-    def less(self, more: Growth | Doubt | None) -> Room:
+    def less(self, more: More) -> Self:
         """With one more thing that takes room, or may."""
         if isinstance(more, Doubt):
             return replace(self, doubts=(*self.doubts, more))
         return replace(self, growth=(*self.growth, more)) if more else self
 
+    def judge_doubts(self, left: int, actual: str) -> Judgement | None:
+        """UNKNOWN where what may come besides does not fit into the bytes `left`, or has no limit."""
+        boundless = next((doubt for doubt in self.doubts if doubt.most_bytes is None), None)
+        most = sum(doubt.most_bytes or 0 for doubt in self.doubts)
+        if boundless is None and left >= most:
+            return None
+        doubt = boundless or self.doubts[0]
+        summary = doubt.summary if boundless else f"{doubt.summary}: {format_need(most)} more at most"
+        return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
 
-def judge_doubts(doubts: Sequence[Doubt], left: int, actual: str) -> Judgement | None:
-    """UNKNOWN where what may come besides does not fit into the bytes `left`, or has no limit."""
-    boundless = next((doubt for doubt in doubts if doubt.most_bytes is None), None)
-    most = sum(doubt.most_bytes or 0 for doubt in doubts)
-    if boundless is None and left >= most:
-        return None
-    doubt = boundless or doubts[0]
-    summary = doubt.summary if boundless else f"{doubt.summary}: {format_need(most)} more at most"
-    return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
-
-
-def only_if_elsewhere(fits: str, perhaps: Sequence[Need], expected: str, actual: str) -> Judgement:
-    """UNKNOWN for backups whose place cannot be told. `fits`: what is so without them."""
-    return unknown(
-        f"{fits} only if {names(perhaps)} lies elsewhere, which cannot be told",
-        expected=expected,
-        actual=actual,
-        remedy=f"cure what backup-location says of {names(perhaps)}, then run again",
-    )
-
-
-def judge_files(planned: PlannedBackup, directory: Directory, left: int, room: Room) -> Judgement:
-    where = f"{mount_point(directory)} of {planned.host.id}"
-    certain = sum(need.files for need in room.needs) + _SPARE_INODES
-    wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
-    if left < certain:
-        return planned.failed(
-            f"{left} inodes free, {certain} needed",
-            expected=wanted,
-            actual=f"{left} inodes free on {where}, whatever its free bytes",
-            remedy=f"remove {certain - left} files on {where}, or name another directory in {planned.table}",
+    def only_if_elsewhere(self, fits: str, expected: str, actual: str) -> Judgement:
+        """UNKNOWN for backups whose place cannot be told. `fits`: what is so without them."""
+        return unknown(
+            f"{fits} only if {names(self.perhaps)} lies elsewhere, which cannot be told",
+            expected=expected,
+            actual=actual,
+            remedy=f"cure what backup-location says of {names(self.perhaps)}, then run again",
         )
-    if left < certain + sum(need.files for need in room.perhaps):
-        expected = f"{wanted}; {total_files(room.perhaps)}"
-        return only_if_elsewhere("inodes suffice", room.perhaps, expected, f"{left} inodes free on {where}")
-    return passed(f"{left} inodes free", expected=wanted)
 
-
-def judge_file_size(need: Need, directory: Directory) -> Judgement:
-    """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
-    planned, limit = need.planned, directory.file_limit_bytes
-    if limit is None or limit >= need.largest_file:
-        return passed("files may be as large as it takes")
-    who, host = planned.who, planned.host.id
-    expected = f"files of {format_need(need.largest_file)}: {need}"
-    if not directory.as_account:
-        said = f"files of the login may grow to {format_size(limit)} only (ulimit -f), those of {who} are not seen"
-        return no_shell(planned.host, who, said, expected=expected, actual=format_size(limit))
-    return planned.failed(
-        f"files of {who} may grow to {format_size(limit)} only (ulimit -f)",
-        expected=expected,
-        actual=f"{format_size(limit)}, the soft limit of a session of {who}",
-        remedy=f"have the limit lifted on {host}, as root, then log in anew: "
-        f"printf '{who} - fsize unlimited\\n' > /etc/security/limits.d/{who}-fsize.conf",
-    )
+    def judge_files(self, planned: PlannedBackup, directory: Directory, left: int) -> Judgement:
+        where = f"{directory.mount_point} of {planned.host.id}"
+        certain = sum(need.files for need in self.needs) + _SPARE_INODES
+        wanted = f"{certain} free inodes: {total_files(self.needs)} and {_SPARE_INODES} to spare"
+        if left < certain:
+            return planned.failed(
+                f"{left} inodes free, {certain} needed",
+                expected=wanted,
+                actual=f"{left} inodes free on {where}, whatever its free bytes",
+                remedy=f"remove {certain - left} files on {where}, or name another directory in {planned.table}",
+            )
+        if left < certain + sum(need.files for need in self.perhaps):
+            expected = f"{wanted}; {total_files(self.perhaps)}"
+            return self.only_if_elsewhere("inodes suffice", expected, f"{left} inodes free on {where}")
+        return passed(f"{left} inodes free", expected=wanted)
 
 
 def judge_expected(planned: PlannedBackup, previous: Listing | None) -> Iterator[Judgement]:
@@ -317,18 +324,3 @@ def judge_expected(planned: PlannedBackup, previous: Listing | None) -> Iterator
             actual=f"{largest.path} has {size}",
             remedy=f"correct `expected` in {planned.table}, or take it out",
         )
-
-
-def size_not_known(need: Need) -> Judgement:
-    return unknown(
-        f"the size of backup {need.id} is not known: {need.size.method}",
-        expected="a size above 0, from the plan, a previous backup or the catalogue",
-        actual=need.size.method,
-        remedy=f"{need.size.cure}; or " * bool(need.size.cure)
-        + f'declare it, for example: [backups.{need.id}] expected = "20GiB"',
-    )
-
-
-def mount_point(directory: Directory) -> str:
-    mount = directory.place.mount
-    return mount.point if mount else directory.place.real

@@ -1,7 +1,5 @@
 """competing-jobs: nothing that starts by itself gets in the way of the window's work."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -7,8 +7,6 @@ clock change, jobs at fixed times run once (a skipped one right after the change
 and jobs with `*` as minute or hour go by what the clock shows.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence

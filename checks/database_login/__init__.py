@@ -1,7 +1,5 @@
 """database-login: the role that runs the scripts gets into the right server, until the work is over."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,17 +12,7 @@ from preflight.judging.ends import TimeOfNeed
 from preflight.plan import Database
 from preflight.plan.release_plan import Machine, grouped, server_of
 from preflight.probe import NoReply, Via
-from preflight.questions.postgres import (
-    DatabaseRole,
-    Identity,
-    IdentityProbe,
-    Replay,
-    ReplayProbe,
-    RolesProbe,
-    Slots,
-    SlotsProbe,
-    SystemIdentifierProbe,
-)
+from preflight.questions import postgres
 
 from .login import PlannedLogin, judge_login, judge_replay, most_of
 
@@ -76,32 +64,32 @@ class DatabaseLogin(Check):
         ]
 
     def probes(self, subject: Subject) -> Probes:
-        return {"identity": IdentityProbe(subject.id)}
+        return {"identity": postgres.IdentityProbe(subject.id)}
 
-    def follow_up(self, subject: Subject, *, identity: Identity | NoReply) -> Probes:
+    def follow_up(self, subject: Subject, *, identity: postgres.Identity | NoReply) -> Probes:
         """In the same database session: the cluster's system identifier (pg_control_system), expiry, rights and
         connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed; of a
         replica, how far behind it is."""
         if isinstance(identity, NoReply):
             return {}
         login: PlannedLogin = subject.item
-        replay = {"replay": ReplayProbe(subject.id)} if identity.in_recovery else {}
+        replay = {"replay": postgres.ReplayProbe(subject.id)} if identity.in_recovery else {}
         return {
             **replay,
-            "system": SystemIdentifierProbe(subject.id),
-            "roles": RolesProbe(subject.id, (login.database.user, *login.other_roles)),
-            "slots": SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
+            "system": postgres.SystemIdentifierProbe(subject.id),
+            "roles": postgres.RolesProbe(subject.id, (login.database.user, *login.other_roles)),
+            "slots": postgres.SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
         }
 
     def judge(
         self,
         subject: Subject,
         *,
-        identity: Identity | NoReply,
+        identity: postgres.Identity | NoReply,
         system: str = "",
-        roles: Mapping[str, DatabaseRole] | None = None,
-        slots: Slots | None = None,
-        replay: Replay | None = None,
+        roles: Mapping[str, postgres.DatabaseRole] | None = None,
+        slots: postgres.Slots | None = None,
+        replay: postgres.Replay | None = None,
     ) -> Judgement:
         login: PlannedLogin = subject.item
         if isinstance(identity, NoReply):
@@ -126,7 +114,9 @@ class DatabaseLogin(Check):
             f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
         )
 
-    def _connections(self, login: PlannedLogin, slots: Slots, roles: Mapping[str, DatabaseRole]) -> Iterator[Judgement]:
+    def _connections(
+        self, login: PlannedLogin, slots: postgres.Slots, roles: Mapping[str, postgres.DatabaseRole]
+    ) -> Iterator[Judgement]:
         """What is left of the limits of server, database and roles. Our own connection counts as free: it ends."""
         database = login.database
         same = self._by_server[server_of(self.plan, database)]
@@ -154,7 +144,7 @@ class DatabaseLogin(Check):
             )
 
     @staticmethod
-    def _of_role(login: PlannedLogin, role: DatabaseRole, sessions: int) -> tuple[str, int, int]:
+    def _of_role(login: PlannedLogin, role: postgres.DatabaseRole, sessions: int) -> tuple[str, int, int]:
         """Those of another role may be logins of this very run on the host, which end; so they count as free."""
         own = 1 if role.name == login.database.user else role.sessions
         acts = (act for act in login.acts if act.login == role.name)

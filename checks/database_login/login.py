@@ -1,8 +1,6 @@
 """What a login shows: which server answered, until when its roles and its certificate hold, and with which settings.
 Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -227,9 +225,14 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
     it is UNKNOWN; elsewhere it is only told: libpq does not look at it then, but applications may."""
     if identity.session.get("ssl", "no") == "no":
         return
+    mode = login.database.sslmode
     if certificate := Certificate.in_session(identity.session):
-        yield from need.judge_together(_certificate_ends(login, certificate))
-    elif login.database.sslmode.verifies:
+        remedy = f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf()"
+        tolerated = "" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may"
+        owner, stake = f"database {login.database.id}", minutes_at_stake(login.work)
+        ends = certificate_ends(certificate, owner, remedy, tolerated=tolerated, minutes_at_stake=stake)
+        yield from need.judge_together(ends)
+    elif mode.verifies:
         where = identity.session.get("address", login.database.id)
         tunnel = identity.session.get("tunnel", "")
         look = f"look on {tunnel}" if tunnel else "look"
@@ -239,17 +242,6 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
             remedy=f"{look}: openssl s_client -starttls postgres -connect {where} </dev/null | openssl x509 -noout "
             "-enddate; then run again",
         )
-
-
-def _certificate_ends(login: PlannedLogin, certificate: Certificate) -> list[End]:
-    mode = login.database.sslmode
-    return certificate_ends(
-        certificate,
-        f"database {login.database.id}",
-        f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
-        tolerated="" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may",
-        minutes_at_stake=minutes_at_stake(login.work),
-    )
 
 
 def _judge_client_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed) -> Iterator[Judgement]:

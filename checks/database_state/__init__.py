@@ -1,7 +1,5 @@
 """database-state: the database is in a state in which the work can begin, and nobody stands in its way."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta

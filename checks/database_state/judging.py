@@ -1,8 +1,6 @@
 """What the lines say of what goes on in a database and ends by itself, and of the state that stays until somebody mends
 it. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +28,17 @@ _LASTING = {
 """Kinds of transactions that last too long -> how one is told, several, what they do, and what is allowed."""
 _WORN_OUT = 1_300_000_000
 """Age at which check_postgres warns: the server takes no more changes at about 2 billion."""
+
+
+class When(Enum):
+    """When it is judged, of what ends by itself."""
+
+    EARLY = "early"
+    """It will be asked again."""
+    NEAR = "near"
+    """It should have ended."""
+    AFTER = "after"
+    """The work is done: the applications may be at work again."""
 
 
 def judge_activity(
@@ -182,24 +191,11 @@ def _query(seen: Seen) -> str:
     return f", last query: {one_line(seen.words)}" if seen.words.strip() else ""
 
 
-class When(Enum):
-    """When it is judged, of what ends by itself."""
-
-    EARLY = "early"
-    """It will be asked again."""
-    NEAR = "near"
-    """It should have ended."""
-    AFTER = "after"
-    """The work is done: the applications may be at work again."""
-
-
 class _Fault(NamedTuple):
     """A kind of object that is not as it should be."""
 
     one: str
     many: str
-    cure: Callable[[Item], str]
-    """The statement for one of them."""
     blocks: bool = True
     """A failure, where the scripts touch its table."""
 
@@ -271,7 +267,7 @@ def _judge_objects(items: Sequence[Item]) -> Iterator[Judgement]:
                 f"{counted(found[0].total, fault.one, fault.many)}, {where}",
                 expected="none",
                 actual=_listed(told, found),
-                remedy="have the DBA or the owner of the table run: " + " ".join(fault.cure(item) for item in found),
+                remedy="have the DBA or the owner of the table run: " + " ".join(map(_cure, found)),
             )
 
 
@@ -367,44 +363,39 @@ def _judge_age(database: Item) -> Judgement:
     return warned(f"{summary}: autovacuum will soon work on it", expected=expected, actual=actual, remedy=remedy)
 
 
-def _index_cure(index: Item) -> str:
-    name = _name(index.schema, index.name)
+_LEFT_OVER = re.compile(r"_cc(new|old)\d*$")
+_FAULTS: Mapping[str, _Fault] = {
+    "index": _Fault("index is invalid", "indexes are invalid"),
+    "constraint": _Fault("constraint is NOT VALID", "constraints are NOT VALID"),
+    "trigger": _Fault("trigger is disabled", "triggers are disabled"),
+    "narrow": _Fault(
+        "foreign key column is narrower than its target", "foreign key columns are narrower than their targets", False
+    ),
+    "statistics": _Fault("table has no statistics", "tables have no statistics", False),
+}
+
+
+def _cure(item: Item) -> str:
+    """The statement that mends it."""
+    table, name = _table(item), _name(item.name)
+    match item.kind:
+        case "index":
+            return _index_cure(item, _name(item.schema, item.name))
+        case "constraint":
+            return f"ALTER {'DOMAIN' if item.detail == 'domain' else 'TABLE'} {table} VALIDATE CONSTRAINT {name};"
+        case "trigger":  # those of foreign keys have no names of their own, and only a superuser enables them
+            return f"ALTER TABLE {table} ENABLE TRIGGER {name if item.name else 'ALL'};"
+        case "narrow":
+            return f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {item.detail};"
+    return f"ANALYZE {table};"
+
+
+def _index_cure(index: Item, name: str) -> str:
     if _LEFT_OVER.search(index.name):  # of REINDEX CONCURRENTLY, as its manual says
         return f"DROP INDEX {'' if index.schema == 'pg_toast' else 'CONCURRENTLY '}{name};"
     if index.detail == "partitioned":  # becomes valid with the last partition's index
         return f"ALTER INDEX {name} ATTACH PARTITION ...; (with an index of each partition that has none in it yet)"
     return f"REINDEX INDEX CONCURRENTLY {name};"
-
-
-def _constraint_cure(constraint: Item) -> str:
-    kind = "DOMAIN" if constraint.detail == "domain" else "TABLE"
-    return f"ALTER {kind} {_table(constraint)} VALIDATE CONSTRAINT {_name(constraint.name)};"
-
-
-def _trigger_cure(trigger: Item) -> str:
-    """Those of foreign keys have no names of their own, and only a superuser enables them."""
-    return f"ALTER TABLE {_table(trigger)} ENABLE TRIGGER {_name(trigger.name) if trigger.name else 'ALL'};"
-
-
-def _column_cure(column: Item) -> str:
-    return f"ALTER TABLE {_table(column)} ALTER COLUMN {_name(column.name)} TYPE {column.detail};"
-
-
-def _analyze_cure(table: Item) -> str:
-    return f"ANALYZE {_table(table)};"
-
-
-_LEFT_OVER = re.compile(r"_cc(new|old)\d*$")
-_FAULTS: Mapping[str, _Fault] = {
-    "index": _Fault("index is invalid", "indexes are invalid", _index_cure),
-    "constraint": _Fault("constraint is NOT VALID", "constraints are NOT VALID", _constraint_cure),
-    "trigger": _Fault("trigger is disabled", "triggers are disabled", _trigger_cure),
-    "narrow": _Fault(
-        "foreign key column is narrower than its target", "foreign key columns are narrower than their targets",
-        _column_cure, blocks=False,
-    ),
-    "statistics": _Fault("table has no statistics", "tables have no statistics", _analyze_cure, blocks=False),
-}  # fmt: skip
 
 
 def _described(item: Item) -> str:

@@ -1,44 +1,22 @@
 """earlier-backup: the newest earlier backup is there, young, readable to its end and complete."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Probes, Subject, asked
 from preflight.finding import Judgement, passed
 from preflight.plan.limits import Between
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import (
-    ArchiveRead,
-    ReadText,
-    Recorded,
-    RecordedSum,
-    TextRead,
-    Verified,
-    earlier_backups,
-    read_in_full,
-    verify_by_plan,
-)
+from preflight.questions import backup_reads
 from preflight.questions.backups import BackupKind, Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import LiveContent, LiveContentProbe, TextSizeProbe
 
 from .reading import judge_read, judge_recorded, judge_repository
-from .seen_backup import (
-    Read,
-    SeenBackup,
-    being_written,
-    judge_age,
-    judge_name,
-    judge_owner,
-    judge_size,
-    may_be_written,
-    no_backup,
-)
+from .seen_backup import Read, SeenBackup, may_be_written, no_backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +62,19 @@ class EarlierBackup(Check):
     )
 
     def subjects(self) -> Sequence[Subject]:
-        return [Subject(each.id, each, each.owner) for each in planned_backups(self.plan) if earlier_backups(each)]
+        kept = (each for each in planned_backups(self.plan) if backup_reads.earlier_backups(each))
+        return [Subject(each.id, each, each.owner) for each in kept]
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        backup, kept = planned.backup, planned.kept
-        roles = PreviousBackups(kept.host.id, AsAccount.of(kept), backup.globals) if backup.globals else None
-        listing = earlier_backups(planned)
-        return {
-            **({"listing": listing} if listing else {}),
-            **_of_postgres(backup.database),
-            **({"globals": roles} if roles else {}),
-        }
+        kept, database, roles = planned.kept, planned.backup.database, planned.backup.globals
+        return asked(
+            listing=backup_reads.earlier_backups(planned),
+            # Of another engine's database nobody here asks what it holds now.
+            live=LiveContentProbe(database) if database else None,
+            now=TextSizeProbe(database) if database else None,
+            globals=PreviousBackups(kept.host.id, AsAccount.of(kept), roles) if roles else None,
+        )
 
     def follow_up(self, subject: Subject, *, listing: Listing, **facts: Any) -> Probes:
         """On the host, as the account that takes the backup: the newest earlier backup is read to its end at the lowest
@@ -107,18 +86,18 @@ class EarlierBackup(Check):
         names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
         probes: dict[str, Any] = {}
         for name, file in zip(names, listing.backups, strict=False):
-            probes[name] = read_in_full(planned, listing, file)
-            probes[f"{name}_by_plan"] = verify_by_plan(planned, file)
+            probes[name] = backup_reads.read_in_full(planned, listing, file)
+            probes[f"{name}_by_plan"] = backup_reads.verify_by_plan(planned, file)
         seconds = planned.backup.read_within.total_seconds()
         place = planned.host.id, AsAccount.of(planned)
         for file in listing.backups[:1]:
             if file.state:
-                probes["recorded"] = RecordedSum(*place, file.path, seconds, state=file.state)
+                probes["recorded"] = backup_reads.RecordedSum(*place, file.path, seconds, state=file.state)
         roles: Listing | None = facts.get("globals")
         for file in roles.backups[:1] if roles else ():
             kind = file.kind if file.kind.is_packed_text else BackupKind.TEXT
-            probes["globals_read"] = ReadText(*place, file.path, seconds, kind, state=file.state)
-        return {name: probe for name, probe in probes.items() if probe is not None}
+            probes["globals_read"] = backup_reads.ReadText(*place, file.path, seconds, kind, state=file.state)
+        return asked(**probes)
 
     def judge(
         self,
@@ -127,8 +106,8 @@ class EarlierBackup(Check):
         listing: Listing,
         live: LiveContent | NoReply | None = None,
         now: int | NoReply | None = None,
-        recorded: Recorded | NoReply | None = None,
-        globals_read: TextRead | NoReply | None = None,
+        recorded: backup_reads.Recorded | NoReply | None = None,
+        globals_read: backup_reads.TextRead | NoReply | None = None,
         **reads: Any,
     ) -> Judgement:
         planned: PlannedBackup = subject.item.kept
@@ -148,7 +127,7 @@ class EarlierBackup(Check):
         read = _read("earlier", reads)
         one_before = SeenBackup(planned, listing, before, third, read, live, text_bytes, None, globals_read)
         instead = self._judge_seen(one_before)
-        return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
+        return Judgement.of([seen.being_written(judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
         settings, own = self.settings, seen.planned.at_database.host
@@ -156,30 +135,25 @@ class EarlierBackup(Check):
         return Judgement.of(
             [
                 *([] if seen.planned.host == own else [passed(elsewhere)]),
-                judge_age(seen, self.moment),
-                *judge_name(seen, self.moment),
-                *judge_owner(seen),
-                judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
+                seen.judge_age(self.moment),
+                *seen.judge_name(self.moment),
+                *seen.judge_owner(),
+                seen.judge_size(least=settings.least_size_ratio, usual=settings.warn_size_ratio),
                 *judge_read(seen, settings.least_size_ratio, settings.warn_size_ratio),
                 *judge_recorded(seen),
             ]
         )
 
 
-def _of_postgres(database: str) -> Probes:
-    """What the database holds now; of another engine's nobody here asks."""
-    return {"live": LiveContentProbe(database), "now": TextSizeProbe(database)} if database else {}
-
-
 def _read(name: str, reads: Mapping[str, Read | NoReply | None]) -> Read | NoReply | None:
     """What came of reading it here; the word of the plan's command only for what cannot be read here."""
     read, by_plan = reads.get(name), reads.get(f"{name}_by_plan")
     match read:
-        case TextRead():
+        case backup_reads.TextRead():
             is_read = read.readable and not read.is_closed
-        case Verified():
+        case backup_reads.Verified():
             is_read = read.reads_tar and (read.wal or not read.is_whole)
-        case ArchiveRead():
+        case backup_reads.ArchiveRead():
             is_read = read.listed
         case _:
             is_read = isinstance(read, NoReply)

@@ -1,8 +1,6 @@
 """Whether an earlier backup is complete: of the right database, with all that a full dump of it would hold now, and
 with what its restore needs. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import replace

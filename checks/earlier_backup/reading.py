@@ -1,7 +1,5 @@
 """Whether an earlier backup can be read to its end, which alone proves that it can be. Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace

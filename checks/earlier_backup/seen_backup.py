@@ -1,8 +1,6 @@
 """One earlier backup: what was seen of it, how that is said, and what its listing alone tells: name, age, owner, size.
 Pure."""
 
-from __future__ import annotations
-
 import posixpath
 import shlex
 from collections.abc import Iterator
@@ -120,6 +118,128 @@ class SeenBackup:
             return f"tail -n 20 {newest}"
         return f"{self.planned.program('pg_restore')} -f /dev/null {newest}"
 
+    def judge_name(self, moment: datetime) -> Iterator[Judgement]:
+        """The backup of the window must not be written over one that the way back counts on. Where no step takes it, it
+        may have been taken early: the name does not tell."""
+        planned, backup = self.planned, self.planned.backup
+        path = posixpath.normpath(backup_path(planned.plan, backup))
+        there = next((each for each in self.listing.backups if each.path == path), None)
+        if there is None or not planned.connects or planned.is_this_windows(there.changed_at, moment):
+            return
+        name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
+        refused = (
+            f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
+        )
+        before, who = f" before step {backup.step}", f"have step {backup.step}"
+        if not backup.step:
+            before, who = " before its line is pasted", "unless that is the window's own, have it"
+        yield (failed if backup.step else warned)(
+            f"the backup of the window has the name of an earlier one: {refused}",
+            expected=f"no {path} on {self.host}{before}",
+            actual=f"{path} of {format_moment(there.changed_at, planned.plan.window.zone)}",
+            remedy=f'{who} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
+        )
+
+    def being_written(self, judged: Judgement) -> Judgement:
+        age = format_duration(self.listing.age(self.file))
+        return warned(
+            f"{self.file.path} is not whole and was changed {age} ago: it may be being written",
+            expected="the newest backup whole",
+            actual=judged.summary,
+            remedy="run again when it must be finished; until then, the one before it was judged",
+        )
+
+    def judge_age(self, moment: datetime) -> Judgement:
+        """As of `moment`, UTC."""
+        zone, limit = self.planned.plan.window.zone, self.planned.backup.max_age
+        age, at = moment - self.file.changed_at, format_moment(self.file.changed_at, zone)
+        if age > limit:
+            return failed(
+                f"the newest backup is {format_duration(age)} old: {self.file.path}",
+                expected=f"not older than {format_duration(limit)}",
+                actual=f"last changed {at}",
+                remedy=f"{self.anew}, and find out why the last ones were not made",
+            )
+        if self.begun and moment - self.begun[0] > limit:
+            return self._begun_before(moment - self.begun[0], moment - self.begun[1])
+        if age < -_CLOCK_SLACK:
+            return warned(
+                f"{self.file.path} was changed after the moment judged: {at}",
+                expected=f"a time before {format_moment(moment, zone)}",
+                actual=f"the host's clock says {format_moment(self.listing.now, zone)}",
+                remedy=f"compare the clock of {self.host} with the time, and look when the backup was made",
+            )
+        size = "of unknown size" if self.file.size_bytes is None else format_size(self.file.size_bytes)
+        return passed(
+            f"{self.file.path} of {at}, {size}, of {self.file.owner}, not older than {format_duration(limit)}"
+        )
+
+    def _begun_before(self, age: timedelta, least: timedelta) -> Judgement:
+        """A file that was touched or copied is younger than what is in it. `least`: its age in any zone."""
+        limit, begun = self.planned.backup.max_age, getattr(self.read, "created", None)
+        expected = f"not begun more than {format_duration(limit)} ago"
+        actual = f"{self.file.path} says that it was begun {begun} by the clock of whoever dumped"
+        if least <= limit:
+            return unknown(
+                f"the newest backup may be {format_duration(age)} old: nothing tells in which zone it was begun",
+                expected=expected,
+                actual=f"{actual}; its file was made at another time",
+                remedy=f"{self.anew}, into a new file each time; or allow more: `max_age` of {self.planned.table}",
+            )
+        return failed(
+            f"the newest backup is {format_duration(age)} old, whatever its file says: {self.file.path}",
+            expected=expected,
+            actual=actual,
+            remedy=f"{self.anew}, and find out why the last ones were not made",
+        )
+
+    def judge_owner(self) -> Iterator[Judgement]:
+        file, who = self.file, self.who
+        if file.uid not in (0, self.listing.account):
+            yield warned(
+                f"the backup belongs to {file.owner}, not to {who}",
+                expected=f"a file of {who}, who takes the backups",
+                actual=f"{file.path} belongs to {file.owner} (user id {file.uid})",
+                remedy=f"find out who made it; then on {self.host}: chown {who} {shlex.quote(file.path)}",
+            )
+        if file.mode & 0o002:
+            yield warned(
+                "everybody on the server may change the backup",
+                expected="a file only its account writes to",
+                actual=f"{file.path} has mode {file.mode:04o}",
+                remedy=f"on {self.host}: chmod o-w {shlex.quote(file.path)}",
+            )
+
+    def judge_size(self, *, least: float, usual: float) -> Judgement:
+        """A dump of emptied tables is whole and reads well: only its size tells. `least`, `usual`: parts of the size of
+        the one before, below which it fails and is warned of."""
+        if self.before is None:
+            return passed("the only one: its size cannot be compared")
+        if self.file.kind is BackupKind.PART:
+            return passed("one of the parts of a backup that was split: their sizes are not compared")
+        size, before = self.file.size_bytes, self.before.size_bytes
+        if size is None or before is None:
+            unseen = self.file.path if size is None else self.before.path
+            return unknown(
+                "its size cannot be compared with the one before",
+                expected="both sizes seen",
+                actual=f"not every file below {unseen} can be seen",
+                remedy=f"have sudo allow a shell of {self.who} on {self.host}, or let the login read {unseen}",
+                behind="" if self.listing.as_account else behind_become(self.planned.host, self.who),
+            )
+        ratio = size / max(1, before)
+        summary = f"it has {ratio:.0%} of the size of the one before"
+        remedy = f"find out what is missing in {self.file.path} on {self.host}: deleted data, or a failed dump"
+        for limit, verdict in ((least, failed), (usual, warned)):
+            if ratio < limit:
+                return verdict(
+                    summary,
+                    expected=f"at least {limit:.0%}",
+                    actual=f"{format_size(size)}; {self.before.path} has {format_size(before)}",
+                    remedy=remedy,
+                )
+        return passed(summary)
+
 
 def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
     """Nothing was listed."""
@@ -156,129 +276,6 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
     )
 
 
-def judge_name(seen: SeenBackup, moment: datetime) -> Iterator[Judgement]:
-    """The backup of the window must not be written over one that the way back counts on. Where no step takes it, it may
-    have been taken early: the name does not tell."""
-    planned, backup = seen.planned, seen.planned.backup
-    path = posixpath.normpath(backup_path(planned.plan, backup))
-    there = next((each for each in seen.listing.backups if each.path == path), None)
-    if there is None or not planned.connects or planned.is_this_windows(there.changed_at, moment):
-        return
-    name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
-    refused = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
-    before, who = f" before step {backup.step}", f"have step {backup.step}"
-    if not backup.step:
-        before, who = " before its line is pasted", "unless that is the window's own, have it"
-    yield (failed if backup.step else warned)(
-        f"the backup of the window has the name of an earlier one: {refused}",
-        expected=f"no {path} on {seen.host}{before}",
-        actual=f"{path} of {format_moment(there.changed_at, planned.plan.window.zone)}",
-        remedy=f'{who} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
-    )
-
-
 def may_be_written(listing: Listing, within: timedelta) -> bool:
     """Whether the newest backup was changed so short a time ago that it may be one that is just being written."""
     return bool(listing.backups) and listing.age(listing.backups[0]) < within
-
-
-def being_written(seen: SeenBackup, judged: Judgement) -> Judgement:
-    age = format_duration(seen.listing.age(seen.file))
-    return warned(
-        f"{seen.file.path} is not whole and was changed {age} ago: it may be being written",
-        expected="the newest backup whole",
-        actual=judged.summary,
-        remedy="run again when it must be finished; until then, the one before it was judged",
-    )
-
-
-def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
-    """As of `moment`, UTC."""
-    zone, limit = seen.planned.plan.window.zone, seen.planned.backup.max_age
-    age, at = moment - seen.file.changed_at, format_moment(seen.file.changed_at, zone)
-    if age > limit:
-        return failed(
-            f"the newest backup is {format_duration(age)} old: {seen.file.path}",
-            expected=f"not older than {format_duration(limit)}",
-            actual=f"last changed {at}",
-            remedy=f"{seen.anew}, and find out why the last ones were not made",
-        )
-    if seen.begun and moment - seen.begun[0] > limit:
-        return _begun_before(seen, moment - seen.begun[0], moment - seen.begun[1])
-    if age < -_CLOCK_SLACK:
-        return warned(
-            f"{seen.file.path} was changed after the moment judged: {at}",
-            expected=f"a time before {format_moment(moment, zone)}",
-            actual=f"the host's clock says {format_moment(seen.listing.now, zone)}",
-            remedy=f"compare the clock of {seen.host} with the time, and look when the backup was made",
-        )
-    size = "of unknown size" if seen.file.size_bytes is None else format_size(seen.file.size_bytes)
-    return passed(f"{seen.file.path} of {at}, {size}, of {seen.file.owner}, not older than {format_duration(limit)}")
-
-
-def _begun_before(seen: SeenBackup, age: timedelta, least: timedelta) -> Judgement:
-    """A file that was touched or copied is younger than what is in it. `least`: its age in any zone."""
-    limit, begun = seen.planned.backup.max_age, getattr(seen.read, "created", None)
-    expected = f"not begun more than {format_duration(limit)} ago"
-    actual = f"{seen.file.path} says that it was begun {begun} by the clock of whoever dumped"
-    if least <= limit:
-        return unknown(
-            f"the newest backup may be {format_duration(age)} old: nothing tells in which zone it was begun",
-            expected=expected,
-            actual=f"{actual}; its file was made at another time",
-            remedy=f"{seen.anew}, into a new file each time; or allow more: `max_age` of {seen.planned.table}",
-        )
-    return failed(
-        f"the newest backup is {format_duration(age)} old, whatever its file says: {seen.file.path}",
-        expected=expected,
-        actual=actual,
-        remedy=f"{seen.anew}, and find out why the last ones were not made",
-    )
-
-
-def judge_owner(seen: SeenBackup) -> Iterator[Judgement]:
-    file, who = seen.file, seen.who
-    if file.uid not in (0, seen.listing.account):
-        yield warned(
-            f"the backup belongs to {file.owner}, not to {who}",
-            expected=f"a file of {who}, who takes the backups",
-            actual=f"{file.path} belongs to {file.owner} (user id {file.uid})",
-            remedy=f"find out who made it; then on {seen.host}: chown {who} {shlex.quote(file.path)}",
-        )
-    if file.mode & 0o002:
-        yield warned(
-            "everybody on the server may change the backup",
-            expected="a file only its account writes to",
-            actual=f"{file.path} has mode {file.mode:04o}",
-            remedy=f"on {seen.host}: chmod o-w {shlex.quote(file.path)}",
-        )
-
-
-def judge_size(seen: SeenBackup, *, least: float, usual: float) -> Judgement:
-    """A dump of emptied tables is whole and reads well: only its size tells. `least`, `usual`: parts of the size of the
-    one before, below which it fails and is warned of."""
-    if seen.before is None:
-        return passed("the only one: its size cannot be compared")
-    if seen.file.kind is BackupKind.PART:
-        return passed("one of the parts of a backup that was split: their sizes are not compared")
-    size, before = seen.file.size_bytes, seen.before.size_bytes
-    if size is None or before is None:
-        unseen = seen.file.path if size is None else seen.before.path
-        return unknown(
-            "its size cannot be compared with the one before",
-            expected="both sizes seen",
-            actual=f"not every file below {unseen} can be seen",
-            remedy=f"have sudo allow a shell of {seen.who} on {seen.host}, or let the login read {unseen}",
-            behind="" if seen.listing.as_account else behind_become(seen.planned.host, seen.who),
-        )
-    ratio = size / max(1, before)
-    summary = f"it has {ratio:.0%} of the size of the one before"
-    for limit, verdict in ((least, failed), (usual, warned)):
-        if ratio < limit:
-            return verdict(
-                summary,
-                expected=f"at least {limit:.0%}",
-                actual=f"{format_size(size)}; {seen.before.path} has {format_size(before)}",
-                remedy=f"find out what is missing in {seen.file.path} on {seen.host}: deleted data, or a failed dump",
-            )
-    return passed(summary)

@@ -1,29 +1,19 @@
 """script-hashes: what was approved is what was sealed, and what lies on the server."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Probes, Subject, asked
 from preflight.finding import Judgement, Status, passed
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
 from preflight.plan.manifest import approved_text
 from preflight.probe import NoReply, Probe
-from preflight.questions.files import LocalFile, LocalText, LocalTree, Texts, Tree, read_manifest
+from preflight.questions.files import LocalFile, LocalText, LocalTree, read_manifest
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.questions.shell import AsAccount
-from preflight.questions.staged import (
-    MOST_FORMS,
-    Forms,
-    StagedBeginning,
-    StagedFolder,
-    StagedForms,
-    StagedText,
-    StagedTree,
-)
+from preflight.questions.staged import MOST_FORMS, Forms, StagedBeginning, StagedFolder, StagedForms, StagedText
 from preflight.wording import beside, counted
 
 from .agreement import judge_approval, judge_approved, judge_inputs, judge_staged
@@ -69,32 +59,22 @@ class ScriptHashes(Check):
     def probes(self, subject: Subject) -> Probes:
         scripts: Scripts = subject.item
         manifest, texts = sealing_probes(self.plan, scripts)
-        signed = {"signature": LocalFile(TARGET, f"{manifest.path}.sig")} if scripts.allowed_signers else {}
-        return {
-            **signed,
-            "approved": LocalTree(TARGET, texts.path),
-            "manifest": manifest,
-            "texts": texts,
-            "staged": StagedFolder(*self._reader(scripts), scripts.staged),
-        }
+        return asked(
+            signature=LocalFile(TARGET, f"{manifest.path}.sig") if scripts.allowed_signers else None,
+            approved=LocalTree(TARGET, texts.path),
+            manifest=manifest,
+            texts=texts,
+            staged=StagedFolder(*self._reader(scripts), scripts.staged),
+        )
 
-    def follow_up(
-        self,
-        subject: Subject,
-        *,
-        approved: Tree,
-        manifest: LocalText,
-        texts: Texts,
-        staged: StagedTree,
-        signature: LocalText | None = None,
-    ) -> Probes:
+    def follow_up(self, subject: Subject, *, signature: LocalText | None = None, **facts: Any) -> Probes:
         """Who signed the manifest; and on the host, only where a staged script differs from the approved one: hashes
         of its text without carriage returns, byte order mark and last newlines, and the text of the first few for the
         report."""
         scripts: Scripts = subject.item
-        files = self._compare(scripts, approved, manifest, texts, staged)
+        files = self._compare(scripts, facts)
         names = tuple(files.changed[:MOST_FORMS])
-        verified = self._verified(scripts, manifest, signature)
+        verified = self._verified(scripts, facts["manifest"], signature)
         if not names:
             return verified
         reader = self._reader(scripts)
@@ -109,18 +89,14 @@ class ScriptHashes(Check):
         self,
         subject: Subject,
         *,
-        approved: Tree,
-        manifest: LocalText,
-        texts: Texts,
-        staged: StagedTree,
         signature: LocalText | None = None,
         verified: Signature | None = None,
         forms: Mapping[str, Forms] | NoReply | None = None,
-        **beginnings: StagedBeginning | NoReply,
+        **facts: Any,
     ) -> Judgement:
-        files = self._compare(subject.item, approved, manifest, texts, staged)
+        files = self._compare(subject.item, facts)
         shown = enumerate(files.worth_reading[:_TEXTS])
-        answers = {name: beginnings.get(f"text_{number}") for number, name in shown}
+        answers = {name: facts.get(f"text_{number}") for number, name in shown}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
         differences = Differences(files, read, forms if isinstance(forms, Mapping) else {})
         points = [
@@ -140,10 +116,9 @@ class ScriptHashes(Check):
         approved = approved_text(self.plan.release.id, manifest.text)
         return {"verified": SignatureProbe(TARGET, path, Namespace.MANIFEST, approved, signature.text)}
 
-    def _compare(
-        self, scripts: Scripts, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree
-    ) -> Comparison:
-        return Comparison(self.plan, scripts, *read_manifest(manifest), manifest.sha256, approved, texts, staged)
+    def _compare(self, scripts: Scripts, facts: Mapping[str, Any]) -> Comparison:
+        manifest, *others = (facts[name] for name in ("manifest", "approved", "texts", "staged"))
+        return Comparison(self.plan, scripts, *read_manifest(manifest), manifest.sha256, *others)
 
     def _reader(self, scripts: Scripts) -> tuple[str, AsAccount]:
         host = self.plan.host_of(scripts)

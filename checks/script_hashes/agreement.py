@@ -1,15 +1,14 @@
 """What was approved, sealed and staged, held against each other: content, presence, rights, and what the scripts make
 psql read besides. Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.ends import end_of_key
+from preflight.clock import format_moment
+from preflight.finding import Event, Judgement, failed, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
@@ -88,7 +87,22 @@ def judge_approval(
         )
     else:
         yield passed(f"approved for {release} by {' and '.join(verified.signers)}, who signed the manifest")
-        yield from end_of_key(seen.plan, moment, verified, entry.allowed_signers, sign)
+        if verified.ends_at:
+            yield _end_of_key(seen, moment, verified.ends_at, " and ".join(verified.signers), sign)
+
+
+def _end_of_key(seen: Comparison, moment: datetime, at: datetime, whose: str, sign: str) -> Judgement:
+    """The gate verifies the signature once more when the window begins."""
+    window = seen.plan.window
+    ends = f"the key of {whose} ends {format_moment(at, window.zone)}"
+    if at > max(window.start, moment):
+        return replace(passed(ends), events=(Event(at=at, text=f"key of {whose} ends"),))
+    return failed(
+        f"{ends}, before the window begins",
+        expected=f"a key that may sign until {format_moment(window.start, window.zone)}",
+        actual=ends,
+        remedy=f"have its `valid-before` moved; or {sign}",
+    )
 
 
 def _approved_folder(seen: Comparison) -> Iterator[Judgement]:

@@ -2,8 +2,6 @@
 file right, and how staged files differ from the approved ones, in words and as bounded diffs that are safe to show.
 Pure; judges nothing."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import shlex

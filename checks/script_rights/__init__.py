@@ -1,7 +1,5 @@
 """script-rights: the role that runs the scripts may do what they do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject

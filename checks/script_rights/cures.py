@@ -1,7 +1,5 @@
 """What is lacking in words, and the statement that cures it: sufficient for just that. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from preflight.plan.work import ServerWork

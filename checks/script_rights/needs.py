@@ -1,7 +1,5 @@
 """Which rights scripts need for what they touch. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 

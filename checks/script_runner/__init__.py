@@ -1,7 +1,5 @@
 """script-runner: PostgreSQL's client programs work on the server, as the account that will run them."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import shlex

@@ -1,13 +1,12 @@
 """Whether what will run is sealed, is all that is sealed, and stops at the first error: a part of the check
 script-runner. Pure."""
 
-from __future__ import annotations
-
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
@@ -28,7 +27,7 @@ class _Run:
     included: tuple[str, ...]
 
     @classmethod
-    def of(cls, judged: Scripts, entry: Scripts, sealed: SealedScripts) -> _Run:
+    def of(cls, judged: Scripts, entry: Scripts, sealed: SealedScripts) -> Self:
         differing = {name for name, _ in judged.variables.items() ^ entry.variables.items()}
         other = sealed.users_of(differing)
         forward, included = sealed.order.forward, sorted(sealed.included)
@@ -50,7 +49,7 @@ class OrderedScripts:
     """By its id, what each entry runs of the same scripts in the same database, this one too; in the sheet's order."""
 
     @classmethod
-    def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> OrderedScripts:
+    def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> Self:
         entry, manifest_read = plan.scripts[work.id], read_manifest(manifest)
         sealed = {
             each.id: sealed_scripts(each, *manifest_read, texts)

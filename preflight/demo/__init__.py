@@ -1,7 +1,5 @@
 """The embedded site that `preflight demo` runs against."""
 
-from __future__ import annotations
-
 import threading
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 

@@ -1,7 +1,5 @@
 """The demo's applications: a health endpoint over HTTPS that says which version runs."""
 
-from __future__ import annotations
-
 import json
 import ssl
 from http.server import BaseHTTPRequestHandler

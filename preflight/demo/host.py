@@ -5,8 +5,6 @@ They are replaced in the host's own `bin` folder. Everything else that runs on a
 pg_dump, pg_restore, ...) is the machine's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path

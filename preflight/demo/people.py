@@ -1,7 +1,5 @@
 """What `preflight confirm` writes once everybody was called: of the demo, and wherever nobody is to be called."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from preflight.plan import Plan

@@ -1,7 +1,5 @@
 """The demo's PostgreSQL: a scratch server that listens on loopback too, with TLS and a password for everybody."""
 
-from __future__ import annotations
-
 import secrets
 import shutil
 import socket

@@ -3,8 +3,6 @@
 Everything lives in folders made for the occasion and is gone when the site is left, however it is left.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -3,8 +3,6 @@
 It stands for one host of the demo. The protocol, the login and the commands are real; only the machine is shared.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hmac
 import logging

@@ -2,8 +2,6 @@
 
 The minutes are those of that night's log."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -65,6 +65,22 @@ class EndState:
     gaps: tuple[Gap, ...] = ()
     """What keeps it from being shown to work, worst first."""
 
+    @property
+    def in_a_word(self) -> str:
+        """What is known about it, as short as a cell: `tested 2026-10-01`."""
+        words = {
+            StateStatus.RUNS_NOW: "runs now",
+            StateStatus.TESTED: f"tested {self.on}",
+            StateStatus.UNRELATED: "unrelated",
+            StateStatus.FAILED: f"FAILED {self.on}",
+            StateStatus.UNTESTED: f"dated {self.on}, still to come" if self.on else "NEVER TESTED",
+            StateStatus.TOO_OLD: f"TOO LONG AGO, {self.on}",
+            StateStatus.EXCLUDED: "excluded",
+            StateStatus.TOGETHER: "together only",
+            StateStatus.UNREACHABLE: "cannot occur",
+        }
+        return words[self.status]
+
 
 @dataclass(frozen=True, slots=True)
 class UnkeptRule:
@@ -153,31 +169,15 @@ def matrix(plan: Plan, states: Sequence[EndState]) -> tuple[tuple[str, ...], ...
     one row for each state that can occur, what is not shown to work first, and one line about the others."""
     if len(plan.applications) == 2:
         first, second = plan.applications.values()
-        cells = {(state.versions[first.id], state.versions[second.id]): in_a_word(state) for state in states}
+        cells = {(state.versions[first.id], state.versions[second.id]): state.in_a_word for state in states}
         across = list(dict.fromkeys((second.from_, second.to)))
         header = ("", *(f"{second.id} {version}" for version in across))
         down = dict.fromkeys((first.from_, first.to))
         return (header, *((f"{first.id} {mine}", *(cells[mine, other] for other in across)) for mine in down))
     open_first = [state for state in telling_first(states) if state.status not in REMOVED]
-    rows = [(in_words(state.versions), in_a_word(state)) for state in open_first[:_MOST_ROWS]]
+    rows = [(in_words(state.versions), state.in_a_word) for state in open_first[:_MOST_ROWS]]
     rows += _counted("more", open_first[_MOST_ROWS:])
     return (*rows, *_counted("that need no test", [state for state in states if state.status in REMOVED]))
-
-
-def in_a_word(state: EndState) -> str:
-    """What is known about a state, as short as a cell: `tested 2026-10-01`."""
-    words = {
-        StateStatus.RUNS_NOW: "runs now",
-        StateStatus.TESTED: f"tested {state.on}",
-        StateStatus.UNRELATED: "unrelated",
-        StateStatus.FAILED: f"FAILED {state.on}",
-        StateStatus.UNTESTED: f"dated {state.on}, still to come" if state.on else "NEVER TESTED",
-        StateStatus.TOO_OLD: f"TOO LONG AGO, {state.on}",
-        StateStatus.EXCLUDED: "excluded",
-        StateStatus.TOGETHER: "together only",
-        StateStatus.UNREACHABLE: "cannot occur",
-    }
-    return words[state.status]
 
 
 def _combinations(plan: Plan, removal: _Removal) -> Iterator[Versions]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from preflight.check import Check
@@ -17,9 +16,7 @@ from preflight.finding import Event, Judgement, Status, failed, passed, warned
 from preflight.judging.schedule import schedule_at
 from preflight.plan import Plan
 from preflight.questions.certificates import Certificate
-from preflight.questions.local import Signature
 from preflight.units import format_duration
-from preflight.wording import beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +58,6 @@ def certificate_ends(
         renewal = f"have {issuer.subject} replaced by its successor, {then}, and the certificate issued anew under it"
         ends.append(End(what=str(issuer), at=issuer.not_after, remedy=renewal, **more))
     return ends
-
-
-def end_of_key(
-    plan: Plan, moment: datetime, signature: Signature, allowed: Path | None, again: str
-) -> Iterator[Judgement]:
-    """Of the key of a signature that is verified once more when the window begins, by the file `allowed`; `again`: what
-    those do who sign with another one."""
-    if signature.ends_at is not None and allowed is not None:
-        remedy = f"have `valid-before` of the key moved in {beside(plan.folder, allowed)}; or {again}"
-        end = End(what="key", where=f"of {' and '.join(signature.signers)}", at=signature.ends_at, remedy=remedy)
-        yield TimeOfNeed(plan, moment, to_start=True).judge(end)
 
 
 @dataclass(frozen=True, slots=True)

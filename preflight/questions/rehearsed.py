@@ -166,6 +166,10 @@ class RehearsedDatabase:
         return self.version_num // 10_000
 
     @property
+    def version(self) -> str:
+        return version_text(self.version_num)
+
+    @property
     def server_major(self) -> int:
         return self.server_version_num // 10_000
 

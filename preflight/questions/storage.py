@@ -326,6 +326,11 @@ class Directory(Looked):
     """UTC; None where nothing is there, or whoever looked cannot see it."""
 
     @property
+    def mount_point(self) -> str:
+        """Of its file system; where that is not known, what was reached."""
+        return self.place.mount.point if self.place.mount else self.place.real
+
+    @property
     def file_limit_bytes(self) -> int | None:
         return None if self.fsize == "unlimited" else int(self.fsize) * _BLOCK_BYTES
 

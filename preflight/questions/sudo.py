@@ -194,8 +194,11 @@ class SudoRule:
         return not other_account and not other_program
 
 
+Rules = tuple[SudoRule, ...]
+
+
 @dataclass(frozen=True)
-class SudoRulesProbe(AccountProbe[tuple[SudoRule, ...]]):
+class SudoRulesProbe(AccountProbe[Rules]):
     """The login's own rules, of which those for the account count. None where sudo wants a password that the plan does
     not name to list them; one that it names must have been accepted before."""
 
@@ -206,7 +209,7 @@ class SudoRulesProbe(AccountProbe[tuple[SudoRule, ...]]):
             return "IFS= read -r secret\n" + filled(_RULES, LIST="printf '%s\\n' \"$secret\" | sudo -S -k -p '' -ll")
         return filled(_RULES, LIST="sudo -k -n -ll </dev/null")
 
-    def read(self, reply: Reply) -> tuple[SudoRule, ...]:
+    def read(self, reply: Reply) -> Rules:
         return tuple(map(SudoRule.parse, read_fields(output_of(reply), ended=True).get("rule", [])))
 
 

@@ -40,9 +40,10 @@ class Explanation:
         self.second_round = second_round(check)
         self.settings = keys(check.Settings)
         waivable = "a waiver may cover it" if check.waivable else "no waiver ever covers it"
+        needs = "none: it reads the plan" if check.probes is Check.probes else "its author does not say"
         self.facts = [
             ("severity", f"{check.severity}; {waivable}"),
-            ("needs", check.needs or "its author does not say"),
+            ("needs", check.needs or needs),
             ("cure", check.cure or "each finding names its own"),
         ]
         """Name and text of what is told in a line each."""

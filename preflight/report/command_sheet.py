@@ -3,8 +3,6 @@ terminal. Pure.
 
 A line to paste is whole or not there: cut, it would do something else."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

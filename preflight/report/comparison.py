@@ -4,8 +4,6 @@ first) and to programs. Pure.
 A line is one check of one subject. Only a line that was looked at again and passes is cured: one that is gone, or was
 not selected, has disappeared, whatever it said before."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

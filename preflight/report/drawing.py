@@ -9,8 +9,6 @@ What is planned and what is left after the failures share a row, so that the eye
 Before a row stands when the step ends. The letters below are those of the legend; `!` is what ends or begins by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime

@@ -5,8 +5,6 @@ system a command, become markup, or push the verdict off the screen by its lengt
 here, so that text in them can only ever be text. Pure.
 """
 
-from __future__ import annotations
-
 import html
 import json
 import re

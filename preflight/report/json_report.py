@@ -5,8 +5,6 @@ Every field is one that a reader can count on, so each must be there. One that c
 reports stay readable; `REPORT_SCHEMA` is raised only when one goes away or changes its meaning.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Lines of text for a terminal: folding, columns, colour."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ Solid bars are the planned path; where a failure moves the work, hatched bars be
 way back is drawn backwards from the window's end: its left edge is the last moment to begin it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -13,7 +11,7 @@ from datetime import UTC, datetime, tzinfo
 from preflight.clock import zone
 from preflight.judging.schedule import Slot, time_in_window
 from preflight.plan import Window
-from preflight.report.document.window import Bar, Timeline, margin
+from preflight.report.document.window import WRITTEN, Bar, Timeline
 from preflight.report.harmless import Html, el
 from preflight.report.layout import cut
 
@@ -137,7 +135,7 @@ class Picture:
         first, until = self.x(last), self.x(found.decide_by)
         if found.known.margin is None:
             return
-        label = margin(found.known.margin)
+        label = WRITTEN.margin(found.known.margin)
         if until - first > 8:
             path = f"M{first:.1f} {y - 5:.1f}v10M{first:.1f} {y:.1f}H{until:.1f}M{until:.1f} {y - 5:.1f}v10"
             yield el("path", d=path, class_="slack")

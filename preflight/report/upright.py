@@ -1,8 +1,6 @@
 """The window as an SVG picture for a small screen, to scale: time runs down, and a step stands below the one whose
 place it can take. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo

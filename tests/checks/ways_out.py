@@ -320,7 +320,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
     ),
-    "checks/backup_space/need.py only_if_elsewhere": (
+    "checks/backup_space/need.py Room.only_if_elsewhere": (
         Way(
             "line: backup-location",
             backup_space.both,
@@ -348,7 +348,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"place": backup_space.directory()},
         ),
     ),
-    "checks/backup_space/need.py size_not_known": (
+    "checks/backup_space/need.py Need.not_known": (
         Way(
             "key: expected",
             backup_space.judged,
@@ -362,7 +362,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"backup": replace(PLAIN, expected=Bytes(GIB))},
         ),
     ),
-    "checks/backup_space/need.py judge_doubts": (
+    "checks/backup_space/need.py Room.judge_doubts": (
         Way(
             "key: expected",
             backup_space.judged,
@@ -596,7 +596,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"sealed": schema_drift.SEALED},
         ),
     ),
-    "checks/rollback_ready/__init__.py _judge_file": (
+    "checks/rollback_ready.py _judge_file": (
         Way(
             "command: setfacl -m u:dbadmin:r",
             rollback_file,
@@ -610,12 +610,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"seen": HashedFile(FileState.FILE, SHA256)},
         ),
     ),
-    "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": (
+    "checks/rollback_ready.py RollbackReady._judge_rehearsal": (
         Way("key: rehearsed", rehearsal, {"rehearsed": None}, {"absent": {("rollback", "rehearsed"): "no copy"}}),
         Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 10, 17)}, {"rehearsed": date(2026, 10, 10)}),
         Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 1, 10)}, {"rehearsed": date(2026, 10, 10)}),
     ),
-    "checks/earlier_backup/seen_backup.py _begun_before": (
+    "checks/earlier_backup/seen_backup.py SeenBackup._begun_before": (
         Way(
             "act: a new file each time",
             earlier,
@@ -642,7 +642,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"read": earlier_backup.ARCHIVE},
         ),
     ),
-    "checks/earlier_backup/seen_backup.py judge_size": (
+    "checks/earlier_backup/seen_backup.py SeenBackup.judge_size": (
         Way(
             "line: become",
             earlier,
@@ -690,7 +690,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"recorded": earlier_backup.RECORDED},
         ),
     ),
-    "checks/rollback_ready/ways_back.py WaysBack.judge": (
+    "checks/rollback_ready.py RollbackReady._judge_ways_back": (
         Way("act: look into the folder", way_back, {"texts": {}}, {"texts": DROPPING}),
     ),
     "checks/schema_drift.py SchemaDrift._judge_work": (

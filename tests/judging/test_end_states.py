@@ -19,7 +19,6 @@ from preflight.judging.end_states import (
     StateStatus,
     can_go_live_in_part,
     end_states,
-    in_a_word,
     matrix,
     unkept_rules,
 )
@@ -442,6 +441,6 @@ def test_a_long_list_is_cut_and_says_what_was_left_out() -> None:
 
 @pytest.mark.parametrize("status", StateStatus)
 def test_every_status_has_its_own_words(status: StateStatus) -> None:
-    words = {in_a_word(EndState(versions={}, status=each, on=date(2026, 1, 2))) for each in StateStatus}
+    words = {EndState(versions={}, status=each, on=date(2026, 1, 2)).in_a_word for each in StateStatus}
     assert len(words) == len(StateStatus)
     assert (status in REMOVED) + (status in OPEN) <= 1

@@ -19,7 +19,7 @@ from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Undo, UndoKind
 from preflight.report import View
 from preflight.report.document.figures import figures, without_times
-from preflight.report.document.window import margin
+from preflight.report.document.window import WRITTEN
 from preflight.report.formats import github, html, junit, markdown, nagios, prometheus, say, text
 from preflight.report.formats import json as json_format
 from preflight.units import format_duration
@@ -113,7 +113,7 @@ def test_all_formats_tell_the_same_times_and_only_those_that_are_known(name: str
     assert re.findall(r" margin=(\S+?)[;s ]", nagios.render(verdict)) == (
         [] if not schedule else ["U" if known_margin is None else f"{known_margin.total_seconds():.0f}"]
     )
-    assert (known_margin is not None and margin(known_margin) in head(verdict)) == (known_margin is not None)
+    assert (known_margin is not None and WRITTEN.margin(known_margin) in head(verdict)) == (known_margin is not None)
     assert bool(schedule) == bool(verdict.plan.steps and verdict.moment < window.end)
     if schedule:
         first = min(datetime.fromisoformat(slot["begins_at"]) for slot in schedule["slots"])

@@ -14,7 +14,7 @@ from preflight.judging.end_states import end_states
 from preflight.judging.schedule import schedule
 from preflight.plan import Application, Plan, Role, Waiver
 from preflight.report import View
-from preflight.report.document.window import margin, times, window_span
+from preflight.report.document.window import WRITTEN, times, window_span
 from preflight.report.formats import html, say, text
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
@@ -60,7 +60,7 @@ def test_what_failed_is_told_with_the_later_finish_and_the_margin_left() -> None
     ("minutes", "text"), [(0, "margin 0 s"), (1, "margin 1 min"), (-1, "1 min too late to decide")]
 )
 def test_a_margin_below_nothing_is_said_in_words(minutes: int, text: str) -> None:
-    assert margin(timedelta(minutes=minutes)) == text
+    assert WRITTEN.margin(timedelta(minutes=minutes)) == text
 
 
 def test_without_steps_there_are_no_times() -> None:

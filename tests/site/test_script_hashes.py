@@ -472,10 +472,8 @@ def test_a_key_that_ends_before_the_window_begins_is_told_as_soon_as_it_is_seen(
     early, late = (f"{start + timedelta(hours=hours):%Y%m%d%H%M}Z" for hours in (-1, 1))
     found = signed(f'reviewer valid-before="{early}"')
     assert found.status is Status.FAIL, told(found)
-    assert "the key ends" in found.judgement.summary
-    assert (
-        "have `valid-before` of the key moved in signers; or have one of signers other than" in found.judgement.remedy
-    )
+    assert "the key of reviewer ends" in found.judgement.summary
+    assert "have its `valid-before` moved; or have one of signers other than" in found.judgement.remedy
     found = signed(f'reviewer valid-before="{late}"')
     assert found.status is Status.PASS, told(found)
     assert [each.text for each in found.judgement.events] == ["key of reviewer ends"]

@@ -3,8 +3,6 @@
 A section that all formats show is a function in `sections` and a field here. Pure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a report is made of: words in a structure, without any markup. A format renders these and nothing else."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from preflight.finding import Severity, Status

@@ -1,7 +1,5 @@
 """Who must do what by when: what stands between a verdict and GO, by the people who cure it. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

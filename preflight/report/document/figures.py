@@ -1,22 +1,12 @@
 """The times that a call looks at, one figure each: what a clock on the wall shows, the same in UTC, what to know of it.
 Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from preflight.judging.schedule import Schedule, time_in_window
-from preflight.report.document.window import (
-    WRITTEN,
-    longer,
-    margin,
-    too_long,
-    unknown_way_back,
-    unpriced_steps,
-    utc_time,
-)
+from preflight.report.document.window import WRITTEN, unknown_way_back, unpriced_steps, utc_time
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 
@@ -67,7 +57,7 @@ def _figures(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[F
     yield _latest_start(verdict, found)
     if known.margin is not None:
         if known.margin < timedelta():
-            yield Figure("margin", "none", note=margin(known.margin), bad=True)
+            yield Figure("margin", "none", note=WRITTEN.margin(known.margin), bad=True)
         else:
             yield Figure("margin", format_duration(known.margin), note="left to decide in")
     elif known.decide_by or found.unknown_undo:
@@ -79,7 +69,7 @@ def _finish(verdict: Verdict, planned: Schedule, found: Schedule) -> Figure:
     if verdict.moment > window.start:
         notes.append("if the work begins now")
     if found.finish_at != planned.finish_at:
-        notes.append(longer(planned, found))
+        notes.append(WRITTEN.longer(planned, found))
     if not found.unpriced:
         late = found.finish_at > window.end
         notes += ["past the window's end"] * late
@@ -94,7 +84,7 @@ def _latest_start(verdict: Verdict, found: Schedule) -> Figure:
     if at is None:
         return Figure("latest start", NOT_KNOWN, bad=True)
     if at < window.start:
-        return Figure("latest start", "none", note=too_long(found, at), bad=True)
+        return Figure("latest start", "none", note=WRITTEN.too_long(found, at), bad=True)
     return _clock(verdict, "latest start", at)
 
 

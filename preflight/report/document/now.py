@@ -1,7 +1,5 @@
 """Where in the night a watch is: now, what comes next, how long until decide-by. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -10,7 +8,7 @@ from preflight.plan import Window
 from preflight.report import Watch
 from preflight.report.document.blocks import Section
 from preflight.report.document.order import blockers
-from preflight.report.document.window import WRITTEN, no_way_back, unknown_way_back
+from preflight.report.document.window import WRITTEN, unknown_way_back
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted, listed
@@ -77,7 +75,7 @@ def decide_by(verdict: Verdict, at: datetime) -> str:
     when = found.known.decide_by
     if when is None:
         last = found.point_of_no_return
-        return no_way_back(verdict, last) if last else "nothing to take back"
+        return WRITTEN.no_way_back(verdict, last) if last else "nothing to take back"
     return f"decide by {WRITTEN.moment(when, window)}: {'is over' if when < at else _in(when - at)}"
 
 

@@ -1,8 +1,6 @@
 """In which order a report tells what is not good: what to do first stands first. And what stands between a verdict and
 GO, one entry for each thing to cure. Pure."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

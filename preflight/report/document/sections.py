@@ -1,8 +1,6 @@
 """The parts of the report: its head (of what, when, from where, how it ended), findings, what to cure, waivers,
 versions, people, ages, what was not checked, what changed. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,15 +16,8 @@ from preflight.plan.confirmed import Decided
 from preflight.plan.release_plan import SEVERITY_OF
 from preflight.report import PLAIN, View
 from preflight.report.comparison import TOLD, Difference, in_words, owners, pairs_by_cause
+from preflight.report.document import order
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.document.order import (
-    Blocker,
-    findings_alike,
-    findings_by_cause,
-    findings_in_order,
-    folded_words,
-    subjects,
-)
 from preflight.report.document.window import price_text, times, window_span
 from preflight.report.json_report import Line
 from preflight.units import format_duration
@@ -171,10 +162,10 @@ def entries(verdict: Verdict) -> tuple[Entry, ...]:
     """All that is no pass, each once: what blocks, what is required, what could not look by its cause, what is
     advisory."""
     plan, findings = verdict.plan, verdict.findings
-    ordered = (findings_in_order(plan, findings, severity) for severity in Severity)
-    alike = (findings_alike(plan, told) for told in ordered)
+    ordered = (order.findings_in_order(plan, findings, severity) for severity in Severity)
+    alike = (order.findings_alike(plan, told) for told in ordered)
     blocking, required, advisory = ([_alike_entry(verdict, each) for each in told] for told in alike)
-    return (*blocking, *required, *map(_cause_entry, findings_by_cause(plan, findings)), *advisory)
+    return (*blocking, *required, *map(_cause_entry, order.findings_by_cause(plan, findings)), *advisory)
 
 
 def _alike_entry(verdict: Verdict, alike: Sequence[Finding]) -> Entry:
@@ -184,7 +175,7 @@ def _alike_entry(verdict: Verdict, alike: Sequence[Finding]) -> Entry:
         return entry
     same = Labelled("alike", (f"the same, each with its own name: {', '.join(names[1:])}",))
     kept = tuple(fact for fact in entry.facts if fact.label != "seen")
-    return replace(entry, subject=subjects(names), facts=(same, *kept))
+    return replace(entry, subject=order.subjects(names), facts=(same, *kept))
 
 
 def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
@@ -238,14 +229,14 @@ def _cause_entry(folded: Sequence[Finding]) -> Entry:
         ("cure", first.judgement.remedy),
         ("owner", owners(folded)),
     ]
-    return Entry(status=first.status, check=folded_words(folded), facts=_labelled(facts))
+    return Entry(status=first.status, check=order.folded_words(folded), facts=_labelled(facts))
 
 
 def _labelled(pairs: Iterable[tuple[str, str]]) -> tuple[Labelled, ...]:
     return tuple(Labelled(label, (text,)) for label, text in pairs if text)
 
 
-def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
+def to_cure(verdict: Verdict, blockers: Sequence[order.Blocker]) -> Section:
     rows = []
     for each in blockers:
         moment = each.ask_by_words if verdict.expect else format_moment(each.ask_by, verdict.plan.window.zone)

@@ -1,8 +1,6 @@
 """The window: its times in words, in its zone and in UTC, what a failure costs, what ends inside; and to scale, as each
 picture shows it, whatever it is drawn with. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,6 +40,25 @@ class Voice:
     moment: Callable[[datetime, Window], str]
     length: Callable[[timedelta], str]
 
+    def no_way_back(self, verdict: Verdict, at: datetime) -> str:
+        """`no way back from 03:05 on`: what is done then cannot be taken back."""
+        return f"no way back from {self.moment(at, verdict.plan.window)} on"
+
+    def longer(self, planned: Schedule, found: Schedule) -> str:
+        """What the failures add to the work."""
+        least = "" if found.known.finish_at else "at least "
+        return f"{least}{self.length(found.finish_at - planned.finish_at)} longer with what failed"
+
+    def too_long(self, found: Schedule, latest_start: datetime) -> str:
+        """How much more it takes, begun as it is placed, where not even the window's start is early enough."""
+        return f"{self.length(found.begins_at - latest_start)} more than the window and its margin allow"
+
+    def margin(self, left: timedelta) -> str:
+        """What is left between the end of the last risky step and decide-by."""
+        if left < timedelta():
+            return f"{self.length(-left)} too late to decide"
+        return f"margin {self.length(left)}"
+
 
 def _with_utc(at: datetime, window: Window) -> str:
     """For everybody whose clock shows UTC, too."""
@@ -67,13 +84,13 @@ def _work(verdict: Verdict, planned: Schedule, found: Schedule, voice: Voice) ->
     not_before = "" if known.finish_at else "not before "
     yield f"{not_before}{voice.moment(found.finish_at, window)}{begun}"
     if found.finish_at != planned.finish_at:
-        yield longer(planned, found, voice)
+        yield voice.longer(planned, found)
     if found.unpriced:
         yield unpriced_steps(found.unpriced)
     if known.latest_start is None:
         yield "latest start not known"
     elif known.latest_start < window.start:
-        yield too_long(found, known.latest_start, voice)
+        yield voice.too_long(found, known.latest_start)
     else:
         yield _by(verdict, "latest start", known.latest_start, voice)
 
@@ -88,27 +105,11 @@ def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
         yield _by(verdict, "decide by", known.decide_by, voice)
         yield _by(verdict, "start rollback by", known.start_rollback_by, voice)
     if known.margin is not None:
-        yield margin(known.margin, voice)
+        yield voice.margin(known.margin)
     elif known.decide_by or found.unknown_undo:
         yield "margin not known"
     if found.point_of_no_return is not None:
-        yield no_way_back(verdict, found.point_of_no_return, voice)
-
-
-def no_way_back(verdict: Verdict, at: datetime, voice: Voice = WRITTEN) -> str:
-    """`no way back from 03:05 on`: what is done then cannot be taken back."""
-    return f"no way back from {voice.moment(at, verdict.plan.window)} on"
-
-
-def longer(planned: Schedule, found: Schedule, voice: Voice = WRITTEN) -> str:
-    """What the failures add to the work."""
-    least = "" if found.known.finish_at else "at least "
-    return f"{least}{voice.length(found.finish_at - planned.finish_at)} longer with what failed"
-
-
-def too_long(found: Schedule, latest_start: datetime, voice: Voice = WRITTEN) -> str:
-    """How much more it takes, begun as it is placed, where not even the window's start is early enough."""
-    return f"{voice.length(found.begins_at - latest_start)} more than the window and its margin allow"
+        yield voice.no_way_back(verdict, found.point_of_no_return)
 
 
 def unknown_way_back(found: Schedule) -> str:
@@ -134,13 +135,6 @@ def _in_utc(window: Window, at: datetime) -> str:
     return f"{utc:%H:%M}" if utc.date() == local.date() else f"{utc:%a %H:%M}"
 
 
-def margin(left: timedelta, voice: Voice = WRITTEN) -> str:
-    """What is left between the end of the last risky step and decide-by."""
-    if left < timedelta():
-        return f"{voice.length(-left)} too late to decide"
-    return f"margin {voice.length(left)}"
-
-
 def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
     """What a failure costs if it stays so: the work over the network, its end and the margin left."""
     unpriced = [
@@ -153,7 +147,7 @@ def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
     if price.finish_at is None:
         return f"at least {took}: {unpriced_steps(unpriced)}"
     told = [f"finish {time_in_window(verdict.plan.window, price.finish_at)}"]
-    told += [] if price.margin is None else [margin(price.margin)]
+    told += [] if price.margin is None else [WRITTEN.margin(price.margin)]
     found = verdict.found_schedule
     is_all = found is None or (found.known.finish_at, found.known.margin) == (price.finish_at, price.margin)
     return f"{took}: {', '.join(told)}{'' if is_all else ' with this alone'}"

@@ -4,8 +4,6 @@ A module has a docstring whose first line says for whom it is, and `render(verdi
 know of it. `exit_code(verdict) -> int` is for a format whose readers have exit codes of their own (Nagios).
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Callable

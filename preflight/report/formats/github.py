@@ -5,8 +5,6 @@ GitHub shows 10 errors, 10 warnings and 10 notices of a step and drops the rest,
 left out. Text from elsewhere stands behind `::error ...::` on one line: it can give the runner no command of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeVar
 

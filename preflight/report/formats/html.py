@@ -1,7 +1,5 @@
 """For the shared screen of the call, a phone and paper: one self-contained page, without a script."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections import Counter

@@ -1,7 +1,5 @@
 """For programs: one JSON object, deterministic for equal verdicts."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta

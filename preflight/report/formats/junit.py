@@ -10,8 +10,6 @@
 A first case, `verdict`, is passed for GO alone, so that no reader of this file is greener than the verdict.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC
 from xml.etree import ElementTree as Xml

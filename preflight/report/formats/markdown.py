@@ -1,7 +1,5 @@
 """For the change ticket: reads well as it stands and rendered, also where the system strips HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 

@@ -11,8 +11,6 @@ A plan that cannot be read ends with 2 in every format, and so reads CRITICAL he
 In the performance data `U` is what the plan leaves unknown.
 """
 
-from __future__ import annotations
-
 from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View

@@ -6,8 +6,6 @@ that never happened changes no gauge. What the plan leaves unknown has no gauge;
 taken to begin at the moment judged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 

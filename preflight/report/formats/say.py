@@ -6,8 +6,6 @@ and minutes in two digits each: `zero zero hundred` is 00:00, `zero four thirty-
 the first of it; what it costs is heard in the new finish.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence

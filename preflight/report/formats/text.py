@@ -1,7 +1,5 @@
 """For people in a terminal: 100 columns (a command of a cure in one line), what is not good first, passes counted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from preflight.finding import Status

@@ -1,7 +1,6 @@
 """rollback-ready: if the decision is "back", what it takes is there, whole, and has been tried."""
 
-from __future__ import annotations
-
+import posixpath
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +10,17 @@ from typing import Any
 from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.psql_script import included_in_forward
+from preflight.judging.sealed_scripts import approved_unread
 from preflight.plan import Host, Rollback, RollbackFile, Scripts
+from preflight.plan.command_lines import Pair, pairs
 from preflight.plan.gaps import REHEARSED
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import acl_cure
-from preflight.questions.files import FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree
+from preflight.questions.files import FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree, Texts, Tree
 from preflight.questions.local import TARGET
 from preflight.units import format_duration, format_size
-from preflight.wording import beside
-
-from .ways_back import WaysBack
+from preflight.wording import beside, named
 
 
 class RollbackReady(Check):
@@ -63,9 +63,7 @@ class RollbackReady(Check):
             case RollbackFile() as file:
                 return _judge_file(file, self.plan.hosts[file.host], facts["files"][file.path])
             case Scripts() as scripts:
-                folder = beside(self.plan.folder, scripts.approved)
-                ways = WaysBack(scripts, folder, self.plan, facts["approved"], facts["texts"])
-                return Judgement.of(ways.judge())
+                return Judgement.of(self._judge_ways_back(scripts, facts["approved"], facts["texts"]))
             case Rollback() as rollback:
                 return self._judge_rehearsal(rollback)
         raise TypeError(f"no subject of this check: {subject.id}")
@@ -86,6 +84,35 @@ class RollbackReady(Check):
             twice = f" {file.sha256[:8]}" if places[file.host, file.path] > 1 else ""
             owner = (rollback.owner if rollback else "") or self.plan.hosts[file.host].owner
             yield Subject(f"{file.host}:{file.path}{twice}", file, owner)
+
+    def _judge_ways_back(self, scripts: Scripts, approved: Tree, texts: Texts) -> Iterator[Judgement]:
+        if problem := approved.problem or texts.problem:
+            yield approved_unread(self.plan, scripts, problem)
+            return
+        folder = beside(self.plan.folder, scripts.approved)
+        included = included_in_forward(scripts, approved.files, texts.texts)
+        found = pairs(scripts.way_back, scripts.files, approved.files, included)
+        if not found:
+            summary, remedy = "there is no script to take back", f"look into {folder}"
+            yield unknown(summary, expected=f"scripts in {folder}", remedy=remedy)
+            return
+        points = [point for pair in found for point in self._judge_pair(pair, folder, approved)]
+        names = named(pair.forward for pair in found)
+        yield from points or [passed(f"{len(found)} scripts have their way back: {names}")]
+
+    def _judge_pair(self, pair: Pair, folder: str, approved: Tree) -> Iterator[Judgement]:
+        way_back = f"the way back of {pair.forward}"
+        if not pair.present:
+            fault, actual = f"{pair.forward} has no way back", "no such file"
+        elif pair.back == pair.forward:
+            fault, actual = f"{way_back} is the script itself", pair.back
+        elif not approved.files[pair.back].size_bytes:
+            fault, actual = f"{way_back} is empty", f"{pair.back} holds nothing"
+        else:
+            return
+        place = posixpath.join(folder, pair.back)
+        remedy = f"write {place}, have it reviewed, then: {self.plan.seal_command}"
+        yield failed(fault, expected=f"{place} takes {pair.forward} back", actual=actual, remedy=remedy)
 
     def _judge_rehearsal(self, rollback: Rollback) -> Judgement:
         window, limit = self.plan.window, rollback.max_rehearsal_age
