@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
@@ -47,11 +48,9 @@ class RehearsalCheck(Check):
     cure = "rehearse the scripts again, or correct what failed, have it approved and seal again"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(work.id, work, work.owner)
-            for work in script_work(self.plan)
-            if work.connects or self.plan.scripts[work.id].rehearse_command
-        ]
+        scripts = self.plan.scripts
+        works = (work for work in script_work(self.plan) if work.connects or scripts[work.id].rehearse_command)
+        return [Subject(work.id, work, work.owner) for work in works]
 
     def probes(self, subject: Subject) -> Probes:
         if self.plan.release.without.rehearsal:
@@ -61,19 +60,11 @@ class RehearsalCheck(Check):
         schema = SealedSchemaProbe.of(self.plan, entry.database)
         return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest, "texts": texts, "schema": schema}
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        rehearsed: Rehearsed | None = None,
-        manifest: LocalText | None = None,
-        texts: Texts | None = None,
-        schema: SealedSchema | None = None,
-    ) -> Judgement:
-        reason = self.plan.release.without.rehearsal
-        if rehearsed is None or manifest is None or texts is None:
+    def judge(self, subject: Subject, **facts: Any) -> Judgement:
+        if reason := self.plan.release.without.rehearsal:
             return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
-        record = rehearsed.record
+        rehearsed: Rehearsed = facts["rehearsed"]
+        manifest, texts, record = facts["manifest"], facts["texts"], rehearsed.record
         tried = rehearsed.entry(subject.id)
         database = record.databases.get(tried.database) if record and tried else None
         if record is None or tried is None or database is None:
@@ -91,7 +82,7 @@ class RehearsalCheck(Check):
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
         points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(database)]
         points += self._judge_before(entry)
-        points += self._judge_schema(self.plan.databases[entry.database], database, schema)
+        points += self._judge_schema(self.plan.databases[entry.database], database, facts["schema"])
         points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
@@ -150,11 +141,9 @@ class RehearsalCheck(Check):
                     'or, where it is meant to change nothing there, write in that table: changes = "nothing"',
                 )
 
-    def _judge_schema(
-        self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema | None
-    ) -> Iterator[Judgement]:
+    def _judge_schema(self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema) -> Iterator[Judgement]:
         """Whether they ran on the schema that is sealed; that it is the real one's, schema-drift judges."""
-        if sealed is None or sealed.is_missing:
+        if sealed.is_missing:
             return
         if sealed.schema is None:
             yield unknown(

@@ -21,14 +21,6 @@ _MOST_GAPS = 50
 """Told one by one; a release of a hundred applications may have thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionPairsSettings:
-    """How long a test together counts."""
-
-    max_age: Annotated[timedelta, Above(0)] = TEST_AGE
-    """How old the date of a `[[tested]]` record may be at the moment judged."""
-
-
 class VersionPairs(Check):
     """Has every combination of versions that the window may leave behind been tested, or been ruled out?
 
@@ -41,11 +33,15 @@ class VersionPairs(Check):
     deployed before its partner, rules nothing out.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        max_age: Annotated[timedelta, Above(0)] = TEST_AGE
+        """How old the date of a `[[tested]]` record may be at the moment judged."""
+
     id = "version-pairs"
     title = "the versions left behind work together"
     sections = ("applications", "tested")
     cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
-    Settings = VersionPairsSettings
 
     def subjects(self) -> Sequence[Subject]:
         if len(self.plan.applications) < 2 and not self.plan.tested:

@@ -22,7 +22,7 @@ from preflight.probe import Answer, Question, Reply, T
 from preflight.record import fields_of, parse_json, plain, read_record
 from preflight.units import format_size
 
-SCHEMA = 3
+SCHEMA = 4
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
 MOST_SHARDS = 1000
@@ -88,17 +88,21 @@ class Evidence:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the plan's digest, the time, the inputs, what was wanted, all questions and answers."""
-        rest = {
-            "at": self.collected_at,
-            "inputs": self.inputs,
+        # As `_dump` writes it whole: "answers" is the first key.
+        return hashlib.sha256(f'{{"answers":[{",".join(self._lines)}],{_dump(self._rest)[1:]}'.encode()).hexdigest()
+
+    @property
+    def _rest(self) -> Mapping[str, Any]:
+        """All but the answers, by the keys of `_Saved`."""
+        return {
+            "plan_digest": self.plan_digest,
+            "collected_at": self.collected_at.isoformat(),
+            "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
+            "shard": self.shard and str(self.shard),
             "no_warnings": self.no_warnings,
             "not_steady": self.not_steady,
-            "plan": self.plan_digest,
-            "shard": self.shard and str(self.shard),
         }
-        # As `_dump` writes it whole: "answers" is the first key.
-        return hashlib.sha256(f'{{"answers":[{",".join(self._lines)}],{_dump(rest)[1:]}'.encode()).hexdigest()
 
     @cached_property
     def _lines(self) -> Sequence[str]:
@@ -108,18 +112,7 @@ class Evidence:
 
     def to_json(self) -> str:
         """One question with its answer on each line."""
-        document = {
-            "schema": SCHEMA,
-            "preflight": __version__,
-            "plan_digest": self.plan_digest,
-            "collected_at": self.collected_at.isoformat(),
-            "digest": self.digest,
-            "inputs": dict(self.inputs),
-            "network_zone": self.network_zone,
-            "shard": self.shard and str(self.shard),
-            "no_warnings": self.no_warnings,
-            "not_steady": self.not_steady,
-        }
+        document = {"schema": SCHEMA, "preflight": __version__, "digest": self.digest, **self._rest}
         head = json.dumps(document, indent=1, ensure_ascii=True).removesuffix("\n}")
         answers = ",\n".join(self._lines)
         return f'{head},\n "answers": [\n{answers}\n]}}\n'

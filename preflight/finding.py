@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypedDict, Unpack
 
 
 class Status(StrEnum):
@@ -127,48 +128,26 @@ def passed(summary: str, *, expected: str = "", actual: str = "") -> Judgement:
     return Judgement(status=Status.PASS, summary=summary, expected=expected, actual=actual)
 
 
-def warned(summary: str, *, remedy: str, expected: str = "", actual: str = "", details: str = "") -> Judgement:
-    return Judgement(
-        status=Status.WARN, summary=summary, expected=expected, actual=actual, remedy=remedy, details=details
-    )
+class Rest(TypedDict, total=False):
+    """What else a judgement may say; see `Judgement`."""
+
+    details: str
+    minutes_at_stake: float | None
+    quantity: Quantity | None
+    waivable: bool
+    behind: str
 
 
-def failed(
-    summary: str,
-    *,
-    remedy: str,
-    expected: str,
-    actual: str,
-    minutes_at_stake: float | None = None,
-    details: str = "",
-    quantity: Quantity | None = None,
-    waivable: bool = True,
-) -> Judgement:
-    return Judgement(
-        status=Status.FAIL,
-        summary=summary,
-        expected=expected,
-        actual=actual,
-        remedy=remedy,
-        minutes_at_stake=minutes_at_stake,
-        details=details,
-        quantity=quantity,
-        waivable=waivable,
-    )
+def warned(summary: str, *, remedy: str, expected: str = "", actual: str = "", **rest: Unpack[Rest]) -> Judgement:
+    return Judgement(status=Status.WARN, summary=summary, expected=expected, actual=actual, remedy=remedy, **rest)
 
 
-def unknown(
-    summary: str, *, remedy: str, expected: str = "", actual: str = "", details: str = "", behind: str = ""
-) -> Judgement:
-    return Judgement(
-        status=Status.UNKNOWN,
-        summary=summary,
-        expected=expected,
-        actual=actual,
-        remedy=remedy,
-        details=details,
-        behind=behind,
-    )
+def failed(summary: str, *, remedy: str, expected: str, actual: str, **rest: Unpack[Rest]) -> Judgement:
+    return Judgement(status=Status.FAIL, summary=summary, expected=expected, actual=actual, remedy=remedy, **rest)
+
+
+def unknown(summary: str, *, remedy: str, expected: str = "", actual: str = "", **rest: Unpack[Rest]) -> Judgement:
+    return Judgement(status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy, **rest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,14 @@ class Reader:
         for key, each in fields.items():
             if key in table:
                 values[each.name] = self.value_or_default(each, table[key], (*keys, key))
-            elif each.required or self._complete:
+            elif self.needs(each):
                 self.fault((*keys, key), "is required")
                 values[each.name] = None
         return values
+
+    def needs(self, each: Field) -> bool:
+        """Whether it is a fault that its key is missing."""
+        return each.required or self._complete
 
     def value_or_default(self, each: Field, value: Any, keys: Keys) -> Any:
         found = self.value(each.shape, value, keys)

@@ -123,6 +123,12 @@ def samples_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def statements_at_leisure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement has the time its question gives it, however busy the machine is."""
+    monkeypatch.setattr("preflight.sessions.postgres.session.STATEMENT_SECONDS", 60.0)
+
+
+@pytest.fixture(autouse=True)
 def no_thread_that_keeps_the_program_alive() -> Iterator[None]:
     """Threads that outlive a test must be daemons: anything else would hang the program at its end."""
     before = set(threading.enumerate())

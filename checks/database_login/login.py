@@ -168,13 +168,14 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
     if sealed is None:
         # Their manifests are sealed by the same call, so that the servers are not says that something is gone.
         summary = f"{name} says nothing of {database.id}: another server at the same address would not be noticed"
-        words = {
-            "expected": f"an entry of {database.id} in {name}, beside the plan",
-            "actual": "other entries only" if plan.sealed else "no such file, or an empty one",
-            "remedy": f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
+        judged = unknown if scripts_in(plan, database.id) else warned
+        yield judged(
+            summary,
+            expected=f"an entry of {database.id} in {name}, beside the plan",
+            actual="other entries only" if plan.sealed else "no such file, or an empty one",
+            remedy=f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
             f"is reached: {plan.seal_command}",
-        }
-        yield unknown(summary, **words) if scripts_in(plan, database.id) else warned(summary, **words)
+        )
         return
     found = sealed.compared(system, identity.port, identity.settings.data_directory)
     if found.differ:

@@ -27,13 +27,7 @@ _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000
 _GROUP_READS = 0o050
 
 
-def judge_approved(seen: Comparison) -> Iterator[Judgement]:
-    """The approved folder against the manifest."""
-    yield from _manifest(seen)
-    yield from _approved_folder(seen)
-
-
-def _manifest(seen: Comparison) -> Iterator[Judgement]:
+def judge_manifest(seen: Comparison) -> Iterator[Judgement]:
     if seen.problem:
         manifest = beside(seen.plan.folder, seen.scripts.manifest)
         missing = seen.problem == "no such file" or seen.problem.endswith(": no such file")
@@ -41,7 +35,7 @@ def _manifest(seen: Comparison) -> Iterator[Judgement]:
             "the scripts are not sealed" if missing else "the manifest cannot be relied on",
             expected=f"{manifest} with the SHA-256 of every approved script",
             actual=visible(seen.problem),
-            remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.seal}",
+            remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.plan.seal_command}",
         )
     pinned = seen.scripts.manifest_sha256
     if pinned and seen.manifest_sha256 not in ("", pinned):
@@ -105,7 +99,8 @@ def _end_of_key(seen: Comparison, moment: datetime, at: datetime, whose: str, si
     )
 
 
-def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
+def judge_approved(seen: Comparison) -> Iterator[Judgement]:
+    """The approved folder against the manifest."""
     folder, tree = seen.approved_folder, seen.approved_tree
     if tree.problem:
         yield approved_unread(seen.plan, seen.scripts, tree.problem)
@@ -122,7 +117,7 @@ def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
             "the approved folder holds links or special files",
             expected="regular files only, because a link's target is not sealed",
             actual=named(unusual),
-            remedy=f"replace them by the files themselves in {folder}, then run: {seen.seal}",
+            remedy=f"replace them by the files themselves in {folder}, then run: {seen.plan.seal_command}",
         )
     sealed, approved = seen.sealed, seen.approved
     kinds = {
@@ -136,7 +131,7 @@ def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
             "the approved folder was changed after sealing",
             expected=f"{folder} as it was sealed",
             actual="; ".join(said),
-            remedy=f"take the change back in {folder}; or review and rehearse it, then run: {seen.seal}",
+            remedy=f"take the change back in {folder}; or review and rehearse it, then run: {seen.plan.seal_command}",
         )
 
 
@@ -179,14 +174,14 @@ def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
             f"{where} leaves the staged folder",
             expected=f"only files below {seen.scripts.staged}, which psql is started in",
             actual=visible(each.path),
-            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.seal}",
+            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.plan.seal_command}",
         )
     return failed(
         f"{where} is not sealed",
         expected=f"{visible(each.path)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
         "script)",
         actual="the manifest does not list it",
-        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.seal}",
+        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.plan.seal_command}",
     )
 
 
@@ -312,7 +307,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in scripts),
             remedy=f"take it away: {seen.removal(entry.path for entry in scripts)}; or have it approved, then run: "
-            f"{seen.seal}",
+            f"{seen.plan.seal_command}",
         )
     if others:
         yield warned(
@@ -320,7 +315,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             expected=f"nothing but the sealed files in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in others),
             remedy=f"take it away: {seen.removal(entry.path for entry in others)}; or put it into "
-            f"{seen.approved_folder} and run: {seen.seal}",
+            f"{seen.approved_folder} and run: {seen.plan.seal_command}",
         )
     empty = [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]
     if empty:

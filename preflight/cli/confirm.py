@@ -28,8 +28,7 @@ from preflight.report.document.sections import decided
 from preflight.report.layout import labelled, wrapped
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.seal import SealError
-from preflight.seal.confirmed import add_said
+from preflight.seal import SealError, add_said
 from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
 from preflight.wording import MOST_NAMED, beside, listed, visible

@@ -86,7 +86,7 @@ def describe(manifest: SealedManifest) -> str:
     change = "in another order" if manifest.reordered else "changed" if manifest.changed else "unchanged"
     lines = [f"{what} ({manifest.previous or change})"]
     if not manifest.previous:
-        lines += _changes({"added": manifest.added, "removed": manifest.removed, "modified": manifest.modified})
+        lines += _changes(manifest.changes)
     lines.append(f"  sha256    {hashlib.sha256(scripts.manifest.read_bytes()).hexdigest()}")
     there = os.path.relpath(scripts.manifest.resolve(), scripts.approved.resolve())
     line = line_to_paste(f"cd {shlex.quote(str(scripts.approved))} && sha256sum --strict -c {shlex.quote(there)}")

@@ -18,7 +18,7 @@ from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence, redact
 from preflight.finding import Age, Finding
-from preflight.probe import Answer, Family, NoReply, Question, Reply, Via
+from preflight.probe import Answer, Family, NoReply, Question, Reply, Unreadable, Via
 from preflight.reasons import Reason
 
 Target = tuple[Via, str]
@@ -113,8 +113,7 @@ class Answered:
         found = []
         for subject in self._settled():
             answers = [self._answer(planned) for planned in subject.probes.values()]
-            ages = list(self._ages(subject))
-            seen = Seen(self._facts_of(subject), subject.probes, answers, ages, subject.crash)
+            seen = Seen(self._facts_of(subject), subject.probes, answers, list(self._ages(subject)), subject.crash)
             found.append(masked(finding_of(self.inspection.plan, subject.item, seen), self._mask))
         return found
 
@@ -232,4 +231,5 @@ def _read(planned: PlannedProbe, answer: Answer) -> Any:
             return planned.probe.read(answer)
     except CRASHES as error:  # the far end decides what is in a reply
         detail = f"the reply to {type(planned.probe).__name__} cannot be read: {error}"
-        return NoReply(Reason.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)
+        reason = error.reason if isinstance(error, Unreadable) else Reason.UNREADABLE
+        return NoReply(reason, detail, answer.asked_at, answer.took_seconds, answer.vantage)

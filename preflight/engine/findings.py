@@ -175,5 +175,4 @@ def _could_not_look(plan: Plan, seen: Seen, name: str) -> _Conclusion:
 
 def _crashed(item: PlannedCheck, crash: str) -> _Conclusion:
     said = f"the check {item.check_id} failed itself: {crash}"
-    judgement = unknown(said, remedy="report it to the check's author")
-    return _Conclusion(judgement, f"defect of {item.check_id}: {crash}")
+    return _Conclusion(unknown(said, remedy="report it to the check's author"), f"defect of {item.check_id}: {crash}")

@@ -92,8 +92,7 @@ class _Batch:
             limit, reason = whole, Reason.RUN_DEADLINE
         elif self.limit_seconds > TARGET_SECONDS:
             limit = f"{self.limit_seconds:g} s are the limit of its slowest question"
-        detail = f"{name}: no answer within {waited:.1f} s, while {doing}: {limit}"
-        return NoReply(reason, detail, now(), waited)
+        return NoReply(reason, f"{name}: no answer within {waited:.1f} s, while {doing}: {limit}", now(), waited)
 
 
 _Arrival = tuple[_Batch, Question, Answer] | tuple[_Batch, None, str]

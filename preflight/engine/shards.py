@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
@@ -73,18 +72,11 @@ class Split:
     @cached_property
     def groups(self) -> Sequence[Sequence[Target]]:
         """Targets that must stay in one shard."""
-        leader: dict[Target, Target] = {target: target for target in sorted(self._questions)}
-
-        def find(target: Target) -> Target:
-            while leader[target] != target:
-                leader[target] = leader[leader[target]]
-                target = leader[target]
-            return target
-
+        group_of = {target: {target} for target in sorted(self._questions)}
         for bound in _bound(self.plan):
-            for one, other in pairwise(target for target in bound if target in leader):
-                leader[find(one)] = find(other)
-        return list(grouped(leader, find).values())
+            joined = set[Target]().union(*(group_of[target] for target in bound if target in group_of))
+            group_of.update(dict.fromkeys(joined, joined))
+        return list(grouped(group_of, lambda target: id(group_of[target])).values())
 
     def jump_hosts(self, number: int) -> Sequence[str]:
         """Those of other shards, or that nobody asks, by which this one reaches hosts of its own."""

@@ -148,8 +148,7 @@ def _covering(finding: Finding, waivers: Sequence[Waiver]) -> list[str]:
 
 def _failing(judgement: Judgement) -> list[Judgement]:
     """Everything that keeps it from being green: also what could not be seen, which no waiver covers."""
-    points = judgement.points or (judgement,)
-    return [point for point in points if point.status not in (Status.PASS, Status.WARN)]
+    return [point for point in judgement.points or (judgement,) if point.status not in (Status.PASS, Status.WARN)]
 
 
 def _within(point: Judgement, limit: str) -> bool:

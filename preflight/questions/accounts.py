@@ -44,7 +44,8 @@ uid=${id#uid=}; uid=${uid%%[!0-9]*}
 user=$uid
 case $id in "uid=$uid("*) user=${id#*\\(}; user=${user%%\\)*} ;; esac
 read -r node </proc/sys/kernel/hostname || node=$(uname -n)
-printf 'user=%s\\nuid=%s\\nnode=%s\\nshell=%s\\n' "$user" "$uid" "$node" "${SHELL##*/}\""""
+printf 'user=%s\\nuid=%s\\nnode=%s\\nshell=%s\\n' "$user" "$uid" "$node" "${SHELL##*/}"
+echo end=yes"""
 
     def read(self, reply: Reply) -> Login:
         found = read_lines(Login, reply, asked_at=reply.asked_at, session=dict(reply.session))
@@ -108,8 +109,8 @@ class _Told:
     chage: int
     """Its exit status."""
     pam_time: Annotated[str, Matches("active|unreadable|absent", "what is seen of pam_time")]
-    offset: timedelta = timedelta()
-    """Of the host's zone, where a line of its keys has a date."""
+    offset: timedelta
+    """Of the host's zone, in which a date of a key may be."""
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[KeyLine, ...] = ()
@@ -124,6 +125,7 @@ class ExpiryProbe(ShellProbe[Expiry]):
 nl='
 '
 account=${LOGNAME:-$(id -un)}
+printf 'offset=%s\\n' "$(unset TZ; date +%z)"
 if command -v chage >/dev/null 2>&1; then
   text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
   case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
@@ -149,7 +151,7 @@ else
   printf 'pam_time=absent\\n'
 fi
 """
-    text += KEY_LINES + "exit 0"
+    text += KEY_LINES + "echo end=yes"
 
     def read(self, reply: Reply) -> Expiry:
         told = read_lines(_Told, reply)

@@ -160,7 +160,6 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
       text = parts[1]
       for (i = 2; i <= last; i++) text = text (i % 2 || tolower(parts[i - 1]) ~ /expiry-time=$/ ? parts[i] : "")
       if (match(text, /AAAA[A-Za-z0-9+\\/]+=*/)) print "key=" number " " file " " substr(text, 1, RSTART + RLENGTH - 1)
-      if (tolower(text) ~ /expiry-time=/) dated = 1
     }
     close(file)
   }
@@ -169,8 +168,6 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
     close(config)
     settings(config, 0, 0)
     if (!named) { number++; keys(".ssh/authorized_keys"); keys(".ssh/authorized_keys2") }
-    if (dated) { "unset TZ; date +%z" | getline offset; print "offset=" offset }
   }' </dev/null
 """
-"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`, and the zone of their
-dates, where they have any; `$account` is set."""
+"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`; `$account` is set."""

@@ -223,8 +223,8 @@ class PreviousBackups(AccountProbe[Listing]):
     def read(self, reply: Reply) -> Listing:
         if "\nodd=yes" in reply.text:
             raise Unreadable("a name that matches holds a control character")
-        fields = read_fields(output_of(reply), ended=True)
-        found = read_lines(Listing, {"backups": fields.pop("backup", []), **fields})
+        fields = read_fields(output_of(reply))
+        found = read_lines(Listing, {"backups": fields.pop("backup", []), **fields}, repository=None)
         if found.count > found.dangling and not found.backups:
             raise Unreadable("files match, but none is listed")
         backups = {backup.identity: backup for backup in reversed(found.backups)}.values()
@@ -311,7 +311,7 @@ class ProgramRead(LongRead[T]):
         run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
         run = _RUN_AS_LOGIN if self.account.is_login else run
         found = found_program(self.program, self.account)
-        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\nexit 0", CALL=self.call)
+        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\necho end=yes", CALL=self.call)
 
 
 @dataclass(frozen=True)

@@ -260,7 +260,7 @@ if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees_a
 PATH=$PATH:/usr/sbin:/sbin
 {{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
   grep -o 'inet6* [^ ]*' | sed 's/^/address=/'
-exit 0"""
+echo end=yes"""
 
     def read(self, reply: Reply) -> Backend:
         fields = read_fields(output_of(reply))

@@ -27,11 +27,11 @@ nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
 printf 'account=%s\\0login=%s\\0' "$(id -un)" "${SUDO_USER:-$(id -un)}"
 printf 'uid=%s\\0groups=%s\\0' "$(id -u @ACCOUNT@ 2>/dev/null)" "$(id -G @ACCOUNT@ 2>/dev/null)"
+rest='complete=yes\\0acl=no\\0tool=\\0hashes=\\0end=yes\\0' # of a tree that is not listed
 if [ -d "$stage" ] && cd -- "$stage"; then :; else
-  printf 'absent=%s\\0end=yes\\0' "$(ls -ld -- "$stage/." 2>&1)"; exit 0
+  printf "problem=%s\\0link=\\0root=\\0$rest" "$(ls -ld -- "$stage/." 2>&1)"; exit 0
 fi
-[ ! -h "$stage" ] || printf 'link=%s\\0' "$(ls -ld -- "$stage")"
-d=$(pwd -P); printf 'root=%s\\0' "$d"
+d=$(pwd -P); printf 'link=%s\\0root=%s\\0' "$([ ! -h "$stage" ] || ls -ld -- "$stage")" "$d"
 set -- "$d"
 while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done
 shift
@@ -44,7 +44,7 @@ unset IFS; set +f
 seen=$(find . -printf x 2>/dev/null | head -c @LIMIT@) # find of GNU; others cannot print
 n=${#seen}
 [ -n "$seen" ] || n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
-if [ "$n" -ge @LIMIT@ ]; then printf 'too_many=yes\\0end=yes\\0'; exit 0; fi
+if [ "$n" -ge @LIMIT@ ]; then printf "problem=it holds more than @MOST@ entries\\0$rest"; exit 0; fi
 if [ -n "$seen" ]; then
   find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0group=%G\\0target=%l\\0'
 else # POSIX find: one ls for each entry
@@ -60,8 +60,9 @@ else # POSIX find: one ls for each entry
       entry "$f" "$t" ${l%%"$nl"*}
     done' sh {} +
 fi
-[ $? -ne 0 ] || printf 'complete=yes\\0'
-[ -z "$({ ls -lnR . | grep '^.\\{10\\}+' | head -n 1; } 2>/dev/null)" ] || printf 'acl=yes\\0'
+if [ $? -eq 0 ]; then complete=yes; else complete=no; fi
+acl=no; [ -z "$({ ls -lnR . | grep '^.\\{10\\}+' | head -n 1; } 2>/dev/null)" ] || acl=yes
+printf 'problem=\\0complete=%s\\0acl=%s\\0' "$complete" "$acl"
 @FIND_TOOL@printf 'tool=%s\\0hashes=' "$tool"
 if [ -n "$tool" ]; then
   # Names that a line of output cannot hold are hashed one by one.
@@ -135,8 +136,6 @@ _KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    absent: str = ""
-    too_many: bool = False
     parent: tuple[str, ...] = ()
     parent_path: tuple[str, ...] = ()
     entry: tuple[str, ...] = ()
@@ -159,30 +158,23 @@ class StagedFolder(AccountProbe[StagedTree]):
     folder: str
 
     def ask(self) -> str:
-        limit = str(MOST_ENTRIES + 2)
-        values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, "LIMIT": limit}
+        limits = {"LIMIT": str(MOST_ENTRIES + 2), "MOST": str(MOST_ENTRIES)}
+        values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, **limits}
         script = filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL)
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
-        fields = read_fields(reply.text, ended=True, ends_in_nul=True)
+        fields = read_fields(reply.text, ends_in_nul=True)
         listed = read_lines(_Listed, {name: fields.pop(name) for name in fields_of(_Listed) if name in fields})
-        problem = listed.absent.strip().rpartition(": ")[2]
-        if listed.too_many:
-            problem = f"it holds more than {MOST_ENTRIES} entries"
-        found = read_lines(
-            StagedTree,
-            {"complete": ["yes" if problem else "no"], **fields},
-            problem=problem,
-            entries=() if problem else _entries(listed),
-            complaint=reply.error.strip(),
-        )
+        found = read_lines(StagedTree, fields, complaint=reply.error.strip())
+        problem = found.problem.strip().rpartition(": ")[2]
         parents = [line.split() for line in listed.parent]
         above = tuple(map(str, PurePosixPath(found.root).parents))
         if listed.parent_path != above or len(parents) != len(above) or any(len(words) < 4 for words in parents):
             raise Unreadable("no line of ls -l for a folder above")
         modes = ((path, _mode(words[0]), words[2]) for path, words in zip(above, parents, strict=True))
-        return replace(found, parents=tuple(modes))
+        entries = () if problem else _entries(listed)
+        return replace(found, problem=problem, parents=tuple(modes), entries=entries)
 
 
 def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
@@ -269,7 +261,7 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> dict[str, Forms]:
-        forms = read_lines(_FormsTold, reply, ended=True).form
+        forms = read_lines(_FormsTold, reply).form
         if len(forms) != len(self.names):
             raise Unreadable(f"hashes of {len(forms)} files, expected {len(self.names)}")
         return {name: form for name, form in zip(self.names, forms, strict=True) if form.with_lf and form.bare}

@@ -146,7 +146,7 @@ place() {
   real=$(cd -- "$p" 2>/dev/null && pwd -P) || real=$(readlink -f -- "$p")
   case $real in '') at= ;; *) at=${real%/}${1#"${p%/}"}; at=${at:-/} ;; esac
   printf 'path=%s\\nreached=%s\\nreal=%s\\n' "$1" "$p" "$at"
-  [ "$p" = "$1" ] || [ ! -x "$p" ] || echo absent=yes
+  if [ "$p" = "$1" ] || [ ! -x "$p" ]; then echo absent=no; else echo absent=yes; fi
   stat -L -c 'mode=%a
 owner=%U
 device=%d' -- "$p"
@@ -382,10 +382,10 @@ class DirectoryProbe(AccountProbe[Directory]):
         return self.account.or_login(filled(_DIRECTORY, PLACE=_PLACE, BOOT=BOOT, PROOF=proof, **words))
 
     def read(self, reply: Reply) -> Directory:
-        fields = read_fields(output_of(reply), ended=True)
+        fields = read_fields(output_of(reply))
         place = _read_place({name: fields.pop(name) for name in (*fields_of(Place), "device") if name in fields})
         quotas = read_quotas(fields.pop("quota", []))
-        found = read_lines(Directory, fields, complete=True, place=place, quotas=quotas)
+        found = read_lines(Directory, fields, place=place, quotas=quotas)
         # With one directory missing on the way, the bits of the others prove nothing.
         path = PurePosixPath(place.real_reached)
         if [link.path for link in found.chain] != [str(path), *map(str, path.parents)]:
@@ -407,7 +407,7 @@ class PlacesProbe(AccountProbe[Mapping[str, Place]]):
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
         *told, end = output_of(reply).split("\n\n")
-        places = [_read_place(read_fields(each)) for each in told]
+        places = [_read_place(read_fields(each, part=True)) for each in told]
         if end.strip() != "end=yes" or tuple(place.path for place in places) != self.paths:
             raise Unreadable("answers for other paths than asked")
         return {place.path: place for place in places}

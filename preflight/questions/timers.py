@@ -204,7 +204,7 @@ def read_timers(
     booted_at = at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
-        if _first(record, "ActiveState") != "active":
+        if len(record.get("ActiveState", ())) == 1 and _first(record, "ActiveState") != "active":
             continue
         try:
             timers.append(_timer(record, booted_at, commands))
@@ -213,6 +213,8 @@ def read_timers(
     return tuple(timers), tuple(unread)
 
 
+_SHOWN_OF_EACH = ("Id", "Unit", "ActiveState", "AccuracyUSec", "NextElapseUSecRealtime", "NextElapseUSecMonotonic")
+"""Once of every timer. RandomizedDelayUSec is none of these: systemd has it since 229."""
 _Record = Mapping[str, Sequence[str]]
 
 
@@ -235,18 +237,22 @@ def _first(record: _Record, name: str) -> str:
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
     """Raises ValueError."""
     name, starts = _first(record, "Id"), _first(record, "Unit")
-    if not name or not starts:
-        raise ValueError("a timer without a name or a unit")
+    if not (name and starts) or any(len(record.get(each, ())) != 1 for each in _SHOWN_OF_EACH):
+        raise ValueError("no whole description of one timer")
     calendars = [_SHOWN_CALENDAR.fullmatch(value) for value in record.get("TimersCalendar", ()) if value]
     if not all(calendars):
         raise ValueError("a calendar of another shape")
-    repeated = [match[1] for match in map(_REPEATED.fullmatch, record.get("TimersMonotonic", ())) if match]
+    spans = record.get("TimersMonotonic", ())
+    repeated = [match[1] for match in map(_REPEATED.fullmatch, spans) if match]
     next_at = []
     by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
     if by_calendar:
         next_at.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
     since_boot = _first(record, "NextElapseUSecMonotonic")
-    if since_boot not in ("", "0", "infinity", "n/a"):
+    by_span = since_boot not in ("", "0", "infinity", "n/a")
+    if not (calendars or spans) or (by_calendar and not calendars) or (by_span and not spans):
+        raise ValueError("not all that it goes by is told")
+    if by_span:
         if booted_at is None:
             raise ValueError("a time since boot, and no time of the boot")
         next_at.append(booted_at + parse_span(since_boot))

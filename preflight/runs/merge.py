@@ -157,8 +157,7 @@ def _gaps(answered: Answered, numbers: Mapping[str, tuple[int, frozenset[int]]])
     plan, registry = answered.inspection.plan, answered.inspection.registry
     left = answered.missing()
     for zone, (of, given) in numbers.items() if left else ():
-        split = Split(plan, registry, zone, of)
-        here = grouped(left, split.shard)
+        here = grouped(left, Split(plan, registry, zone, of).shard)
         missing = sorted(here.keys() - given - {0, -1})
         for number in missing:
             part = (*_of_zone(zone), "--shard", f"{number}/{of}", "--output", f"{zone or 'shard'}-{number}.json")

@@ -1,11 +1,13 @@
 """What `preflight seal` writes beside the plan, for later runs to compare with: the hashes of approved scripts, the
-host keys that a person has confirmed, at which server each database is, and its schema. A key that is pinned is never
-replaced, and neither is a server: whoever is asked at midnight whether to trust another one says yes."""
+host keys that a person has confirmed, at which server each database is, and its schema; and what `preflight confirm`
+and `decide` write there: what people said. A key that is pinned is never replaced, and neither is a server: whoever is
+asked at midnight whether to trust another one says yes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -16,6 +18,7 @@ from preflight.errors import PreflightError
 from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
 from preflight.plan import Plan, Scripts
+from preflight.plan.confirmed import Confirmation, Decided, format_confirmed, read_confirmed
 from preflight.plan.gaps import sealed_signers
 from preflight.plan.manifest import ManifestError, approved_text, format_manifest, name_problem, parse_manifest
 from preflight.plan.sealed_servers import SealedServer
@@ -50,7 +53,7 @@ def write_sealed(path: Path, text: str) -> None:
     try:
         write_private(path, text, 0o644)
     except OSError as error:
-        raise SealError(f"{visible(str(path))}: not written: {error.strerror or error}") from None
+        raise SealError(f"{_shown(path)}: not written: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,8 @@ class SealedManifest:
     """SHA-256 by path relative to the approved folder."""
     text: str
     """The manifest's own."""
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    modified: tuple[str, ...]
+    changes: Mapping[str, Sequence[str]]
+    """See `_changes`."""
     reordered: bool
     """The scripts of the plan's `files` stand in another order, and nothing else is changed."""
     previous: str
@@ -127,7 +129,28 @@ class SealedManifest:
 
     @property
     def changed(self) -> bool:
-        return bool(self.previous or self.added or self.removed or self.modified or self.reordered)
+        return bool(self.previous or self.reordered or any(self.changes.values()))
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """The names that are `added`, `removed` and `modified`."""
+    return {
+        "added": sorted(now.keys() - before.keys()),
+        "removed": sorted(before.keys() - now.keys()),
+        "modified": sorted(name for name in now if before.get(name, now[name]) != now[name]),
+    }
+
+
+def _before(path: Path, parse: Callable[[str], T]) -> tuple[T | None, str]:
+    """(What the sealed file there tells, what is to be said where it tells nothing.) Raises SealError."""
+    try:
+        return parse(path.read_bytes().decode()), ""
+    except FileNotFoundError:
+        return None, "new"
+    except (ManifestError, Unreadable, UnicodeDecodeError) as error:
+        return None, f"replaced, it could not be read: {visible(str(error))}"
+    except OSError as error:
+        raise SealError(f"{_shown(path)}: {error.strerror or error}") from None
 
 
 def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
@@ -139,12 +162,11 @@ def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
             f"{identity.user} may not see the system identifier: have the DBA run, in {identity.database}: "
             f"{system_grant(plan.databases[database], identity.user)}"
         )
-    addresses = (identity.server_address,) if identity.server_address else ()
     return SealedServer(
         system_identifier=system,
         port=identity.port,
         data_directory=identity.settings.data_directory,
-        addresses=addresses,
+        addresses=(identity.server_address,) if identity.server_address else (),
     )
 
 
@@ -214,27 +236,16 @@ class RecordedSchema:
     """Why there is none before: `new`, `replaced, it could not be read: ...`."""
 
     @property
-    def changes(self) -> Mapping[str, tuple[str, ...]]:
-        """`added`, `removed` and `modified` objects."""
-        old, new = (self.before or self.schema).objects, self.schema.objects
-        return {
-            "added": tuple(name for name in new if name not in old),
-            "removed": tuple(name for name in old if name not in new),
-            "modified": tuple(name for name in new if old.get(name, new[name]) != new[name]),
-        }
+    def changes(self) -> Mapping[str, Sequence[str]]:
+        """See `_changes`."""
+        return _changes((self.before or self.schema).objects, self.schema.objects)
 
 
 def seal_schema(plan: Plan, evidence: Evidence, database: str) -> RecordedSchema:
     """Writes the schema that was seen. Raises SealError, with the cure, where it was not, and when the file cannot be
     written."""
     schema, path = _read(plan, evidence, SchemaProbe(database)), plan.sealed_schema(database)
-    before, problem = None, ""
-    try:
-        before = Schema.parse(path.read_bytes().decode())
-    except FileNotFoundError:
-        problem = "new"
-    except (Unreadable, UnicodeDecodeError, OSError) as error:
-        problem = f"replaced, it could not be read: {visible(str(error))}"
+    before, problem = _before(path, Schema.parse)
     if before != schema:
         write_sealed(path, schema.text)
     return RecordedSchema(path, schema, before, problem)
@@ -252,7 +263,8 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
         if other.approved != scripts.approved:
             overwritten.append(f"{scripts.id}: {_shown(scripts.manifest)} is the manifest of {other.id} too")
         try:
-            files, (before, previous) = _hashes(scripts), _before(scripts.manifest)
+            files, (known, previous) = _hashes(scripts), _before(scripts.manifest, parse_manifest)
+            before = known or {}
             sharing = (each.files for each in plan.scripts.values() if each.manifest == scripts.manifest)
             text = format_manifest(files, chain.from_iterable(sharing))
             sealed.append(
@@ -260,9 +272,7 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
                     scripts=scripts,
                     files=files,
                     text=text,
-                    added=tuple(sorted(set(files) - set(before))),
-                    removed=tuple(sorted(set(before) - set(files))),
-                    modified=tuple(sorted(name for name in files if before.get(name, files[name]) != files[name])),
+                    changes=_changes(before, files),
                     reordered=before == files and list(before) != list(parse_manifest(text)),
                     previous=previous,
                 )
@@ -315,17 +325,30 @@ def _hashes(scripts: Scripts) -> Mapping[str, str]:
     return hashes
 
 
-def _before(path: Path) -> tuple[Mapping[str, str], str]:
-    """(what the manifest there lists, what is to be said of it). Raises SealError."""
-    try:
-        return parse_manifest(path.read_text(encoding="utf-8")), ""
-    except FileNotFoundError:
-        return {}, "new"
-    except (ManifestError, UnicodeDecodeError) as error:
-        return {}, f"replaced, it could not be read: {visible(str(error))}"
-    except OSError as error:
-        raise SealError(f"{_shown(path)}: {error.strerror or error}") from None
-
-
 def _shown(path: Path) -> str:
     return visible(str(path))
+
+
+def add_said(plan: Plan, confirmations: Sequence[Confirmation] = (), decided: Sequence[Decided] = ()) -> None:
+    """Writes them behind those that are there by now: of two people at once, none is lost. Raises SealError, and
+    PlanError for a file that cannot be read; it is then as it was."""
+    with _alone(plan.path):
+        there = read_confirmed(plan.confirmed_file)
+        confirmed = replace(
+            there, confirmations=(*there.confirmations, *confirmations), decided=(*there.decided, *decided)
+        )
+        write_sealed(plan.confirmed_file, format_confirmed(confirmed))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Locks the file, which is the plan's own: a lock on it leaves nothing behind. Raises SealError."""
+    import fcntl  # not on every system on which plans are read
+
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise SealError(f"{_shown(path)}: cannot be locked: {error.strerror or error}") from None
+        yield

@@ -92,8 +92,7 @@ class HttpSession:
         """See `preflight.sessions.Session`. Calls `deliver` in this thread or another, and returns after the last."""
         timetable = Timetable(MOST_AT_ONCE)
         for question in questions:
-            begin = partial(self._begin, question, deadline, partial(deliver, question), timetable)
-            timetable.add(begin)
+            timetable.add(partial(self._begin, question, deadline, partial(deliver, question), timetable))
         timetable.work_off()
 
     def close(self) -> None:
@@ -122,22 +121,18 @@ class HttpSession:
             _Sampling(request, resolved, ask, deliver, timetable).begin()
 
 
+@dataclass(eq=False)
 class _Sampling:
     """One request, sent to every address of its name as often as wanted. Delivers when the last has answered."""
 
-    def __init__(
-        self,
-        request: HttpRequest,
-        resolved: Resolved,
-        ask: Callable[[Resolved], Sample],
-        deliver: Callable[[Answer], None],
-        timetable: Timetable,
-    ) -> None:
-        self._request = request
-        self._instances, self._left_out = resolved.instances(request.host)
-        self._ask = ask
-        self._deliver = deliver
-        self._timetable = timetable
+    _request: HttpRequest
+    _resolved: Resolved
+    _ask: Callable[[Resolved], Sample]
+    _deliver: Callable[[Answer], None]
+    _timetable: Timetable
+
+    def __post_init__(self) -> None:
+        self._instances, self._left_out = self._resolved.instances(self._request.host)
         self._asked_at, self._begun = now(), monotonic()
         self._lock = threading.Lock()
         self._samples: list[Sample] = []
@@ -165,8 +160,7 @@ class _Sampling:
         took = monotonic() - self._begun
         answers = [each for each in self._samples if isinstance(each, HttpAnswer)]
         if answers:
-            text = reply_text(self._samples, self._left_out)
-            return Reply(answers[0].status, text, self._asked_at, took, VANTAGE)
+            return Reply(answers[0].status, reply_text(self._samples, self._left_out), self._asked_at, took, VANTAGE)
         lost = [each for each in self._samples if isinstance(each, NoReply)]
         telling = next((each for each in lost if each.reason.side is Side.FAR_END), lost[0])
         return replace(telling, detail="; ".join(dict.fromkeys(each.detail for each in lost)), took_seconds=took)
@@ -199,8 +193,7 @@ class Exchange:
             asked_at, begun = now(), monotonic()
             cut_short = self._deadline.left() < seconds
             self._deadline = self._deadline.at_most(seconds)
-            answer = self._ask()
-            return replace(answer, asked_at=asked_at, latency_seconds=round(monotonic() - begun, 6))
+            return replace(self._ask(), asked_at=asked_at, latency_seconds=round(monotonic() - begun, 6))
         except Exception as error:  # noqa: BLE001 - a defect met on hostile input must cost one question only
             reason, detail = self._explained(error)
             if reason in _LATE_IN_PHASE.values() and cut_short:
@@ -316,9 +309,8 @@ class Exchange:
             case http.client.IncompleteRead():
                 return Reason.SHORT_BODY, "the connection ended before the body was complete"
             case ssl.SSLError() if is_of_client_certificate(error.reason or ""):
-                return Reason.CLIENT_CERTIFICATE, "the server answers: " + (error.reason or "").replace(
-                    "_", " "
-                ).lower()
+                said = (error.reason or "").replace("_", " ").lower()
+                return Reason.CLIENT_CERTIFICATE, f"the server answers: {said}"
             case OSError():
                 return Reason.ANSWER_LOST, f"the connection was lost: {error.strerror or error}"
             case http.client.HTTPException() if is_of_headers(error):

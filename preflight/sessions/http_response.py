@@ -48,8 +48,7 @@ def declared_bytes(response: http.client.HTTPResponse) -> int | None:
     if response.chunked:
         return None
     if len(lengths) > 1 or (lengths and response.length is None):
-        detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise CannotAsk(Reason.BODY_LENGTH, detail)
+        raise CannotAsk(Reason.BODY_LENGTH, f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}")
     return response.length
 
 
@@ -67,8 +66,7 @@ def read_body(response: http.client.HTTPResponse, declared: int | None, most: in
         if len(body) > most:
             raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has more than the {most} bytes read")
     if declared is not None and len(body) < declared:
-        detail = f"the body was cut short: {len(body)} of {declared} bytes came"
-        raise CannotAsk(Reason.SHORT_BODY, detail)
+        raise CannotAsk(Reason.SHORT_BODY, f"the body was cut short: {len(body)} of {declared} bytes came")
     return bytes(body)
 
 

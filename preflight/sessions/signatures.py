@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
@@ -39,12 +40,7 @@ def sign(key: Path, namespace: Namespace, content: str) -> str:
     """The signature of a text, in the form that `ssh-keygen -Y verify` reads. ssh-keygen asks for a passphrase on the
     terminal itself; for a public key the agent signs. Raises SignatureFailed."""
     try:
-        done = subprocess.run(
-            [_PROGRAM, "-Y", "sign", "-f", key, "-n", namespace],
-            input=content.encode(),
-            capture_output=True,
-            check=False,
-        )
+        done = _keygen(["-Y", "sign", "-f", str(key), "-n", namespace], content)
     except FileNotFoundError:
         raise SignatureFailed(f"{_NO_PROGRAM}: {Reason.NO_SSH_KEYGEN.cure('local')}") from None
     if done.returncode:
@@ -122,15 +118,8 @@ def _run(
     try:
         os.write(writing, signature.encode())
         os.close(writing)
-        done = subprocess.run(
-            [_PROGRAM, *arguments, "-s", f"/dev/fd/{reading}"],
-            input=content.encode(),
-            capture_output=True,
-            check=False,
-            cwd=folder,
-            pass_fds=(reading,),
-            timeout=deadline.left(),
-        )
+        named = [*arguments, "-s", f"/dev/fd/{reading}"]
+        done = _keygen(named, content, cwd=folder, pass_fds=(reading,), timeout=deadline.left())
     except FileNotFoundError:
         raise CannotAsk(Reason.NO_SSH_KEYGEN, _NO_PROGRAM) from None
     except subprocess.TimeoutExpired:
@@ -139,3 +128,8 @@ def _run(
         os.close(reading)
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     return ([] if done.returncode else lines), one_line(done.stderr.decode("utf-8", "replace"))
+
+
+def _keygen(arguments: Sequence[str], content: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """Raises what `subprocess.run` raises."""
+    return subprocess.run([_PROGRAM, *arguments], input=content.encode(), capture_output=True, check=False, **more)

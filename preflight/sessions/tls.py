@@ -26,16 +26,11 @@ from preflight.sessions import CannotAsk, Once
 from preflight.sessions.secrets import why_not_private
 
 _VERIFY_REASONS = {
-    2: Reason.CERTIFICATE_UNTRUSTED,
+    **dict.fromkeys((2, 19, 20, 21, 27), Reason.CERTIFICATE_UNTRUSTED),
+    **dict.fromkeys((62, 64), Reason.CERTIFICATE_NAME),
     9: Reason.CERTIFICATE_NOT_YET_VALID,
     10: Reason.CERTIFICATE_EXPIRED,
     18: Reason.SELF_SIGNED,
-    19: Reason.CERTIFICATE_UNTRUSTED,
-    20: Reason.CERTIFICATE_UNTRUSTED,
-    21: Reason.CERTIFICATE_UNTRUSTED,
-    27: Reason.CERTIFICATE_UNTRUSTED,
-    62: Reason.CERTIFICATE_NAME,
-    64: Reason.CERTIFICATE_NAME,
 }
 """By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate. All others
 are faults of a certificate itself: a weak key or signature, another purpose, a length of the chain."""
@@ -140,13 +135,11 @@ def secure(
             detail += f" ({shown.which_ended(now())})"
         raise TlsFailed(reason, detail, shown) from None
     except ssl.SSLEOFError:
-        detail = "the server closed the connection during the TLS handshake"
-        raise TlsFailed(Reason.TLS_FAILED, detail) from None
+        raise TlsFailed(Reason.TLS_FAILED, "the server closed the connection during the TLS handshake") from None
     except ssl.SSLError as error:
         raise _without_certificate(error) from None
     except TimeoutError:
-        detail = "the TLS handshake did not end in time; does this port speak TLS?"
-        raise TlsFailed(Reason.HANDSHAKE, detail) from None
+        raise TlsFailed(Reason.HANDSHAKE, "the TLS handshake did not end in time; does this port speak TLS?") from None
     except OSError as error:
         detail = f"the connection was lost during the TLS handshake: {error.strerror or error}"
         raise TlsFailed(Reason.TLS_FAILED, detail) from None

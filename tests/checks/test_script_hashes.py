@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
+from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, Plan, RemotePath, Role, Said, Scripts
@@ -92,7 +92,7 @@ class World:
         return toy_plan(databases={"orders": database}, scripts={"orders": scripts}, roles=[dba])
 
     def judge(self) -> Judgement:
-        check = ScriptHashes(self.plan(), MOMENT, ScriptHashesSettings(strict=self.strict))
+        check = ScriptHashes(self.plan(), MOMENT, ScriptHashes.Settings(strict=self.strict))
         (subject,) = check.subjects()
         facts = self.facts()
         more = check.follow_up(subject, **facts)

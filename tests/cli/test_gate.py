@@ -110,7 +110,7 @@ def save_by_another_version(saved: Path) -> None:
     [
         (edit, "the evidence was changed after it was written"),
         (damage, "this is no evidence file"),
-        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 3"),
+        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 4"),
     ],
 )
 def test_an_older_go_never_stands_in_for_a_newest_run_that_cannot_be_read(
@@ -149,8 +149,7 @@ def test_an_old_run_is_stale_and_hold_without_asking(plan: Path) -> None:
 
 def digest_of(document: dict[str, object]) -> str:
     """Over all that is in it but what says how it was written."""
-    named = {"plan_digest": "plan", "collected_at": "at"}
-    rest = {named.get(key, key): document[key] for key in document.keys() - {"schema", "preflight", "digest"}}
+    rest = {key: document[key] for key in document.keys() - {"schema", "preflight", "digest"}}
     text = json.dumps(rest, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.errors import PlanError
@@ -599,7 +599,6 @@ def toml(tables: Mapping[str, Any]) -> str:
     return "".join(f"{toml_key(key)} = {in_toml(value)}\n" for key, value in tables.items())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False))
 def test_a_plan_split_over_files_defaults_variables_and_ranges_is_the_plain_one(chance: Random) -> None:
     plain = tomllib.loads(FULL)
@@ -647,7 +646,6 @@ host = "web[01-03]"
 """
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(own=mutated_plans(SHARED), shared=mutated_plans(SHARED), values=st.sampled_from([{}, {"word": "w"}, {"a": ""}]))
 def test_no_text_gives_a_traceback(own: str, shared: str, values: Mapping[str, str]) -> None:
     path = written(own, {"rel/s.toml": shared.replace("s.toml", "t.toml"), "rel/t.toml": UNIX})

@@ -86,7 +86,7 @@ def test_what_changed_since_the_last_seal_is_said(folder: Path) -> None:
     (folder / "sql/030.sql").write_text("added\x1b")
     (folder / "sql/ünï").unlink()
     sealed = seal(folder)
-    assert (sealed.added, sealed.removed, sealed.modified) == (("030.sql",), ("ünï",), ("010.sql",))
+    assert sealed.changes == {"added": ["030.sql"], "removed": ["ünï"], "modified": ["010.sql"]}
     said = describe(sealed)
     assert "added     030.sql" in said
     assert "removed   ünï" in said

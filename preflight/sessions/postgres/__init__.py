@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,7 @@ class SqlPool:
         self._sessions = {name: SqlSession(each, hosts.get(each.host), self) for name, each in databases.items()}
         self.certificates = Once[str, Certificate | None]()
         """What was seen of the servers' certificates: once in a round, however many databases a server has."""
-        self._scrubbed = False
-        self._lock = threading.Lock()
+        self._scrubbed = Once[None, None]()
 
     def session(self, database_id: str) -> SqlSession:
         """The session with a database; logs in at its first question. Raises KeyError for an unknown one."""
@@ -61,7 +59,4 @@ class SqlPool:
         """Raises ImportError where there is none that works."""
         from preflight.sessions.postgres.libpq import scrub_environment
 
-        with self._lock:
-            if not self._scrubbed:
-                scrub_environment(self.secrets, self._databases.values())
-                self._scrubbed = True
+        self._scrubbed.get(None, lambda: scrub_environment(self.secrets, self._databases.values()))

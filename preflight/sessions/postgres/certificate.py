@@ -38,36 +38,27 @@ def why_refused(connect: Callable[[], socket], ca_file: str, deadline: Deadline)
 
 def shown_certificate(sock: socket, ca_file: str, deadline: Deadline) -> Certificate:
     """The certificate that the server shows, with those above it: up to the root in `ca_file`, or unverified without
-    one. Closes the socket. Raises OSError and ValueError."""
+    one. Closes the socket. Raises OSError, also when the server offers no TLS, and ValueError."""
     context = accepting_any()  # of any name: a wrong one libpq tells itself
     with sock:
         if ca_file:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(ca_file)
-        with _handshake(sock, context, deadline) as tls:
+        sock.settimeout(max(0.001, deadline.left()))
+        sock.sendall(_SSL_REQUEST)
+        if sock.recv(1) != b"S":
+            raise ConnectionError("no TLS offered")
+        sock.settimeout(max(0.001, deadline.left()))
+        with context.wrap_socket(sock) as tls:
             certificate = peer_certificate(tls, verified=bool(ca_file))
-            _leave(tls, deadline)
+            # Waits until the server has closed the connection: its TLS 1.3 tickets are on their way still, and one that
+            # is closed with something unread is reset, which the server logs. It hangs up without a word of TLS.
+            tls.settimeout(max(0.001, deadline.at_most(_LEAVE_SECONDS).left()))
+            with contextlib.suppress(OSError):
+                tls.unwrap()
             return certificate
 
 
 def client_certificate(database: Database) -> Certificate | None:
     """The one that the login offers, with those above it in its file; None where there is none that can be read."""
     return certificate_in(database.sslcert or Path("~/.postgresql/postgresql.crt").expanduser())
-
-
-def _handshake(sock: socket, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:
-    """Raises OSError, ssl.SSLError among it, also when the server offers no TLS."""
-    sock.settimeout(max(0.001, deadline.left()))
-    sock.sendall(_SSL_REQUEST)
-    if sock.recv(1) != b"S":
-        raise ConnectionError("no TLS offered")
-    sock.settimeout(max(0.001, deadline.left()))
-    return context.wrap_socket(sock)
-
-
-def _leave(tls: ssl.SSLSocket, deadline: Deadline) -> None:
-    """Ends TLS and waits until the server has closed the connection. Its TLS 1.3 tickets are on their way still, and a
-    connection that is closed with something unread is reset, which the server logs."""
-    tls.settimeout(max(0.001, deadline.at_most(_LEAVE_SECONDS).left()))
-    with contextlib.suppress(OSError):  # it hangs up without a word of TLS
-        tls.unwrap()

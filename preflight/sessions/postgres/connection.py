@@ -299,8 +299,7 @@ class _Rows:
         if len(set(self._names)) < len(self._names):
             return CannotAsk(Reason.UNREADABLE, "two columns of the statement have the same name")
         if self._over:
-            detail = f"the result passed {MOST_ROWS} rows or {self._most_bytes // 1024} KiB"
-            return CannotAsk(Reason.TOO_MUCH, detail)
+            return CannotAsk(Reason.TOO_MUCH, f"the result passed {MOST_ROWS} rows or {self._most_bytes // 1024} KiB")
         return "[" + ", ".join(self._rows) + "]"
 
 

@@ -149,8 +149,7 @@ class Login:
             if trouble.reason is Reason.CERTIFICATE_UNTRUSTED:
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
-                    again = partial(address.connect_again, soon)
-                    trouble = why_refused(again, ca_file(self.database), soon) or trouble
+                    trouble = why_refused(partial(address.connect_again, soon), ca_file(self.database), soon) or trouble
             raise trouble if connected else DialFailed(trouble.reason, f"{address}: {trouble.detail}")
 
     def _poll(self, pgconn: pq.abc.PGconn, address: ServerAddress, trace: Trace, deadline: Deadline) -> bool:

@@ -172,8 +172,7 @@ def _client_gave_up(failed: Failed) -> CannotAsk:
         detail = f"the server asks for a password of role {failed.role}, and the plan names none"
         return CannotAsk(Reason.PASSWORD_NEEDED, detail)
     if _SERVER_SAYS.search(message):
-        detail = f"the server refused the login of role {failed.role}: {failed.said}"
-        return CannotAsk(Reason.SERVER_REFUSED, detail)
+        return CannotAsk(Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}: {failed.said}")
     for words, reason, sentence in _LIBPQ_SAYS:
         if any(each in message for each in words):
             return CannotAsk(reason, sentence.format(said=failed.said))

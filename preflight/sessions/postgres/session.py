@@ -18,7 +18,7 @@ from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
 from preflight.reasons import REFUSALS, Reason
-from preflight.sessions import CannotAsk, Closed, Deliver, SessionFailed, require_time
+from preflight.sessions import VANTAGE, CannotAsk, Closed, Deliver, SessionFailed, require_time
 from preflight.sessions.dial import DialFailed, resolve
 from preflight.sessions.postgres.tunnel import Tunnel
 from preflight.sessions.secrets import PasswordAccount
@@ -61,8 +61,7 @@ class SqlSession:
 
     @property
     def vantage(self) -> str:
-        tunnelled = self._database.connect is Connect.TUNNEL
-        place = f"through {self._database.tunnel_host}" if tunnelled else "from here"
+        place = f"through {self._database.tunnel_host}" if self._database.connect is Connect.TUNNEL else VANTAGE
         return f"{place} as {self._database.user}"
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
@@ -183,8 +182,7 @@ class SqlSession:
                 self.stage = f"logging in at {self._session['address']}"
                 self._pgconn, server = self._connect(login, addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
-            detail = f"the PostgreSQL driver is unusable here: {error}"
-            raise CannotAsk(Reason.NO_DRIVER, detail) from None
+            raise CannotAsk(Reason.NO_DRIVER, f"the PostgreSQL driver is unusable here: {error}") from None
         except SessionFailed as failed:
             detail = f"through {self._database.tunnel_host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.

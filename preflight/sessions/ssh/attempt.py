@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline, monotonic
@@ -17,7 +17,7 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Closed, SessionFailed, dial
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
 from preflight.sessions.ssh.known_hosts import KnownKeys
-from preflight.sessions.ssh.shared import Shared
+from preflight.sessions.ssh.shared import Dropped, Shared
 from preflight.wording import one_line
 
 if TYPE_CHECKING:
@@ -32,26 +32,27 @@ class JumpFailed(CannotAsk):
     """What failed is a jump host, and the same for all hosts behind it."""
 
 
+@dataclass(eq=False)
 class Attempt:
-    """Reaches a host. What is learned on the way goes into `session`, for replies and for the report."""
+    """Reaches a host."""
 
-    def __init__(
-        self, host: Host, jump: Connection | None, shared: Shared, deadline: Deadline, session: dict[str, str]
-    ) -> None:
-        """`deadline`: the time there is for this host; within it, each connection has `login_within` for its login."""
-        self._host = host
-        self._jump = jump
-        self._shared = shared
-        self._deadline = deadline
-        self._session = session
-        self._server = ""
-        self._closed = False
-        self._held_jump: Connection | None = None
-        self._lock = threading.Lock()
-        self.transport: Transport | None = None
-        self.stage = "connecting"
-        """What is being waited for, for the report of whoever cannot wait any longer."""
-        self.limit = deadline
+    _host: Host
+    _jump: Connection | None
+    _shared: Shared
+    _deadline: Deadline
+    """The time there is for this host; within it, each connection has `login_within` for its login."""
+    _session: dict[str, str]
+    """What is learned on the way, for replies and for the report."""
+    _server: str = ""
+    _closed: bool = False
+    _held_jump: Connection | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    transport: Transport | None = None
+    stage: str = "connecting"
+    """What is being waited for, for the report of whoever cannot wait any longer."""
+
+    def __post_init__(self) -> None:
+        self.limit = self._deadline
         """Until when the login must be accepted; runs from the TCP connect."""
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class Attempt:
         with self.limited():
             try:
                 return self._connect(known)
-            except _Dropped as dropped:
+            except Dropped as dropped:
                 return self._connect_again(known, dropped)
 
     def end_turn(self, *, dropped: bool = False) -> None:
@@ -95,7 +96,7 @@ class Attempt:
             detail = f"{failed.detail}: the time left for this host ended after {self.limit.seconds:.1f} s"
             raise CannotAsk(Reason.TARGET_LIMIT, detail) from None
 
-    def _connect_again(self, known: KnownKeys | None, dropped: _Dropped) -> Transport:
+    def _connect_again(self, known: KnownKeys | None, dropped: Dropped) -> Transport:
         begun, times, pause = monotonic(), 1, _FIRST_PAUSE_SECONDS
         while True:
             self.stage = f"waiting to come again: {dropped.detail}"
@@ -109,14 +110,14 @@ class Attempt:
                     break
                 try:
                     return self._connect(known)
-                except _Dropped as again:
+                except Dropped as again:
                     dropped, times = again, times + 1
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         detail = f"{dropped.detail}, {times} times in {monotonic() - begun:.1f} s: sshd is crowded (MaxStartups)"
         raise CannotAsk(Reason.THROTTLED, f"{detail}, or turns this machine away")
 
     def _connect(self, known: KnownKeys | None) -> Transport:
-        from preflight.sessions.ssh.transport import HandshakeFailed, Transport
+        from preflight.sessions.ssh.transport import Transport
 
         sock = self._socket()
         self.stage = "exchanging keys"
@@ -126,12 +127,11 @@ class Attempt:
             raise Closed
         try:
             self.transport.shake_hands(self.limit)
-        except HandshakeFailed as failed:
-            self.end_turn(dropped=failed.nothing_received)
+        except CannotAsk as failed:
+            self.end_turn(dropped=isinstance(failed, Dropped))
             if self._closed:
                 raise Closed from None
-            kind = _Dropped if failed.nothing_received else CannotAsk
-            raise kind(failed.reason, f"{self._session['address']}: {failed.detail}") from None
+            raise type(failed)(failed.reason, f"{self._session['address']}: {failed.detail}") from None
         self._session["server"] = one_line(self.transport.remote_version, 100)
         return self.transport
 
@@ -187,7 +187,3 @@ class Attempt:
             raise CannotAsk(
                 told.get(refused.reason, Reason.NOT_FROM_JUMP), f"{address} from jump {name}: {refused.detail}"
             ) from None
-
-
-class _Dropped(CannotAsk):
-    """The server hung up before it said anything."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -89,34 +89,33 @@ class _MarkReader:
         """What has come since the last mark and is not yet known to be noise."""
         self._scanned = 0
         self.noise = bytearray()
-        """What came outside of answers: the chatter of profiles."""
+        """What came outside of answers, up to a cap: the chatter of profiles."""
+        self.inside: int | None = None
+        """The number of the question to whose answer the bytes belong that are being read."""
 
-    def feed(self, data: bytes, inside: Callable[[], bool]) -> Iterator[tuple[list[str], bytes]]:
-        """The words of each mark, and what came since the mark before. `inside`: whether the bytes being read belong to
-        an answer; what does not is kept only up to a cap."""
+    def feed(self, data: bytes) -> Iterator[tuple[list[str], bytes]]:
+        """The words of each mark, and what came since the mark before."""
         self.pending += data
         while True:
             at = self.pending.find(self._sign, self._scanned)
             end = self.pending.find(b"\n", at + len(self._sign)) if at >= 0 else -1
             if end < 0:
                 self._scanned = at if at >= 0 else max(0, len(self.pending) - len(self._sign))
-                if not inside() and at < 0:
-                    self._take_noise(self._scanned)
+                if self.inside is None and at < 0:
+                    self._keep_noise(self._scanned)
+                    del self.pending[: self._scanned]
+                    self._scanned = 0
                 return
             words = bytes(self.pending[at + len(self._sign) : end]).decode("ascii", "replace").split()
             body = bytes(self.pending[:at])
-            if not inside():
-                self._take_noise(at)
-                del self.pending[: end + 1 - at]
-            else:
-                del self.pending[: end + 1]
+            if self.inside is None:
+                self._keep_noise(at)
+            del self.pending[: end + 1]
             self._scanned = 0
             yield words, body
 
-    def _take_noise(self, size: int) -> None:
+    def _keep_noise(self, size: int) -> None:
         self.noise += self.pending[: min(size, _NOISE_CAP_BYTES - len(self.noise))]
-        del self.pending[:size]
-        self._scanned = 0
 
 
 @dataclass(slots=True)
@@ -127,8 +126,6 @@ class _Open:
     """By the monotonic clock."""
     asked_at: datetime = field(default_factory=now)
     bodies: dict[Stream, bytes] = field(default_factory=dict)
-    code: int | None = None
-    ended: float = 0.0
 
 
 class BatchReader:
@@ -137,7 +134,6 @@ class BatchReader:
     def __init__(self, nonce: str, questions: Sequence[Question]) -> None:
         self._questions = questions
         self._readers = {stream: _MarkReader(nonce) for stream in Stream}
-        self._inside: dict[Stream, int | None] = dict.fromkeys(Stream)
         self._open: dict[int, _Open] = {}
         self._limit_word = ""
         self._chatter = b""
@@ -148,12 +144,8 @@ class BatchReader:
     def feed(self, stream: Stream, data: bytes) -> list[Frame]:
         """The answers that `data` completes."""
         self.total_bytes += len(data)
-        frames = []
-        for words, body in self._readers[stream].feed(data, lambda: self._inside[stream] is not None):
-            frame = self._take(stream, words, body)
-            if frame is not None:
-                frames.append(frame)
-        return frames
+        marks = self._readers[stream].feed(data)
+        return [frame for words, body in marks if (frame := self._take(stream, words, body)) is not None]
 
     @property
     def current(self) -> int | None:
@@ -169,10 +161,7 @@ class BatchReader:
     @property
     def overflowing(self) -> bool:
         """The current answer has passed its cap."""
-        return any(
-            self._inside[stream] is not None and len(reader.pending) > OUTPUT_CAP_BYTES
-            for stream, reader in self._readers.items()
-        )
+        return any(each.inside is not None and len(each.pending) > OUTPUT_CAP_BYTES for each in self._readers.values())
 
     @property
     def noise(self) -> bytes:
@@ -181,7 +170,7 @@ class BatchReader:
 
     def _noise_of(self, stream: Stream) -> bytes:
         reader = self._readers[stream]
-        return bytes(reader.noise if self._inside[stream] is not None else reader.noise + reader.pending)
+        return bytes(reader.noise if reader.inside is not None else reader.noise + reader.pending)
 
     def _take(self, stream: Stream, words: list[str], body: bytes) -> Frame | None:
         match words:
@@ -190,17 +179,16 @@ class BatchReader:
                 self._limit_word = limit
                 self._chatter = bytes(self._readers[Stream.OUT].noise)
             case ["B", number] if number.isdecimal() and int(number) < len(self._questions):
-                self._inside[stream] = int(number)
+                self._readers[stream].inside = int(number)
                 self._open.setdefault(int(number), _Open(monotonic()))
-            case ["E", number, code] if number == str(self._inside[stream]) and code.isdecimal():
+            case ["E", number, code] if number == str(self._readers[stream].inside) and code.isdecimal():
                 return self._end(stream, int(number), int(code), body)
         return None
 
     def _end(self, stream: Stream, number: int, code: int, body: bytes) -> Frame | None:
-        self._inside[stream] = None
+        self._readers[stream].inside = None
         answer = self._open[number]
         answer.bodies[stream] = body
-        answer.code = code
         if len(answer.bodies) < len(Stream):
             return None
         del self._open[number]

@@ -41,8 +41,7 @@ class ChannelSlots:
                 return None
             self._open += 1
         try:
-            seconds = max(deadline.left(), 0.1)
-            opened: Channel = transport.open_session(window_size=WINDOW_BYTES, timeout=seconds)
+            opened: Channel = transport.open_session(window_size=WINDOW_BYTES, timeout=max(deadline.left(), 0.1))
         except Exception as error:  # noqa: BLE001  # paramiko hands errors of one channel to another, so all alike
             self._learn(transport, deadline, error)
             return None
@@ -87,8 +86,7 @@ def open_forward(transport: Transport, address: str, port: int, deadline: Deadli
         if refused.code == 1:
             raise ChannelRefused(Reason.FORWARDING_REFUSED, "the server does not allow port forwarding") from None
         said = f" ({transport.refused_channel})" if transport.refused_channel else ""
-        detail = f"refused, unknown name or no route, seen from there{said}"
-        raise ChannelRefused(Reason.UNREACHABLE, detail) from None
+        raise ChannelRefused(Reason.UNREACHABLE, f"refused, unknown name or no route, seen from there{said}") from None
     except Exception as error:  # noqa: BLE001  # SSHException, EOFError, OSError, and what another channel ran into
         if transport.is_active() and (deadline.over or "Timeout" in str(error)):
             raise ChannelRefused(Reason.NO_ANSWER, "no answer") from None

@@ -40,7 +40,10 @@ class Configured:
 
 def configure(host: Host, deadline: Deadline) -> Configured:
     """`host` completed from ssh_config where the plan says nothing. Raises CannotAsk."""
-    options = parse(_ssh_g(host, deadline))
+    done = _ssh(host, deadline, "-G")
+    if done.returncode != 0:
+        raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}")
+    options = parse(done.stdout)
     first = {name: values[0] for name, values in options.items() if values}
     jump = first.get("proxyjump", "none")
     if not host.jump and jump == "none" and first.get("proxycommand", "none") != "none":
@@ -89,14 +92,6 @@ def _files(value: str) -> list[str]:
         names.append(" ".join(words[:end]))
         del words[:end]
     return names
-
-
-def _ssh_g(host: Host, deadline: Deadline) -> str:
-    done = _ssh(host, deadline, "-G")
-    if done.returncode != 0:
-        detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
-        raise CannotAsk(Reason.SSH_CONFIG, detail)
-    return done.stdout
 
 
 def _ssh(host: Host, deadline: Deadline, *options: str) -> subprocess.CompletedProcess[str]:

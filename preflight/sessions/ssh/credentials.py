@@ -25,33 +25,22 @@ _PASSWORD_EXPIRED = re.compile(r"you are required to change your password|your p
 _ACCOUNT_REFUSED = re.compile(r"expired|inactive|not allowed|denied|disabled|locked|closed", re.IGNORECASE)
 
 
-class Credential:
-    """What a login is made with; `description` is fit for the report."""
-
-    description = ""
-    method = ""
-    certificate: UserCertificate | None = None
-    """Of a key, also where it does not hold now and is not offered."""
-    account: PasswordAccount | None = None
-    """Whose password it is."""
-
-    def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
-        """One attempt. The methods the server wants in addition: those of the code, or none. Raises what paramiko
-        raises."""
-        raise NotImplementedError
-
-
 @dataclass(frozen=True, repr=False)
-class KeyCredential(Credential):
+class KeyCredential:
     """A private key, from a file or kept by the agent, which is let go after the one attempt."""
 
     method = "publickey"
+    account = None
     key: Any
     description: str
+    """Fit for the report."""
     certificate: UserCertificate | None
+    """Also where it does not hold now and is not offered."""
     agent: Agent | None = None
 
-    def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
+    def offer(self, transport: Transport, user: str, _code: CodePrompt | None) -> Sequence[str]:
+        """One attempt. The methods the server wants in addition: those of the code, or none. Raises what paramiko
+        raises."""
         try:
             return tuple(transport.auth_publickey(user, self.key))
         finally:
@@ -59,20 +48,17 @@ class KeyCredential(Credential):
                 self.agent.close()
 
 
-class PasswordCredential(Credential):
+@dataclass(frozen=True, repr=False)
+class PasswordCredential:
     """A password; typed at a keyboard-interactive prompt where the server takes no plain one."""
 
-    method = "password"
-    description = "password"
-
-    def __init__(self, password: str, account: PasswordAccount) -> None:
-        self._password = password
-        self.account = account
-
-    def __repr__(self) -> str:
-        return "PasswordCredential()"
+    method = description = "password"
+    certificate = None
+    _password: str
+    account: PasswordAccount
 
     def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
+        """See `KeyCredential`."""
         if code is not None:  # PAM may ask for it too, and sshd answers that by a plain password, which is refused
             try:
                 return answer_prompts(transport, user, code, self._password)
@@ -85,6 +71,9 @@ class PasswordCredential(Credential):
             if "keyboard-interactive" not in refused.allowed_types or code is not None:
                 raise
         return answer_prompts(transport, user, None, self._password)
+
+
+Credential = KeyCredential | PasswordCredential
 
 
 class CredentialStore:

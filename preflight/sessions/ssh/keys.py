@@ -57,8 +57,7 @@ def load_key(path: Path, passphrase: Callable[[], str]) -> Any:
     except Exception as error:  # noqa: BLE001  # paramiko and cryptography raise five kinds for a wrong passphrase
         if password is not None:
             raise CannotAsk(Reason.PASSPHRASE_WRONG, f"the passphrase does not open {path}") from None
-        detail = f"{path} cannot be read as a {kind} key ({type(error).__name__})"
-        raise CannotAsk(Reason.KEY_FORMAT, detail) from None
+        raise CannotAsk(Reason.KEY_FORMAT, f"{path} cannot be read as a {kind} key ({type(error).__name__})") from None
 
 
 def certify(key: Any, private: Path, named: Path | None) -> UserCertificate | None:

@@ -201,14 +201,8 @@ def _parse_hash(names: str) -> tuple[bytes, bytes] | None:
 
 def _patterns_match(name: str, patterns: str) -> bool:
     """A comma list; one matching `!pattern` rules the whole line out."""
-    matched = False
-    for pattern in patterns.split(","):
-        negated = pattern.startswith("!")
-        if _pattern(pattern.removeprefix("!")).match(name):
-            if negated:
-                return False
-            matched = True
-    return matched
+    matching = [each for each in patterns.split(",") if _pattern(each.removeprefix("!")).match(name)]
+    return bool(matching) and not any(each.startswith("!") for each in matching)
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from preflight.clock import Deadline
 from preflight.plan import Host
@@ -27,21 +28,20 @@ class FurtherPrompt(paramiko.SSHException):  # type: ignore[misc]
     """The server asks for something else: a code that was not declared, a new password."""
 
 
+@dataclass(eq=False)
 class CodePrompt:
     """The second factor of one login: the declared prompt, and who answers it."""
 
-    def __init__(self, host: Host, ask: AskLine, mask: Callable[[str], None]) -> None:
-        self._host = host
-        self._ask = ask
-        self._mask = mask
-        self._words = _plain(host.code_prompt)
-        self._due = True
-        self.typed = False
-        """Whether the server got a code."""
+    _host: Host
+    _ask: AskLine
+    _mask: Callable[[str], None]
+    _due: bool = True
+    typed: bool = False
+    """Whether the server got a code."""
 
     def claim(self, prompt: str) -> bool:
         """Whether the code may go to this prompt; to no other then."""
-        claimed = self._due and self._words in _plain(prompt)
+        claimed = self._due and _plain(self._host.code_prompt) in _plain(prompt)
         self._due = self._due and not claimed
         return claimed
 

@@ -158,8 +158,7 @@ class _Asking:
             else:
                 if channel is None:
                     return
-                answered = partial(self._put_frame, login)
-                self._running.append(BatchRun(questions, secret, answered, channel, self._news))
+                self._running.append(BatchRun(questions, secret, partial(self._put_frame, login), channel, self._news))
             self._waiting.remove(questions)
 
     def _answer_without_asking(self, login: Login, questions: Sequence[Question]) -> None:

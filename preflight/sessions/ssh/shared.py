@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan import Host
-from preflight.sessions import Once
+from preflight.sessions import CannotAsk, Once
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys
 
@@ -112,6 +112,10 @@ class _Server:
         self.changed = threading.Condition(lock)
         self.pending = 0
         self.most: float = MOST_PER_SERVER
+
+
+class Dropped(CannotAsk):
+    """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
 
 
 class LoginTurns:

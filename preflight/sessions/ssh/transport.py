@@ -16,6 +16,7 @@ from preflight.clock import Deadline, monotonic
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
+from preflight.sessions.ssh.shared import Dropped
 from preflight.wording import one_line
 
 if TYPE_CHECKING:
@@ -47,15 +48,6 @@ _TURNED_AWAY = ("Exceeded MaxStartups", "Not allowed at this time")
 _GRACE_SECONDS = 10.0
 """What paramiko's own limit of the banner has on top of ours, so that ours is always the one that strikes: no type of
 paramiko's errors tells a server that was silent too long from one that hung up."""
-
-
-class HandshakeFailed(CannotAsk):
-    """The transport did not come up."""
-
-    def __init__(self, reason: Reason, detail: str, *, nothing_received: bool = False) -> None:
-        super().__init__(reason, detail)
-        self.nothing_received = nothing_received
-        """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
 
 
 class Channel(paramiko.Channel):  # type: ignore[misc]
@@ -222,7 +214,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             self.completion_event.set()
 
     def shake_hands(self, deadline: Deadline) -> None:
-        """Version strings and key exchange; no credential is sent. Raises HandshakeFailed and is closed then."""
+        """Version strings and key exchange; no credential is sent. Raises CannotAsk and is closed then."""
         done = threading.Event()
         self.start_client(event=done)
         finished = done.wait(deadline.left())
@@ -234,22 +226,22 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             detail = "the server accepted the connection but sent no SSH version string"
             if self.remote_version:
                 detail = f"the key exchange with {one_line(self.remote_version, 80)} did not finish"
-            raise HandshakeFailed(Reason.HANDSHAKE, detail)
+            raise CannotAsk(Reason.HANDSHAKE, detail)
         raise self._explain(trouble)
 
-    def _explain(self, trouble: Exception | None) -> HandshakeFailed:
+    def _explain(self, trouble: Exception | None) -> CannotAsk:
         said = one_line("; ".join(filter(None, [*self.preface, self.parting_words])))
         suffix = f": {said}" if said else ""
         if isinstance(trouble, paramiko.IncompatiblePeer):
             what = one_line(str(trouble)).removeprefix("Incompatible ssh peer ").strip("()")
             detail = f"{one_line(self.remote_version, 80)} and this tool share no algorithm: {what}"
-            return HandshakeFailed(Reason.NO_COMMON_ALGORITHM, detail)
+            return CannotAsk(Reason.NO_COMMON_ALGORITHM, detail)
         if not self.remote_version:
             if not self.preface or any(words in said for words in _TURNED_AWAY):
                 detail = f"the server closed the connection before it said anything of SSH{suffix}"
-                return HandshakeFailed(Reason.CLOSED_EARLY, detail, nothing_received=True)
-            return HandshakeFailed(Reason.NOT_SSH, f"this is no SSH server{suffix}")
-        return HandshakeFailed(Reason.CLOSED_EARLY, f"the connection ended during the key exchange{suffix}")
+                return Dropped(Reason.CLOSED_EARLY, detail)
+            return CannotAsk(Reason.NOT_SSH, f"this is no SSH server{suffix}")
+        return CannotAsk(Reason.CLOSED_EARLY, f"the connection ended during the key exchange{suffix}")
 
     def server_key(self) -> PublicKey:
         """The key the server proved to hold in the key exchange."""
@@ -266,7 +258,7 @@ def _text_of(shown_bytes: str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Sequence[str]) -> HandshakeFailed | None:
+def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Sequence[str]) -> CannotAsk | None:
     """What is wrong with the key a server showed; None when it is pinned."""
     seen = f"{key.type} {key.fingerprint}"
     where = host.host_key_alias or host.address
@@ -274,19 +266,18 @@ def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Se
         case KeyStatus.TRUSTED:
             return None
         case KeyStatus.REVOKED:
-            return HandshakeFailed(Reason.HOST_KEY_REVOKED, f"{where} shows the revoked key {seen}")
+            return CannotAsk(Reason.HOST_KEY_REVOKED, f"{where} shows the revoked key {seen}")
         case KeyStatus.CHANGED:
-            detail = f"{where} shows {seen}, but pinned is {pinned_text(known)}"
-            return HandshakeFailed(Reason.HOST_KEY_CHANGED, detail)
+            return CannotAsk(Reason.HOST_KEY_CHANGED, f"{where} shows {seen}, but pinned is {pinned_text(known)}")
     if known.only_cert_authority:
         detail = f"CA-signed host keys are not supported, pin the key: {where} shows {seen}"
-        return HandshakeFailed(Reason.CERT_AUTHORITY, detail)
+        return CannotAsk(Reason.CERT_AUTHORITY, detail)
     detail = f"{where} shows {seen}, which is in no known_hosts file"
     if pinned_text(known):
         detail = f"{where} shows {seen}, but pinned are only keys of other types: {pinned_text(known)}"
     if unreadable:
         detail += f" (unreadable: {'; '.join(unreadable)})"
-    return HandshakeFailed(Reason.HOST_KEY_UNKNOWN, detail)
+    return CannotAsk(Reason.HOST_KEY_UNKNOWN, detail)
 
 
 def pinned_text(known: KnownKeys) -> str:
