@@ -62,7 +62,7 @@ class RehearsalCheck(Check):
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         if reason := self.plan.release.without.rehearsal:
-            return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
+            return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.call('rehearse')}")
         rehearsed: Rehearsed = facts["rehearsed"]
         manifest, texts, record = facts["manifest"], facts["texts"], rehearsed.record
         tried = rehearsed.entry(subject.id)
@@ -72,7 +72,7 @@ class RehearsalCheck(Check):
                 _NEVER,
                 expected=f"a record of their rehearsal in {self.plan.rehearsal_record.name}",
                 actual=rehearsed.problem or _why_not(record, self.plan.scripts[subject.id].database),
-                remedy=f"run: {self.plan.rehearse_command}; "
+                remedy=f"run: {self.plan.call('rehearse')}; "
                 'or say why not in [release]: without = { rehearsal = "" }',
             )
         changed = [*self._changed(subject.item, tried, manifest, texts), *self._judge_neighbours(record, subject.id)]
@@ -93,7 +93,7 @@ class RehearsalCheck(Check):
         entry = self.plan.scripts[work.id]
         sealed, problem = read_manifest(manifest)  # what is not sealed at all differs in every file
         files = sorted(name for name in {*sealed, *tried.files} if sealed.get(name) != tried.files.get(name))
-        again = f"have the change reviewed, then run: {self.plan.rehearse_command}"
+        again = f"have the change reviewed, then run: {self.plan.call('rehearse')}"
         if files:
             yield failed(
                 f"changed since the rehearsal: {named(files)}",
@@ -125,7 +125,7 @@ class RehearsalCheck(Check):
                 "the entries of [scripts] in its database, or their order, are others than were rehearsed",
                 expected=", ".join(then),
                 actual=", ".join(now),
-                remedy=f"run: {self.plan.rehearse_command}",
+                remedy=f"run: {self.plan.call('rehearse')}",
             )
 
     def _judge_before(self, entry: Scripts) -> Iterator[Judgement]:
@@ -137,7 +137,7 @@ class RehearsalCheck(Check):
                     f"rehearsed without what {other.id} does first",
                     expected=f"the database as {other.id} leaves it",
                     actual=f"the `command` of {other.id} was not run: it has no `rehearse_command`",
-                    remedy=f"add `rehearse_command` to [scripts.{other.id}], then run: {self.plan.rehearse_command}; "
+                    remedy=f"add `rehearse_command` to [scripts.{other.id}], then run: {self.plan.call('rehearse')}; "
                     'or, where it is meant to change nothing there, write in that table: changes = "nothing"',
                 )
 
@@ -162,7 +162,7 @@ class RehearsalCheck(Check):
                 expected=f"the schema in {self.plan.sealed_schema(entry.id).name}",
                 actual=counted(len(names), "object") + " with another definition, or only in one of them",
                 remedy="where schema-drift does not pass either, cure that first; with an older backup, take a new "
-                f"one; then run: {self.plan.rehearse_command}",
+                f"one; then run: {self.plan.call('rehearse')}",
             )
 
     def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
@@ -192,7 +192,7 @@ class RehearsalCheck(Check):
                 _NEVER,
                 expected="a rehearsal of all scripts of the database",
                 actual="one that ran before them failed",
-                remedy=f"cure the line that names it, then run: {self.plan.rehearse_command}",
+                remedy=f"cure the line that names it, then run: {self.plan.call('rehearse')}",
             )
             return
         for run in tried.runs:
@@ -311,7 +311,7 @@ class RehearsalCheck(Check):
     def _correct(self) -> str:
         return (
             "correct the script or the line, have that approved, then run: "
-            f"{self.plan.seal_command} && {self.plan.rehearse_command}"
+            f"{self.plan.call('seal')} && {self.plan.call('rehearse')}"
         )
 
 

@@ -168,7 +168,7 @@ class ScriptEffect(Check):
                 f"{work.login} begins with other settings than in the rehearsal: {named(others)}",
                 expected=", ".join(f"{name} = '{of.settings[name]}'" for name in others),
                 actual=", ".join(f"{name} = '{now[name]}'" for name in others),
-                remedy=f"have the change taken back, or run: {self.plan.rehearse_command}",
+                remedy=f"have the change taken back, or run: {self.plan.call('rehearse')}",
             )
 
     def _room(self, work: ServerWork, effect: _Effect, facts: Mapping[str, Any]) -> Iterator[Judgement]:

@@ -165,6 +165,6 @@ class DatabaseState(Check):
                     f"which tables the scripts of [scripts.{entry}] touch is not told, so who blocks them is not seen",
                     expected="no session holds a lock on them",
                     actual=objects.not_told,
-                    remedy=f"run: {self.plan.rehearse_command}; or name them: `touches` of [scripts.{entry}]",
+                    remedy=f"run: {self.plan.call('rehearse')}; or name them: `touches` of [scripts.{entry}]",
                     behind=f"script-rights {entry}: what its scripts touch is not told",
                 )

@@ -35,7 +35,7 @@ def judge_manifest(seen: Comparison) -> Iterator[Judgement]:
             "the scripts are not sealed" if missing else "the manifest cannot be relied on",
             expected=f"{manifest} with the SHA-256 of every approved script",
             actual=visible(seen.problem),
-            remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.plan.seal_command}",
+            remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.plan.call('seal')}",
         )
     pinned = seen.scripts.manifest_sha256
     if pinned and seen.manifest_sha256 not in ("", pinned):
@@ -117,7 +117,7 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
             "the approved folder holds links or special files",
             expected="regular files only, because a link's target is not sealed",
             actual=named(unusual),
-            remedy=f"replace them by the files themselves in {folder}, then run: {seen.plan.seal_command}",
+            remedy=f"replace them by the files themselves in {folder}, then run: {seen.plan.call('seal')}",
         )
     sealed, approved = seen.sealed, seen.approved
     kinds = {
@@ -131,7 +131,7 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
             "the approved folder was changed after sealing",
             expected=f"{folder} as it was sealed",
             actual="; ".join(said),
-            remedy=f"take the change back in {folder}; or review and rehearse it, then run: {seen.plan.seal_command}",
+            remedy=f"take the change back in {folder}; or review and rehearse it, then run: {seen.plan.call('seal')}",
         )
 
 
@@ -174,14 +174,14 @@ def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
             f"{where} leaves the staged folder",
             expected=f"only files below {seen.scripts.staged}, which psql is started in",
             actual=visible(each.path),
-            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.plan.seal_command}",
+            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.plan.call('seal')}",
         )
     return failed(
         f"{where} is not sealed",
         expected=f"{visible(each.path)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
         "script)",
         actual="the manifest does not list it",
-        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.plan.seal_command}",
+        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.plan.call('seal')}",
     )
 
 
@@ -307,7 +307,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in scripts),
             remedy=f"take it away: {seen.removal(entry.path for entry in scripts)}; or have it approved, then run: "
-            f"{seen.plan.seal_command}",
+            f"{seen.plan.call('seal')}",
         )
     if others:
         yield warned(
@@ -315,7 +315,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             expected=f"nothing but the sealed files in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in others),
             remedy=f"take it away: {seen.removal(entry.path for entry in others)}; or put it into "
-            f"{seen.approved_folder} and run: {seen.plan.seal_command}",
+            f"{seen.approved_folder} and run: {seen.plan.call('seal')}",
         )
     empty = [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]
     if empty:

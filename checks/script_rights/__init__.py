@@ -111,7 +111,7 @@ class ScriptRights(Check):
             f"{counted(sum(others.values()), 'table')} of {work.dbname}",
             expected=f"{work.login} may do what the scripts do",
             actual=f"tables of others: {owned}",
-            remedy=f"run: {self.plan.rehearse_command}; or name in {work.table} what they alter: "
+            remedy=f"run: {self.plan.call('rehearse')}; or name in {work.table} what they alter: "
             'touches = ["SCHEMA.*"]',
         )
 

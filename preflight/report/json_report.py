@@ -12,7 +12,7 @@ from pathlib import Path
 
 from preflight.check import Expect
 from preflight.clock import format_moment
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.evidence import load_saved, require_schema
 from preflight.finding import Event, Severity, Status
 from preflight.judging.end_states import StateStatus
@@ -257,7 +257,7 @@ class Report:
     """What changed since the run before; null where there is none."""
 
 
-class ReportError(PreflightError):
+class ReportError(RefusedError):
     """A file that is no JSON report of this program, or a damaged one."""
 
 

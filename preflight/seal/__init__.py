@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
 from preflight.plan import Plan, Scripts
@@ -44,7 +44,7 @@ _UNSEALED: Mapping[str, str] = {
 }
 
 
-class SealError(PreflightError):
+class SealError(RefusedError):
     """What cannot be sealed: every reason, or every host with another key, on a line of its own."""
 
 

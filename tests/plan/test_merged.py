@@ -19,8 +19,7 @@ from preflight.errors import PlanError
 from preflight.faults import Keys
 from preflight.plan import Plan, SecretRef, ranges, variables
 from preflight.plan.load import load_plan
-from preflight.plan.merged import read_merged
-from preflight.plan.merging import DEFAULTS
+from preflight.plan.merged import DEFAULTS, read_merged
 from preflight.reference import merged_plan
 from preflight.wording import in_toml, toml_key
 from tests.plan_texts import FULL, MINIMAL, mutated_plans
@@ -421,7 +420,7 @@ def test_one_plan_for_staging_and_production() -> None:
     assert other.hosts["db1"].address == "db1.production.example.net"
     assert other.set_values == {"target": "production", "word": "w"}
     assert other.sealed_known_hosts.name == "x.target-production.word-w.known_hosts"
-    assert other.seal_command == "preflight seal x.toml --set target=production --set word=w"
+    assert other.call("seal") == "preflight seal x.toml --set target=production --set word=w"
     assert load(text.replace("env:${target}_DB1", "env:a"), word="b/c").sealed_servers.name == "x.word-b_c.sealed.json"
 
 
