@@ -15,8 +15,8 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host, HostRef, LoginUse, SaidUntil
 from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_on
-from preflight.probe import NoReply, Via
-from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThrough, WayThroughProbe
+from preflight.probe import NoReply, Reply, Via
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThroughProbe
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
 from preflight.reasons import Reason
 
@@ -83,16 +83,12 @@ class HostLogin(Check):
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         host: Host = subject.item
         is_through = host.login is LoginUse.THROUGH
-        login: WayThrough | Login | NoReply = facts["through" if is_through else "login"]
+        login: Reply | Login | NoReply = facts["through" if is_through else "login"]
         if isinstance(login, NoReply):
             return self._no_login(host, login)
-        return (
-            self._way_through(host, login)
-            if isinstance(login, WayThrough)
-            else self._shell(host, login, facts["expiry"])
-        )
+        return self._way_through(host, login) if isinstance(login, Reply) else self._shell(host, login, facts["expiry"])
 
-    def _way_through(self, host: Host, way: WayThrough) -> Judgement:
+    def _way_through(self, host: Host, way: Reply) -> Judgement:
         user = host.user or way.session.get("user", "")
         proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
         announced = self._announced(host, user, way.session, way.asked_at)

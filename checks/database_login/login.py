@@ -177,7 +177,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             f"is reached: {plan.call('seal')}",
         )
         return
-    found = sealed.compared(system, identity.port, identity.settings.data_directory)
+    found = sealed.compared(system, identity.port, identity.settings.shown("data_directory"))
     if found.differ:
         yield login.another(
             f"not the server that was sealed: {found.told}",

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
+from preflight.judging.psql_script import CURE_UNREAD, Include, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
 from preflight.plan.values import is_named, same_person
@@ -138,7 +138,7 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
 def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterator[Judgement]:
     """What the scripts make psql read besides."""
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
-    bad = [each for each in found if each.outside or each.path not in seen.wanted]
+    bad = [each for each in found if each.outside or each.found not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
     unread = unread_scripts(seen.scripts, seen.wanted, seen.texts)
@@ -166,22 +166,22 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
         yield not_sealable if strict else answered_for(seen.plan, moment, not_sealable, said, keys, owner)
 
 
-def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
-    where = f"{visible(each.named_in)}: {visible(each.written)}"
+def _unsealed_input(seen: Comparison, each: Include) -> Judgement:
+    where = f"{visible(f'{each.script} line {each.line}')}: {visible(str(each))}"
     folder = seen.approved_folder
     if each.outside:
         return failed(
             f"{where} leaves the staged folder",
             expected=f"only files below {seen.scripts.staged}, which psql is started in",
-            actual=visible(each.path),
+            actual=visible(each.found),
             remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.plan.call('seal')}",
         )
     return failed(
         f"{where} is not sealed",
-        expected=f"{visible(each.path)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
+        expected=f"{visible(each.found)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
         "script)",
         actual="the manifest does not list it",
-        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.plan.call('seal')}",
+        remedy=f"correct the path, or put {visible(each.found)} into {folder} and run: {seen.plan.call('seal')}",
     )
 
 
@@ -357,7 +357,7 @@ def _owners(seen: Comparison) -> Iterator[Judgement]:
     """Whoever owns a file may change it, whatever its mode; and whoever owns a folder may put another in its place."""
     tree, known = seen.staged_tree, {"root", seen.login, seen.account, *seen.scripts.staged_by}
     inside = {entry.path: entry.owner for entry in tree.entries if entry.owner not in known}
-    above = {path: owner for path, _, owner in tree.parents if owner not in known}
+    above = {each.path: each.owner for each in tree.parents if each.owner not in known}
     others = inside | above
     if others:
         owners = sorted({*others.values()})
@@ -387,7 +387,8 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
         )
     solid = [entry for entry in tree.entries if entry.kind in (EntryKind.FILE, EntryKind.FOLDER)]
     by_anybody = {entry.path: entry.owner for entry in solid if entry.mode & _WORLD}
-    by_anybody |= {path: owner for path, mode, owner in tree.parents if mode & _WORLD and not mode & _STICKY}
+    above = (each for each in tree.parents if each.mode & _WORLD and not each.mode & _STICKY)
+    by_anybody |= {each.path: each.owner for each in above}
     if by_anybody:
         yield failed(
             "everybody on the server may change the staged scripts",
@@ -406,5 +407,4 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
 
 
 def _who_and_when(entry: StagedEntry) -> str:
-    when = "at an unknown time" if entry.modified_at is None else f"{entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"owner {visible(entry.owner)}, modified {when}"
+    return f"owner {visible(entry.owner)}, modified {entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"

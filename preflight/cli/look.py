@@ -191,8 +191,8 @@ def _tell_database(looked: Looked, name: str, first: Evidence, second: Evidence)
     looked.say(table, "version", str(identity.version_num // 10_000), name)
     if identity.in_recovery:
         looked.say(table, "role", "replica", name)
-    if identity.settings.data_directory:
-        looked.note(table, f"data directory {identity.settings.data_directory}", name)
+    if data_directory := identity.settings.shown("data_directory"):
+        looked.note(table, f"data directory {data_directory}", name)
     others = [each for each in _read(second, DatabasesProbe(name)) or () if each != database.dbname]
     if others:
         shown = ", ".join(others[:_MOST_OTHERS])

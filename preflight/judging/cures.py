@@ -1,5 +1,4 @@
-"""Cures: of every reason why nobody could look, and the commands that cures print, ready to be pasted in the plan's
-folder. Pure."""
+"""Cures of every reason why nobody could look; and their commands, ready to be pasted in the plan's folder. Pure."""
 
 from __future__ import annotations
 

@@ -54,22 +54,14 @@ echo end=yes"""
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class WayThrough:
-    """A login that succeeded, of an account that runs no commands."""
-
-    asked_at: datetime
-    session: Mapping[str, str]
-
-
-class WayThroughProbe(ShellProbe[WayThrough]):
-    """The login alone. The session answers it; nothing is sent."""
+class WayThroughProbe(ShellProbe[Reply]):
+    """The login alone, of an account that runs no commands. The session answers it; nothing is sent."""
 
     family = Family.ACCESS
     text = ": the login alone, without a command"
 
-    def read(self, reply: Reply) -> WayThrough:
-        return WayThrough(reply.asked_at, dict(reply.session))
+    def read(self, reply: Reply) -> Reply:
+        return reply
 
 
 class Aging(StrEnum):
@@ -100,8 +92,7 @@ class Expiry:
     keys: tuple[AuthorizedKey, ...] = ()
     """The account's, of every file that sshd reads them from."""
     key_sources: frozenset[str] = frozenset()
-    """What else it may accept keys by: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), or the
-    configuration being `unreadable`."""
+    """What else gives it keys: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True)

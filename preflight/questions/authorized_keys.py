@@ -73,8 +73,7 @@ class AuthorizedKey:
     file: str
     fingerprint: str
     until: datetime | None
-    """UTC; None without `expiry-time`. For a time without `Z`, an hour early, because a clock change of the server may
-    lie before it."""
+    """UTC; None without `expiry-time`. Without `Z`, an hour early: a clock change of the server may lie before it."""
     is_authority: bool = False
     """It accepts the certificates that the key has signed, not the key."""
 
@@ -97,14 +96,8 @@ def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[Author
 
 def last_to_end(lines: Iterable[AuthorizedKey]) -> list[AuthorizedKey]:
     """Of each setting that names a file, the line by which a login is accepted longest."""
-    longest: dict[int, AuthorizedKey] = {}
-    for each in sorted(lines, key=_end):
-        longest[each.setting] = each
-    return list(longest.values())
-
-
-def _end(line: AuthorizedKey) -> datetime:
-    return line.until or datetime.max.replace(tzinfo=UTC)
+    by_end = sorted(lines, key=lambda each: each.until or datetime.max.replace(tzinfo=UTC))
+    return list({each.setting: each for each in by_end}.values())
 
 
 def _moment(digits: str, utc: str, offset: timedelta) -> datetime:

@@ -1,5 +1,4 @@
-"""Questions about the time that a backup takes: when an earlier one was begun, and how fast its folder takes what is
-written to it."""
+"""Questions about the time that a backup takes: when an earlier one was begun, and how fast its folder is written."""
 
 from __future__ import annotations
 

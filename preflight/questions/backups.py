@@ -109,8 +109,7 @@ class BackupKind(StrEnum):
 
 
 def is_begun_at_birth(born: datetime, shown: datetime, offsets: Iterable[timedelta]) -> bool:
-    """Whether a backup was begun when its file was made: at `born` a clock that is so far ahead of UTC showed what the
-    backup says of its beginning, `shown`."""
+    """Whether a backup was begun when its file was made: at `born` a clock so far ahead of UTC showed its `shown`."""
     return any(abs(born - (shown - offset)) <= _FILE_IS_MADE_WITHIN for offset in offsets)
 
 
@@ -150,8 +149,7 @@ class BackupFile:
 
     @property
     def state(self) -> str:
-        """Equal as long as it is the very same file; empty for a folder or a part, of which other files may change, and
-        where the host does not tell."""
+        """Equal as long as it is the same file; empty where none is told, and for a folder or one part of several."""
         told = re.fullmatch(r"(\d+:){3}\d+\.\d+:\d+\.\d+", self.stat)
         return self.stat if told and self.kind not in (*_FOLDERS, BackupKind.PART) else ""
 
@@ -283,8 +281,7 @@ class LongRead(AccountProbe[T]):
     path: str
     seconds: float
     state: str = field(default="", kw_only=True)
-    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
-    another question."""
+    """Of the file as listed (`BackupFile.state`). It stands in the text: another state is another question."""
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NewType, cast
 
@@ -28,6 +29,13 @@ Birth = NewType("Birth", datetime)
 """When a file was made, as stat(1) tells it; None for 0 or a sign, by which it says that it does not know."""
 _DAY_MINUTES = 24 * 60
 _FLAGS = {"yes": True, "true": True, "1": True, "+": True, "no": False, "false": False, "0": False, "-": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A row of one column, which is a text."""
+
+    value: str
 
 
 def read_fields(text: str, *, part: bool = False, ends_in_nul: bool = False) -> dict[str, list[str]]:

@@ -2,8 +2,7 @@
 timers; in a database by pg_cron.
 
 Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
-password: what looks like one is masked, rather too much than too little, since a command is shown so that its owner
-knows it again."""
+password: what looks like one is masked, too much rather than too little; its owner will know a command all the same."""
 
 from __future__ import annotations
 
@@ -58,14 +57,15 @@ lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOR
 AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 """Of Debian, and of Red Hat: what everybody gave to `at`."""
 _JOBS = """\
+unread=
 table() {
   if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
-  else printf 'unread=%s\\n' "$2"; fi
+  else unread=$unread:$2; fi
 }
 folder() {
   if [ ! -d "$2" ]; then :
   elif [ -r "$2" ] && [ -x "$2" ]; then for file in "$2"/*; do [ -f "$file" ] && table "$1" "$file"; done
-  else printf 'unread=%s\\n' "$2"; fi
+  else unread=$unread:$2; fi
 }
 printf 'epoch=%s\\nuptime=%s\\n' "$(date +%s)" "$(cut -d ' ' -f 1 /proc/uptime 2>/dev/null)"
 cron=none
@@ -79,13 +79,14 @@ atq 2>/dev/null | while read -r number _ month day time year _ user; do
   printf 'at=%s %s %s\\n' "$(date -d "$month $day $year $time" +%s)" "$user" "$number"
 done
 for spool in @AT_SPOOLS@; do
-  [ ! -d "$spool" ] || [ -r "$spool" ] || printf 'unread=%s\\n' "$spool"
+  [ ! -d "$spool" ] || [ -r "$spool" ] || unread=$unread:$spool
 done
 if [ -e /usr/sbin/anacron ]; then printf 'anacron=yes\\n'; else printf 'anacron=no\\n'; fi
 [ -e /etc/crontab ] && table table /etc/crontab
 [ -e /etc/anacrontab ] && table anacrontab /etc/anacrontab
 folder table /etc/cron.d
 for name in crontabs tabs .; do folder spool "/var/spool/cron/$name"; done
+printf 'unread=%s\\n' "$unread"
 for name in hourly daily weekly monthly; do
   for file in "/etc/cron.$name"/*; do [ -f "$file" ] && printf 'part=%s\\n' "$file"; done
 done
@@ -182,8 +183,9 @@ class _HostTold(ZoneTold):
     anacron: bool
     daemons: str
     systemd: Systemd
+    unread: str
+    """A colon before each."""
     said: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
     at: tuple[AtJob, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
@@ -217,7 +219,7 @@ class HostJobsProbe(ShellProbe[HostJobs]):
             anacrontab=anacrontab,
             has_anacron=told.anacron,
             parts={folder: tuple(shown(path.rpartition("/")[2]) for path in paths) for folder, paths in parts.items()},
-            unread=tuple(map(shown, told.unread)),
+            unread=tuple(map(shown, filter(None, told.unread.split(":")))),
             daemons=frozenset(told.daemons.split()) if told.daemons else None,
             at=told.at,
             systemd=told.systemd,

@@ -107,8 +107,7 @@ class Timer:
     next_at: datetime | None = None
     """UTC; None when it starts nothing any more."""
     delay: timedelta = timedelta()
-    """The most by which systemd may start it later: at random, and within AccuracySec where that is longer than its
-    default."""
+    """The most by which systemd may start it later: at random, and by an AccuracySec longer than the default."""
     command: str = ""
 
     @property
@@ -161,8 +160,7 @@ def parse_span(text: str) -> timedelta:
 
 
 def read_numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
-    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names` may stand for numbers.
-    Raises ValueError."""
+    """The numbers of `5,7-9,*/10`; `a/n` goes on to the end of the range. `names` stand for some. Raises ValueError."""
     for name, number in (names or {}).items():
         field = re.sub(rf"(?<!/)\b{name}\b", str(number), field, flags=re.IGNORECASE)
     found: set[int] = set()

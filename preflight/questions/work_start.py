@@ -127,8 +127,7 @@ class Method(StrEnum):
 
 
 class LoginRefusal(Complaint):
-    """Why the server, or the client program before it, refused a login on the host. A server's complaint in another
-    language is `OTHER`."""
+    """Why the server, or the client program, refused a login on the host; `OTHER` for words in another language."""
 
     NO_PASSWORD = "no password at hand", r"no password supplied"
     PEER = "peer authentication failed", r"(?:peer|ident) authentication failed"

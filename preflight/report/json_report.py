@@ -15,7 +15,7 @@ from preflight.clock import format_moment
 from preflight.errors import RefusedError
 from preflight.evidence import load_saved, require_schema
 from preflight.finding import Event, Severity, Status
-from preflight.judging.end_states import StateStatus
+from preflight.judging.version_tests import StateStatus
 from preflight.plan.confirmed import Decided, Digest
 from preflight.probe import Unreadable
 from preflight.record import fields_of, parse_json, read_record

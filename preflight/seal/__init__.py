@@ -165,7 +165,7 @@ def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
     return SealedServer(
         system_identifier=system,
         port=identity.port,
-        data_directory=identity.settings.data_directory,
+        data_directory=identity.settings.shown("data_directory"),
         addresses=(identity.server_address,) if identity.server_address else (),
     )
 

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 
 from preflight.judging import end_states as module
 from preflight.judging.end_states import (
-    OPEN,
     REMOVED,
     EndState,
-    StateStatus,
     can_go_live_in_part,
     end_states,
     matrix,
     unkept_rules,
 )
+from preflight.judging.version_tests import OPEN, StateStatus
 from preflight.plan import Application, Plan, Rule, Step, Undo, UndoKind
 from tests.agreements import FAILED, agreed_plan, deploy, record, record_on, versions_of
 from tests.toy import MOMENT

@@ -35,6 +35,7 @@ uptime=86400.5
 cron=cron
 anacron=no
 daemons=cron atd
+unread=
 at=1792177200 dbadmin 7
 """
 OFFLINE = "systemd=offline\nend=yes\n"
@@ -194,9 +195,10 @@ def test_two_timers_that_are_not_told_apart_are_not_lost(place: int) -> None:
 
 def test_tables_are_read_with_their_users() -> None:
     found = read(
-        HEAD + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
-        "table=table /etc/cron.d/backup\n" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\nunread=/etc/cron.d/secret\n"
-        "unread=/var/spool/cron/crontabs\ntable=spool /var/spool/cron/./root\nline=@daily clean\n\n"
+        HEAD.replace("unread=", "unread=:/etc/cron.d/secret:/var/spool/cron/crontabs")
+        + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
+        "table=table /etc/cron.d/backup\n" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\n"
+        "table=spool /var/spool/cron/./root\nline=@daily clean\n\n"
         "part=/etc/cron.daily/dpkg\npart=/etc/cron.daily/man-db\n" + OFFLINE
     )
     assert found.tables == (
@@ -262,6 +264,7 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         (HEAD + OFFLINE).replace("epoch=1792177200", "epoch=soon"),
         (HEAD + OFFLINE).replace("offset=+0200", "offset=CEST"),
         (HEAD + OFFLINE).replace("cron=cron\n", ""),
+        (HEAD + OFFLINE).replace("unread=\n", ""),
     ],
 )
 def test_a_reply_of_another_shape_is_no_answer(text: str) -> None:

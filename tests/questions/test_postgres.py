@@ -112,7 +112,7 @@ def test_names_of_roles_are_literals() -> None:
 
 def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:
     probe = SystemIdentifierProbe("orders")
-    assert probe.read(rows({"system_identifier": "77"})) == "77"
+    assert probe.read(rows({"value": "77"})) == "77"
     assert probe.read(reply("", 1, "42501 permission denied for function pg_control_system")) == ""
     with pytest.raises(Unreadable):
         probe.read(reply("", 1, "42883 function pg_control_system() does not exist"))
