@@ -238,7 +238,7 @@ class Merger:
             self._lay(source, at, entry, written)
         elif not is_there:
             self._put(source, at, self._not_overriding(source, entry, written), written)
-        elif _overrides(entry):
+        elif _overrides(entry) and at[0] != "freeze":
             self._override(source, at, entry, written)
         else:
             self._note_doubled(source, at, written)
@@ -343,7 +343,10 @@ class Merger:
 
     def _note_doubled(self, source: Source, at: Keys, written: Keys) -> None:
         earlier, keys = self.merged.place(at)
-        message = f"is there already, at {earlier.at(keys)}; override = true lets what is said here win"
+        advice = "override = true lets what is said here win"
+        if at[0] == "freeze":  # which no release gives itself
+            advice = "a freeze is not overridden: an exception is one of [[waivers]] for change-freeze"
+        message = f"is there already, at {earlier.at(keys)}; {advice}"
         is_of_several = at != written and isinstance(at[-1], str)
         self.problems.found.append(source.problem(written, message, of=dotted(at) if is_of_several else ""))
 

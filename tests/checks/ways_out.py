@@ -555,6 +555,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"record": rehearsal_check.with_database(missing_extensions=("postgis",))},
             {"record": rehearsal_check.RECORD},
         ),
+        Way(
+            "command: preflight rehearse",
+            rehearsed,
+            {"record": rehearsal_check.with_database(system_identifier="8"), "plan": rehearsal_check.SEALED_AT_7},
+            {"record": rehearsal_check.with_database(system_identifier="7")},
+        ),
     ),
     "checks/rehearsal.py RehearsalCheck._judge_runs": (
         Way(

@@ -164,6 +164,13 @@ def test_an_entry_that_is_doubled_is_told_with_both_lines_and_override_lets_its_
     assert told == ["rel/x.toml:10: hosts.db1.port: must be between 1 and 65535"]
 
 
+@pytest.mark.parametrize("override", ["", "override = true\n"])
+def test_a_release_does_not_override_a_freeze(override: str) -> None:
+    site = "[freeze.audit]\nfrom = 2026-10-16\nuntil = 2026-10-18\n"
+    (told,) = problems(f'include = ["s.toml"]\n[freeze.audit]\n{override}until = 2026-10-16\n', {"rel/s.toml": site})
+    assert "freeze.audit: is there already, at rel/s.toml:1; a freeze is not overridden" in told
+
+
 def test_what_overrides_a_list_is_told_where_it_stands() -> None:
     site = f'{LOGIN}[hosts."web[1-3]"]\n{UNIX}access = ["web[1-3]", "web1"]\n'
     text = 'include = ["s.toml"]\n[roles.unix]\noverride = true\naccess = ["web1", "web2", "web3", "web4"]\n'

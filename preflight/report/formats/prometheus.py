@@ -39,7 +39,10 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     ]
     yield _family("finding", "One for each planned check; its status is a label.", findings)
     yield _family("unconfirmed", "Things that the plan does not ask.", [(release, len(verdict.unconfirmed))])
-    taken = [({**release, "decision": each.decision, "by": each.by}, 1) for each in verdict.plan.confirmed.decided[-1:]]
+    taken = [
+        ({**release, "decision": each.decision, "by": each.by, "plan_sha256": each.plan[:12]}, 1)
+        for each in verdict.plan.confirmed.decided[-1:]
+    ]
     if taken:
         yield _family("decided", "What people decided last.", taken)
     waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
