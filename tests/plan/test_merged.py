@@ -63,8 +63,8 @@ def problems(text: str, files: Mapping[str, str] | None = None, **values: str) -
 
 def same(one: Plan, other: Plan) -> bool:
     """The same but for the files that say it."""
-    files = {"path": one.path, "digest": one.digest, "included": one.included, "set_values": one.set_values}
-    return replace(other, **files) == one
+    files = ("path", "digest", "included", "overridden", "set_values")
+    return replace(other, **{name: getattr(one, name) for name in files}) == one
 
 
 # include

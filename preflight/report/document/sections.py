@@ -110,11 +110,13 @@ def _covered(verdict: Verdict) -> str:
 
 
 def left_out(verdict: Verdict) -> list[str]:
-    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; and every check, or
-    subject of one, that it does not let block."""
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; every check, or subject
+    of one, that it does not let block; and what an included file says and the plan overrides."""
     plan = verdict.plan
     reasons = [f"{kind}: {reason}" for kind, reason in plan.release.without.reasons.items()]
-    return [*reasons, *(f"{name}: made {severity} by the plan" for name, severity in _lowered(plan))]
+    lowered = [f"{name}: made {severity} by the plan" for name, severity in _lowered(plan)]
+    overridden = [f"{of}: {listed(keys, MOST_NAMED)} overridden by the plan" for of, keys in plan.overridden.items()]
+    return [*reasons, *lowered, *overridden]
 
 
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.comparison import Change
+from preflight.report.document.sections import left_out
 from preflight.report.harmless import label_value
 from preflight.verdict import READINESS, VERIFIED, Verdict
 
@@ -47,6 +48,8 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
     if waivers:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
+    if without := [({**release, "what": each}, 1.0) for each in left_out(verdict)]:
+        yield _family("without", "What the plan leaves out, does not let block, or overrides.", without)
     if view.difference:
         changes = [({**release, "change": each.value}, len(view.difference.which(each))) for each in Change]
         yield _family("changed", "Lines by what became of them since the run before.", changes)
