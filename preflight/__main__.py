@@ -2,8 +2,6 @@
 
 An interruption ends it at any moment in the same way, also before the rest of it is loaded, which takes longest."""
 
-from __future__ import annotations
-
 import os
 from types import FrameType
 

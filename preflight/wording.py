@@ -1,7 +1,5 @@
 """How every part of the program counts, shortens and shows text in a sentence. Pure; imports nothing of ours."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

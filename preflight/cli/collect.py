@@ -1,7 +1,5 @@
 """The two halves of a run, for several network zones or jobs: `collect` asks a part, `judge` joins what they bring."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`preflight confirm` and `preflight decide`: write down beside the plan what people said."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime

@@ -2,8 +2,6 @@
 while writing ever makes it better. Complaints are redacted; standard error may be closed or full, and failing over that
 helps nobody."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -1,7 +1,5 @@
 """`preflight init`: a plan to begin with."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import tempfile

@@ -1,7 +1,5 @@
 """Hosts and databases that other files of the site name already, for `preflight init`."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

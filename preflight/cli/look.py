@@ -3,8 +3,6 @@
 What is asked first is what checks ask: who answers at a database, what starts by itself, what endpoints tell. That
 names what is asked then: the backups that a job writes, and the accounts that sudo gives."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

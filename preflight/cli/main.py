@@ -1,7 +1,5 @@
 """The command group and the outermost handler: every way a run can end becomes one of our exit codes here."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

@@ -1,7 +1,5 @@
 """Commands that ask nobody: `lint` and `show` read a plan; `checks`, `explain` and `schema` tell what there is."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

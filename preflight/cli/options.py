@@ -1,7 +1,5 @@
 """The arguments and options that several commands have. A plan is read together with the checks that apply to it."""
 
-from __future__ import annotations
-
 import functools
 import math
 import os

@@ -1,7 +1,5 @@
 """What is told on standard error while the real systems are asked: how many answers came, and what is still awaited."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

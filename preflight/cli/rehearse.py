@@ -1,7 +1,5 @@
 """`preflight rehearse`: the one command that writes, on a scratch server."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -2,8 +2,6 @@
 once the work is done, and `demo` with a site of this machine's own; and `history` and `diff`, earlier runs listed and
 compared."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Where a watch is shown: on a terminal a picture that is drawn over again, elsewhere one line for each change."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -1,7 +1,5 @@
 """`preflight seal`: writes what later runs compare with."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shlex

@@ -2,8 +2,6 @@
 
 git itself is asked: it knows worktrees, ignored line endings and whose repository it must not trust."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """`gate --watch`: asks in rounds from now to the window's start what can change, and shows each verdict."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace

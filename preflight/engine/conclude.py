@@ -1,7 +1,5 @@
 """From findings to GO, NO-GO or HOLD: the worst line wins, each at its price in the window. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The one line of the report for a planned check: the check's own judgement, or why there is none. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """`run` = collect + judge: the two steps that the commands are made of; and the night's command lines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta

@@ -3,8 +3,6 @@
 A waiver covers a finding only when every failing observation in it is within a limit; what it was not granted for is
 never covered, and every waiver is told, whatever became of it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """How large a backup will be, by the best source there is. Pure."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

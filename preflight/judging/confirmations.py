@@ -1,7 +1,5 @@
 """What people said of the plan by `preflight confirm`, and whether it counts at the moment judged. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

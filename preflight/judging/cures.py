@@ -1,7 +1,5 @@
 """Cures of every reason why nobody could look; and their commands, ready to be pasted in the plan's folder. Pure."""
 
-from __future__ import annotations
-
 import posixpath
 import shlex
 from collections.abc import Mapping

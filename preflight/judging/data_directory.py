@@ -1,7 +1,5 @@
 """Where a database's server keeps its data: by the server's own word, else by a person's."""
 
-from __future__ import annotations
-
 import shlex
 from datetime import datetime
 

@@ -6,8 +6,6 @@ the beginning of a line (psqlscan.l, psqlscanslash.l and `parse_slash_copy` of P
 A pattern search would find includes in comments and string literals, and miss `select 1; \\i next.sql`.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from bisect import bisect_right

@@ -6,8 +6,6 @@ The way back is the same graph backwards: a step is taken back only after those 
 knows a clock or a local time: all instants are UTC, and only `time_in_window` writes one down for a reader.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Sealed scripts: which of them run, in which order, and what takes each of them back."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Which objects of a database the scripts of an entry touch, and who says so. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -4,8 +4,6 @@ Applications meet in pairs, so a combination is shown to work by one record that
 cover each related pair of it. Two applications that both keep their version run together now and need no record.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta

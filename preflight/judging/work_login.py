@@ -1,8 +1,6 @@
 """What a login of the window's work shows: whether it arrives at the server that database-login sees, whether the work
 can be done there, and whether settings of its role end scripts. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What is agreed for the window: its steps, tested versions, rules, decisions, waivers, how old an answer may be."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta

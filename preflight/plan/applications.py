@@ -1,7 +1,5 @@
 """The applications of a release, and the health endpoints that tell whether they are well."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -6,8 +6,6 @@ here: the programs take clusters of short options and shortened long ones, so th
 Read from the manuals of PostgreSQL 12 to 17 and tried with pg_dump, pg_restore and psql.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

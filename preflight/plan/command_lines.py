@@ -3,8 +3,6 @@
 The tool writes no secret into a line: the client programs never ask (`-w`), so the password comes from the password
 file of the account, or none is needed."""
 
-from __future__ import annotations
-
 import posixpath
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 `preflight confirm` and `preflight decide` add to it and take nothing away, so that a saved run is judged again by what
 was said until then. It is no part of the plan's digest: what a word covers is told by the digests in it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

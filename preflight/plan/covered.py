@@ -2,8 +2,6 @@
 
 A change elsewhere in the plan leaves the word as it stands; a change in one of these parts voids it, and is named."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

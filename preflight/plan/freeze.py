@@ -1,7 +1,5 @@
 """Change freezes: times in which nothing is deployed, once or every week, and when it is free of them. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta

@@ -1,7 +1,5 @@
 """What a valid plan leaves out or unconfirmed, and what it names that is not there: absent is said, never assumed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime

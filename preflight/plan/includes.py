@@ -1,8 +1,6 @@
 """`include`: the files of one plan, each read once, after those that it includes; and the paths in them, which start at
 the folder of the file that says them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

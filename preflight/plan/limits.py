@@ -4,8 +4,6 @@ A limit is called with a value of the right type and gives a complaint, or an em
 stand and never repeat the value: it may be a secret that somebody wrote into the wrong key.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta

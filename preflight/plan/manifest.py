@@ -5,8 +5,6 @@ The comparison itself is never left to `sha256sum -c`: that ignores extra files,
 Names are relative to the sealed folder, so `sha256sum -c` runs inside it: `cd FOLDER && sha256sum -c MANIFEST`.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping

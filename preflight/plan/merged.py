@@ -1,8 +1,6 @@
 """What the files of a plan say together, and where each value of it is written: they become one table, as the strict
 reader takes it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

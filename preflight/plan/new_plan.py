@@ -5,8 +5,6 @@ lint says that its key is required, or, where it may stay away, that something i
 that is left.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

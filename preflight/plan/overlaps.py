@@ -1,7 +1,5 @@
 """What two plans use in windows that overlap: one machine, one database, one person cannot be in both. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from preflight.clock import format_moment

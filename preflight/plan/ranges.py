@@ -1,7 +1,5 @@
 """Ranges: `web[01-40]` stands for forty names, and `{n}` in what is written once for all of them for the number."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple

@@ -5,8 +5,6 @@ noted twice) and at the raw tables, where it counts whether a key was written at
 credential that was named.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

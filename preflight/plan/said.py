@@ -1,7 +1,5 @@
 """What people answer for in the plan because preflight cannot see it, and for how long their word counts. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime

@@ -4,8 +4,6 @@ Each reader takes a TOML value and gives the typed one, or raises Misfit. No mes
 secret in the wrong place.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ the plan named who may sign, with the hashes of these files.
 The system identifier, the data directory and the server's own port identify it, each where both were seen. The start
 does not: servers restart. Nor does an address: it may be translated, and moves with a failover."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ The line of every key, which `tomllib` does not tell, is found by a walk over th
 known to be valid, and the walk only needs to know where keys and values begin and end. Where it loses its way it stops:
 keys further down then have no line, never a wrong one."""
 
-from __future__ import annotations
-
 import bisect
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """What is asked, and what runs there: hosts, databases, backups, scripts, the way back."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

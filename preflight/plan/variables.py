@@ -2,8 +2,6 @@
 
 A value is never repeated in a message: somebody may have put a secret there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

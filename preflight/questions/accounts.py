@@ -1,7 +1,5 @@
 """Questions about the account that logs in to a host: who it is there, and until when it may."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta

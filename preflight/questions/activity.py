@@ -1,8 +1,6 @@
 """The question to a database about what goes on in it at this moment: transactions, locks, clients. One statement that
 takes no lock on any table; what it tells ends by itself, but for a prepared transaction."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network

@@ -1,7 +1,5 @@
 """What of the jobs that start by themselves takes a backup, as far as its command shows it. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

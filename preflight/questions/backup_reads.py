@@ -3,8 +3,6 @@
 `pg_restore -l` shows a whole table of contents for an archive cut off after one per cent of its length, so the list
 tells what the archive is, and the full read that it is there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

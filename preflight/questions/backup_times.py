@@ -1,7 +1,5 @@
 """Questions about the time that a backup takes: when an earlier one was begun, and how fast its folder is written."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar

@@ -1,7 +1,5 @@
 """Certificates as whoever was shown them tells of them. Pure; `preflight.sessions.tls` reads them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

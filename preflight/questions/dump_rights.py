@@ -1,8 +1,6 @@
 """What stands between a role and a whole dump of a database: rights that pg_dump needs, row security, and what it
 leaves out without an error. From catalogues that every role may read; no table is read or locked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum

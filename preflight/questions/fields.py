@@ -6,8 +6,6 @@ the order of its fields or of its own `words`; the last word is the rest of the 
 or the word `?`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """Questions about files, beside the plan on this machine or in one folder of a host; and the plan's own commands:
 monitoring plugins and scripts, run here or on a host. Pure; `preflight.sessions.local` looks here, and runs them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime

@@ -6,8 +6,6 @@ gRPC, and what is written by hand. As JSON, as lines `name: word`, as Kubernetes
 XML, or as one word.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,8 +1,6 @@
 """GETs of a health endpoint: what is asked, what the answers say, and whether a cache gave them instead of the
 application. Pure; `preflight.sessions.http` sends them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

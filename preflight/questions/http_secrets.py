@@ -1,8 +1,6 @@
 """How a GET proves who asks: which header holds which secret of the plan. References only; the values are filled in by
 `preflight.sessions.http_secrets`, on this machine. Pure."""
 
-from __future__ import annotations
-
 import base64
 import re
 from dataclasses import dataclass

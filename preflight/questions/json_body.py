@@ -1,8 +1,6 @@
 """Reads values out of a JSON body more strictly than the standard library: what a lenient reader would guess is an
 error here, because a guess may be a false pass."""
 
-from __future__ import annotations
-
 import json
 import re
 from decimal import Decimal

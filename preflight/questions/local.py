@@ -1,8 +1,6 @@
 """What is asked of the machine that runs preflight: the form of each question; and whose SSH signature a text has,
 which `ssh-keygen -Y verify` tells. Pure; `preflight.sessions.local` answers."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from datetime import datetime

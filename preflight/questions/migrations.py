@@ -1,8 +1,6 @@
 """Questions about the tables in which migration tools keep what they have applied: which ones a database has, known by
 their columns in any schema, and what each says. One statement each; only the tools' own small tables are read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

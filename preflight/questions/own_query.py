@@ -1,7 +1,5 @@
 """A query of the plan's own, asked as it stands."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

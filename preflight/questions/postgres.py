@@ -1,8 +1,6 @@
 """Questions to a database server about who answers, the roles that will work, and how many may. One SQL statement
 each; they need no more than CONNECT. Values are cast to text, since text means the same in every version."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What pgBackRest and Barman say of their backups, as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any

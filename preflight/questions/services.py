@@ -1,7 +1,5 @@
 """Which services systemd runs on a host."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from preflight.probe import Reply

@@ -1,8 +1,6 @@
 """What a server's own catalogue says of room: the sizes of a database and its cluster, the directories, how much
 write-ahead log is written, and how many tables a full dump holds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,8 +1,6 @@
 """SQL text: names and values written so that PostgreSQL reads just them, whatever they hold; the tokens that PostgreSQL
 and psql read in it; version numbers; and the settings with which a session begins."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

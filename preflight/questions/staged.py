@@ -3,8 +3,6 @@
 What names files is told in records that end in NUL, because a file's name may hold anything else. Files are hashed
 where they are and never fetched, except for the beginning of a few that differ from what was approved."""
 
-from __future__ import annotations
-
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath

@@ -2,8 +2,6 @@
 or held back. They read catalogues and counters, and of sequences the last value; they take no lock beyond ACCESS SHARE.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

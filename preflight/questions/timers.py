@@ -6,8 +6,6 @@ those of systemd.time(7). What systemctl shows is systemd's normalized form (`Mo
 is read. At a clock change systemd starts nothing for a time that is skipped, and starts once, the first time,
 for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252."""
 
-from __future__ import annotations
-
 import re
 from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Which rights a role lacks for its scripts, from catalogues that every role may read; no table is read or locked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum

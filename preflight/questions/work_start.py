@@ -2,8 +2,6 @@
 the log, by permission bits and mount flags alone; of which versions PostgreSQL's client programs are, and whether the
 account that will run them gets into the database without anybody typing a password."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from enum import StrEnum

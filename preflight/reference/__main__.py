@@ -1,8 +1,6 @@
 """`python -m preflight.reference`, in the project's folder, writes every page, table and schema that follows from the
 code: the plan's from its own types, the checks' from the checks themselves."""
 
-from __future__ import annotations
-
 import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

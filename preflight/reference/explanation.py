@@ -1,8 +1,6 @@
 """All that can be said of a check, from the check itself (its docstrings, its settings, the questions it asks), and how
 `preflight checks` and `preflight explain` print it."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The keys of a table of the plan, as their dataclass declares them: type, default, and the words below the field."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import inspect

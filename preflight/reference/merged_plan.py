@@ -1,7 +1,5 @@
 """A plan's files as one, as `preflight show PLAN --plan` prints it: a plan again, each value with its file and line."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What `preflight show` prints: every question of a run, word for word, before anybody is asked."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

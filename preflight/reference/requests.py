@@ -2,8 +2,6 @@
 accounts, sudo rules, folders, roles, grants, ways through firewalls, people. Pure: everything follows from the plan;
 nothing here knows whether it is there already."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import shlex

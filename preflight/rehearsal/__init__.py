@@ -3,8 +3,6 @@
 `server` starts one as `account`; `content` fetches what it is to hold, `work` runs the declared lines, `witness` sees
 what they did, `rehearse` puts it all together into the record that the check `rehearsal` wants."""
 
-from __future__ import annotations
-
 from preflight.errors import PreflightError
 
 

@@ -4,8 +4,6 @@ PostgreSQL refuses to run as root, and root may write everywhere, which would ma
 starts them as an unprivileged account; anybody else runs them as themselves.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pwd

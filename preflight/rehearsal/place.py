@@ -1,7 +1,5 @@
 """The server of `[rehearsal.server]`: that it is none of the plan's, before anything is sent to it."""
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 from collections.abc import Callable, Iterator, Mapping

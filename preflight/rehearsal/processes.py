@@ -1,7 +1,5 @@
 """What begins and ends with a rehearsal: processes, and what is left to be done when preflight is killed."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Rehearses the scripts of a plan, one database after the other, and makes the record of it."""
 
-from __future__ import annotations
-
 import getpass
 import os
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,6 @@
 """Runs what a plan declares, on this machine against a scratch server: nothing of the site's environment goes along,
 and no network is in reach where the machine offers that."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -4,8 +4,6 @@ Besides the answers of the servers a run rests on the plan, the approved scripts
 their rehearsal, the pinned host keys, the checks of the plan's own, the tool. When one of them changes, earlier
 evidence speaks for another release."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,6 @@
 """The saved runs of a release, each judged again (a verdict is never taken from a file), and how `preflight history`
 prints them, newest first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,8 +4,6 @@ Each part asks its own targets; what two of them answer both must be the same. N
 answers neither is believed.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ newest GO and the newest NO-GO however old they are. What is older goes when the
 name are never touched.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """For how long a watch has seen GO without a break: `--steady`. Pure."""
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

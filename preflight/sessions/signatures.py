@@ -1,7 +1,5 @@
 """SSH signatures, made and verified by the `ssh-keygen` of this machine: what it trusts is what everybody's does."""
 
-from __future__ import annotations
-
 import base64
 import os
 import re

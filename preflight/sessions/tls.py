@@ -4,8 +4,6 @@ The standard library describes only certificates it has verified (`getpeercert()
 were not verified are those whose dates and names a report must name: they are read here (RFC 5280, section 4.1; X.690).
 """
 
-from __future__ import annotations
-
 import _ssl
 import contextlib
 import hashlib

@@ -1,8 +1,6 @@
 """Answers questions about files beside the plan, and runs commands of the plan's own. Several at the same time, since a
 file system may hang (a lost network mount) and a command may take long."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Asks databases, one connection each: the sessions of one run, and what they share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 

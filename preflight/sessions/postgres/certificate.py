@@ -4,8 +4,6 @@ A second look through Python's ssl on a connection of its own: a request for TLS
 packet, so it is no login attempt.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ssl
 from collections.abc import Callable

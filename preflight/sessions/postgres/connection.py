@@ -6,8 +6,6 @@ sent at once (libpq's pipeline mode), so any number of statements costs one roun
 itself: no cancel request is needed when we go away.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import select

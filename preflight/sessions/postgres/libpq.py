@@ -5,8 +5,6 @@ libpq is driven through `psycopg.pq` and not through `psycopg.connect`: only the
 the number of login attempts in our hands, and only there does a refused login tell its SQLSTATE.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

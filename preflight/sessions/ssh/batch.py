@@ -6,8 +6,6 @@ that noisy profiles, binary output, a missing last line feed or an early `exit` 
 an answer counts only when its end was seen on both streams.
 """
 
-from __future__ import annotations
-
 import math
 import shlex
 from collections.abc import Iterator, Sequence

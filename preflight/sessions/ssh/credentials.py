@@ -1,7 +1,5 @@
 """Exactly one credential per host, and what the server said to it. A refused login is never tried again."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Sequence

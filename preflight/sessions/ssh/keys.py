@@ -1,7 +1,5 @@
 """Private keys: in files, and kept by the SSH agent."""
 
-from __future__ import annotations
-
 import base64
 import os
 import shlex

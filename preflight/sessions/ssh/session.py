@@ -1,7 +1,5 @@
 """Asks a host's questions over its connection: one batch, and a channel of its own for each that wants one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import partial
