@@ -2,8 +2,6 @@
 
 An interruption ends it at any moment in the same way, also before the rest of it is loaded, which takes longest."""
 
-from __future__ import annotations
-
 import os
 from types import FrameType
 
@@ -19,7 +17,6 @@ on_interruption(_end)
 
 
 def main() -> None:
-    """Loads the command line and runs it."""
     from preflight.cli import main as run
 
     run()

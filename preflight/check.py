@@ -1,8 +1,6 @@
 """What a readiness check is. A check never touches the network: it names subjects, says what must be known about
 each, and judges one subject from plain facts."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

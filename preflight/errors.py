@@ -1,8 +1,6 @@
 """The exit codes, and the root of our own exceptions. Trouble in the outside world is data (`NoReply`), not an
 exception."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum

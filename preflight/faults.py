@@ -1,7 +1,5 @@
 """Words for what is wrong with something that was read: its place, its kind, the name that was probably meant."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
 from difflib import SequenceMatcher
@@ -30,7 +28,6 @@ class Misfit(Unreadable):
 
 
 def expected(what: str, value: Any, advice: str = "") -> Misfit:
-    """The fault of a value of another type."""
     return Misfit(f"expected {what}, found {kind_of(value)}" + (f"; {advice}" if advice else ""))
 
 

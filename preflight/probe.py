@@ -5,8 +5,6 @@ A `Probe` is a question as text plus a pure reader of the reply. It knows nothin
 answer ("no such directory") is a `Reply`; only "could not ask" is a `NoReply`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ assert trial.finding.status is Status.PASS
 trial.assert_contract()
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Sizes and durations as texts, both ways: the units of plans, waivers and reports. Pure; imports nothing of ours."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable

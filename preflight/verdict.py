@@ -1,7 +1,5 @@
 """What one run answers: GO, NO-GO or HOLD, the exit code, and all that the report says."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """How every part of the program counts, shortens and shows text in a sentence. Pure; imports nothing of ours."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re
@@ -81,7 +79,8 @@ def in_toml(value: Any) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, str):
-        return '"' + "".join(map(_in_toml_string, value)) + '"'
+        chars = (_ESCAPES.get(char) or (char if char.isprintable() else f"\\U{ord(char):08x}") for char in value)
+        return f'"{"".join(chars)}"'
     return json.dumps(value)
 
 
@@ -91,7 +90,3 @@ def toml_key(name: str) -> str:
 
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
-
-
-def _in_toml_string(char: str) -> str:
-    return _ESCAPES.get(char) or (char if char.isprintable() else f"\\U{ord(char):08x}")

@@ -4,8 +4,6 @@ and the findings are drawn from what was read. Pure.
 A live run gives the answers one by one, saved evidence gives all at once; both take the same road, which is why they
 give equal findings."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 A timer of the process interrupts the main thread, in which all of that code runs, and nothing else: from the deadline
 on again and again, so that each call that hangs costs a moment."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

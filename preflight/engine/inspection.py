@@ -2,8 +2,6 @@
 
 What the answers make of it is `preflight.engine.answered`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,8 +63,6 @@ class ProbePlanner:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
-    """One check of one subject."""
-
     check: Check | None
     check_id: str
     title: str

@@ -1,7 +1,5 @@
 """Which planned checks are to be run: `--only` and `--skip`, by check, host, owner, family or subject. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum

@@ -3,8 +3,6 @@
 What hangs together stays in one job: a database with its machine and the host that leads to it, a backup or scripts
 with the database that they are of, and all entries of one password, so that a wrong one is refused once."""
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

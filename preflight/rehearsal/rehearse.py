@@ -114,7 +114,7 @@ def _rehearse_one(
         stack.callback(os.umask, os.umask(READABLE))
         try:
             stage = Stage(plan, entries, site_account(), real, place, deadline, say, stack)
-            return stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))
+            return stage.rehearse(Source(stage.source, pools.ssh_pool().stream, secrets, deadline))
         except OSError as error:  # the disk is full
             raise ScratchError(f"the scratch server could not be filled: {error.strerror or error}") from None
         except psycopg.Error as error:

@@ -3,8 +3,6 @@
 Besides the answers of the servers a run rests on the plan, the approved scripts and their manifests, the pinned host
 keys, the checks of the plan's own, the tool. When one of them changes, earlier evidence speaks for another release."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,6 @@
 """The saved runs of a release, each judged again (a verdict is never taken from a file), and how `preflight history`
 prints them, newest first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,7 +80,6 @@ def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str,
 
 
 def as_json(plan: Plan, entries: Sequence[Entry]) -> str:
-    """For programs."""
     runs = [
         {
             "file": str(entry.path),
@@ -107,7 +104,6 @@ def _blockers(entry: Entry) -> list[str]:
 
 
 def render(plan: Plan, entries: Sequence[Entry]) -> str:
-    """For people in a terminal."""
     return "\n".join(_lines(plan, entries)) + "\n"
 
 

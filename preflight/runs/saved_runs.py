@@ -8,8 +8,6 @@ newest GO and the newest NO-GO however old they are. What is older goes when the
 name are never touched.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator
@@ -37,8 +35,6 @@ _OURS = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)(?:\.report)?\.json")
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """One run as it was kept."""
-
     path: Path
     evidence: Evidence
     report: Report | None

@@ -1,7 +1,5 @@
 """The only folder that touches the network. Sessions carry questions and bring replies back."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable, Hashable, Sequence

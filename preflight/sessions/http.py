@@ -1,8 +1,6 @@
 """Asks health endpoints: every address of a name, as often as wanted, and each time to the end (connection, TLS,
 redirects, body) within one absolute deadline. Those of one application are asked at the same time."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import ssl

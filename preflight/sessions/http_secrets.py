@@ -1,8 +1,6 @@
 """Proves to a health endpoint who asks. What was refused once is not shown again, at whichever endpoint: a directory
 that counts refusals over all of them would lock the account."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from preflight.clock import Deadline, now

@@ -5,8 +5,6 @@ is tried once for each account, however many entries of the plan log in with it:
 all its hosts would lock the account.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

@@ -1,7 +1,5 @@
 """SSH signatures, made and verified by the `ssh-keygen` of this machine: what it trusts is what everybody's does."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
@@ -106,5 +104,4 @@ def _run(
 
 
 def _keygen(arguments: Sequence[str], content: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
-    """Raises what `subprocess.run` raises."""
     return subprocess.run([_PROGRAM, *arguments], input=content.encode(), capture_output=True, check=False, **more)

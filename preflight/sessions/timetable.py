@@ -1,7 +1,5 @@
 """Work of which each part is due at a moment of its own: waiting for it holds no thread that other work needs."""
 
-from __future__ import annotations
-
 import heapq
 import threading
 from collections.abc import Callable

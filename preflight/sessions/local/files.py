@@ -1,8 +1,6 @@
 """Lists, hashes and reads files of this machine without ever following a link out of a tree or opening what may hang
 (a FIFO, a device)."""
 
-from __future__ import annotations
-
 import codecs
 import hashlib
 import os

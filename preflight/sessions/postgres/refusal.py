@@ -4,8 +4,6 @@ The server's sentences follow its `lc_messages` and are never matched. libpq's o
 leaves LC_MESSAGES alone, and come from one bundled library.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

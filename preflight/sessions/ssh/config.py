@@ -3,8 +3,6 @@
 paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, and runs `Match exec` on a mere look-up
 (as `ssh -G` does, too)."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,8 +1,6 @@
 """What a server asks by keyboard-interactive, and what may be answered: the password to the prompt that asks for it, a
 code that somebody types to the one that the plan declares, each once."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
