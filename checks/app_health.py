@@ -35,14 +35,6 @@ _WITHOUT_BODY = (204, 304)
 
 
 @dataclass(frozen=True, slots=True)
-class AppHealthSettings:
-    """Thresholds."""
-
-    warn_before: timedelta = timedelta(days=7)
-    """A certificate that ends this soon after it is last needed is worth a warning."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Instance:
     """One endpoint and the application it belongs to."""
 
@@ -97,13 +89,17 @@ class AppHealth(Check):
     cache answers for. Once the work is done, `preflight verify` asks for `to` instead.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        warn_before: timedelta = timedelta(days=7)
+        """A certificate that ends this soon after it is last needed is worth a warning."""
+
     id = "app-health"
     title = "the application answers, healthy, in the version expected"
     verifies = ANY_STATE
     sections = ("applications",)
     needs = "GETs of each health URL from where preflight runs, with the login that its endpoint names"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
-    Settings = AppHealthSettings
     judges_no_reply = frozenset({"answer"})
 
     def subjects(self) -> Sequence[Subject]:
@@ -121,24 +117,19 @@ class AppHealth(Check):
         instance: _Instance = subject.item
         endpoint = instance.endpoint
         patience = max(DEFAULT_SECONDS, 2 * endpoint.max_latency.total_seconds())
-        return {
-            "answer": HttpGet(
-                instance.application.id,
-                HttpRequest(
-                    endpoint.url,
-                    endpoint.server_name,
-                    "" if endpoint.ca is None else beside(self.plan.folder, endpoint.ca),
-                    endpoint.follow_redirects,
-                    min(patience, _LONGEST_SECONDS),
-                    endpoint.samples,
-                    secret_headers(endpoint),
-                    *(
-                        "" if file is None else beside(self.plan.folder, file)
-                        for file in (endpoint.client_cert, endpoint.client_key)
-                    ),
-                ),
-            )
-        }
+        files = (endpoint.ca, endpoint.client_cert, endpoint.client_key)
+        ca, *client = ("" if file is None else beside(self.plan.folder, file) for file in files)
+        request = HttpRequest(
+            endpoint.url,
+            endpoint.server_name,
+            ca,
+            endpoint.follow_redirects,
+            min(patience, _LONGEST_SECONDS),
+            endpoint.samples,
+            secret_headers(endpoint),
+            *client,
+        )
+        return {"answer": HttpGet(instance.application.id, request)}
 
     def judge(self, subject: Subject, *, answer: Samples | NoReply) -> Judgement:
         instance: _Instance = subject.item

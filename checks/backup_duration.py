@@ -22,15 +22,6 @@ _LIST_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class BackupDurationSettings:
-    """How the time is found out."""
-
-    sample: bool = False
-    """Write at most 64 MiB for at most 2 s to a file without a name in the backup's directory, to see how fast the
-    storage is: a backup is never faster than that. Off, because it is work for the server's disk."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Estimate:
     """How long the backup takes, and how that is known."""
 
@@ -53,18 +44,23 @@ class BackupDuration(Check):
     times): a restore that the plan gives less time than the backup takes is a WARN with both.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """How the time is found out."""
+
+        sample: bool = False
+        """Write at most 64 MiB for at most 2 s to a file without a name in the backup's directory, to see how fast the
+        storage is: a backup is never faster than that. Off, because it is work for the server's disk."""
+
     id = "backup-duration"
     title = "the backup is done in the minutes of its step"
     sections = ("backups",)
     needs = "as the backup's account: read the newest archive; with `sample`, write to the backup directory"
     cure = "give the step the minutes it takes, take a faster method, or move the backup ahead of the window"
-    Settings = BackupDurationSettings
 
     def subjects(self) -> Sequence[Subject]:
         """Backups that a step of the plan takes."""
-        return [
-            Subject(planned.id, planned, planned.owner) for planned in planned_backups(self.plan) if planned.backup.step
-        ]
+        return [Subject(work.id, work, work.owner) for work in planned_backups(self.plan) if work.backup.step]
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
@@ -102,7 +98,14 @@ class BackupDuration(Check):
         estimates = [each for each in (_by_previous(newest, begun, size), _by_sample(size, rate)) if each]
         longest = max(estimates, key=lambda each: each.time, default=None)
         takes = longest.time if longest else timedelta(minutes=step.minutes)
-        taking = self._judge_taking(planned, step, listing, newest, began, longest)
+        if longest and longest.time > timedelta(minutes=step.minutes):
+            taking = self._too_long(step, longest)
+        elif isinstance(began, UnplacedTime) and newest:
+            taking = _unplaced(planned, newest, began)
+        elif longest and not longest.is_least:
+            taking = passed(longest.known, expected=f"at most {step.minutes:g} min, as step {step.id} plans")
+        else:
+            taking = self._by_record(step, listing, newest)
         return Judgement.of([taking, *self._restores(planned, takes)])
 
     def _restores(self, planned: PlannedBackup, takes: timedelta) -> Iterator[Judgement]:
@@ -121,23 +124,6 @@ class BackupDuration(Check):
                     "back",
                     remedy=f"rehearse the restore on a copy, then write its minutes to `undo` of step {step.id}",
                 )
-
-    def _judge_taking(
-        self,
-        planned: PlannedBackup,
-        step: Step,
-        listing: Listing | None,
-        newest: BackupFile | None,
-        began: datetime | UnplacedTime | None,
-        longest: _Estimate | None,
-    ) -> Judgement:
-        if longest and longest.time > timedelta(minutes=step.minutes):
-            return self._too_long(step, longest)
-        if isinstance(began, UnplacedTime) and newest:
-            return _unplaced(planned, newest, began)
-        if longest and not longest.is_least:
-            return passed(longest.known, expected=f"at most {step.minutes:g} min, as step {step.id} plans")
-        return self._by_record(step, listing, newest)
 
     def _too_long(self, step: Step, longest: _Estimate) -> Judgement:
         window, over = self.plan.window, longest.time - timedelta(minutes=step.minutes)

@@ -21,16 +21,6 @@ _EXACT_BELOW = timedelta(minutes=2)
 _SET_THE_CLOCK = "chronyc makestep (chrony), or timedatectl set-ntp true (systemd-timesyncd)"
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSkewSettings:
-    """How far a clock may be off."""
-
-    warn_from: timedelta = timedelta(seconds=2)
-    """From here on, lines of two logs can no longer be put in order."""
-    fail_above: timedelta = timedelta(seconds=60)
-    """Above this, times of evidence and dates of expiry mean nothing."""
-
-
 class ClockSkew(Check):
     """Do the clocks of every host and every database server agree with this machine's?
 
@@ -38,16 +28,23 @@ class ClockSkew(Check):
     it runs on, and happens by the clock of a server; afterwards the logs of several machines are read side by side. So
     each far clock is asked, and only what lies outside of the time between question and answer counts: a slow network
     never alarms. A clock that seems off is asked once more, and the better of the two answers counts. Where another
-    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so. Two entries
-    of the plan that are one machine, by the boot they are in, are one clock and no witness of each other.
+    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so; where ours is
+    set while answers come, this is UNKNOWN. Two entries of the plan that are one machine, by the boot they are in, are
+    one clock and no witness of each other.
     """
+
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        warn_from: timedelta = timedelta(seconds=2)
+        """From here on, lines of two logs can no longer be put in order."""
+        fail_above: timedelta = timedelta(seconds=60)
+        """Above this, times of evidence and dates of expiry mean nothing."""
 
     id = "clock-skew"
     title = "the clock agrees with this machine's"
     sections = ("hosts",)
     needs = "a login on each host (`date`, the zone's link) and to each database"
     cure = "have time synchronisation started there, or here"
-    Settings = ClockSkewSettings
     judges_no_reply = frozenset((*_WITNESSES, _HOME))
 
     def subjects(self) -> Sequence[Subject]:

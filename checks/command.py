@@ -67,14 +67,6 @@ class Command:
         return (self.program, *self.arguments)
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSettings:
-    """The plan's own commands."""
-
-    run: Mapping[str, Command] = field(default_factory=dict)
-    """`[checks.command.run.NAME]`, one table for each."""
-
-
 class CommandCheck(Check):
     """Do the plan's own commands end well?
 
@@ -87,20 +79,23 @@ class CommandCheck(Check):
     responsibility.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        run: Mapping[str, Command] = field(default_factory=dict)
+        """`[checks.command.run.NAME]`, one table for each."""
+
     id = "command"
     title = "the plan's own command ends well"
     sections = ("checks",)
     needs = "what the command itself needs, on the host as the named account"
     cure = "what the plan's `remedy` says"
-    Settings = CommandSettings
     judges_no_reply = frozenset({"ended"})
 
     def subjects(self) -> Sequence[Subject]:
-        commands: Mapping[str, Command] = self.settings.run
+        every = self.settings.run.values()
         owners = {host.id: host.owner for host in self.plan.hosts.values()}
         return [
-            Subject(each.id, each, each.owner or owners.get(each.host, ""), severity=each.severity)
-            for each in commands.values()
+            Subject(each.id, each, each.owner or owners.get(each.host, ""), severity=each.severity) for each in every
         ]
 
     def probes(self, subject: Subject) -> Probes:

@@ -122,6 +122,6 @@ def _process(database: Database, identity: Identity) -> str:
 
 def _idle_limit(identity: Identity) -> timedelta | None:
     """After how long the server ends the session; None for a time that no run takes, or without a limit."""
-    told = identity.settings.get("idle_session_timeout") or ""
+    told = identity.settings.shown("idle_session_timeout")
     limit = timedelta(milliseconds=int(told)) if told.isdecimal() else timedelta()
     return limit if timedelta() < limit < _LONGEST_WAIT else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
@@ -14,8 +15,8 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host, HostRef, LoginUse, SaidUntil
 from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_on
-from preflight.probe import NoReply, Via
-from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThrough, WayThroughProbe
+from preflight.probe import NoReply, Reply, Via
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThroughProbe
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
 from preflight.reasons import Reason
 
@@ -36,18 +37,6 @@ _LOGGED_IN = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.NO_SESSION, Reason.SFTP_ON
 """The login succeeded, which is all that a way through needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostLoginSettings:
-    """Thresholds, and dates that no host can tell."""
-
-    warn_before: timedelta = timedelta(days=7)
-    """An account, password or key that ends this soon after it is last needed is worth a warning."""
-    valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
-    """Host -> until when its login holds, and who says so, having asked whoever keeps the account: for LDAP, SSSD and
-    Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, and where pam_time
-    limits the hours. Where the host shows dates too, the earlier one counts."""
-
-
 class HostLogin(Check):
     """Can the account that will do the work log in to the host and run a command, until the work is over?
 
@@ -61,6 +50,18 @@ class HostLogin(Check):
     AuthorizedKeysCommand, is UNKNOWN until somebody answers for it with `valid_through`.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """Thresholds, and dates that no host can tell."""
+
+        warn_before: timedelta = timedelta(days=7)
+        """An account, password or key that ends this soon after it is last needed is worth a warning."""
+        valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
+        """Host -> until when its login holds, and who says so, having asked whoever keeps the account: for LDAP, SSSD
+        and Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, and where
+        pam_time
+        limits the hours. Where the host shows dates too, the earlier one counts."""
+
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
     sections = ("hosts",)
@@ -68,38 +69,26 @@ class HostLogin(Check):
         "the login that will do the work, with a shell; nothing more (`chage -l` of oneself is allowed to everybody)"
     )
     cure = "have the account, password, key or expiry corrected, or the host key pinned by `preflight seal`"
-    Settings = HostLoginSettings
     judges_no_reply = frozenset({"login", "expiry", "through"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(host.id, host, host.owner, self.plan.steps_on(host.id), host.lead_time)
-            for host in self.plan.hosts.values()
-        ]
+        steps, hosts = self.plan.steps_on, self.plan.hosts.values()
+        return [Subject(host.id, host, host.owner, steps(host.id), host.lead_time) for host in hosts]
 
     def probes(self, subject: Subject) -> Probes:
         if subject.item.login is LoginUse.THROUGH:
             return {"through": WayThroughProbe(subject.id)}
         return {"login": LoginProbe(subject.id), "expiry": ExpiryProbe(subject.id)}
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        through: WayThrough | NoReply | None = None,
-        login: Login | NoReply | None = None,
-        expiry: Expiry | NoReply | None = None,
-    ) -> Judgement:
+    def judge(self, subject: Subject, **facts: Any) -> Judgement:
         host: Host = subject.item
-        if isinstance(through, NoReply):
-            return self._no_login(host, through)
-        if through is not None:
-            return self._way_through(host, through)
-        assert login is not None  # noqa: S101
-        assert expiry is not None  # noqa: S101 - both are asked of every host that is no way through
-        return self._no_login(host, login) if isinstance(login, NoReply) else self._shell(host, login, expiry)
+        is_through = host.login is LoginUse.THROUGH
+        login: Reply | Login | NoReply = facts["through" if is_through else "login"]
+        if isinstance(login, NoReply):
+            return self._no_login(host, login)
+        return self._way_through(host, login) if isinstance(login, Reply) else self._shell(host, login, facts["expiry"])
 
-    def _way_through(self, host: Host, way: WayThrough) -> Judgement:
+    def _way_through(self, host: Host, way: Reply) -> Judgement:
         user = host.user or way.session.get("user", "")
         proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
         announced = self._announced(host, user, way.session, way.asked_at)

@@ -10,20 +10,6 @@ from preflight.judging.data_directory import not_shown
 from preflight.plan.gaps import SECTIONS, Gap, left_out
 
 
-@dataclass(frozen=True, slots=True)
-class PlanCoverageSettings:
-    """Nothing that could silence it."""
-
-    severity: Severity = Severity.BLOCKING
-    """Always `blocking`: another one is refused."""
-    severity_of: Mapping[str, Severity] = field(default_factory=dict)
-    """The same for each subject."""
-
-    def __post_init__(self) -> None:
-        if {self.severity, *self.severity_of.values()} != {Severity.BLOCKING}:
-            raise ValueError("always blocks; what is left out on purpose is given its reason instead")
-
-
 class PlanCoverage(Check):
     """Is whatever the plan does not ask left out for a reason?
 
@@ -37,11 +23,23 @@ class PlanCoverage(Check):
     known.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """Nothing that could silence it."""
+
+        severity: Severity = Severity.BLOCKING
+        """Always `blocking`: another one is refused."""
+        severity_of: Mapping[str, Severity] = field(default_factory=dict)
+        """The same for each subject."""
+
+        def __post_init__(self) -> None:
+            if {self.severity, *self.severity_of.values()} != {Severity.BLOCKING}:
+                raise ValueError("always blocks; what is left out on purpose is given its reason instead")
+
     id = "plan-coverage"
     title = "what the plan does not ask is left out for a reason"
     verifies = ANY_STATE
     waivable = False
-    Settings = PlanCoverageSettings
     cure = "add the section or the key, or write the reason into the plan"
 
     def subjects(self) -> Sequence[Subject]:

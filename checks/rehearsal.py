@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
@@ -47,11 +48,9 @@ class RehearsalCheck(Check):
     cure = "rehearse the scripts again, or correct what failed, have it approved and seal again"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(work.id, work, work.owner)
-            for work in script_work(self.plan)
-            if work.connects or self.plan.scripts[work.id].rehearse_command
-        ]
+        scripts = self.plan.scripts
+        works = (work for work in script_work(self.plan) if work.connects or scripts[work.id].rehearse_command)
+        return [Subject(work.id, work, work.owner) for work in works]
 
     def probes(self, subject: Subject) -> Probes:
         if self.plan.release.without.rehearsal:
@@ -61,19 +60,11 @@ class RehearsalCheck(Check):
         schema = SealedSchemaProbe.of(self.plan, entry.database)
         return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest, "texts": texts, "schema": schema}
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        rehearsed: Rehearsed | None = None,
-        manifest: LocalText | None = None,
-        texts: Texts | None = None,
-        schema: SealedSchema | None = None,
-    ) -> Judgement:
-        reason = self.plan.release.without.rehearsal
-        if rehearsed is None or manifest is None or texts is None:
-            return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.rehearse_command}")
-        record = rehearsed.record
+    def judge(self, subject: Subject, **facts: Any) -> Judgement:
+        if reason := self.plan.release.without.rehearsal:
+            return warned(f"not rehearsed: {reason}", remedy=f"run: {self.plan.call('rehearse')}")
+        rehearsed: Rehearsed = facts["rehearsed"]
+        manifest, texts, record = facts["manifest"], facts["texts"], rehearsed.record
         tried = rehearsed.entry(subject.id)
         database = record.databases.get(tried.database) if record and tried else None
         if record is None or tried is None or database is None:
@@ -81,7 +72,7 @@ class RehearsalCheck(Check):
                 _NEVER,
                 expected=f"a record of their rehearsal in {self.plan.rehearsal_record.name}",
                 actual=rehearsed.problem or _why_not(record, self.plan.scripts[subject.id].database),
-                remedy=f"run: {self.plan.rehearse_command}; "
+                remedy=f"run: {self.plan.call('rehearse')}; "
                 'or say why not in [release]: without = { rehearsal = "" }',
             )
         changed = [*self._changed(subject.item, tried, manifest, texts), *self._judge_neighbours(record, subject.id)]
@@ -91,7 +82,7 @@ class RehearsalCheck(Check):
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
         points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(database)]
         points += self._judge_before(entry)
-        points += self._judge_schema(self.plan.databases[entry.database], database, schema)
+        points += self._judge_schema(self.plan.databases[entry.database], database, facts["schema"])
         points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
@@ -102,7 +93,7 @@ class RehearsalCheck(Check):
         entry = self.plan.scripts[work.id]
         sealed, problem = read_manifest(manifest)  # what is not sealed at all differs in every file
         files = sorted(name for name in {*sealed, *tried.files} if sealed.get(name) != tried.files.get(name))
-        again = f"have the change reviewed, then run: {self.plan.rehearse_command}"
+        again = f"have the change reviewed, then run: {self.plan.call('rehearse')}"
         if files:
             yield failed(
                 f"changed since the rehearsal: {named(files)}",
@@ -134,7 +125,7 @@ class RehearsalCheck(Check):
                 "the entries of [scripts] in its database, or their order, are others than were rehearsed",
                 expected=", ".join(then),
                 actual=", ".join(now),
-                remedy=f"run: {self.plan.rehearse_command}",
+                remedy=f"run: {self.plan.call('rehearse')}",
             )
 
     def _judge_before(self, entry: Scripts) -> Iterator[Judgement]:
@@ -146,15 +137,13 @@ class RehearsalCheck(Check):
                     f"rehearsed without what {other.id} does first",
                     expected=f"the database as {other.id} leaves it",
                     actual=f"the `command` of {other.id} was not run: it has no `rehearse_command`",
-                    remedy=f"add `rehearse_command` to [scripts.{other.id}], then run: {self.plan.rehearse_command}; "
+                    remedy=f"add `rehearse_command` to [scripts.{other.id}], then run: {self.plan.call('rehearse')}; "
                     'or, where it is meant to change nothing there, write in that table: changes = "nothing"',
                 )
 
-    def _judge_schema(
-        self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema | None
-    ) -> Iterator[Judgement]:
+    def _judge_schema(self, entry: Database, database: RehearsedDatabase, sealed: SealedSchema) -> Iterator[Judgement]:
         """Whether they ran on the schema that is sealed; that it is the real one's, schema-drift judges."""
-        if sealed is None or sealed.is_missing:
+        if sealed.is_missing:
             return
         if sealed.schema is None:
             yield unknown(
@@ -173,7 +162,7 @@ class RehearsalCheck(Check):
                 expected=f"the schema in {self.plan.sealed_schema(entry.id).name}",
                 actual=counted(len(names), "object") + " with another definition, or only in one of them",
                 remedy="where schema-drift does not pass either, cure that first; with an older backup, take a new "
-                f"one; then run: {self.plan.rehearse_command}",
+                f"one; then run: {self.plan.call('rehearse')}",
             )
 
     def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
@@ -203,7 +192,7 @@ class RehearsalCheck(Check):
                 _NEVER,
                 expected="a rehearsal of all scripts of the database",
                 actual="one that ran before them failed",
-                remedy=f"cure the line that names it, then run: {self.plan.rehearse_command}",
+                remedy=f"cure the line that names it, then run: {self.plan.call('rehearse')}",
             )
             return
         for run in tried.runs:
@@ -322,7 +311,7 @@ class RehearsalCheck(Check):
     def _correct(self) -> str:
         return (
             "correct the script or the line, have that approved, then run: "
-            f"{self.plan.seal_command} && {self.plan.rehearse_command}"
+            f"{self.plan.call('seal')} && {self.plan.call('rehearse')}"
         )
 
 

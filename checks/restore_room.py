@@ -23,14 +23,6 @@ _TOGETHER = "storage of several hosts"
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreRoomSettings:
-    """How much a restore takes."""
-
-    growth: Annotated[float, Between(1)] = 1.2
-    """A restored database may take so many times the room it takes now."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Part:
     """What one database has at one place."""
 
@@ -50,12 +42,16 @@ class RestoreRoom(Check):
     place that nobody sees is UNKNOWN.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        growth: Annotated[float, Between(1)] = 1.2
+        """A restored database may take so many times the room it takes now."""
+
     id = "restore-room"
     title = "a restore has room"
     sections = ("backups",)
     needs = "CONNECT for the sizes; pg_read_all_settings for the data directory's place; the account enters its folder"
     cure = "have room made where the database lies"
-    Settings = RestoreRoomSettings
 
     def subjects(self) -> Sequence[Subject]:
         """Databases that a backup could be restored to; and where they lie on several hosts, those together, which may

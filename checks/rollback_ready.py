@@ -111,7 +111,7 @@ class RollbackReady(Check):
         else:
             return
         place = posixpath.join(folder, pair.back)
-        remedy = f"write {place}, have it reviewed, then: {self.plan.seal_command}"
+        remedy = f"write {place}, have it reviewed, then: {self.plan.call('seal')}"
         yield failed(fault, expected=f"{place} takes {pair.forward} back", actual=actual, remedy=remedy)
 
     def _judge_rehearsal(self, rollback: Rollback) -> Judgement:

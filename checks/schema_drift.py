@@ -79,14 +79,14 @@ class SchemaDrift(Check):
                 "the schema was never sealed" if sealed.is_missing else "the sealed schema cannot be relied on",
                 expected=f"{file}, as `preflight seal` writes it",
                 actual=sealed.problem,
-                remedy=f"have the schema approved as it is now, then run: {self.plan.seal_command}",
+                remedy=f"have the schema approved as it is now, then run: {self.plan.call('seal')}",
             )
         if sealed.schema.major != schema.major:
             return failed(
                 "sealed on another major version of PostgreSQL",
                 expected=f"PostgreSQL {sealed.schema.major}, as in {file}",
                 actual=f"PostgreSQL {schema.major}",
-                remedy=f"have the upgrade approved, then run: {self.plan.seal_command}",
+                remedy=f"have the upgrade approved, then run: {self.plan.call('seal')}",
             )
         changed = without(difference(sealed.schema, schema), database.drift_allowed)
         allowed = self._allowed(database, sealed.schema, schema)
@@ -105,7 +105,7 @@ class SchemaDrift(Check):
             expected=f"the schema in {file}",
             actual=listed((line[0] + line[1:].strip() for line in told), _MOST_SHOWN, "; "),
             remedy=f"have the change in {database.dbname} taken back (what an attempt of this release left behind: by "
-            f"its way back); or have it approved, then run: {self.plan.seal_command}{self._asked()}",
+            f"its way back); or have it approved, then run: {self.plan.call('seal')}{self._asked()}",
             details=listed(lines, _MOST_LINES, "\n"),
         )
 
@@ -144,7 +144,7 @@ class SchemaDrift(Check):
             actual=problem or elsewhere,
             remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
             'did in [release]: without = { rehearsal = "" }; before the next window, run: '
-            f"{self.plan.rehearse_command}",
+            f"{self.plan.call('rehearse')}",
             details=details,
         )
 

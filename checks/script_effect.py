@@ -30,14 +30,6 @@ _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptEffectSettings:
-    """How much more than was rehearsed the real work may take."""
-
-    headroom: Annotated[float, Between(1)] = 1.2
-    """Room for the scripts is wanted so many times."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Effect:
     """What the rehearsal of one entry says of the live database."""
 
@@ -84,12 +76,18 @@ class ScriptEffect(Check):
     wait, and the whole application behind it. Who that is at this moment, database-state names.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """How much more than was rehearsed the real work may take."""
+
+        headroom: Annotated[float, Between(1)] = 1.2
+        """Room for the scripts is wanted so many times."""
+
     id = "script-effect"
     title = "the database bears what the scripts do"
     sections = ("scripts",)
     needs = "CONNECT for the sizes; pg_read_all_settings for the data directory's place; the account enters its folder"
     cure = "have room made, or plan the minutes that it takes"
-    Settings = ScriptEffectSettings
 
     def subjects(self) -> Sequence[Subject]:
         """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
@@ -170,7 +168,7 @@ class ScriptEffect(Check):
                 f"{work.login} begins with other settings than in the rehearsal: {named(others)}",
                 expected=", ".join(f"{name} = '{of.settings[name]}'" for name in others),
                 actual=", ".join(f"{name} = '{now[name]}'" for name in others),
-                remedy=f"have the change taken back, or run: {self.plan.rehearse_command}",
+                remedy=f"have the change taken back, or run: {self.plan.call('rehearse')}",
             )
 
     def _room(self, work: ServerWork, effect: _Effect, facts: Mapping[str, Any]) -> Iterator[Judgement]:

@@ -62,14 +62,6 @@ class Assertion:
         return f"{self.wanted} ({value})" if self.wanted else value
 
 
-@dataclass(frozen=True, slots=True)
-class SqlSettings:
-    """The plan's own queries."""
-
-    run: Mapping[str, Assertion] = field(default_factory=dict)
-    """`[checks.sql.run.NAME]`, one table for each."""
-
-
 class SqlCheck(Check):
     """Do the plan's own queries give what they must?
 
@@ -82,13 +74,17 @@ class SqlCheck(Check):
     responsibility.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        run: Mapping[str, Assertion] = field(default_factory=dict)
+        """`[checks.sql.run.NAME]`, one table for each."""
+
     id = "sql"
     title = "the plan's own query gives what it must"
     verifies = ANY_STATE
     sections = ("checks",)
     needs = "USAGE on the schemas and SELECT on the tables that the query names, for the database's user"
     cure = "what the plan's `remedy` says"
-    Settings = SqlSettings
     judges_no_reply = frozenset({"found"})
 
     def subjects(self) -> Sequence[Subject]:

@@ -9,8 +9,8 @@ from typing import Annotated
 from preflight.check import Check, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
-from preflight.judging.end_states import OPEN, TEST_AGE, DeployOrder, EndState, UnkeptRule, end_states, unkept_rules
-from preflight.judging.version_tests import Gap, GapStatus, Versions, in_words, is_of_use, rule_in_words
+from preflight.judging.end_states import TEST_AGE, DeployOrder, EndState, UnkeptRule, end_states, unkept_rules
+from preflight.judging.version_tests import OPEN, Gap, StateStatus, Versions, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind
 from preflight.plan.limits import Above
 from preflight.units import format_duration
@@ -19,14 +19,6 @@ from preflight.wording import listed
 _MOST_NAMED = 6
 _MOST_GAPS = 50
 """Told one by one; a release of a hundred applications may have thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPairsSettings:
-    """How long a test together counts."""
-
-    max_age: Annotated[timedelta, Above(0)] = TEST_AGE
-    """How old the date of a `[[tested]]` record may be at the moment judged."""
 
 
 class VersionPairs(Check):
@@ -41,11 +33,15 @@ class VersionPairs(Check):
     deployed before its partner, rules nothing out.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        max_age: Annotated[timedelta, Above(0)] = TEST_AGE
+        """How old the date of a `[[tested]]` record may be at the moment judged."""
+
     id = "version-pairs"
     title = "the versions left behind work together"
     sections = ("applications", "tested")
     cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
-    Settings = VersionPairsSettings
 
     def subjects(self) -> Sequence[Subject]:
         if len(self.plan.applications) < 2 and not self.plan.tested:
@@ -121,7 +117,7 @@ class VersionPairs(Check):
 
     def _remedy(self, gap: Gap, within: Sequence[EndState]) -> str:
         before = f"before {format_moment(self.plan.window.start, self.plan.window.zone)}"
-        again = {GapStatus.FAILED: "mend and test again", GapStatus.TOO_OLD: "test again"}.get(gap.status, "test")
+        again = {StateStatus.FAILED: "mend and test again", StateStatus.TOO_OLD: "test again"}.get(gap.status, "test")
         test = f"{again} {gap.named} {before} and write it as [[tested]]"
         if any(self._is_target(state.versions) for state in within):
             return f"{test}; the release itself ends there, so no rule can take its place"

@@ -16,6 +16,8 @@ from preflight.units import format_duration
 
 _SAMPLING = timedelta(hours=6)
 """Two clock changes of one zone are days apart, so that offsets this far from each other show every one."""
+_A_STEP = timedelta(seconds=1)
+"""A clock that time synchronisation slows down or speeds up needs half an hour for so much (adjtimex(2): 500 ppm)."""
 
 
 def now() -> datetime:
@@ -25,6 +27,23 @@ def now() -> datetime:
 
 monotonic = time.monotonic
 """Seconds on a clock that never steps; only for durations and deadlines."""
+
+
+class SteadyClock:
+    """The time of day from one look at the clock on, UTC: whoever sets the clock meanwhile does not move it."""
+
+    def __init__(self) -> None:
+        self.begun_at, self._begun = now(), monotonic()
+
+    def now(self) -> datetime:
+        return self.begun_at + timedelta(seconds=monotonic() - self._begun)
+
+    @property
+    def set_by(self) -> str:
+        """`30 d forward`: by how much the clock was set meanwhile; empty where it just ran unevenly."""
+        by = now() - self.now()
+        way = "forward" if by > timedelta() else "back"
+        return f"{format_duration(abs(by))} {way}" if abs(by) >= _A_STEP else ""
 
 
 class Deadline:

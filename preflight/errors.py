@@ -36,6 +36,10 @@ class PreflightError(Exception):
     """Something a person can mend; printed without a traceback."""
 
 
+class RefusedError(PreflightError):
+    """What the call names cannot be used, or must not be written over: exit code 2, as for a wrong call."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlanProblem:
     """One thing that is wrong with a plan. Holds no value that could be a secret."""

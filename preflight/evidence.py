@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight import __version__
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.probe import Answer, Question, Reply, T
 from preflight.record import fields_of, parse_json, plain, read_record
 from preflight.units import format_size
@@ -55,7 +55,7 @@ class Shard:
         return f"{self.number}/{self.of}"
 
 
-class EvidenceError(PreflightError):
+class EvidenceError(RefusedError):
     """An evidence file that cannot be read or does not have the expected shape."""
 
 
@@ -167,7 +167,7 @@ class _Saved:
     answers: tuple[_Entry, ...]
 
 
-def load_saved(path: Path, read: Callable[[str], T], fault: type[PreflightError]) -> T:
+def load_saved(path: Path, read: Callable[[str], T], fault: type[RefusedError]) -> T:
     """What `read` makes of a file that this program wrote. Raises `fault`, which names the file."""
     try:
         found = path.stat()
@@ -184,7 +184,7 @@ def load_saved(path: Path, read: Callable[[str], T], fault: type[PreflightError]
         raise fault(f"{path}: {error}") from None
 
 
-def require_schema(found: Any, schema: int, key: str, fault: type[PreflightError]) -> None:
+def require_schema(found: Any, schema: int, key: str, fault: type[RefusedError]) -> None:
     """Raises `fault` for what another version wrote: its other keys may mean something else. `key`: one that every
     version writes, and no other kind of file has."""
     written = found.get("schema") if isinstance(found, dict) and key in found else None

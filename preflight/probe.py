@@ -65,6 +65,10 @@ class Question:
         object.__setattr__(self, "id", digest[:16])
 
 
+CLOCK_SET = "clock_set"
+"""In the session of an answer that came after this machine's clock was set: by how much, as `SteadyClock` says it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer, also a negative one."""
@@ -102,6 +106,14 @@ Answer = Reply | NoReply
 
 class Unreadable(ValueError):
     """A reply that does not have the shape its probe expects; becomes a `NoReply`, never a pass."""
+
+    reason = Reason.UNREADABLE
+
+
+class ClockSet(Unreadable):
+    """A reply that tells a time, to be held against this machine's clock, which was set before the reply came."""
+
+    reason = Reason.CLOCK_SET
 
 
 @dataclass(frozen=True)

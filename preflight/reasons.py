@@ -145,6 +145,8 @@ class Reason(Enum):
     PARAMETER = "a parameter libpq refuses", Side.HERE, "correct [databases.{target}] as the finding says"
     FILE_DENIED = "not readable here", Side.HERE, "let whoever runs preflight read it, where preflight runs"
     FILE_UNSTABLE = "changed while it was read", Side.HERE, "ask when nobody writes to it"
+    CLOCK_SET = ("the clock here was set meanwhile", Side.HERE,
+        "look at this machine's clock (chronyc tracking, timedatectl), have it set right, and ask again")
     FILE_TROUBLE = "cannot be read here", Side.HERE, "have the file mended where preflight runs"
 
     # The way there.
@@ -203,7 +205,8 @@ class Reason(Enum):
     # SSH: the server and its key.
     TURN = "timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was"
     THROTTLED = ("refused (throttled)", Side.SITE,
-        "have MaxStartups or PerSourcePenalties of sshd on {target} raised for this machine's address")
+        ("have MaxStartups of sshd on {target} raised; where it says `Not allowed at this time`, have this machine's "
+        "address put into PerSourcePenaltyExemptList"))
     HANDSHAKE = ("timed out (handshake)", Side.FAR_END, {
         "ssh": "have sshd on {target} looked at: it takes connections on port {port} and does not go on",
         "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "

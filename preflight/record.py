@@ -12,7 +12,7 @@ import dataclasses
 import inspect
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -104,6 +104,14 @@ def fields_of(cls: Any) -> Mapping[str, Field]:
     return found
 
 
+def without_defaults(record: Any) -> Iterator[tuple[str, Any]]:
+    """The keys of a dataclass that do not hold their defaults, each with its value."""
+    for key, each in fields_of(record.__class__).items():
+        value = getattr(record, each.name)
+        if each.required or value != each.default():
+            yield key, value
+
+
 def shape_below(shape: Shape, key: str) -> Shape | None:
     """The shape of what stands at `key` of a record or a table; None for a key that a record does not have."""
     if shape.form is Form.RECORD:
@@ -153,10 +161,14 @@ class Reader:
         for key, each in fields.items():
             if key in table:
                 values[each.name] = self.value_or_default(each, table[key], (*keys, key))
-            elif each.required or self._complete:
+            elif self.needs(each):
                 self.fault((*keys, key), "is required")
                 values[each.name] = None
         return values
+
+    def needs(self, each: Field) -> bool:
+        """Whether it is a fault that its key is missing."""
+        return each.required or self._complete
 
     def value_or_default(self, each: Field, value: Any, keys: Keys) -> Any:
         found = self.value(each.shape, value, keys)
@@ -280,7 +292,9 @@ def _refuse(constant: str) -> NoReturn:
     raise Unreadable(f"no JSON to rely on: {constant} is no JSON value")
 
 
-def _exactly(kind: type, what: str) -> Callable[[Any], Any]:
+def exactly(kind: type, what: str) -> Callable[[Any], Any]:
+    """Reads a value of just this type, which is `what` in words."""
+
     def read(value: Any) -> Any:
         if type(value) is not kind:
             raise expected(what, value)
@@ -314,9 +328,9 @@ def _moment(value: Any) -> datetime:
 
 
 _JSON: Scalars = {
-    str: _exactly(str, "a string"),
-    int: _exactly(int, "an integer"),
-    bool: _exactly(bool, "a boolean"),
+    str: exactly(str, "a string"),
+    int: exactly(int, "an integer"),
+    bool: exactly(bool, "a boolean"),
     float: _number,
     datetime: _moment,
     Reason: _reason,

@@ -134,7 +134,7 @@ TEXT = "count=-3\nready=no\noffset=-0330\nat=\nfile=644 5 /a b\nfile=1777 ? /c\n
 
 def test_lines_become_their_dataclass() -> None:
     files = (Line("/a b", 5, Mode(0o644)), Line("/c", None, Mode(0o1777)))
-    assert read_lines(Lines, reply(TEXT), ended=True) == Lines(-3, False, -timedelta(hours=3, minutes=30), None, files)
+    assert read_lines(Lines, reply(TEXT)) == Lines(-3, False, -timedelta(hours=3, minutes=30), None, files)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_lines_become_their_dataclass() -> None:
 def test_lines_of_another_shape_are_no_answer(before: str, after: str) -> None:
     assert before in TEXT
     with pytest.raises(Unreadable):
-        read_lines(Lines, reply(TEXT.replace(before, after)), ended=True)
+        read_lines(Lines, reply(TEXT.replace(before, after)))
 
 
 def test_lines_of_a_script_that_failed_are_no_answer() -> None:

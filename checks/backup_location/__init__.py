@@ -29,18 +29,6 @@ class SharedStorage(StrEnum):
     WARN = "warn"
 
 
-@dataclass(frozen=True, slots=True)
-class BackupLocationSettings:
-    """What the site accepts, and what its servers do not tell."""
-
-    same_device: SharedStorage = SharedStorage.FAIL
-    """A backup on the file system of its own database is lost with it, and may fill it up. `warn` where the machine
-    has no other one and the backup is copied away before the window's work begins."""
-    accepted_types: tuple[str, ...] = ()
-    """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`. They
-    go on being named."""
-
-
 class BackupLocation(Check):
     """Is there a directory on the server that the backup's account can write to, on storage of its own?
 
@@ -54,6 +42,17 @@ class BackupLocation(Check):
     link, a network file system, a directory everybody may write to. UNKNOWN: a data directory nobody shows.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What the site accepts, and what its servers do not tell."""
+
+        same_device: SharedStorage = SharedStorage.FAIL
+        """A backup on the file system of its own database is lost with it, and may fill it up. `warn` where the machine
+        has no other one and the backup is copied away before the window's work begins."""
+        accepted_types: tuple[str, ...] = ()
+        """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`.
+        They go on being named."""
+
     id = "backup-location"
     title = "the backup directory is on the server and can be written"
     sections = ("backups",)
@@ -63,15 +62,11 @@ class BackupLocation(Check):
         "pg_read_all_settings, or somebody answers for it in `data_directory`"
     )
     cure = "have the directory made, mounted or handed to the backup's account; put it on other storage than the data"
-    Settings = BackupLocationSettings
     judges_no_reply = frozenset({"files", "places"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(planned.id, planned, planned.owner, steps=planned.steps)
-            for planned in planned_backups(self.plan)
-            if planned.backup.directory
-        ]
+        works = (work for work in planned_backups(self.plan) if work.backup.directory)
+        return [Subject(work.id, work, work.owner, steps=work.steps) for work in works]
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item

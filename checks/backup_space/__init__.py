@@ -30,19 +30,6 @@ _SHARED = "storage of several hosts"
 """The subject about hosts that turn out to be one machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackupSpaceSettings:
-    """What should stay free when all backups are written; the smaller of the two counts."""
-
-    keep_percent: Annotated[float, Between(0, 100)] = 10.0
-    """Of the file system's size."""
-    keep_bytes: Bytes = _KEEP_BYTES
-    """Of whatever size the file system is."""
-    wal_per_hour: Mapping[DatabaseRef, Bytes] = field(default_factory=dict)
-    """Database -> write-ahead log that its server writes in an hour, where the server was not up for long enough to
-    tell."""
-
-
 class BackupSpace(Check):
     """Does everything that the backups will write still fit when they begin, and does enough stay free?
 
@@ -62,6 +49,18 @@ class BackupSpace(Check):
     nothing.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What should stay free when all backups are written; the smaller of the two counts."""
+
+        keep_percent: Annotated[float, Between(0, 100)] = 10.0
+        """Of the file system's size."""
+        keep_bytes: Bytes = _KEEP_BYTES
+        """Of whatever size the file system is."""
+        wal_per_hour: Mapping[DatabaseRef, Bytes] = field(default_factory=dict)
+        """Database -> write-ahead log that its server writes in an hour, where the server was not up for long enough to
+        tell."""
+
     id = "backup-space"
     title = "the backup fits where it is written"
     sections = ("backups",)
@@ -70,7 +69,6 @@ class BackupSpace(Check):
         "the data directory's place, and pg_read_all_stats for a base backup's tablespaces"
     )
     cure = "free or add room, or name another directory"
-    Settings = BackupSpaceSettings
     judges_no_reply = frozenset({"read"})
 
     def subjects(self) -> Sequence[Subject]:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, failed, passed, unknown, warned
@@ -37,19 +38,6 @@ _MOST_TIMES = 4
 _MOST_UNREADABLE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class CompetingJobsSettings:
-    """What has been agreed about jobs."""
-
-    known: tuple[str, ...] = ()
-    """Parts of commands, crontabs or timers whose jobs may start in the window: they are named, not warned of."""
-    asked: Mapping[str, Said] = field(default_factory=dict)
-    """What a line is about (`db1`, `pg_cron of orders`) -> who answers for the jobs that the login does not see, or
-    preflight does not understand."""
-    may_run_for: timedelta = timedelta(hours=2)
-    """A job that starts this long before the window may still be going when it begins."""
-
-
 class CompetingJobs(Check):
     """Does any job start by itself between the start of the window and the end of a rollback?
 
@@ -65,6 +53,18 @@ class CompetingJobs(Check):
     `asked`.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What has been agreed about jobs."""
+
+        known: tuple[str, ...] = ()
+        """Parts of commands, crontabs or timers whose jobs may start in the window: they are named, not warned of."""
+        asked: Mapping[str, Said] = field(default_factory=dict)
+        """What a line is about (`db1`, `pg_cron of orders`) -> who answers for the jobs that the login does not see, or
+        preflight does not understand."""
+        may_run_for: timedelta = timedelta(hours=2)
+        """A job that starts this long before the window may still be going when it begins."""
+
     id = "competing-jobs"
     title = "no job starts by itself in the window"
     sections = ("hosts",)
@@ -74,7 +74,6 @@ class CompetingJobs(Check):
         "through the accounts it becomes; for pg_cron the jobs the role may see"
     )
     cure = "have the job moved or held for the window, or name it in `known` once that is agreed"
-    Settings = CompetingJobsSettings
 
     def subjects(self) -> Sequence[Subject]:
         hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts_with_shell]
@@ -93,20 +92,11 @@ class CompetingJobs(Check):
         """In the database session, only where pg_cron is installed and the role may read it: its jobs."""
         return {"pg_jobs": PgCronJobsProbe(subject.item.id)} if pg_cron and pg_cron.readable else {}
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        jobs: HostJobs | None = None,
-        pg_cron: PgCron | None = None,
-        pg_jobs: tuple[PgCronJob, ...] = (),
-        **crontabs: OwnCrontab,
-    ) -> Judgement:
-        if jobs is not None:
-            return Judgement.of(self._judge_host(subject, jobs, tuple(crontabs.values())))
-        if pg_cron is None:
-            raise ValueError("neither jobs of a host nor of a database")
-        return Judgement.of(self._judge_database(subject, pg_cron, pg_jobs))
+    def judge(self, subject: Subject, **facts: Any) -> Judgement:
+        if isinstance(subject.item, Database):
+            return Judgement.of(self._judge_database(subject, facts["pg_cron"], facts.get("pg_jobs", ())))
+        jobs: HostJobs = facts.pop("jobs")
+        return Judgement.of(self._judge_host(subject, jobs, tuple(facts.values())))
 
     @property
     def _interval(self) -> Interval:

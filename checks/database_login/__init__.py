@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
+from typing import Any
 
 from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.finding import Judgement, passed, warned
@@ -15,22 +16,6 @@ from preflight.probe import NoReply, Via
 from preflight.questions import postgres
 
 from .login import PlannedLogin, judge_login, judge_replay, most_of
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseLoginSettings:
-    """Thresholds for what is left."""
-
-    warn_before: timedelta = timedelta(days=7)
-    """A role or a TLS certificate that ends this soon after it is last needed is worth a warning."""
-    spare_sessions: int = 3
-    """Connections that should be free beyond those the plan needs."""
-    warn_used: float = 0.90
-    """Share of the server's connections in use from which to warn."""
-    fail_used: float = 0.95
-    """Share of the server's connections in use from which to fail."""
-    replica_lag: timedelta = timedelta(minutes=5)
-    """How old the state of a replica may be of which no backup says so; a server that lags on purpose needs more."""
 
 
 class DatabaseLogin(Check):
@@ -48,20 +33,32 @@ class DatabaseLogin(Check):
     must not be behind its primary by more than its backup's `max_lag`, or else `replica_lag`, nor its replay paused.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        warn_before: timedelta = timedelta(days=7)
+        """A role or a TLS certificate that ends this soon after it is last needed is worth a warning."""
+        spare_sessions: int = 3
+        """Connections that should be free beyond those the plan needs."""
+        warn_used: float = 0.90
+        """Share of the server's connections in use from which to warn."""
+        fail_used: float = 0.95
+        """Share of the server's connections in use from which to fail."""
+        replica_lag: timedelta = timedelta(minutes=5)
+        """How old the state of a replica may be of which no backup says so; a server that lags on purpose needs
+        more."""
+
     id = "database-login"
     title = "the role gets into the right database"
     verifies = ANY_STATE
     sections = ("databases",)
     needs = "CONNECT on the database; nothing more"
     cure = "have the role, its password, its expiry or pg_hba.conf corrected; give the right server in the plan"
-    Settings = DatabaseLoginSettings
     judges_no_reply = frozenset({"identity"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(entry.id, PlannedLogin(self.plan, entry), entry.owner, lead_time=entry.lead_time)
-            for entry in self.plan.databases.values()
-        ]
+        logins = [PlannedLogin(self.plan, entry) for entry in self.plan.databases.values()]
+        entries = ((login, login.database) for login in logins)
+        return [Subject(entry.id, login, entry.owner, lead_time=entry.lead_time) for login, entry in entries]
 
     def probes(self, subject: Subject) -> Probes:
         return {"identity": postgres.IdentityProbe(subject.id)}
@@ -81,24 +78,14 @@ class DatabaseLogin(Check):
             "slots": postgres.SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
         }
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        identity: postgres.Identity | NoReply,
-        system: str = "",
-        roles: Mapping[str, postgres.DatabaseRole] | None = None,
-        slots: postgres.Slots | None = None,
-        replay: postgres.Replay | None = None,
-    ) -> Judgement:
+    def judge(self, subject: Subject, *, identity: postgres.Identity | NoReply, **facts: Any) -> Judgement:
         login: PlannedLogin = subject.item
         if isinstance(identity, NoReply):
             return self._no_login(login, identity)
-        if roles is None or slots is None:
-            raise ValueError("roles and slots belong to every login")
-        shown = [*judge_login(login, identity, system, roles, TimeOfNeed.of(self))]
-        shown += judge_replay(login, replay, self.settings.replica_lag) if replay else ()
-        shown += self._connections(login, slots, roles) if self.expect is None else ()
+        roles: Mapping[str, postgres.DatabaseRole] = facts["roles"]
+        shown = [*judge_login(login, identity, facts["system"], roles, TimeOfNeed.of(self))]
+        shown += judge_replay(login, facts["replay"], self.settings.replica_lag) if "replay" in facts else ()
+        shown += self._connections(login, facts["slots"], roles) if self.expect is None else ()
         return Judgement.of(shown)
 
     @cached_property

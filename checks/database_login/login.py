@@ -174,17 +174,17 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             expected=f"an entry of {database.id} in {name}, beside the plan",
             actual="other entries only" if plan.sealed else "no such file, or an empty one",
             remedy=f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
-            f"is reached: {plan.seal_command}",
+            f"is reached: {plan.call('seal')}",
         )
         return
-    found = sealed.compared(system, identity.port, identity.settings.data_directory)
+    found = sealed.compared(system, identity.port, identity.settings.shown("data_directory"))
     if found.differ:
         yield login.another(
             f"not the server that was sealed: {found.told}",
             found.sealed,
             found.seen,
             f"correct {database.address_key}; where the DBA confirms that this is the server now: take the entry of "
-            f"{database.id} out of {name}, then: {plan.seal_command}",
+            f"{database.id} out of {name}, then: {plan.call('seal')}",
         )
         return
     if not system:
@@ -197,7 +197,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             f"the server has another address than it was sealed with, {address}: moved, or a copy of it",
             expected=" or ".join(sealed.addresses),
             actual=address,
-            remedy=f"ask the DBA whether {database.id} was moved; if so, add the address: {plan.seal_command}",
+            remedy=f"ask the DBA whether {database.id} was moved; if so, add the address: {plan.call('seal')}",
         )
 
 

@@ -21,21 +21,7 @@ from preflight.questions.rehearsed import RehearsalProbe
 from preflight.questions.state import Item, SequencesProbe, StateProbe
 from preflight.wording import beside
 
-from .judging import When, judge_activity, judge_state
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseStateSettings:
-    """How long what ends by itself may last, and what counts as worn out."""
-
-    lock_on_touched: Annotated[timedelta, Between(0)] = timedelta(seconds=30)
-    """A transaction that holds a lock on a table that the scripts touch may be open so long; so may a prepared one."""
-    idle_in_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=5)
-    """A session is idle in a transaction at most so long."""
-    longest_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=30)
-    """Any other transaction is open at most so long."""
-    sequence_used: Annotated[float, Above(0)] = 0.8
-    """Share of a sequence from which its end is worth a warning."""
+from .judging import Activity, When, judge_state
 
 
 class DatabaseState(Check):
@@ -63,19 +49,31 @@ class DatabaseState(Check):
     What other roles' sessions do is only seen with `pg_read_all_stats`; without it UNKNOWN.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """How long what ends by itself may last, and what counts as worn out."""
+
+        lock_on_touched: Annotated[timedelta, Between(0)] = timedelta(seconds=30)
+        """A transaction that holds a lock on a table that the scripts touch may be open so long; so may a prepared
+        one."""
+        idle_in_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=5)
+        """A session is idle in a transaction at most so long."""
+        longest_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=30)
+        """Any other transaction is open at most so long."""
+        sequence_used: Annotated[float, Above(0)] = 0.8
+        """Share of a sequence from which its end is worth a warning."""
+
     id = "database-state"
     title = "the database is in a state in which the work can begin"
     verifies = ANY_STATE
     sections = ("databases",)
     needs = "CONNECT, PostgreSQL 13 or newer, membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
     cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
-    Settings = DatabaseStateSettings
     judges_no_reply = frozenset({"activity", "state"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(entry.id, entry, entry.owner, lead_time=entry.lead_time) for entry in self.plan.databases.values()
-        ]
+        entries = self.plan.databases.values()
+        return [Subject(entry.id, entry, entry.owner, lead_time=entry.lead_time) for entry in entries]
 
     def probes(self, subject: Subject) -> Probes:
         database: Database = subject.item
@@ -129,7 +127,7 @@ class DatabaseState(Check):
         if activity and not isinstance(activity, NoReply):
             touched = self._touched(database, told)
             waiting = {table: script for each in touched.values() for table, script in each.waiting.items()}
-            points += judge_activity(self.plan, database, activity, self._most, self._when, waiting)
+            points += Activity(self.plan, database, self._most, self._when, waiting).judge(activity)
             points += self._untold(touched)
         return Judgement.of(points)
 
@@ -167,6 +165,6 @@ class DatabaseState(Check):
                     f"which tables the scripts of [scripts.{entry}] touch is not told, so who blocks them is not seen",
                     expected="no session holds a lock on them",
                     actual=objects.not_told,
-                    remedy=f"run: {self.plan.rehearse_command}; or name them: `touches` of [scripts.{entry}]",
+                    remedy=f"run: {self.plan.call('rehearse')}; or name them: `touches` of [scripts.{entry}]",
                     behind=f"script-rights {entry}: what its scripts touch is not told",
                 )

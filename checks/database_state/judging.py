@@ -41,42 +41,39 @@ class When(Enum):
     """The work is done: the applications may be at work again."""
 
 
-def judge_activity(
-    plan: Plan,
-    database: Database,
-    seen: Sequence[Seen],
-    most: Mapping[str, timedelta],
-    when: When,
-    waiting: Mapping[str, str],
-) -> Iterator[Judgement]:
-    """`most`: how long each kind may last. `waiting`: as of `TouchedObjects`."""
-    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, when, waiting)
-    judges: Mapping[str, Callable[[Sequence[Seen]], Judgement]] = {
-        **dict.fromkeys(_LASTING, looked.judge_lasting),
-        "prepared": looked.judge_prepared,
-        "stranger": looked.judge_strangers,
-        "backup": looked.tell_backups,
-        "client": looked.tell_clients,
-        "hidden": looked.judge_hidden,
-        "untracked": looked.judge_untracked,
-    }
-    for kind, judge in judges.items():
-        if found := [each for each in seen if each.kind == kind]:
-            yield judge(found)
-    if not {*_LASTING, "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
-        yield passed(
-            f"no transaction is open for long, idle for {looked.most['idle']}, left prepared, or has held a lock on "
-            f"what the scripts touch for {looked.most['blocks']}"
-        )
-
-
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class Activity:
+    """What goes on in a database and ends by itself."""
+
     plan: Plan = field(repr=False)
     database: Database
-    most: Mapping[str, str]
+    most: Mapping[str, timedelta]
+    """How long each kind may last."""
     when: When
     waiting: Mapping[str, str]
+    """As of `TouchedObjects`."""
+
+    def judge(self, seen: Sequence[Seen]) -> Iterator[Judgement]:
+        judges: Mapping[str, Callable[[Sequence[Seen]], Judgement]] = {
+            **dict.fromkeys(_LASTING, self.judge_lasting),
+            "prepared": self.judge_prepared,
+            "stranger": self.judge_strangers,
+            "backup": self.tell_backups,
+            "client": self.tell_clients,
+            "hidden": self.judge_hidden,
+            "untracked": self.judge_untracked,
+        }
+        for kind, judge in judges.items():
+            if found := [each for each in seen if each.kind == kind]:
+                yield judge(found)
+        if not {*_LASTING, "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
+            yield passed(
+                f"no transaction is open for long, idle for {self._longest('idle')}, left prepared, or has held a lock "
+                f"on what the scripts touch for {self._longest('blocks')}"
+            )
+
+    def _longest(self, kind: str) -> str:
+        return format_duration(self.most[kind])
 
     def judge_lasting(self, found: Sequence[Seen]) -> Judgement:
         """A kind of transaction that lasts too long, and that a person ends."""
@@ -89,7 +86,7 @@ class _Looked:
             remedy += " (an autovacuum that prevents wraparound begins anew: have it finished before the window)"
         return self._or_later(
             f"{counted(found[0].total, one, many)} {rest}",
-            f"{allowed} for more than {self.most[found[0].kind]}",
+            f"{allowed} for more than {self._longest(found[0].kind)}",
             _listed(told, found),
             remedy,
         )
@@ -102,7 +99,7 @@ class _Looked:
         left = counted(found[0].total, "prepared transaction is left over", "prepared transactions are left over")
         return failed(
             f"{left}: it takes somebody to end a prepared transaction",
-            expected=f"none older than {self.most['prepared']}",
+            expected=f"none older than {self._longest('prepared')}",
             actual=_listed(told, found),
             remedy=f"ask whoever runs the transactions of {owners} whether to commit (COMMIT PREPARED), else, in "
             f"{self.database.dbname}: {rollback}",

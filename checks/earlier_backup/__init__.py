@@ -1,7 +1,7 @@
 """earlier-backup: the newest earlier backup is there, young, readable to its end and complete."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -17,18 +17,6 @@ from preflight.questions.sizes import LiveContent, LiveContentProbe, TextSizePro
 
 from .reading import judge_read, judge_recorded, judge_repository
 from .seen_backup import Read, SeenBackup, may_be_written, no_backup
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierBackupSettings:
-    """Limits."""
-
-    warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
-    """A backup smaller than this part of the one before it, or of what the database holds now, is worth a warning."""
-    least_size_ratio: Annotated[float, Between(0, 1)] = 0.5
-    """A smaller one fails: a dump of empty tables is whole and reads well."""
-    written_within: timedelta = timedelta(minutes=2)
-    """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
 
 
 class EarlierBackup(Check):
@@ -48,6 +36,16 @@ class EarlierBackup(Check):
     shows nowhere else.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
+        """A backup smaller than this part of the one before it, or of what the database holds now, is worth a
+        warning."""
+        least_size_ratio: Annotated[float, Between(0, 1)] = 0.5
+        """A smaller one fails: a dump of empty tables is whole and reads well."""
+        written_within: timedelta = timedelta(minutes=2)
+        """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
+
     id = "earlier-backup"
     title = "the newest earlier backup is readable to its end and complete"
     sections = ("backups",)
@@ -56,7 +54,6 @@ class EarlierBackup(Check):
         "how much they hold"
     )
     cure = "take a new backup and read it"
-    Settings = EarlierBackupSettings
     judges_no_reply = frozenset(
         {"live", "now", "read", "read_by_plan", "earlier", "earlier_by_plan", "recorded", "globals_read"}
     )
@@ -99,33 +96,23 @@ class EarlierBackup(Check):
             probes["globals_read"] = backup_reads.ReadText(*place, file.path, seconds, kind, state=file.state)
         return asked(**probes)
 
-    def judge(
-        self,
-        subject: Subject,
-        *,
-        listing: Listing,
-        live: LiveContent | NoReply | None = None,
-        now: int | NoReply | None = None,
-        recorded: backup_reads.Recorded | NoReply | None = None,
-        globals_read: backup_reads.TextRead | NoReply | None = None,
-        **reads: Any,
-    ) -> Judgement:
+    def judge(self, subject: Subject, *, listing: Listing, **facts: Any) -> Judgement:
         planned: PlannedBackup = subject.item.kept
+        live: LiveContent | NoReply | None = facts.get("live")
         if listing.repository:
             return Judgement.of(judge_repository(planned, listing, listing.repository, live, self.moment))
         if not listing.backups:
             return no_backup(planned, listing)
         newest, before, third = (*listing.backups, None, None)[:3]
         assert newest is not None  # noqa: S101 - there are backups
+        now, recorded, globals_read = (facts.get(name) for name in ("now", "recorded", "globals_read"))
         text_bytes = None if isinstance(now, NoReply) else now
-        seen = SeenBackup(
-            planned, listing, newest, before, _read("read", reads), live, text_bytes, recorded, globals_read
-        )
+        read = _read("read", facts)
+        seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes, recorded, globals_read)
         judged = self._judge_seen(seen)
         if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
-        read = _read("earlier", reads)
-        one_before = SeenBackup(planned, listing, before, third, read, live, text_bytes, None, globals_read)
+        one_before = replace(seen, file=before, before=third, read=_read("earlier", facts), recorded=None)
         instead = self._judge_seen(one_before)
         return Judgement.of([seen.being_written(judged), *(instead.points or [instead])])
 

@@ -16,16 +16,10 @@ from preflight.questions.shell import AsAccount
 from preflight.questions.staged import MOST_FORMS, Forms, StagedBeginning, StagedFolder, StagedForms, StagedText
 from preflight.wording import beside, counted
 
-from .agreement import judge_approval, judge_approved, judge_inputs, judge_staged
+from .agreement import judge_approval, judge_approved, judge_inputs, judge_manifest, judge_staged
 from .comparison import Comparison, Differences
 
 _TEXTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptHashesSettings:
-    strict: bool = False
-    """What no manifest can seal is a FAIL, whoever answers for it by `runs_programs`."""
 
 
 class ScriptHashes(Check):
@@ -44,13 +38,17 @@ class ScriptHashes(Check):
     accepts them.
     """
 
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        strict: bool = False
+        """What no manifest can seal is a FAIL, whoever answers for it by `runs_programs`."""
+
     id = "script-hashes"
     waivable = False
     title = "the approved scripts are what lies on the server"
     sections = ("scripts",)
     needs = "as the scripts' account: read the staged folder and search the folders above it"
     cure = "stage the approved files again, or review the change and seal again"
-    Settings = ScriptHashesSettings
     judges_no_reply = frozenset({"forms", *(f"text_{number}" for number in range(_TEXTS))})
 
     def subjects(self) -> Sequence[Subject]:
@@ -102,6 +100,7 @@ class ScriptHashes(Check):
         approval = [*judge_approval(files, signature, verified)] if signature else []
         points = [
             *(point for point in approval if point.status is not Status.PASS),
+            *judge_manifest(files),
             *judge_approved(files),
             *judge_staged(files, differences),
             *judge_inputs(files, self.moment, strict=self.settings.strict),

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
+from preflight.judging.psql_script import CURE_UNREAD, Include, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
 from preflight.plan.values import is_named, same_person
@@ -25,13 +25,7 @@ _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000
 _GROUP_READS = 0o050
 
 
-def judge_approved(seen: Comparison) -> Iterator[Judgement]:
-    """The approved folder against the manifest."""
-    yield from _manifest(seen)
-    yield from _approved_folder(seen)
-
-
-def _manifest(seen: Comparison) -> Iterator[Judgement]:
+def judge_manifest(seen: Comparison) -> Iterator[Judgement]:
     if seen.problem:
         manifest = beside(seen.plan.folder, seen.scripts.manifest)
         missing = seen.problem == "no such file" or seen.problem.endswith(": no such file")
@@ -39,7 +33,7 @@ def _manifest(seen: Comparison) -> Iterator[Judgement]:
             "the scripts are not sealed" if missing else "the manifest cannot be relied on",
             expected=f"{manifest} with the SHA-256 of every approved script",
             actual=visible(seen.problem),
-            remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.seal}",
+            remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.plan.call('seal')}",
         )
     pinned = seen.scripts.manifest_sha256
     if pinned and seen.manifest_sha256 not in ("", pinned):
@@ -84,7 +78,8 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
         yield passed(f"approved for {release} by {' and '.join(verified.signers)}, who signed the manifest")
 
 
-def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
+def judge_approved(seen: Comparison) -> Iterator[Judgement]:
+    """The approved folder against the manifest."""
     folder, tree = seen.approved_folder, seen.approved_tree
     if tree.problem:
         yield approved_unread(seen.plan, seen.scripts, tree.problem)
@@ -101,7 +96,7 @@ def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
             "the approved folder holds links or special files",
             expected="regular files only, because a link's target is not sealed",
             actual=named(unusual),
-            remedy=f"replace them by the files themselves in {folder}, then run: {seen.seal}",
+            remedy=f"replace them by the files themselves in {folder}, then run: {seen.plan.call('seal')}",
         )
     sealed, approved = seen.sealed, seen.approved
     kinds = {
@@ -115,14 +110,14 @@ def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
             "the approved folder was changed after sealing",
             expected=f"{folder} as it was sealed",
             actual="; ".join(said),
-            remedy=f"take the change back in {folder}; or review and rehearse it, then run: {seen.seal}",
+            remedy=f"take the change back in {folder}; or review and rehearse it, then run: {seen.plan.call('seal')}",
         )
 
 
 def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterator[Judgement]:
     """What the scripts make psql read besides."""
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
-    bad = [each for each in found if each.outside or each.path not in seen.wanted]
+    bad = [each for each in found if each.outside or each.found not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
     unread = unread_scripts(seen.scripts, seen.wanted, seen.texts)
@@ -150,22 +145,22 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
         yield not_sealable if strict else answered_for(seen.plan, moment, not_sealable, said, keys, owner)
 
 
-def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
-    where = f"{visible(each.named_in)}: {visible(each.written)}"
+def _unsealed_input(seen: Comparison, each: Include) -> Judgement:
+    where = f"{visible(f'{each.script} line {each.line}')}: {visible(str(each))}"
     folder = seen.approved_folder
     if each.outside:
         return failed(
             f"{where} leaves the staged folder",
             expected=f"only files below {seen.scripts.staged}, which psql is started in",
-            actual=visible(each.path),
-            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.seal}",
+            actual=visible(each.found),
+            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.plan.call('seal')}",
         )
     return failed(
         f"{where} is not sealed",
-        expected=f"{visible(each.path)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
+        expected=f"{visible(each.found)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
         "script)",
         actual="the manifest does not list it",
-        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.seal}",
+        remedy=f"correct the path, or put {visible(each.found)} into {folder} and run: {seen.plan.call('seal')}",
     )
 
 
@@ -291,7 +286,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in scripts),
             remedy=f"take it away: {seen.removal(entry.path for entry in scripts)}; or have it approved, then run: "
-            f"{seen.seal}",
+            f"{seen.plan.call('seal')}",
         )
     if others:
         yield warned(
@@ -299,7 +294,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             expected=f"nothing but the sealed files in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in others),
             remedy=f"take it away: {seen.removal(entry.path for entry in others)}; or put it into "
-            f"{seen.approved_folder} and run: {seen.seal}",
+            f"{seen.approved_folder} and run: {seen.plan.call('seal')}",
         )
     empty = [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]
     if empty:
@@ -341,7 +336,7 @@ def _owners(seen: Comparison) -> Iterator[Judgement]:
     """Whoever owns a file may change it, whatever its mode; and whoever owns a folder may put another in its place."""
     tree, known = seen.staged_tree, {"root", seen.login, seen.account, *seen.scripts.staged_by}
     inside = {entry.path: entry.owner for entry in tree.entries if entry.owner not in known}
-    above = {path: owner for path, _, owner in tree.parents if owner not in known}
+    above = {each.path: each.owner for each in tree.parents if each.owner not in known}
     others = inside | above
     if others:
         owners = sorted({*others.values()})
@@ -371,7 +366,8 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
         )
     solid = [entry for entry in tree.entries if entry.kind in (EntryKind.FILE, EntryKind.FOLDER)]
     by_anybody = {entry.path: entry.owner for entry in solid if entry.mode & _WORLD}
-    by_anybody |= {path: owner for path, mode, owner in tree.parents if mode & _WORLD and not mode & _STICKY}
+    above = (each for each in tree.parents if each.mode & _WORLD and not each.mode & _STICKY)
+    by_anybody |= {each.path: each.owner for each in above}
     if by_anybody:
         yield failed(
             "everybody on the server may change the staged scripts",
@@ -390,5 +386,4 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
 
 
 def _who_and_when(entry: StagedEntry) -> str:
-    when = "at an unknown time" if entry.modified_at is None else f"{entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"owner {visible(entry.owner)}, modified {when}"
+    return f"owner {visible(entry.owner)}, modified {entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"

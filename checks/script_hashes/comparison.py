@@ -130,11 +130,6 @@ class Comparison:
         return beside(self.plan.folder, self.scripts.approved)
 
     @property
-    def seal(self) -> str:
-        """The command that seals what is approved."""
-        return self.plan.seal_command
-
-    @property
     def account(self) -> str:
         """Who runs the scripts; empty where ssh_config decides that."""
         return self.scripts.account or self.host.user or self.staged_tree.account

@@ -12,11 +12,43 @@ from preflight.plan.work import ServerWork, script_work
 from preflight.questions.files import LocalFile, LocalText
 from preflight.questions.local import TARGET
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
+from preflight.questions.sql import inheriting_grant, quote_identifier
 from preflight.questions.work_rights import OWNER, Lack, Lacks, WorkRights, WorkRightsProbe
 from preflight.wording import MOST_NAMED, beside, counted, listed, named
 
-from .cures import WORDS, cure, words
 from .needs import needs_of
+
+_WORDS = {
+    Lacks.OWNER: "{role} does not own {what}, which {owner} owns",
+    Lacks.PRIVILEGE: "{role} has no {right} on {what}",
+    Lacks.SEQUENCE: "{role} has no USAGE on {what}, which gives new rows their numbers",
+    Lacks.ROW_SECURITY: "row security decides which rows of {what} {role} sees and changes",
+    Lacks.USAGE: "{role} has no USAGE on {what}",
+    Lacks.CREATE: "{role} has no CREATE on {what}",
+    Lacks.DATABASE: "{role} has no CREATE on {what}, for a schema that is not there",
+    Lacks.TEMPORARY: "{role} may make no temporary table in {what}; whether the scripts do is not told",
+    Lacks.INVOKER: "{what} works on its tables with the rights of {role}, which are not looked at",
+    Lacks.ABSENT: "{what} was altered in the rehearsal and is not there: whether {role} owns what it was is not known",
+    Lacks.EXTENSION: "{role} may not make {what}",
+}
+"""Of what fails, or may."""
+_CURES = {
+    Lacks.PRIVILEGE: "GRANT {right} ON {kind} {names} TO {role};",
+    Lacks.SEQUENCE: "GRANT USAGE ON SEQUENCE {names} TO {role};",
+    Lacks.ROW_SECURITY: "ALTER ROLE {role} BYPASSRLS;",
+    Lacks.USAGE: "GRANT USAGE ON SCHEMA {names} TO {role};",
+    Lacks.CREATE: "GRANT CREATE ON SCHEMA {names} TO {role};",
+    Lacks.DATABASE: "GRANT CREATE ON DATABASE {names} TO {role};",
+    Lacks.TEMPORARY: "GRANT TEMPORARY ON DATABASE {names} TO {role};",
+    Lacks.ABSENT: "name in `touches` of {table} what it was called before",
+    Lacks.INVOKER: "name in `privileges` of {table} the tables of {names} instead",
+}
+_EXTENSION = {
+    "create": "GRANT CREATE ON DATABASE {database} TO {role};",
+    "superuser": "have a superuser run before the window: CREATE EXTENSION {names};",
+    "package": "have the package that brings it installed on {host}",
+}
+"""Why it cannot be made -> what lets it be."""
 
 
 class ScriptRights(Check):
@@ -79,12 +111,12 @@ class ScriptRights(Check):
             f"{counted(sum(others.values()), 'table')} of {work.dbname}",
             expected=f"{work.login} may do what the scripts do",
             actual=f"tables of others: {owned}",
-            remedy=f"run: {self.plan.rehearse_command}; or name in {work.table} what they alter: "
+            remedy=f"run: {self.plan.call('rehearse')}; or name in {work.table} what they alter: "
             'touches = ["SCHEMA.*"]',
         )
 
     def _judge(self, work: ServerWork, touched: TouchedObjects, role: Lack, rights: WorkRights) -> Iterator[Judgement]:
-        lacking = [each for each in rights.lacks if each.lacks in WORDS and not _is_known(each, touched)]
+        lacking = [each for each in rights.lacks if each.lacks in _WORDS and not _is_known(each, touched)]
         points = [_judge_lack(work, touched, role, each) for each in grouped(lacking, _place).values()]
         unfit = [each for each in rights.lacks if each.lacks is Lacks.NOTHING]
         fits = bool(touched.seen) or len(unfit) < len(touched.altered)
@@ -118,10 +150,10 @@ def _judge_lack(work: ServerWork, touched: TouchedObjects, role: Lack, lacking: 
     """`lacking`: of one place. Not all are named where there are many; then the next run names more."""
     first = lacking[0]
     every = sum({each.owner: each.total for each in lacking}.values())
-    remedy = cure(work, role, lacking)
+    remedy = _cure(work, role, lacking)
     if every > len(lacking):
         remedy = f"{remedy} and likewise for the other {every - len(lacking)}, which the next run names"
-    summary, expected = words(work, lacking, every), f"{work.login} may do what is told by {touched.told_by}"
+    summary, expected = _words(work, lacking, every), f"{work.login} may do what is told by {touched.told_by}"
     actual, remedy = listed((each.name for each in lacking), MOST_NAMED), work.database.on_primary(remedy)
     if first.certain and not (first.lacks is Lacks.OWNER and first.member):
         return work.failed(summary, expected, actual, remedy)
@@ -148,3 +180,40 @@ def _of_other_kinds(work: ServerWork, touched: TouchedObjects, others: Sequence[
         expected=f"{work.login} may do what is told by {touched.told_by}",
         remedy=f"try the scripts as {work.login} where roles and owners are those of {work.dbname}",
     )
+
+
+def _words(work: ServerWork, lacking: Sequence[Lack], every: int) -> str:
+    """`every`: how many there are, of which `lacking` are named."""
+    first = lacking[0]
+    what = f"{first.kind} {first.name}" if every == 1 else counted(every, _kind_of(lacking))
+    found = _WORDS[first.lacks].format(role=work.login, what=what, owner=first.owner, right=first.right)
+    if first.lacks is Lacks.OWNER and first.member:
+        return f"{found}: it has to SET ROLE {quote_identifier(first.owner)}, and whether the scripts do is not told"
+    return found
+
+
+def _kind_of(lacking: Sequence[Lack]) -> str:
+    kinds = {each.kind for each in lacking}
+    return kinds.pop() if len(kinds) == 1 else "object"
+
+
+def _cure(work: ServerWork, role: Lack, lacking: Sequence[Lack]) -> str:
+    """For a superuser, or the owner of what is named. `role`: how it is."""
+    first, names = lacking[0], ", ".join(each.name for each in lacking)
+    if first.lacks is Lacks.OWNER:
+        return _of_ownership(role, lacking)
+    template = _EXTENSION[first.right] if first.lacks is Lacks.EXTENSION else _CURES[first.lacks]
+    return template.format(
+        right=first.right, kind=first.kind.upper(), names=names, role=quote_identifier(work.login),
+        database=quote_identifier(work.dbname), host=work.host.id, table=work.table,
+    )  # fmt: skip
+
+
+def _of_ownership(role: Lack, lacking: Sequence[Lack]) -> str:
+    """By membership in the owner, or by another owner."""
+    first, name = lacking[0], quote_identifier(role.name)
+    if first.takes_members:
+        return inheriting_grant(first.owner, role.name, role.right, member=first.member)
+    moved = [each for each in lacking if each.kind != "extension"]
+    kept = [f"have {first.owner} run what alters {each.name}" for each in lacking if each.kind == "extension"]
+    return " ".join([f"ALTER {each.kind.upper()} {each.name} OWNER TO {name};" for each in moved] + kept)

@@ -99,11 +99,8 @@ class ScriptRunner(Check):
     cure = "have the programs installed or the login made to work without a prompt; correct the declared command"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(work.label, work, work.owner, steps=work.steps)
-            for work in server_work(self.plan)
-            if not work.taken_by or work.restore
-        ]
+        works = (work for work in server_work(self.plan) if not work.taken_by or work.restore)
+        return [Subject(work.label, work, work.owner, steps=work.steps) for work in works]
 
     def probes(self, subject: Subject) -> Probes:
         """The programs of the work; whether the login can enter the folder from which it starts the work as another

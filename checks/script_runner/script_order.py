@@ -92,7 +92,7 @@ class OrderedScripts:
                 self._expected,
                 named(self._entry.files),
                 f"{self._remedy}; or put it into the approved folder, have it approved, then run: "
-                f"{self.plan.seal_command}",
+                f"{self.plan.call('seal')}",
             )
         backward = [name for name in self._entry.files if name in sealed.backward]
         if backward:
@@ -177,7 +177,7 @@ class OrderedScripts:
                 f"the order of their numbers: {named(right)}",
                 named(names),
                 f"{put}; or give the scripts the numbers of the order that is meant, have that approved, then run: "
-                f"{self.plan.seal_command}",
+                f"{self.plan.call('seal')}",
             )
 
     def _not_as_sealed(self) -> Iterator[Judgement]:
@@ -190,7 +190,7 @@ class OrderedScripts:
                 f"the sealed order: {named(sealed)}",
                 named(files),
                 f"write in {self.work.table}: files = {in_toml(sealed)}; or have the other order approved, "
-                f"then run: {self.plan.seal_command}",
+                f"then run: {self.plan.call('seal')}",
             )
 
     def _deviations(self) -> Iterator[Judgement]:

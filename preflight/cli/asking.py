@@ -14,17 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preflight.check import Expect
-from preflight.cli.console import (
-    OutputError,
-    ask_hidden,
-    ask_line,
-    carries_unicode,
-    complain,
-    has_terminal,
-    redact_with,
-    wants_color,
-    write_stdout,
-)
+from preflight.cli import console
 from preflight.cli.options import ReportOptions, load
 from preflight.cli.progress import Progress, progress_of_this_call
 from preflight.cli.versions import made_with
@@ -42,9 +32,11 @@ from preflight.plan.confirmed import Decided
 from preflight.probe import Reply
 from preflight.questions.local import TARGET, Namespace, Signature, SignatureProbe
 from preflight.report import PLAIN, View, Watch
-from preflight.report.comparison import Difference
+from preflight.report.comparison import Difference, compare
 from preflight.report.formats import exit_code, render
+from preflight.report.json_report import Report
 from preflight.runs import saved_runs
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.sessions.local import LocalSession
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import SecretError, Secrets
@@ -95,7 +87,7 @@ def ask_by(
     part: Part = WHOLE,
     *,
     keep_open: bool = False,
-    ask_line: AskLine = ask_line,
+    ask_line: AskLine = console.ask_line,
 ) -> Asked:
     """The same with sessions that others may use later. `tell`: what is told of the progress. `keep_open`: see
     `collect`. `ask_line`: by which a code is asked for, where there is a terminal."""
@@ -115,7 +107,7 @@ def ask_by(
             part=part,
             mask=pools.redact,
             keep_open=keep_open,
-            log_in=log_in if has_terminal() else None,
+            log_in=log_in if console.has_terminal() else None,
             on_ask=progress.expect,
             on_answer=progress.count,
         )
@@ -126,9 +118,9 @@ def ask_by(
 
 def secrets_of(plan: Plan, zone: str = "") -> Secrets:
     """The plan's, masked from here on in everything that is printed."""
-    secrets = Secrets.of(plan, ask_hidden if has_terminal() else None)
-    redact_with(secrets.redact)
-    if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
+    secrets = Secrets.of(plan, console.ask_hidden if console.has_terminal() else None)
+    console.redact_with(secrets.redact)
+    if console.has_terminal():  # else the references stay open, and each login that needs one says so in the report
         for ref, purpose in plan.secrets(zone):
             if ref.is_typed:
                 with suppress(SecretError):  # reported when the login needs it
@@ -154,12 +146,18 @@ def deliver(
     view = view_of(asked, report, difference, watch)
     problems += write_outputs(asked, verdict, report, view) or _sign_outputs(report)
     try:
-        write_stdout(asked.mask(render(report.stdout_format, verdict, shown_here(view, report))))
-    except OutputError as error:
+        console.write_stdout(asked.mask(render(report.stdout_format, verdict, shown_here(view, report))))
+    except console.OutputError as error:
         problems.append(str(error))
     for problem in problems:
-        complain(f"preflight: {problem}")
+        console.complain(f"preflight: {problem}")
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
+
+
+def since(saved: SavedRun | UnreadableRun | None, report: Report) -> Difference | None:
+    """What changed since a saved run; None without its report."""
+    before = saved.report if isinstance(saved, SavedRun) else None
+    return compare(before, report) if before else None
 
 
 def with_origins(verdict: Verdict) -> Verdict:
@@ -194,7 +192,7 @@ def view_of(asked: Asked, report: ReportOptions, difference: Difference | None, 
 
 def shown_here(view: View, report: ReportOptions) -> View:
     """The same for standard output."""
-    return replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
+    return replace(view, color=console.wants_color(report.color, os.environ), ascii=not console.carries_unicode())
 
 
 def write_outputs(asked: Asked, verdict: Verdict, report: ReportOptions, view: View) -> list[str]:
@@ -265,7 +263,7 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
         said = f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"
         if path is not None:
             return [said]
-        complain(f"preflight: {said}")  # a checkout that cannot be written costs a line, not the verdict
+        console.complain(f"preflight: {said}")  # a checkout that cannot be written costs a line, not the verdict
     return []
 
 

@@ -11,15 +11,15 @@ import click
 
 from preflight.cli.asking import Asked, ask, deliver, planned
 from preflight.cli.console import CallError, OutputError, no_such, write_stdout
-from preflight.cli.options import PLAN, QUIET, TIMEOUT, ReportOptions, load, report_options
+from preflight.cli.options import FILE, PLAN, QUIET, TIMEOUT, ReportOptions, load, report_options
 from preflight.clock import now
 from preflight.engine.inspection import inspect
 from preflight.engine.run import judge as judge_evidence
 from preflight.engine.shards import WHOLE, Part, Split
-from preflight.evidence import Evidence, EvidenceError, Shard, write_private
+from preflight.evidence import Evidence, Shard, write_private
 from preflight.probe import NoReply
 from preflight.runs.gate import read_inputs
-from preflight.runs.merge import MergeError, merge
+from preflight.runs.merge import merge
 from preflight.wording import MOST_NAMED, counted, listed
 
 
@@ -39,10 +39,10 @@ _ENGINES = (
 )
 
 
-def _read_shard(_context: click.Context, _option: click.Parameter, text: str | None) -> Shard | None:
+def _read_shard(text: str) -> Shard:
     """Of the option. Raises CallError."""
     try:
-        return _numbered_by_engine() if text == "auto" else Shard.parse(text) if text is not None else None
+        return _numbered_by_engine() if text == "auto" else Shard.parse(text)
     except ValueError as error:
         raise CallError(f"--shard: {error}") from None
 
@@ -72,19 +72,17 @@ def _numbered_by_engine() -> Shard:
     metavar="EVIDENCE...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Files kept by `run` or `collect`.",
 )
 @TIMEOUT
 @report_options
-@click.pass_context
 def judge(
-    context: click.Context,
     plan_path: Path,
     evidence_paths: tuple[Path, ...],
     timeout: float,  # noqa: ARG001 - it runs since the option was read
     report: ReportOptions,
-) -> None:
+) -> int:
     """Judge saved evidence again, without a network.
 
     Several files, one of each network zone or shard, are merged first; of answers that contradict each other none is
@@ -94,16 +92,13 @@ def judge(
     nothing about today. Where the plan, a script beside it, a manifest, a pinned host key or the version of preflight
     changed since then, nothing is judged.
     """
-    try:
-        parts = {str(path): Evidence.load(path) for path in evidence_paths}
-        if len(parts) < len(evidence_paths):
-            raise CallError("one file of evidence is named twice")
-        inspection = planned(plan_path, report, lambda _: max(part.collected_at for part in parts.values()))
-        merged = merge(inspection, parts, read_inputs(inspection.plan))
-    except (EvidenceError, MergeError) as error:
-        raise CallError(str(error)) from None
+    parts = {str(path): Evidence.load(path) for path in evidence_paths}
+    if len(parts) < len(evidence_paths):
+        raise CallError("one file of evidence is named twice")
+    inspection = planned(plan_path, report, lambda _: max(part.collected_at for part in parts.values()))
+    merged = merge(inspection, parts, read_inputs(inspection.plan))
     verdict = judge_evidence(merged.answered, vantage="(judged again from saved evidence)", basis=merged.notes)
-    context.exit(deliver(Asked(merged.answered), verdict, report))
+    return deliver(Asked(merged.answered), verdict, report)
 
 
 @click.command()
@@ -112,17 +107,12 @@ def judge(
 @click.option("--zone", "zone", metavar="ZONE", help="Ask just the hosts, databases and applications of this part.")
 @click.option(
     "--shard",
-    callback=_read_shard,
+    type=_read_shard,
     metavar="K/N",
     help="Ask the K-th of N equal parts; `auto`: as GitLab, CircleCI, Buildkite or Azure numbers this parallel job.",
 )
 @click.option(
-    "--output",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the evidence is written, mode 0600.",
+    "--output", "path", required=True, type=FILE, metavar="FILE", help="Where the evidence is written, mode 0600."
 )
 @QUIET
 def collect(plan_path: Path, timeout: float, zone: str | None, shard: Shard | None, path: Path, quiet: bool) -> None:

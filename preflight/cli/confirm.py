@@ -11,7 +11,7 @@ import click
 
 from preflight.cli.asking import with_origins
 from preflight.cli.console import CallError, complain, no_such, write_stdout
-from preflight.cli.options import PLAN, load
+from preflight.cli.options import PLAN, load, sign_option
 from preflight.clock import format_moment, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
@@ -28,18 +28,12 @@ from preflight.report.document.sections import decided
 from preflight.report.layout import labelled, wrapped
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.seal import SealError, add_said
-from preflight.sessions.signatures import SignatureFailed, sign
+from preflight.seal import add_said
+from preflight.sessions.signatures import sign
 from preflight.verdict import Verdict
 from preflight.wording import MOST_NAMED, beside, listed, visible
 
-_SIGN = click.option(
-    "--sign",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="KEY",
-    help="Sign it with this SSH key; a public one: the agent.",
-)
+_SIGN = sign_option("Sign it with this SSH key; a public one: the agent.")
 
 
 @click.command()
@@ -62,7 +56,9 @@ def confirm(
         raise CallError("give one of --role and --item")
     plan, _ = load(plan_path)
     if role_id is not None:
-        role = _role(plan, role_id)
+        if role_id not in plan.roles:
+            raise no_such("role", role_id, plan.roles, "--role")
+        role = plan.roles[role_id]
         said, covers = {"role": role_id}, covered_by_role(plan, role)
     else:
         items = {item.id: item for item in plan.attest}
@@ -75,17 +71,15 @@ def confirm(
     if key and len(people) > 1:
         raise CallError("--sign is one person's: give one --by")
     words = [Confirmation(by=name, at=at, covers=covers, **said) for name in people]
-    try:
-        if key:
-            words = [replace(each, signature=sign(key, Namespace.CONFIRMATION, each.signed_text)) for each in words]
-        add_said(plan, words)
-    except (SealError, SignatureFailed) as error:
-        raise CallError(str(error)) from None
+    if key:
+        words = [replace(each, signature=sign(key, Namespace.CONFIRMATION, each.signed_text)) for each in words]
+    add_said(plan, words)
     who, when = " and ".join(people), format_moment(at, plan.window.zone)
     awaited = _awaited(plan, role, covers, people, at) if role_id else []
+    written = beside(Path.cwd(), plan.confirmed_file)
     _tell(
         f"{role_id or item_id}: confirmed by {who}, {when}",
-        {"for": listed(covers, MOST_NAMED), "in": _file(plan), "not yet": " and ".join(awaited)},
+        {"for": listed(covers, MOST_NAMED), "in": written, "not yet": " and ".join(awaited)},
     )
 
 
@@ -94,10 +88,6 @@ def _awaited(plan: Plan, role: Role, covers: Mapping[str, str], people: Sequence
     words = {name: plan.confirmed.newest(at, by=name, role=role.id) for name in role.people if name not in people}
     since = at - plan.freshness.people
     return [name for name, word in words.items() if not word or word.at < since or changed_since(word, covers)]
-
-
-def _file(plan: Plan) -> str:
-    return beside(Path.cwd(), plan.confirmed_file)
 
 
 def _tell(what: str, more: Mapping[str, str]) -> None:
@@ -115,24 +105,24 @@ def _tell(what: str, more: Mapping[str, str]) -> None:
 @click.option("--because", default="", metavar="REASON", help="Why; every report shows it.")
 @click.option("--against", default="", metavar="REASON", help="Why it is a go though the verdict is not GO.")
 @_SIGN
-@click.pass_context
-def decide(
-    context: click.Context, plan_path: Path, decision: str, by: str, because: str, against: str, key: Path | None
-) -> None:
+def decide(plan_path: Path, decision: str, by: str, because: str, against: str, key: Path | None) -> ExitCode:
     """Write down who decided what about the release, beside the plan; every later report shows it.
 
     It stands on the newest saved run, judged now, and changes nothing of its verdict: the exit code is the verdict's,
     here and in every report. A go on a verdict that is not GO is refused, unless --against says why.
     """
     plan, registry = load(plan_path)
-    person, verdict = _decider(plan, by), _newest_verdict(plan, registry)
+    # Of the role that decides about the release, else of any role.
+    roles = [plan.roles[plan.decided_by]] if plan.decided_by in plan.roles else plan.roles.values()
+    person = _as_written("person who decides", by, [name for role in roles for name in role.people])
+    verdict = _newest_verdict(plan, registry)
     is_go, contradicts = verdict.exit_code is ExitCode.GO, decision == DecisionTaken.GO
     if against and (is_go or not contradicts):
         raise CallError(f"--against is for a go on a verdict that is not GO; it is {verdict.headline}")
     if contradicts and not is_go and not against.strip():
         why = verdict.reason or listed([row.told for row in blockers(verdict)], MOST_NAMED, "; ")
         complain(f"not written: the verdict is {verdict.headline}, and a go needs --against REASON; {visible(why)}")
-        context.exit(int(verdict.exit_code))
+        return verdict.exit_code
     taken = Decided(
         decision=DecisionTaken(decision),
         by=person,
@@ -143,15 +133,12 @@ def decide(
         because=because,
         against=against,
     )
-    try:
-        if key:
-            taken = replace(taken, signature=sign(key, Namespace.DECISION, taken.signed_text))
-        add_said(plan, decided=[taken])
-    except (SealError, SignatureFailed) as error:
-        raise CallError(str(error)) from None
+    if key:
+        taken = replace(taken, signature=sign(key, Namespace.DECISION, taken.signed_text))
+    add_said(plan, decided=[taken])
     written = with_origins(replace(verdict, plan=replace(plan, confirmed=Confirmed(decided=(taken,)))))
-    _tell(decided(written)[0], {"in": _file(plan)})
-    context.exit(int(verdict.exit_code))
+    _tell(decided(written)[0], {"in": beside(Path.cwd(), plan.confirmed_file)})
+    return verdict.exit_code
 
 
 def _newest_verdict(plan: Plan, registry: Registry) -> Verdict:
@@ -163,19 +150,6 @@ def _newest_verdict(plan: Plan, registry: Registry) -> Verdict:
         why = "; ".join(basis.grounds(None))
         raise CallError(f"there is nothing to decide on: {visible(why)}; first: {plan.call('run')}")
     return judge(Answered(inspection, basis.earlier), basis=basis.grounds(None))
-
-
-def _decider(plan: Plan, by: str) -> str:
-    """Whoever decides: of the role that decides about the release, else of any role. Raises CallError."""
-    roles = [plan.roles[plan.decided_by]] if plan.decided_by in plan.roles else plan.roles.values()
-    return _as_written("person who decides", by, [name for role in roles for name in role.people])
-
-
-def _role(plan: Plan, name: str) -> Role:
-    """Raises CallError."""
-    if name not in plan.roles:
-        raise no_such("role", name, plan.roles, "--role")
-    return plan.roles[name]
 
 
 def _as_written(kind: str, by: str, people: Sequence[str]) -> str:

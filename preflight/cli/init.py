@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ import click
 
 from preflight.cli.console import CallError, complain, has_terminal, write_stdout
 from preflight.cli.inventories import ansible_hosts, ssh_hosts, with_service
-from preflight.cli.options import load, read_local
+from preflight.cli.options import FILE, load, read_local
 from preflight.clock import local_to_utc
 from preflight.engine.registry import Registry
 from preflight.errors import PlanError
@@ -43,7 +44,7 @@ _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 
 
 @click.command()
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path), help="The plan to write; it must not exist.")
+@click.argument("path", metavar="FILE", type=FILE, help="The plan to write; it must not exist.")
 @click.option("--release", metavar="ID", help="The release's number.")
 @click.option("--title", metavar="TEXT", help="What is deployed.")
 @click.option("--zone", "zone_name", metavar="NAME", help="Time zone of the window: Europe/Berlin.")
@@ -51,7 +52,7 @@ _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 @click.option("--end", metavar="TIME", help="End of the window.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME[=ADDRESS]", help=_HOST_HELP)
 @click.option("--database", "databases", multiple=True, metavar="NAME@HOST[:PORT]", help=_DATABASE_HELP)
-@click.option("--ansible", metavar="FILE", type=click.Path(path_type=Path), help=_ANSIBLE_HELP)
+@click.option("--ansible", metavar="FILE", type=FILE, help=_ANSIBLE_HELP)
 @click.option("--ssh-config", metavar="PATTERN", help="Hosts of ~/.ssh/config that match: 'db*'.")
 @click.option("--pg-service", "services", multiple=True, metavar="NAME", help="A database, of pg_service.conf.")
 @click.option("--application", "applications", multiple=True, metavar="NAME[=URL]", help="An application, its health.")
@@ -94,22 +95,31 @@ def init(
         title=title or "" if look else _one(title, "What is deployed", str.strip),
         zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", _zone),
     )
-    known = replace(known, start=_one(start, "Start of the window (2026-10-17 00:00)", _time(known.zone)))
-    known = replace(known, end=_one(end, "End of the window", _time(known.zone, after=known.start)))
+    known = replace(known, start=_one(start, "Start of the window (2026-10-17 00:00)", partial(_time, known.zone, "")))
+    known = replace(known, end=_one(end, "End of the window", partial(_time, known.zone, known.start)))
     found = [*(ansible_hosts(ansible) if ansible else ()), *(ssh_hosts(ssh_config) if ssh_config else ())]
-    known = replace(known, hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _place("="), found))
+    known = replace(known, hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", partial(_place, "="), found))
     for service in services:
         known = with_service(known, service)
-    named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", _database(known.hosts), known.databases)
-    urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("="))
+    read = partial(_database, known.hosts)
+    named = _each(databases, "Databases, NAME@[ROLE@]HOST, with commas", read, known.databases)
+    urls = _each(applications, "Applications, NAME=HEALTH-URL, with commas", partial(_pair, "="))
     known = replace(known, databases=named, applications=urls)
-    known = _with_logins(known, look, person, credential, database_password, ca)
+    # What --look needs besides is asked for only then.
+    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(known.logins)
+    known = replace(
+        known,
+        person=_asked(look, person, "Who answers for the window", str.strip),
+        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
+        database_password=_asked(needs_secret, database_password, secret, _reference),
+        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
+    )
     _check(known)
     again = _call(path, known) if look and has_terminal() else ""
     try:
         text, is_whole = _looked(path, known, accept_host_keys) if look else (new_plan(known), True)
-    except CallError as error:
-        raise CallError("\n".join([error.message, *([f"with the same answers: {again}"] if again else [])])) from None
+    except (CallError, SealError) as error:
+        raise CallError("\n".join([str(error), *([f"with the same answers: {again}"] if again else [])])) from None
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -118,25 +128,6 @@ def init(
     if again and not is_whole:
         complain(f"once that is cured, with the same answers: rm {shlex.quote(str(path))} && {again}")
     write_stdout(f"{path} is written. What is left to do: preflight lint {path}\n")
-
-
-def _with_logins(
-    known: Beginnings,
-    look: bool,
-    person: str | None,
-    credential: str | None,
-    database_password: str | None,
-    ca: str | None,
-) -> Beginnings:
-    """With what --look needs besides, which is asked for only then."""
-    secret, needs_secret = "Password of the databases (env:NAME, prompt)", look and bool(known.logins)
-    return replace(
-        known,
-        person=_asked(look, person, "Who answers for the window", str.strip),
-        credential=_asked(look, credential, f"Login of the hosts ({_CREDENTIALS})", _credential),
-        database_password=_asked(needs_secret, database_password, secret, _reference),
-        ca=_asked(look, ca, "File with the authorities of certificates, empty for the system's", str.strip),
-    )
 
 
 def _call(path: Path, known: Beginnings) -> str:
@@ -168,12 +159,8 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> tuple[str,
     from preflight.cli.seal import pin_host_keys
     from preflight.sessions.pools import Pools
 
-    needed: dict[str, object] = {
-        "--release": known.release,
-        "--zone": known.zone,
-        "--start": known.start,
-        "--end": known.end,
-    }
+    needed: dict[str, object] = {"--release": known.release, "--zone": known.zone}
+    needed |= {"--start": known.start, "--end": known.end}
     needed |= {"--by": known.person, "--host": known.hosts, "--credential": known.credential}
     needed |= {f"--host {each.name}=USER@ADDRESS": each.at and each.user for each in known.hosts}
     needed |= {f"--database {each.name}@ROLE@{each.at}": each.user for each in known.logins}
@@ -185,10 +172,7 @@ def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> tuple[str,
     plan, registry = _loaded(path, loadable(with_lines(written, unseen)))
     plan = replace(plan, path=path.absolute())
     with Pools(plan, secrets_of(plan)) as pools:
-        try:
-            pin_host_keys(plan, pools, accept_host_keys)
-        except SealError as error:
-            raise CallError(str(error)) from None
+        pin_host_keys(plan, pools, accept_host_keys)
         lines, is_whole = look(plan, registry, pools)
     return loadable(with_lines(written, lines)), is_whole
 
@@ -258,73 +242,56 @@ def _each(
 
 def _zone(text: str) -> str:
     if fault := zone_fault(text.strip()):
-        said = f"{text}: {fault}"
-        raise CallError(said) from None
+        raise CallError(f"{text}: {fault}")
     return text.strip()
 
 
-def _time(zone_name: str, after: str = "") -> Callable[[str], str]:
+def _time(zone_name: str, after: str, text: str) -> str:
     """As TOML writes it. `after`: the window's start, of its end."""
-
-    def read(text: str) -> str:
-        found = read_local(text)
-        if found is None:
-            raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
-        moments = [found, *([datetime.fromisoformat(after)] if after else [])]
-        try:
-            end, *starts = (local_to_utc(each, zone_name or "UTC") for each in moments)
-        except ValueError as error:
-            raise CallError(str(error)) from None
-        if starts and end <= starts[0]:
-            raise CallError(f"the window must end after it starts: start {after}, end {found.isoformat()}")
-        return found.isoformat()
-
-    return read
+    found = read_local(text)
+    if found is None:
+        raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
+    moments = [found, *([datetime.fromisoformat(after)] if after else [])]
+    try:
+        end, *starts = (local_to_utc(each, zone_name or "UTC") for each in moments)
+    except ValueError as error:
+        raise CallError(str(error)) from None
+    if starts and end <= starts[0]:
+        raise CallError(f"the window must end after it starts: start {after}, end {found.isoformat()}")
+    return found.isoformat()
 
 
-def _pair(between: str) -> Callable[[str], tuple[str, str]]:
-    def read(text: str) -> tuple[str, str]:
-        name, _, rest = text.partition(between)
-        if not _NAME.fullmatch(name) or not rest.isprintable():
-            raise CallError(f"{text}: begin with a name of letters, digits, '_' and '-', then {between}")
-        return name, rest.strip()
-
-    return read
+def _pair(between: str, text: str) -> tuple[str, str]:
+    name, _, rest = text.partition(between)
+    if not _NAME.fullmatch(name) or not rest.isprintable():
+        raise CallError(f"{text}: begin with a name of letters, digits, '_' and '-', then {between}")
+    return name, rest.strip()
 
 
-def _place(between: str) -> Callable[[str], Place]:
-    pair = _pair(between)
-
-    def read(text: str) -> Place:
-        name, reached = pair(text)
-        user, _, at = reached.removeprefix("ssh://").rpartition("@")
-        found = re.fullmatch(r"\[(.*)\](?::(\d+))?", at) or re.fullmatch(r"([^:]*)(?::(\d+))?", at)
-        address, port = (found[1], int(found[2] or 0)) if found else (at, 0)
-        complaint = network_address(address) if address else ""
-        if complaint or not 0 <= port < 2**16:
-            raise CallError(f"{text}: {complaint or 'expected a port from 1 to 65535'}")
-        return Place(name=name, at=address, port=port, user=user)
-
-    return read
+def _place(between: str, text: str) -> Place:
+    name, reached = _pair(between, text)
+    user, _, at = reached.removeprefix("ssh://").rpartition("@")
+    found = re.fullmatch(r"\[(.*)\](?::(\d+))?", at) or re.fullmatch(r"([^:]*)(?::(\d+))?", at)
+    address, port = (found[1], int(found[2] or 0)) if found else (at, 0)
+    complaint = network_address(address) if address else ""
+    if complaint or not 0 <= port < 2**16:
+        raise CallError(f"{text}: {complaint or 'expected a port from 1 to 65535'}")
+    return Place(name=name, at=address, port=port, user=user)
 
 
-def _database(hosts: Sequence[Place]) -> Callable[[str], Place]:
+def _database(hosts: Sequence[Place], text: str) -> Place:
     """`ENGINE:` stands first where it is not PostgreSQL, `=NAME` behind it where the server calls it otherwise."""
-
-    def read(text: str) -> Place:
-        named, at, reached = text.partition("@")
-        engine, _, named = named.rpartition(":")
-        name, _, dbname = named.partition("=")
-        place = replace(_place("@")(f"{name}{at}{reached}"), dbname=dbname)
-        if engine in ("", "postgres", "postgresql"):
-            return _placed(place, hosts)
-        if fault := ENGINE(engine):
-            raise CallError(f"{text}: {fault}")
-        if place.user or place.port or dbname:
-            raise CallError(f"{text}: write {engine}:NAME@HOST and no more: nobody logs in to {engine}")
-        return _placed(replace(place, engine=engine), hosts)
-
-    return read
+    named, at, reached = text.partition("@")
+    engine, _, named = named.rpartition(":")
+    name, _, dbname = named.partition("=")
+    place = replace(_place("@", f"{name}{at}{reached}"), dbname=dbname)
+    if engine in ("", "postgres", "postgresql"):
+        return _placed(place, hosts)
+    if fault := ENGINE(engine):
+        raise CallError(f"{text}: {fault}")
+    if place.user or place.port or dbname:
+        raise CallError(f"{text}: write {engine}:NAME@HOST and no more: nobody logs in to {engine}")
+    return _placed(replace(place, engine=engine), hosts)
 
 
 def _placed(database: Place, hosts: Sequence[Place]) -> Place:

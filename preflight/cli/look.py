@@ -191,8 +191,8 @@ def _tell_database(looked: Looked, name: str, first: Evidence, second: Evidence)
     looked.say(table, "version", str(identity.version_num // 10_000), name)
     if identity.in_recovery:
         looked.say(table, "role", "replica", name)
-    if identity.settings.data_directory:
-        looked.note(table, f"data directory {identity.settings.data_directory}", name)
+    if data_directory := identity.settings.shown("data_directory"):
+        looked.note(table, f"data directory {data_directory}", name)
     others = [each for each in _read(second, DatabasesProbe(name)) or () if each != database.dbname]
     if others:
         shown = ", ".join(others[:_MOST_OTHERS])
@@ -260,20 +260,17 @@ def _tell_services(looked: Looked, application: str, second: Evidence) -> None:
     named = {host: _named(application, told) for host, told in seen.items()}
     for host, services in named.items():
         if len(services) == 1:
-            _ask_for_service(looked, application, host, services[0])
+            table = f"checks.command.run.{application}-on-{host}"
+            entry = {"host": host, "owner": application, "program": "systemctl"}
+            looked.lines[table] = [f"{key} = {in_toml(value)}" for key, value in entry.items()]
+            looked.say(table, "arguments", ["is-active", services[0]], host)
+            looked.say(table, "wanted", f"{services[0]} runs", host)
         elif services or not any(named.values()):
             looked.to_do(f"applications.{application}", _which_service(host, seen[host], services))
 
 
 def _named(application: str, told: Services | None) -> Sequence[str]:
     return [each for each in told.running if application.lower() in each.lower()] if told else ()
-
-
-def _ask_for_service(looked: Looked, application: str, host: str, service: str) -> None:
-    table = f"checks.command.run.{application}-on-{host}"
-    looked.lines[table] = [f"host = {in_toml(host)}", f"owner = {in_toml(application)}", 'program = "systemctl"']
-    looked.say(table, "arguments", ["is-active", service], host)
-    looked.say(table, "wanted", f"{service} runs", host)
 
 
 def _which_service(host: str, told: Services | None, fits: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import click
 
 from preflight import INTERRUPTED, __version__, on_interruption
 from preflight.cli.console import complain, complain_usage, no_such
-from preflight.errors import ExitCode, Interruption, PlanError, PreflightError
+from preflight.errors import ExitCode, Interruption, PlanError, PreflightError, RefusedError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
@@ -111,10 +111,13 @@ def _run() -> ExitCode:
     if os.environ.get(_COMPLETE):
         return _complete()
     try:
-        ended = cli.main(standalone_mode=False)
+        ended = cli.main(standalone_mode=False)  # what the command returns; click's own, of `--help`
         return ExitCode(ended or 0)
     except PlanError as error:
         complain(str(error))
+        return ExitCode.USAGE
+    except RefusedError as error:
+        complain(f"Error: {error}")
         return ExitCode.USAGE
     except click.ClickException as error:
         complain_usage(error)

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError, carries_unicode, complain, no_such, write_stdout
-from preflight.cli.options import PLAN, SET, complete_check, format_option, load, read_plan_files, refuse
+from preflight.cli.options import FILE, PLAN, SET, complete_check, format_option, load, read_plan_files, refuse
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
-from preflight.engine.registry import Registry, find_checks
+from preflight.engine.registry import find_checks
 from preflight.engine.run import command_sheet, sheet_questions
 from preflight.engine.waivers import of_no_use
 from preflight.errors import ExitCode, PlanError
@@ -29,19 +29,11 @@ from preflight.sessions.local import LocalSession
 
 
 @click.command()
-@click.argument(
-    "plan_paths",
-    metavar="PLAN...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Release plans, TOML files.",
-)
+@click.argument("plan_paths", metavar="PLAN...", nargs=-1, required=True, type=FILE, help="Release plans, TOML files.")
 @SET
 @format_option(lint_report.FORMATS)
 @click.option("--strict", is_flag=True, help="What is only warned of is an error, too.")
-@click.pass_context
-def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: str, strict: bool) -> None:
+def lint(plan_paths: tuple[Path, ...], stdout_format: str, strict: bool) -> ExitCode:
     """Check plans without a network; say what they leave unconfirmed, and what several of them use at one time."""
     present, linted = now(), []
     earlier: list[Plan] = []
@@ -59,8 +51,7 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
         linted.append(LintedPlan(str(path), inspection=inspection, registry=registry, warnings=warnings, strict=strict))
         earlier.append(plan)
     write_stdout(lint_report.render(stdout_format, linted))
-    faulty = any(True for each in linted for _ in each.faults())
-    context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))
+    return ExitCode.USAGE if any(True for each in linted for _ in each.faults()) else ExitCode.GO
 
 
 @click.command()
@@ -104,7 +95,7 @@ _PLAN = click.option(
     "--plan",
     "plan_path",
     metavar="PLAN",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Also the checks of this plan's own folder; `explain` shows what is asked of it.",
 )
 
@@ -112,14 +103,13 @@ _PLAN = click.option(
 @click.command()
 @_PLAN
 @SET
-@click.pass_context
-def checks(context: click.Context, plan_path: Path | None) -> None:
+def checks(plan_path: Path | None) -> ExitCode:
     """List the checks: id, severity, what its answers tell, question."""
     registry = find_checks(load(plan_path)[0].release.checks if plan_path else None)
     write_stdout(explanation.listed([explanation.Explanation(check) for check in registry.checks]))
     for source in registry.broken:
         complain(str(source))
-    context.exit(int(ExitCode.USAGE if registry.broken else ExitCode.GO))
+    return ExitCode.USAGE if registry.broken else ExitCode.GO
 
 
 @click.command()
@@ -128,11 +118,8 @@ def checks(context: click.Context, plan_path: Path | None) -> None:
 @SET
 def explain(check_id: str, plan_path: Path | None) -> None:
     """Why a check exists, what it asks, how it judges, its settings, the privileges it needs."""
-    inspection = None
-    registry: Registry = find_checks(None)
-    if plan_path:
-        plan, registry = load(plan_path)
-        inspection = inspect(plan, registry, now())
+    plan, registry = load(plan_path) if plan_path else (None, find_checks(None))
+    inspection = inspect(plan, registry, now()) if plan else None
     found = {check.id: check for check in registry.checks}
     if check_id not in found:
         missing = no_such("check", check_id, found)

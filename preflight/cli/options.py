@@ -28,6 +28,7 @@ from preflight.plan.rules import Broken
 from preflight.report.formats import FORMATS
 from preflight.wording import visible
 
+FILE = click.Path(path_type=Path)
 COLOR = click.option(
     "--color",
     type=click.Choice(("auto", "always", "never")),
@@ -57,15 +58,19 @@ TIMEOUT = click.option(
 
 
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Nothing of the progress on standard error.")
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def format_option(
-    names: Sequence[str], about: str = "What is printed on standard output."
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def format_option(names: Sequence[str], about: str = "What is printed on standard output.") -> Decorator:
     """`--format`, one of `names`; the command receives it as `stdout_format`."""
     return click.option(
         "--format", "stdout_format", type=click.Choice(names), default="text", show_default=True, help=about
     )
+
+
+def sign_option(about: str) -> Decorator:
+    """`--sign KEY`; the command receives it as `key`."""
+    return click.option("--sign", "key", type=FILE, metavar="KEY", help=about)
 
 
 _ENVIRONMENT = "PREFLIGHT_SET_"
@@ -101,9 +106,7 @@ SET = click.option(
 
 def PLAN(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - as the other decorators here
     """Decorator: the plan, and what its variables are set to, which `load` finds by itself."""
-    argument = click.argument(
-        "plan_path", metavar="PLAN", type=click.Path(path_type=Path), help="The release plan, a TOML file."
-    )
+    argument = click.argument("plan_path", metavar="PLAN", type=FILE, help="The release plan, a TOML file.")
     decorated: Callable[..., Any] = argument(SET(command))
     return decorated
 
@@ -148,6 +151,10 @@ def complete_check(_context: click.Context, _parameter: click.Parameter, begun: 
     return [CompletionItem(check.id) for check in find_checks(None).checks if check.id.startswith(begun)]
 
 
+def _terms(name: str, about: str) -> Decorator:
+    return click.option(name, multiple=True, shell_complete=complete_check, metavar="WHAT", help=about)
+
+
 _OPTIONS = (
     format_option(FORMATS),
     click.option(
@@ -157,28 +164,13 @@ _OPTIONS = (
         metavar="FORMAT=FILE",
         help="Also write the report to a file; may be given several times.",
     ),
-    click.option(
-        "--sign",
-        "key",
-        type=click.Path(path_type=Path),
-        metavar="KEY",
-        help="Sign each file of --output with this SSH key (a public one: the agent), as FILE.sig.",
-    ),
-    click.option(
+    sign_option("Sign each file of --output with this SSH key (a public one: the agent), as FILE.sig."),
+    _terms(
         "--only",
-        multiple=True,
-        shell_complete=complete_check,
-        metavar="WHAT",
-        help="Only these: a CHECK by its id as `lint` lists it, host:NAME, owner:ROLE, family:NAME (as in [freshness]) "
+        "Only these: a CHECK by its id as `lint` lists it, host:NAME, owner:ROLE, family:NAME (as in [freshness]) "
         "or subject:NAME; then the verdict is never GO.",
     ),
-    click.option(
-        "--skip",
-        multiple=True,
-        shell_complete=complete_check,
-        metavar="WHAT",
-        help="Not these, named alike; then the verdict is never GO.",
-    ),
+    _terms("--skip", "Not these, named alike; then the verdict is never GO."),
     click.option(
         "--at",
         metavar="TIME",
@@ -279,13 +271,14 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
         chosen = {name: values.pop(name) for name in list(values) if name in ReportOptions.__dataclass_fields__}
+        outputs: list[tuple[str, Path]] = []
         for output in chosen["outputs"]:
             name, _, path = output.partition("=")
             if name not in FORMATS or not path:
                 raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
-        named = [output.split("=", 1) for output in chosen["outputs"]]
-        chosen["outputs"] = tuple((name, Path(path)) for name, path in named)
-        paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
+            outputs.append((name, Path(path)))
+        chosen["outputs"] = tuple(outputs)
+        paths = [path.resolve() for _, path in outputs if not path.is_char_device()]
         if len(set(paths)) < len(paths):
             raise CallError("--output: two reports would be written to one file")
         if chosen["key"] and not paths:

@@ -22,15 +22,13 @@ _SECONDS_BETWEEN_LINES_OF_A_LOG = 10.0
 @contextmanager
 def progress_of_this_call(*, quiet: bool) -> Iterator[Tell]:
     """On a terminal one line, which is replaced; nothing on one that cannot (TERM=dumb); in a log a line every 10 s."""
-    if quiet or sys.stderr is None:
+    if quiet or sys.stderr is None or (sys.stderr.isatty() and os.environ.get("TERM") == "dumb"):
         yield lambda _line: None
-    elif not sys.stderr.isatty():
+    elif sys.stderr.isatty():
+        yield _replace_line
+    else:
         with _Log() as tell:
             yield tell
-    elif os.environ.get("TERM") == "dumb":
-        yield lambda _line: None
-    else:
-        yield _replace_line
 
 
 def _replace_line(line: str) -> None:

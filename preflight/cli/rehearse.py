@@ -30,8 +30,7 @@ _NOT_KNOWN = {Status.UNKNOWN, Status.STALE}
 @click.option(
     "--timeout", default=_SECONDS, show_default=True, type=click.FloatRange(min=1), help="Seconds for all of it."
 )
-@click.pass_context
-def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
+def rehearse(plan_path: Path, timeout: float) -> ExitCode:
     """Run the sealed scripts for real, on a scratch server, and record what they did.
 
     The schema of the real database, or with `content = "restore"` in [rehearsal] its newest backup, is fetched from its
@@ -56,15 +55,14 @@ def rehearse(context: click.Context, plan_path: Path, timeout: float) -> None:
         record_rehearsal(plan, secrets, timeout, complain)
     except ScratchError as error:
         complain(f"nothing was recorded: {error}")
-        context.exit(int(ExitCode.HOLD))
+        return ExitCode.HOLD
     inspection = inspect(plan, registry, now(), Selection.of_checks("rehearsal"))
     with Pools(plan, secrets) as pools:  # of the same secrets: nobody types one twice
         found = ask_by(pools, inspection, TIMEOUT_SECONDS, {}, lambda _: None).answered.findings()
     findings = [each for each in found if each.status is not Status.SKIPPED]
     write_stdout("".join(line for finding in findings for line in _lines(finding)))
     statuses = {finding.status for finding in findings}
-    code = ExitCode.NO_GO if Status.FAIL in statuses else ExitCode.HOLD if statuses & _NOT_KNOWN else ExitCode.GO
-    context.exit(int(code))
+    return ExitCode.NO_GO if Status.FAIL in statuses else ExitCode.HOLD if statuses & _NOT_KNOWN else ExitCode.GO
 
 
 def record_rehearsal(plan: Plan, secrets: Secrets, timeout_seconds: float, say: Callable[[str], None]) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from preflight.check import Expect
-from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, vantage_of_this_run
+from preflight.cli.asking import Asked, ask, deliver, planned, secrets_of, since, vantage_of_this_run
 from preflight.cli.console import CallError, complain, wants_color, write_stdout
-from preflight.cli.options import COLOR, PLAN, SET, TIMEOUT, ReportOptions, format_option, load, report_options
+from preflight.cli.options import COLOR, FILE, PLAN, SET, TIMEOUT, ReportOptions, format_option, load, report_options
 from preflight.cli.rehearse import record_rehearsal
 from preflight.clock import now
 from preflight.engine.answered import Answered
@@ -24,28 +24,28 @@ from preflight.engine.run import judge as judge_evidence
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence
 from preflight.report import comparison
-from preflight.report.comparison import Difference
 from preflight.report.formats.json import report_of
-from preflight.report.json_report import ReportError, load_report
+from preflight.report.json_report import load_report
 from preflight.runs import history as runs_history
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import parse_duration
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
+_EVERY = timedelta(seconds=60)
+"""From the begin of one round of a watch to the next, where the call does not say."""
 
-def _read_duration(_context: click.Context, _option: click.Parameter, text: str | None) -> timedelta | None:
-    if text is None:
-        return None
+
+def duration(text: str) -> timedelta:
+    """The type of an option, which click shows by this name."""
     try:
-        duration = parse_duration(text)
+        found = parse_duration(text)
     except (ValueError, OverflowError) as error:
         raise click.BadParameter(str(error)) from None
-    if not timedelta(seconds=1) <= duration <= timedelta(days=1):
+    if not timedelta(seconds=1) <= found <= timedelta(days=1):
         raise click.BadParameter(f"{text!r} is not from 1s to 24h")
-    return duration
+    return found
 
 
 @click.command()
@@ -54,17 +54,14 @@ def _read_duration(_context: click.Context, _option: click.Parameter, text: str 
 @click.option(
     "--evidence",
     "evidence_path",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Where the evidence is kept.  [default: below .preflight/ beside the plan]",
 )
 @report_options
-@click.pass_context
-def run(
-    context: click.Context, plan_path: Path, timeout: float, evidence_path: Path | None, report: ReportOptions
-) -> None:
+def run(plan_path: Path, timeout: float, evidence_path: Path | None, report: ReportOptions) -> int:
     """Ask the real systems and print the go/no-go report."""
-    context.exit(inspect_and_report(plan_path, timeout, evidence_path, report))
+    return inspect_and_report(plan_path, timeout, evidence_path, report)
 
 
 @click.command()
@@ -72,32 +69,20 @@ def run(
 @TIMEOUT
 @click.option("--no-ask", is_flag=True, help="Only judge the newest saved run; HOLD when anything in it is too old.")
 @click.option("--watch", is_flag=True, help="Ask again and again until the window's start; end with the last verdict.")
+@click.option("--every", type=duration, help="With --watch: from the begin of one round to the next.  [default: 60s]")
 @click.option(
-    "--every",
-    callback=_read_duration,
-    default="60s",
-    show_default=True,
-    metavar="DURATION",
-    help="With --watch: from the begin of one round to the next.",
-)
-@click.option(
-    "--steady",
-    callback=_read_duration,
-    metavar="DURATION",
-    help="With --watch: HOLD at the start unless it was GO so long without a break.",
+    "--steady", type=duration, help="With --watch: HOLD at the start unless it was GO so long without a break."
 )
 @report_options
-@click.pass_context
 def gate(
-    context: click.Context,
     plan_path: Path,
     timeout: float,
     no_ask: bool,
     watch: bool,
-    every: timedelta,
+    every: timedelta | None,
     steady: timedelta | None,
     report: ReportOptions,
-) -> None:
+) -> int:
     """Ask everything again, judge it for the window's start, and say what changed since the newest saved run.
 
     For the start of the call. Of the saved run only the full read of a backup is kept, while it is the very same file
@@ -108,16 +93,15 @@ def gate(
     again every round. Ctrl-C prints and keeps the last round, exit code 130. An account that was refused is not tried
     again unless r is typed on the terminal.
     """
-    for option in ("every", "steady"):
-        if not watch and context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
-            raise CallError(f"--{option} is for --watch")
+    if not watch and (every or steady):
+        raise CallError(f"--{'every' if every else 'steady'} is for --watch")
     if watch and no_ask:
         raise CallError("--watch asks, --no-ask does not: give one of them")
     if watch:
         from preflight.cli.watch import Rhythm, hold_watch  # needs a terminal's ways, which not every system has
 
-        context.exit(hold_watch(plan_path, report, Rhythm(every=every, steady=steady, timeout_seconds=timeout)))
-    context.exit(hold_gate(plan_path, timeout, report, no_ask=no_ask))
+        return hold_watch(plan_path, report, Rhythm(every=every or _EVERY, steady=steady, timeout_seconds=timeout))
+    return hold_gate(plan_path, timeout, report, no_ask=no_ask)
 
 
 @click.command()
@@ -130,8 +114,7 @@ def gate(
 )
 @TIMEOUT
 @report_options
-@click.pass_context
-def verify(context: click.Context, plan_path: Path, expect: str, timeout: float, report: ReportOptions) -> None:
+def verify(plan_path: Path, expect: str, timeout: float, report: ReportOptions) -> int:
     """Ask whether the systems are in the state that the work was to leave: VALID, NOT VALID or NOT KNOWN.
 
     Once the work is done, or was taken back: every health endpoint answers with `to` (or `from`), the schema of each
@@ -143,7 +126,7 @@ def verify(context: click.Context, plan_path: Path, expect: str, timeout: float,
     """
     inspection = planned(plan_path, report, lambda _: now(), Expect(expect))
     asked = ask(inspection, timeout, read_inputs(inspection.plan), quiet=report.quiet)
-    context.exit(deliver(asked, judge_evidence(asked.answered, vantage=vantage_of_this_run()), report))
+    return deliver(asked, judge_evidence(asked.answered, vantage=vantage_of_this_run()), report)
 
 
 def inspect_and_report(
@@ -158,7 +141,7 @@ def inspect_and_report(
     saved = saved_runs.newest(inspection.plan)
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan), quiet=report.quiet)
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
-    code = deliver(asked, verdict, report, evidence_path=evidence_path, difference=_since(saved, verdict))
+    code = deliver(asked, verdict, report, evidence_path=evidence_path, difference=since(saved, report_of(verdict)))
     if below:
         write_stdout(below(verdict))
     return code
@@ -181,13 +164,7 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
-    return deliver(asked, verdict, report, difference=_since(saved, verdict))
-
-
-def _since(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
-    """What changed since a saved run; None without its report."""
-    before = saved.report if isinstance(saved, SavedRun) else None
-    return comparison.compare(before, report_of(verdict)) if before else None
+    return deliver(asked, verdict, report, difference=since(saved, report_of(verdict)))
 
 
 @click.command()
@@ -195,8 +172,7 @@ def _since(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Differen
 @click.option("--gate", is_flag=True, help="Run, then hold the gate of a window that is about to begin.")
 @click.option("--story", is_flag=True, help="With --night: end with what that night cost, and what names it in time.")
 @report_options
-@click.pass_context
-def demo(context: click.Context, night: bool, gate: bool, story: bool, report: ReportOptions) -> None:
+def demo(night: bool, gate: bool, story: bool, report: ReportOptions) -> int:
     """Run against an embedded site on this machine.
 
     Starts a real PostgreSQL, SSH servers that really execute, and health applications over HTTPS, all on loopback, and
@@ -224,11 +200,9 @@ def demo(context: click.Context, night: bool, gate: bool, story: bool, report: R
             site.break_night()
         if gate:
             complain("preflight gate: at the start of the call ...")
-            code = hold_gate(site.plan_path, TIMEOUT_SECONDS, report)
-        else:
-            below = tell_story if story else None
-            code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report, below)
-    context.exit(code)
+            return hold_gate(site.plan_path, TIMEOUT_SECONDS, report)
+        below = tell_story if story else None
+        return inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report, below)
 
 
 @click.command()
@@ -249,27 +223,13 @@ def history(plan_path: Path, stdout_format: str) -> None:
 
 
 @click.command()
-@click.argument("paths", metavar="OLD NEW", nargs=-1, type=click.Path(path_type=Path), help="Two reports.")
-@click.option(
-    "--last",
-    "plan_path",
-    metavar="PLAN",
-    type=click.Path(path_type=Path),
-    help="The two newest saved runs of this plan.",
-)
+@click.argument("paths", metavar="OLD NEW", nargs=-1, type=FILE, help="Two reports.")
+@click.option("--last", "plan_path", metavar="PLAN", type=FILE, help="The two newest saved runs of this plan.")
 @SET
 @click.option("--exit-code", "is_told", is_flag=True, help="End with 1 when a line is new, changed or disappeared.")
 @format_option(("text", "json"))
 @COLOR
-@click.pass_context
-def diff(
-    context: click.Context,
-    paths: tuple[Path, ...],
-    plan_path: Path | None,
-    is_told: bool,
-    stdout_format: str,
-    color: str,
-) -> None:
+def diff(paths: tuple[Path, ...], plan_path: Path | None, is_told: bool, stdout_format: str, color: str) -> ExitCode:
     """Show what changed between two reports: new, changed, disappeared, cured.
 
     OLD and NEW are files written by `--output json=FILE` or `--format json`, or saved runs as `history` lists them, the
@@ -282,15 +242,12 @@ def diff(
     if len(paths) != (0 if plan_path else 2):
         raise CallError("name two reports, OLD and NEW, or the plan whose two newest saved runs are meant: --last PLAN")
     old, new = _two_newest(plan_path) if plan_path else map(saved_runs.report_beside, paths)
-    try:
-        difference = comparison.compare(load_report(old), load_report(new))
-    except ReportError as error:
-        raise CallError(str(error)) from None
+    difference = comparison.compare(load_report(old), load_report(new))
     if stdout_format == "json":
         write_stdout(comparison.as_json(difference))
     else:
         write_stdout(comparison.render(difference, color=wants_color(color, os.environ)))
-    context.exit(int(ExitCode.NO_GO if is_told and difference.is_worse else ExitCode.GO))
+    return ExitCode.NO_GO if is_told and difference.is_worse else ExitCode.GO
 
 
 def _two_newest(plan_path: Path) -> tuple[Path, Path]:

@@ -12,7 +12,6 @@ import termios
 import tty
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 _ENTER, _LEAVE = "\033[?1049h\033[?25l\033[?7l", "\033[?7h\033[?25h\033[?1049l"
@@ -26,7 +25,7 @@ def has_screen(environment: Mapping[str, str]) -> bool:
     return environment.get("TERM", "dumb") != "dumb" and sys.stdout is not None and sys.stdout.isatty()
 
 
-class Lines:
+class Lines(contextlib.AbstractContextManager["Lines"]):
     """One line for each change."""
 
     keys = False
@@ -35,13 +34,8 @@ class Lines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    def __exit__(self, *_error: object) -> None:
+        pass
 
     def add(self, lines: Sequence[str]) -> None:
         """Tells what changed in a round, blockers first."""
@@ -78,9 +72,7 @@ class Screen(Lines):
         self._take()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for number, act in self._signals.items():
             signal.signal(number, act)
         self._give_back()

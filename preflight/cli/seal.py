@@ -12,9 +12,10 @@ from pathlib import Path
 
 import click
 
+from preflight import seal as sealing
 from preflight.cli.asking import ask_by, secrets_of
 from preflight.cli.console import CallError, ask_line, complain, has_terminal, write_stdout
-from preflight.cli.options import PLAN, load
+from preflight.cli.options import PLAN, load, sign_option
 from preflight.cli.progress import progress_of_this_call
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
@@ -24,23 +25,11 @@ from preflight.engine.selection import Selection
 from preflight.errors import ExitCode
 from preflight.evidence import Evidence
 from preflight.plan import Plan
+from preflight.plan.release_plan import grouped
 from preflight.plan.sealed_servers import Sealed, SealedServer, format_sealed
 from preflight.report.harmless import line_to_paste
-from preflight.seal import (
-    RecordedSchema,
-    SealedManifest,
-    SealError,
-    merge_known_hosts,
-    merge_servers,
-    seal_schema,
-    seal_scripts,
-    server_seen,
-    sign_manifest,
-    write_sealed,
-)
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
-from preflight.sessions.signatures import SignatureFailed
 from preflight.sessions.ssh.pool import HostKeySeen
 from preflight.wording import counted, listed, visible
 
@@ -52,9 +41,8 @@ _MOST_NAMED = 10
 @PLAN
 @click.option("--accept-host-keys", is_flag=True, help="Pin new host keys without asking; fingerprints are printed.")
 @click.option("--scripts-only", is_flag=True, help="Write the manifests and ask no host or database.")
-@click.option("--sign", "key", type=click.Path(path_type=Path), metavar="KEY", help="Sign the manifests, too.")
-@click.pass_context
-def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, scripts_only: bool, key: Path | None) -> None:
+@sign_option("Sign the manifests, too.")
+def seal(plan_path: Path, accept_host_keys: bool, scripts_only: bool, key: Path | None) -> ExitCode:
     """Write the script manifests, pin the hosts' keys and record the databases' servers and schemas, beside the plan.
 
     The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts,
@@ -65,20 +53,20 @@ def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, script
     when a host's key, a server or a schema could not be seen.
     """
     plan, registry = load(plan_path)
-    try:
-        plan = _seal_signers(plan)
-        for manifest in seal_scripts(plan):
-            write_stdout(describe(manifest) + "\n")
-            if key:
-                path = sign_manifest(plan, manifest, key)
-                write_stdout(f"  signed    {visible(str(path))}\n")
-        complete = scripts_only or _seal_targets(plan, registry, accept_host_keys)
-    except (SealError, SignatureFailed) as error:
-        raise CallError(str(error)) from None
-    context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
+    plan = _seal_signers(plan)
+    for manifest in sealing.seal_scripts(plan):
+        write_stdout(describe(manifest) + "\n")
+        if key:
+            path = sealing.sign_manifest(plan, manifest, key)
+            write_stdout(f"  signed    {visible(str(path))}\n")
+    if scripts_only:
+        return ExitCode.GO
+    with Pools(plan, secrets_of(plan)) as pools:  # hosts, then databases, over the same logins
+        complete = pin_host_keys(plan, pools, accept_host_keys) & _seal_servers(plan, registry, pools)
+    return ExitCode.GO if complete else ExitCode.HOLD
 
 
-def describe(manifest: SealedManifest) -> str:
+def describe(manifest: sealing.SealedManifest) -> str:
     """For people: what was sealed, what is new in it, and how anybody can check it."""
     scripts = manifest.scripts
     what = f"{scripts.id}: {counted(len(manifest.files), 'file')} in {visible(str(scripts.manifest))}"
@@ -93,7 +81,7 @@ def describe(manifest: SealedManifest) -> str:
     return "\n".join(lines)
 
 
-def _describe_schema(database: str, recorded: RecordedSchema) -> str:
+def _describe_schema(database: str, recorded: sealing.RecordedSchema) -> str:
     """For people, as `describe`; the file's own difference is what a reviewer reads."""
     what = f"{database}: schema of {counted(len(recorded.schema.objects), 'object')} in {visible(str(recorded.path))}"
     change = "unchanged" if recorded.before == recorded.schema else "changed"
@@ -105,17 +93,11 @@ def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"  {word:<9} {listed(map(visible, each), _MOST_NAMED)}" for word, each in names.items() if each]
 
 
-def _seal_targets(plan: Plan, registry: Registry, accept: bool) -> bool:
-    """Hosts, then databases, over the same logins; whether every one was seen. Raises CallError, SealError."""
-    with Pools(plan, secrets_of(plan)) as pools:
-        return pin_host_keys(plan, pools, accept) & _seal_servers(plan, registry, pools)
-
-
 def pin_host_keys(plan: Plan, pools: Pools, accept: bool) -> bool:
     """Pins the keys of the hosts, those of jump hosts before those behind them; whether every host has shown its key.
     Raises CallError."""
     complete = True
-    for hosts in plan.by_distance():
+    for _, hosts in sorted(grouped(plan.hosts, lambda host: len(plan.way_to(host))).items()):
         seen, lost = _scan(pools, [plan.hosts[host].jump for host in hosts], hosts)
         for host_id, why in lost.items():
             complain(f"{host_id}: no key seen: {why}")
@@ -127,7 +109,7 @@ def pin_host_keys(plan: Plan, pools: Pools, accept: bool) -> bool:
 
 def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
     """Shows what is new, pins what is accepted. Raises CallError."""
-    merge = merge_known_hosts(plan.sealed_known_hosts, seen)
+    merge = sealing.merge_known_hosts(plan.sealed_known_hosts, seen)
     for host_id, shown in seen.items():
         state = "new" if host_id in merge.added else "pinned already"
         write_stdout(
@@ -137,12 +119,10 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
         # A person compares the fingerprints with what the hosts' owners say; nobody else can.
         if not accept and not has_terminal():
             raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
-        count = len(merge.added)
-        asked = "this new fingerprint" if count == 1 else f"these {count} new fingerprints"
-        question = f"Do the hosts' owners confirm {asked}?"
-        if not accept and not click.confirm(question, err=True):
+        asked = "this new fingerprint" if len(merge.added) == 1 else f"these {len(merge.added)} new fingerprints"
+        if not accept and not click.confirm(f"Do the hosts' owners confirm {asked}?", err=True):
             raise CallError("nothing was pinned")
-        write_sealed(plan.sealed_known_hosts, merge.text)
+        sealing.write_sealed(plan.sealed_known_hosts, merge.text)
         write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
 
 
@@ -150,7 +130,7 @@ def _seal_signers(plan: Plan) -> Plan:
     """Records where the plan names who may sign, so that a run tells when it no longer does. Raises SealError."""
     signers = tuple(dict.fromkeys([*plan.sealed_signers, *plan.signers]))
     if signers != plan.sealed_signers:
-        write_sealed(plan.sealed_servers, format_sealed(Sealed(plan.sealed, signers)))
+        sealing.write_sealed(plan.sealed_servers, format_sealed(Sealed(plan.sealed, signers)))
     return replace(plan, sealed_signers=signers)
 
 
@@ -165,17 +145,17 @@ def _seal_servers(plan: Plan, registry: Registry, pools: Pools) -> bool:
     seen: dict[str, SealedServer] = {}
     for name in plan.databases:
         try:
-            seen[name] = server_seen(plan, evidence, name)
-        except SealError as error:
+            seen[name] = sealing.server_seen(plan, evidence, name)
+        except sealing.SealError as error:
             complain(f"{name}: server not sealed: {error}")
-    merged = merge_servers(plan, seen)
+    merged = sealing.merge_servers(plan, seen)
     for name in seen:
         state = (
             "new" if name not in plan.sealed else "sealed already" if merged[name] == plan.sealed[name] else "added to"
         )
         write_stdout(f"{name}: {merged[name].told} ({state})\n")
     if merged != plan.sealed:
-        write_sealed(plan.sealed_servers, format_sealed(Sealed(merged, plan.sealed_signers)))
+        sealing.write_sealed(plan.sealed_servers, format_sealed(Sealed(merged, plan.sealed_signers)))
     return _seal_schemas(plan, evidence, list(seen)) and len(seen) == len(plan.databases)
 
 
@@ -184,8 +164,8 @@ def _seal_schemas(plan: Plan, evidence: Evidence, databases: Sequence[str]) -> b
     complete = True
     for name in databases:
         try:
-            write_stdout(_describe_schema(name, seal_schema(plan, evidence, name)) + "\n")
-        except SealError as error:
+            write_stdout(_describe_schema(name, sealing.seal_schema(plan, evidence, name)) + "\n")
+        except sealing.SealError as error:
             complain(f"{name}: schema not sealed: {error}")
             complete = False
     return complete

@@ -8,18 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from preflight.cli.asking import (
-    Asked,
-    ask_by,
-    chosen,
-    deliver,
-    secrets_of,
-    shown_here,
-    vantage_of_this_run,
-    view_of,
-    with_origins,
-    write_outputs,
-)
+from preflight.cli import asking
 from preflight.cli.console import CallError, ask_line, complain, write_stdout
 from preflight.cli.options import ReportOptions, load, read_plan_files
 from preflight.cli.screen import ASK_AGAIN, Lines, Screen, has_screen
@@ -41,7 +30,6 @@ from preflight.report.harmless import clean
 from preflight.report.json_report import Report
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
-from preflight.runs.saved_runs import SavedRun
 from preflight.runs.steady import Steadiness
 from preflight.sessions.pools import Pools
 from preflight.units import format_duration
@@ -63,7 +51,7 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Round:
-    asked: Asked
+    asked: asking.Asked
     verdict: Verdict
     report: Report
     difference: Difference | None
@@ -84,12 +72,12 @@ class Watching:
 
     def __init__(self, plan_path: Path, report: ReportOptions, rhythm: Rhythm, screen: Lines) -> None:
         self._plan, self._registry = load(plan_path)
-        chosen(self._plan, self._registry, report, now(), now())  # a mistyped name is told before anybody waits
+        asking.chosen(self._plan, self._registry, report, now(), now())  # a mistyped name is told before anybody waits
         self._options = report
         self._rhythm = rhythm
         self._screen = screen
         self._saved = saved_runs.newest(self._plan)
-        self._secrets = secrets_of(self._plan)
+        self._secrets = asking.secrets_of(self._plan)
         self._pools = Pools(self._plan, self._secrets)
         self._inputs = read_inputs(self._plan)
         self._begun_at = self._asked_at = now()
@@ -131,11 +119,11 @@ class Watching:
             self._inputs = inputs
         goes_on = begun_at < plan.window.start
         self._pools.begin_round(anew=is_changed or not goes_on)
-        inspection = chosen(plan, self._registry, self._options, _moment(plan, begun_at), begun_at)
+        inspection = asking.chosen(plan, self._registry, self._options, _moment(plan, begun_at), begun_at)
         basis = start_from(inspection, self._saved, inputs, begun_at)
         earlier = basis.earlier if self._last is None or is_changed else self._last.asked.answered.evidence
         with at_deadline(self._rhythm.timeout_seconds):
-            asked = ask_by(
+            asked = asking.ask_by(
                 self._pools,
                 inspection,
                 self._rhythm.timeout_seconds,
@@ -146,12 +134,12 @@ class Watching:
                 ask_line=self._ask_line,
             )
             grounds = basis.grounds(asked.answered.evidence)
-            verdict = with_origins(judge(asked.answered, vantage=vantage_of_this_run(), basis=grounds))
+            verdict = asking.with_origins(judge(asked.answered, vantage=asking.vantage_of_this_run(), basis=grounds))
         if other_plan:
             verdict = withheld(verdict, other_plan)
         return self._show(*self._steady(asked, verdict, goes_on=goes_on), goes_on=goes_on)
 
-    def _steady(self, asked: Asked, verdict: Verdict, *, goes_on: bool) -> tuple[Asked, Verdict]:
+    def _steady(self, asked: asking.Asked, verdict: Verdict, *, goes_on: bool) -> tuple[asking.Asked, Verdict]:
         """HOLD at the start where it was not GO for long enough; what is kept of the round says so, too."""
         if self._steadiness is None:
             return asked, verdict
@@ -163,7 +151,7 @@ class Watching:
         answered = Answered(asked.answered.inspection, evidence)
         return replace(asked, answered=answered), replace(withheld(verdict, lacking), evidence_digest=evidence.digest)
 
-    def _show(self, asked: Asked, verdict: Verdict, *, goes_on: bool) -> _Round:
+    def _show(self, asked: asking.Asked, verdict: Verdict, *, goes_on: bool) -> _Round:
         """Writes the files that were asked for, the picture, and what changed since the round before."""
         self._rounds += 1
         watch = Watch(
@@ -176,14 +164,13 @@ class Watching:
             refused=tuple(self._pools.refused()),
         )
         report = report_of(verdict)
-        first = self._saved.report if isinstance(self._saved, SavedRun) else None
-        difference = compare(first, report) if first else None
+        difference = asking.since(self._saved, report)
         ended = _Round(asked=asked, verdict=verdict, report=report, difference=difference, watch=watch)
         self._screen.add([asked.mask(line) for line in _changes(self._last, ended)])
         if goes_on:
-            view = view_of(asked, self._options, difference, watch)
-            self._screen.add(write_outputs(asked, verdict, self._options, view))
-            self._screen.show(asked.mask(render("text", verdict, shown_here(view, self._options))))
+            view = asking.view_of(asked, self._options, difference, watch)
+            self._screen.add(asking.write_outputs(asked, verdict, self._options, view))
+            self._screen.show(asked.mask(render("text", verdict, asking.shown_here(view, self._options))))
         self._last = ended
         return ended
 
@@ -208,7 +195,7 @@ class Watching:
         """Closes every connection and reads the secrets again, so that each account is tried again."""
         self._pools.close()
         self._screen.__exit__(None, None, None)  # for what is asked at a prompt
-        self._secrets = secrets_of(self._plan)
+        self._secrets = asking.secrets_of(self._plan)
         self._screen.__enter__()
         self._pools = Pools(self._plan, self._secrets)
 
@@ -222,7 +209,7 @@ class Watching:
     def _deliver(self, last: _Round) -> int:
         """As `gate` does. The page that is left does not read itself again."""
         watch = replace(last.watch, goes_on=False)
-        return deliver(last.asked, last.verdict, self._options, difference=last.difference, watch=watch)
+        return asking.deliver(last.asked, last.verdict, self._options, difference=last.difference, watch=watch)
 
 
 def _moment(plan: Plan, at: datetime) -> datetime:

@@ -16,7 +16,7 @@ from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence, redact
 from preflight.finding import Age, Finding
-from preflight.probe import Answer, Family, NoReply, Question, Reply, Via
+from preflight.probe import Answer, Family, NoReply, Question, Reply, Unreadable, Via
 from preflight.reasons import Reason
 
 Target = tuple[Via, str]
@@ -229,4 +229,5 @@ def _read(planned: PlannedProbe, answer: Answer) -> Any:
             return planned.probe.read(answer)
     except CRASHES as error:  # the far end decides what is in a reply
         detail = f"the reply to {type(planned.probe).__name__} cannot be read: {error}"
-        return NoReply(Reason.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)
+        reason = error.reason if isinstance(error, Unreadable) else Reason.UNREADABLE
+        return NoReply(reason, detail, answer.asked_at, answer.took_seconds, answer.vantage)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from preflight.clock import Deadline, now
+from preflight.clock import Deadline, SteadyClock
 from preflight.engine.answered import Answered
 from preflight.engine.conclude import conclude, withheld
 from preflight.engine.cut_off import TIMEOUT_SECONDS, begin_again
@@ -19,7 +20,7 @@ from preflight.plan import Plan
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands
 from preflight.plan.gaps import unconfirmed
-from preflight.probe import Answer, Probe, Question, Reply, Unreadable, Via
+from preflight.probe import CLOCK_SET, Answer, Probe, Question, Reply, Unreadable, Via
 from preflight.verdict import Verdict
 
 
@@ -44,12 +45,12 @@ def collect(
     (`preflight.runs.gate`). `part`: asks just what is in it. `keep_open`: leaves connections with
     hosts open for the next round. `log_in`: logs in to those of the hosts where somebody must type a code; that takes
     none of the time there is."""
-    plan = inspection.plan
+    plan, clock = inspection.plan, SteadyClock()
     answered = Answered(
         inspection,
         Evidence(
             plan.digest,
-            now(),
+            clock.begun_at,
             inputs=inputs or {},
             network_zone=part.network_zone,
             shard=part.shard,
@@ -71,11 +72,14 @@ def collect(
             arrived = asking.next_answer()
             if arrived is None:
                 return answered
-            on_answer(*arrived)
-            due = answered.add(*arrived)
+            asked, answer = arrived
+            if by := clock.set_by:  # nobody knows by which clock it has its time
+                at = clock.now() - timedelta(seconds=answer.took_seconds)
+                answer = replace(answer, asked_at=at, session={**answer.session, CLOCK_SET: by})
+            on_answer(asked, answer)
+            due = answered.add(asked, answer)
             if due and log_in is not None:
                 log_in(map(plan.host_before, due))
-            asked = arrived[0]
             if not keep_open and asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
                 asking.close(asked.via, asked.target)
 

@@ -26,8 +26,7 @@ class Size:
     method: str
     """How that is known; or why it is not."""
     most: int | None
-    """Bytes that it may have at most, where the database may have grown since its previous backup; None where nothing
-    tells."""
+    """Bytes at most, where the database may have grown since its previous backup; None where nothing tells."""
     cure: str = ""
     """What would tell it."""
 
@@ -61,8 +60,7 @@ def largest_of(previous: Listing | None) -> BackupFile | None:
 
 
 def size_of(planned: PlannedBackup, seen: Seen) -> Size:
-    """By the plan; by the previous backup, with what the database has grown since; and by what it holds now: the
-    largest that is known."""
+    """The largest known by the plan, by the previous backup with the growth since, and by what is there now."""
     backup = planned.backup
     if backup.expected:
         return Size(backup.expected, "as the plan expects", backup.expected)

@@ -124,8 +124,7 @@ class Confirming:
         return f"{said}, {format_duration(age)} before the moment judged" if age > self.wanted.valid else ""
 
     def _also_signed_by(self, word: Confirmation, signature: Signature) -> str:
-        """Somebody else whose word is wanted beside this one, and whose key is the same: a line of the file of keys
-        may name several owners."""
+        """Somebody else whose word is wanted, with the same key: a line of the file of keys may name several owners."""
         others = (group for group in self.wanted.people if not any(same_person(word.by, name) for name in group))
         return next((name for group in others for name in group if not signature.objection(name)), "")
 

@@ -1,5 +1,4 @@
-"""Cures: of every reason why nobody could look, and the commands that cures print, ready to be pasted in the plan's
-folder. Pure."""
+"""Cures of every reason why nobody could look; and their commands, ready to be pasted in the plan's folder. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ def pin_again_command(plan: Plan, host: Host) -> str:
     address = host.address or host.id
     name = host.host_key_alias or (address if host.ssh_port == SSH_PORT else f"[{address}]:{host.ssh_port}")
     file = beside(plan.folder, host.known_hosts[0] if host.known_hosts else plan.sealed_known_hosts)
-    return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {plan.seal_command}"
+    return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {plan.call('seal')}"
 
 
 def command_on(plan: Plan, host: Host, account: str, command: str) -> str:
@@ -154,9 +153,9 @@ def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:
         "key": "the key file",
         "literal": quote_literal(target),
         "address": "the address",
-        "pin_again": plan.seal_command,
+        "pin_again": plan.call("seal"),
         "jump": lost.session.get("jump", "before it"),
-        "seal": plan.seal_command,
+        "seal": plan.call("seal"),
         "until": format_moment(window.needed_until, window.zone),
         "date": (window.needed_until + _GOOD_AFTER).date(),
     }

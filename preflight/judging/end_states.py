@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from itertools import combinations, product
 
-from preflight.judging.version_tests import Gap, Versions, VersionTests, covers, in_words, is_of_use
+from preflight.judging.version_tests import OPEN, Gap, StateStatus, Versions, VersionTests, covers, in_words, is_of_use
 from preflight.plan import Application, Plan, Rule, Step, TestResult
 
 MOST_ENUMERATED = 12
@@ -25,27 +24,8 @@ TEST_AGE = timedelta(days=90)
 _MOST_ROWS = 24
 
 
-class StateStatus(StrEnum):
-    RUNS_NOW = "runs-now"
-    """All applications at `from`: what answers before the window."""
-    TESTED = "tested"
-    UNRELATED = "unrelated"
-    """Those that change never talk to the others."""
-    FAILED = "failed"
-    UNTESTED = "untested"
-    TOO_OLD = "too-old"
-    EXCLUDED = "excluded"
-    """A rule says that it is never left standing."""
-    TOGETHER = "together"
-    """A rule says that its applications go forward and back together."""
-    UNREACHABLE = "unreachable"
-    """The order of the steps, and what cannot be taken back, leave no way there."""
-
-
 REMOVED = (StateStatus.UNREACHABLE, StateStatus.TOGETHER, StateStatus.EXCLUDED)
 """It cannot occur, or was agreed not to be left standing: it needs no test."""
-OPEN = (StateStatus.FAILED, StateStatus.UNTESTED, StateStatus.TOO_OLD)
-"""It can occur and is not shown to work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +247,7 @@ def _judged(plan: Plan, tests: VersionTests, versions: Versions) -> EndState:
     found = partial(EndState, versions=versions)
     if gaps := tests.gaps(versions):
         worst, reason = gaps[0], "; ".join(f"{gap.named}: {gap.reason}" for gap in gaps)
-        return found(status=StateStatus(worst.status), on=worst.on, evidence=worst.evidence, reason=reason, gaps=gaps)
+        return found(status=worst.status, on=worst.on, evidence=worst.evidence, reason=reason, gaps=gaps)
     if proofs := tests.proofs(versions):
         on, evidence = proofs[0].on, ", ".join(dict.fromkeys(record.evidence for record in proofs))
         return found(status=StateStatus.TESTED, on=on, evidence=evidence, reason=f"tested {on} ({evidence})")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import posixpath
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from preflight.plan import Scripts
@@ -58,11 +58,16 @@ _NAMES_AT = {"set": 0, "unset": 0, "getenv": 0, "prompt": -1}
 _STRINGS_SETTING = "standard_conforming_strings"
 _TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
-_SPACE = " \t\n\r\f\v"
 _BLANKS = (" ", "\t", "\r", "\f", "\v")
-_QUOTED = re.compile(r"'((?:[^'\\\n]|''|\\[^\n])*)(?:'|(?=\n)|\Z)")
-_DOUBLE_QUOTED = re.compile(r'"[^"\n]*(?:"|(?=\n)|\Z)')
-_BACKQUOTED = re.compile(r"`[^`\n]*(?:`|(?=\n)|\Z)")
+_PIECE = re.compile(
+    rf"""'(?P<quoted>(?:[^'\\\n]|''|\\[^\n])*)(?:'|(?=\n)|\Z)
+    | (?P<kept>"[^"\n]*(?:"|(?=\n)|\Z))
+    | (?P<command>`[^`\n]*(?:`|(?=\n)|\Z))
+    | (?P<variable>{VARIABLE.pattern})
+    | (?P<plain>[^ \t\n\r\f\v\\])""",
+    re.VERBOSE,
+)
+"""Of an argument; psql keeps double quotes."""
 _ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _CONTROLS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _COPY_TOKEN = re.compile(r"""'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|[()]|[^\s()'"]+""")
@@ -83,6 +88,18 @@ class Include:
     """What is read is run; otherwise it is loaded as data."""
     conditional: bool = False
     """It stands within `\\if`."""
+    script: str = ""
+    """The script that names it; by `find_inputs`, like"""
+    found: str = ""
+    """the path relative to the folder; absolute or beginning with `~` when it lies outside."""
+
+    @property
+    def outside(self) -> bool:
+        return self.found.startswith(("/", "~"))
+
+    def __str__(self) -> str:
+        """`\\i sub/mid.sql`."""
+        return f"{self.command} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,51 +127,30 @@ class Scan:
     """The variables that its SQL and its commands use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A file that a script makes psql read."""
-
-    named_in: str
-    """`030_app1.sql line 4`."""
-    written: str
-    """`\\i sub/mid.sql`."""
-    path: str
-    """Relative to the folder; absolute or beginning with `~` when it lies outside."""
-    executed: bool
-    conditional: bool = False
-
-    @property
-    def outside(self) -> bool:
-        return self.path.startswith(("/", "~"))
-
-
 @lru_cache(_MOST_SCANS)
 def scan_script(text: str) -> Scan:
     """Reads a script as psql does; takes every branch of `\\if`, because each of them may be taken."""
     return _Reader(text.removeprefix("\ufeff")).scan()
 
 
-def find_inputs(folder: str, texts: Mapping[str, str]) -> list[Input]:
+def find_inputs(folder: str, texts: Mapping[str, str]) -> list[Include]:
     """What the scripts `texts` (by path relative to `folder`) read, in their order.
 
-    psql takes `\\i` relative to the folder it was started in, which is `folder`; `\\ir` relative to the script that
-    names it."""
+    psql takes `\\i` relative to the folder it was started in, which is `folder`; `\\ir` relative to the script."""
     found = []
     for name, text in texts.items():
         for include in scan_script(text).includes:
             base = posixpath.dirname(posixpath.join(folder, name)) if include.relative else folder
             # psql puts the home directory of whoever runs it for the tilde.
             path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
-            written = f"{include.command} {include.path}"
-            at = f"{name} line {include.line}"
-            found.append(Input(at, written, path, include.executed, include.conditional))
+            found.append(replace(include, script=name, found=path))
     return found
 
 
 def included_scripts(folder: str, texts: Mapping[str, str], *, surely: bool = False) -> frozenset[str]:
     """What the scripts `texts` make psql run besides; paths as in `find_inputs`. `surely`: whatever `\\if` decides."""
     inputs = find_inputs(folder, texts)
-    return frozenset(found.path for found in inputs if found.executed and not (surely and found.conditional))
+    return frozenset(each.found for each in inputs if each.executed and not (surely and each.conditional))
 
 
 def included_in_forward(entry: Scripts, names: Collection[str], texts: Mapping[str, str]) -> frozenset[str]:
@@ -412,8 +408,7 @@ def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_A
 
 
 def _copy_target(arguments: str) -> tuple[str, str, str]:
-    """(`FROM` or `TO`, the bare word that stands behind it in lower case, the file's name) of `\\copy`; all empty where
-    that cannot be understood."""
+    """(`FROM` or `TO`, the bare word behind it in lower case, the file's name) of `\\copy`; empty if not understood."""
     depth = 0
     for number, token in enumerate(_COPY_TOKEN.finditer(arguments)):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
@@ -427,33 +422,21 @@ def _copy_target(arguments: str) -> tuple[str, str, str]:
 
 
 def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
-    value, variables, backquoted = "", list[str](), False
+    value, pieces = "", list[re.Match[str]]()
     unquoted = 0  # characters since the last quoted part; only these lose their semicolons
-    while at < len(text) and text[at] not in _SPACE and text[at] != "\\":
-        if found := _QUOTED.match(text, at):
-            value, unquoted = value + "".join(_unescaped(found[1])), 0
-        elif found := _DOUBLE_QUOTED.match(text, at):
-            value, unquoted = value + found[0], 0  # psql keeps these quotes
-        elif found := _BACKQUOTED.match(text, at):
-            value, unquoted, backquoted = value + found[0], 0, True
-        elif found := VARIABLE.match(text, at):
-            value, unquoted = value + found[0], 0
-            variables.append(found[0])
-        else:
-            value, unquoted = value + text[at], unquoted + 1
-        at = at + 1 if found is None else found.end()
+    while piece := _PIECE.match(text, at):
+        value += piece[0] if piece["quoted"] is None else _ESCAPE.sub(_unescaped, piece["quoted"])
+        unquoted = unquoted + 1 if piece["plain"] else 0
+        at = piece.end()
+        pieces.append(piece)
     stripped = value.rstrip(";")
-    return _Argument(value[: max(len(stripped), len(value) - unquoted)], tuple(variables), backquoted), at
+    variables = tuple(piece["variable"] for piece in pieces if piece["variable"])
+    backquoted = any(piece["command"] for piece in pieces)
+    return _Argument(value[: max(len(stripped), len(value) - unquoted)], variables, backquoted), at
 
 
-def _unescaped(quoted: str) -> Iterator[str]:
-    at = 0
-    for found in _ESCAPE.finditer(quoted):
-        yield quoted[at : found.start()]
-        octal, hexadecimal, other = found.groups()
-        if octal or hexadecimal:
-            yield chr(int(octal or hexadecimal, 8 if octal else 16) & 0xFF)
-        else:
-            yield _CONTROLS.get(other, other) if other else "'"
-        at = found.end()
-    yield quoted[at:]
+def _unescaped(escape: re.Match[str]) -> str:
+    octal, hexadecimal, other = escape.groups()
+    if octal or hexadecimal:
+        return chr(int(octal or hexadecimal, 8 if octal else 16) & 0xFF)
+    return _CONTROLS.get(other, other) if other else "'"

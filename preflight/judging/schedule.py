@@ -56,12 +56,10 @@ class Schedule:
     finish_at: datetime
     """When the last step ends."""
     rollback: timedelta
-    """Planned time of taking back all that begins before the point of no return; a lower bound while there are
-    `unknown_undo`."""
+    """Planned time to take back all that begins before the point of no return; at least, with `unknown_undo`."""
     start_rollback_by: datetime
     """A rollback of all that, times the window's factor, still ends with the window when it begins now. Never after
-    the last moment at which a step that cannot be undone, and all that waits for it, still end in time: by then it
-    is either begun or given up."""
+    the last moment for a step that cannot be undone, and all that waits for it: by then it is begun or given up."""
     decide_by: datetime
     """The decision reserve before that."""
     point_of_no_return: datetime | None
@@ -69,8 +67,7 @@ class Schedule:
     last_risky: Slot | None
     """Of the steps before the point of no return that leave something to undo, the one that ends last."""
     margin: timedelta
-    """From the end of `last_risky` to decide-by; negative when there is none left. From `begins_at` when no step is
-    risky."""
+    """From the end of `last_risky`, or from `begins_at` without one, to decide-by; negative when none is left."""
     latest_start: datetime
     """The last moment to begin at which the window's margin is kept and the work ends in the window. It lies before
     `begins_at` when beginning then is too late already."""

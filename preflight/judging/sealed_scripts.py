@@ -90,8 +90,7 @@ class SealedScripts:
 
     @property
     def doubtful(self) -> tuple[str, ...]:
-        """What runs only because the plan lists nothing, and is named like a script that takes another one back, or is
-        included by what may not run."""
+        """What runs only as the plan lists nothing, and is named like a way back, or included by what may not run."""
         own = () if self.listed else tuple(pair.forward for pair in self.own)
         return tuple(name for name in own if name in self.perhaps or TAKES_BACK.search(name))
 
@@ -172,12 +171,11 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
 
 def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:
     for name, text in texts.items():
-        scan = scan_script(text)
-        yield from ((name, each) for each in scan.deviations)
-        for include, found in zip(scan.includes, find_inputs(entry.staged, {name: text}), strict=True):
-            if found.executed and name in {found.path, *included_below(entry.staged, texts, [found.path], surely=True)}:
+        yield from ((name, each) for each in scan_script(text).deviations)
+        for each in find_inputs(entry.staged, {name: text}):
+            if each.executed and name in {each.found, *included_below(entry.staged, texts, [each.found], surely=True)}:
                 reason = "includes this script again, without end"
-                yield name, Place(include.line, found.written, reason, certain=not found.conditional)
+                yield name, Place(each.line, str(each), reason, certain=not each.conditional)
 
 
 def sealed_order(entry: Scripts, manifest: LocalText, texts: Texts) -> ScriptOrder:

@@ -53,7 +53,9 @@ def relation_of(touched: Touched) -> str:
 
 def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -> TouchedObjects:
     """Of one entry of `[scripts]`. `manifest`: of the sealed files, since a rehearsal of others says nothing."""
-    declared = _declared(entry)
+    keys = [f"`{key}`" for key, given in (("touches", entry.touches), ("privileges", entry.privileges)) if given]
+    told = f"{' and '.join(keys)} of [scripts.{entry.id}]" if keys else ""
+    declared = TouchedObjects(told, altered=entry.touches, privileges=entry.privileges)
     tried = rehearsed.entry(entry.id)
     if rehearsed.record is None or tried is None:
         return replace(declared, not_told="the scripts were not rehearsed")
@@ -64,9 +66,3 @@ def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -
     seen = tuple(each for run in tried.runs for each in run.touched)
     waiting = {each.name: f"{run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits}
     return replace(declared, told_by=told, seen=seen, waiting=waiting)
-
-
-def _declared(entry: Scripts) -> TouchedObjects:
-    keys = [f"`{key}`" for key, given in (("touches", entry.touches), ("privileges", entry.privileges)) if given]
-    told = f"{' and '.join(keys)} of [scripts.{entry.id}]" if keys else ""
-    return TouchedObjects(told, altered=entry.touches, privileges=entry.privileges)

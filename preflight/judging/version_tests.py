@@ -21,22 +21,33 @@ Versions = Mapping[str, str]
 _Item = tuple[str, str]
 
 
-class GapStatus(StrEnum):
-    """Why versions are not shown to work together, worst first."""
-
+class StateStatus(StrEnum):
+    RUNS_NOW = "runs-now"
+    """All applications at `from`: what answers before the window."""
+    TESTED = "tested"
+    UNRELATED = "unrelated"
+    """Those that change never talk to the others."""
     FAILED = "failed"
     UNTESTED = "untested"
     TOO_OLD = "too-old"
+    EXCLUDED = "excluded"
+    """A rule says that it is never left standing."""
+    TOGETHER = "together"
+    """A rule says that its applications go forward and back together."""
+    UNREACHABLE = "unreachable"
+    """The order of the steps, and what cannot be taken back, leave no way there."""
 
 
-_WORST_FIRST = tuple(GapStatus)
+OPEN = (StateStatus.FAILED, StateStatus.UNTESTED, StateStatus.TOO_OLD)
+"""They can occur and are not shown to work, worst first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Versions that are not shown to work together."""
 
-    status: GapStatus
+    status: StateStatus
+    """One of `OPEN`."""
     named: str
     """The versions it is about, in words: `app1 4.2 with app2 2.7`."""
     reason: str
@@ -67,7 +78,7 @@ class VersionTests:
             if isinstance(gap, Gap) and not any(covers(each.versions, dict(pair)) for each in failed)
         ]
         failures = dict.fromkeys(map(_failure, failed))
-        return (*failures, *sorted(found, key=lambda gap: _WORST_FIRST.index(gap.status)))
+        return (*failures, *sorted(found, key=lambda gap: OPEN.index(gap.status)))
 
     def proofs(self, versions: Versions) -> tuple[Tested, ...]:
         """The records that show `versions` to work, oldest first, where there is no gap; none where no pair needs
@@ -98,15 +109,15 @@ class VersionTests:
         if self._is_fresh(newest):
             return newest
         reason = f"tested too long ago, {newest.on}; a test counts for {format_duration(self._max_age)}"
-        return Gap(GapStatus.TOO_OLD, in_words(pair), reason, newest.on, newest.evidence)
+        return Gap(StateStatus.TOO_OLD, in_words(pair), reason, newest.on, newest.evidence)
 
     def _untested(self, pair: Versions) -> Gap:
         planned = [record for record in self._passed if covers(record.versions, pair)]
         if not planned:
-            return Gap(GapStatus.UNTESTED, in_words(pair), "never tested together")
+            return Gap(StateStatus.UNTESTED, in_words(pair), "never tested together")
         first = min(planned, key=lambda record: record.on)
         reason = f"not tested yet: its record bears the date {first.on}, which is still to come"
-        return Gap(GapStatus.UNTESTED, in_words(pair), reason, first.on, first.evidence)
+        return Gap(StateStatus.UNTESTED, in_words(pair), reason, first.on, first.evidence)
 
     def _is_cured(self, record: Tested) -> bool:
         """Whether the same was tried again later and passed. Of one day nobody knows which was the later."""
@@ -124,7 +135,7 @@ class VersionTests:
 
 def _failure(record: Tested) -> Gap:
     reason = f"tested {record.on} and failed ({record.evidence})"
-    return Gap(GapStatus.FAILED, in_words(record.versions), reason, record.on, record.evidence)
+    return Gap(StateStatus.FAILED, in_words(record.versions), reason, record.on, record.evidence)
 
 
 def covers(whole: Versions, part: Versions) -> bool:

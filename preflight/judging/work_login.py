@@ -131,7 +131,7 @@ class Arrival:
         login = self.login
         if self.sealed is None:
             return None
-        data_directory = login.settings.data_directory if login.settings else ""
+        data_directory = login.settings.shown("data_directory") if login.settings else ""
         found = self.sealed.compared(login.system_identifier, login.port, data_directory)
         if not found.differ:
             return None
@@ -192,14 +192,15 @@ class Arrival:
             return None
         else:
             summary = f"whether the server at {work.server} is that of {database.id} is not known"
-            if work.server.startswith("/") and not identity.settings.sockets:
+            if work.server.startswith("/") and not identity.settings.shown("unix_socket_directories"):
                 grant = database.on_primary(membership_grant("pg_read_all_settings", database.user))
                 remedy = f'{grant}; or server = "localhost" in {work.table}'
         return unknown(
             summary,
             expected=f"a server that runs on {database.host or database.server_address(None)} at port {database.port}",
             actual=f"system identifier {self.login.system_identifier or 'not shown'}; {database.id} listens at "
-            f"{identity.settings.listens or 'no address'}, sockets: {identity.settings.sockets or 'hidden'}",
+            f"{identity.settings.shown('listen_addresses') or 'no address'}, sockets: "
+            f"{identity.settings.shown('unix_socket_directories') or 'hidden'}",
             remedy="; or ".join(filter(None, (remedy, psql))),
         )
 
@@ -214,10 +215,11 @@ class Arrival:
         if (port or str(database.port)) != str(identity.port):
             return False
         if host.startswith("/"):
-            return _real_folder(host) in map(_real_folder, identity.settings.sockets.split(","))
+            sockets = identity.settings.shown("unix_socket_directories").split(",")
+            return _real_folder(host) in map(_real_folder, sockets)
         if self._is_named_address(host):
             return True
-        listens = {name.strip() for name in identity.settings.listens.split(",")}
+        listens = {name.strip() for name in identity.settings.shown("listen_addresses").split(",")}
         own = {"localhost", LOOPBACK} if host in ("localhost", LOOPBACK) else {host}
         return bool(listens & {"*", "0.0.0.0", *own})  # noqa: S104 - as the server says it
 
@@ -255,7 +257,7 @@ class ScriptRole:
 
     def undo(self, name: str) -> str:
         """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
-        source, file = self.settings.get(name, "source") or "", self.settings.get(name, "file") or ""
+        source, file = self.settings.shown(name, "source"), self.settings.shown(name, "file")
         template = _UNDONE.get(source, _WHEREVER)
         if file and not file.endswith("postgresql.auto.conf"):  # where ALTER SYSTEM does not reach
             template = f"take {{name}} out of {file} on the server, then: SELECT pg_reload_conf();"
@@ -299,7 +301,7 @@ class ScriptRole:
             yield self.failed(f"{self.name} starts read-only transactions", expected, actual, self.undo(_READ_ONLY))
 
     def _judge_search_path(self) -> Iterator[Judgement]:
-        path = self.settings.get("search_path") or ""
+        path = self.settings.shown("search_path")
         names = [name.strip().strip('"') for name in path.split(",")]
         if not {"$user", "public"} & set(names):
             yield warned(

@@ -47,11 +47,8 @@ from preflight.plan.values import (
     HostRef,
     LoginUse,
     Name,
-    Nothing,
-    Ref,
     RemotePath,
     RoleRef,
-    Roots,
     SecretRef,
     ServerRole,
     Sha256,
@@ -62,10 +59,8 @@ from preflight.plan.values import (
 
 __all__ = [
     "Account", "Application", "Attest", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect",
-    "Content",
-    "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef", "LoginUse",
-    "Name", "Nothing", "Plan", "Ref", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role",
-    "RoleRef", "Rollback", "RollbackFile", "Roots", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef",
-    "ServerRole", "Sha256",
+    "Content", "Database", "Decision", "DecisionKind", "Endpoint", "EntryId", "Freeze", "Freshness", "Host", "HostRef",
+    "LoginUse", "Name", "Plan", "RehearsalServer", "Rehearsing", "Release", "RemotePath", "Restore", "Role", "RoleRef",
+    "Rollback", "RollbackFile", "Rule", "Said", "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256",
     "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

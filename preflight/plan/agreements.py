@@ -82,16 +82,12 @@ class Step:
     @property
     def knows_undo(self) -> bool:
         """The plan says how it is taken back, and how long that takes where it takes time."""
-        if self.undo is None:
-            return False
-        return self.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE) or self.undo.minutes > 0
+        return self.undo is not None and (not self.undo.kind.takes_time or self.undo.minutes > 0)
 
     @property
     def undo_time(self) -> timedelta:
         """Planned time of taking it back; nothing where there is nothing to undo, no way to, or none is named."""
-        if self.undo is None or self.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE):
-            return timedelta()
-        return timedelta(minutes=self.undo.minutes)
+        return timedelta(minutes=self.undo.minutes if self.undo and self.undo.kind.takes_time else 0)
 
 
 def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 from preflight.plan import BackupFormat
@@ -19,15 +18,6 @@ _EVERY = tuple(BackupFormat)
 _NUMBER = r"[1-9]\d{0,3}"
 _PACKED = (BackupFormat.CUSTOM, BackupFormat.DIRECTORY)
 _COMPRESS = r"\d"
-
-
-class Client(StrEnum):
-    """A program that takes the options."""
-
-    PG_DUMP = "pg_dump"
-    PG_BASEBACKUP = "pg_basebackup"
-    PG_RESTORE = "pg_restore"
-    PSQL = "psql"
 
 
 class _Option(NamedTuple):
@@ -41,8 +31,8 @@ class _Option(NamedTuple):
     """Another option with which the program refuses it."""
 
 
-_ALLOWED: Mapping[Client, Mapping[str, _Option]] = {
-    Client.PG_DUMP: {
+_ALLOWED: Mapping[str, Mapping[str, _Option]] = {
+    "pg_dump": {
         "--jobs": _Option(_NUMBER, (BackupFormat.DIRECTORY,)),
         "--compress": _Option(_COMPRESS, _PACKED),  # a packed plain file is no script that psql reads
         "--lock-wait-timeout": _Option(r"\d+(?:ms|s|min)?"),  # it fails instead of waiting for ever
@@ -53,7 +43,7 @@ _ALLOWED: Mapping[Client, Mapping[str, _Option]] = {
         "--if-exists": _Option("", (BackupFormat.PLAIN,), needs="--clean"),
         "--verbose": _Option(),
     },
-    Client.PG_BASEBACKUP: {
+    "pg_basebackup": {
         "--checkpoint": _Option("fast|spread"),
         "--wal-method": _Option("stream|fetch"),  # `none` would leave out what makes the copy consistent
         "--max-rate": _Option(r"\d+[kM]?"),
@@ -62,7 +52,7 @@ _ALLOWED: Mapping[Client, Mapping[str, _Option]] = {
         "--progress": _Option(),
         "--verbose": _Option(),
     },
-    Client.PG_RESTORE: {
+    "pg_restore": {
         "--clean": _Option(),  # what is there is replaced
         "--if-exists": _Option(needs="--clean"),
         "--no-owner": _Option(),  # everything belongs to the role that restores
@@ -70,8 +60,9 @@ _ALLOWED: Mapping[Client, Mapping[str, _Option]] = {
         "--single-transaction": _Option(),
         "--verbose": _Option(),
     },
-    Client.PSQL: {"--single-transaction": _Option(), "--quiet": _Option()},
+    "psql": {"--single-transaction": _Option(), "--quiet": _Option()},
 }
+"""By the name of the client program."""
 _OF_KEYS: Mapping[str, str] = {
     "--host": "`server`",
     "--port": "`server`",
@@ -88,12 +79,12 @@ _NO_OPTION = "expected one long option in full, --name or --name=VALUE"
 _UNKNOWN = "is not known to be harmless"
 
 
-def allowed(client: Client, backup_format: BackupFormat) -> Mapping[str, _Option]:
+def allowed(client: str, backup_format: BackupFormat) -> Mapping[str, _Option]:
     """What may be given to it for a backup in this format, by the option's name."""
     return {name: each for name, each in _ALLOWED[client].items() if backup_format in each.formats}
 
 
-def complaints(client: Client, backup_format: BackupFormat, options: Sequence[str]) -> Mapping[int, str]:
+def complaints(client: str, backup_format: BackupFormat, options: Sequence[str]) -> Mapping[int, str]:
     """Why options are refused, by their places. No value is repeated: it may be a secret."""
     here = allowed(client, backup_format)
     named = [option.partition("=")[0] for option in options]

@@ -18,9 +18,6 @@ from preflight.plan.release_plan import saves
 from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, server_work
 
-_FORMATS = {
-    BackupFormat.CUSTOM: "c", BackupFormat.DIRECTORY: "d", BackupFormat.TAR: "t", BackupFormat.PLAIN: "p",
-}  # fmt: skip
 _SUFFIXES = {BackupFormat.CUSTOM: ".dump", BackupFormat.TAR: ".tar", BackupFormat.PLAIN: ".sql"}
 _UP = ".up"
 _RIGHT_PSQL = ("-X", "-w", "-v", "ON_ERROR_STOP=1")
@@ -114,7 +111,7 @@ def backup_command(plan: Plan, work: PlannedBackup) -> Command:
         form, target = "t" if entry.format is BackupFormat.TAR else "p", ("-D", path)
         options = connection_options(tuple(each for each in work.connection if each[0] != "dbname"))
     else:
-        form, target, options = _FORMATS[entry.format], ("-f", path), connection_options(work.connection)
+        form, target, options = entry.format[0], ("-f", path), connection_options(work.connection)  # c, d, t or p
     argv = (program, "-w", "-F", form, *options, *entry.options, *target)
     return replace(command, argv=argv, note=_password(work))
 
@@ -149,19 +146,13 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
     entry, step = plan.scripts[work.id], plan.step(work.step)
     undo = step.undo if step else None
     minutes = undo.minutes if undo and undo.kind is UndoKind.SCRIPT else None
-    if entry.command and undo and undo.kind is UndoKind.SCRIPT:
-        note = "no key says what takes a command back: write its line here"
-        yield Command(act=Act.WAY_BACK, work=work, folder=entry.staged, minutes=minutes, note=note)
-    for back in () if entry.command else reversed(order.back):
-        yield Command(
-            act=Act.WAY_BACK,
-            work=work,
-            argv=psql_argv(entry, work, (back,)),
-            folder=entry.staged,
-            minutes=minutes,
-            shared_by=len(order.back),
-            note=_password(work),
-        )
+    command = Command(act=Act.WAY_BACK, work=work, folder=entry.staged, minutes=minutes)
+    if not entry.command:
+        for back in reversed(order.back):
+            argv = psql_argv(entry, work, (back,))
+            yield replace(command, argv=argv, shared_by=len(order.back), note=_password(work))
+    elif undo and undo.kind is UndoKind.SCRIPT:
+        yield replace(command, note="no key says what takes a command back: write its line here")
 
 
 def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
@@ -202,18 +193,15 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
     work = sorted(
         server_work(plan), key=lambda each: place.get(each.step, -1 if each.section is Section.BACKUPS else len(place))
     )
-    forward, back, restores = list[Command](), list[Command](), list[Command]()
+    commands: list[Command] = []
     for each in work:
         if isinstance(each, PlannedBackup):
-            forward.append(backup_command(plan, each))
+            commands.append(backup_command(plan, each))
         else:
-            forward += script_commands(plan, each, orders[each.id])
-    for each in reversed(work):
-        if isinstance(each, PlannedBackup):
-            restores.append(restore_command(plan, each))
-        else:
-            back += way_back_commands(plan, each, orders[each.id])
-    return (*forward, *back, *restores)
+            commands += script_commands(plan, each, orders[each.id])
+    for each in (each for each in reversed(work) if each.section is Section.SCRIPTS):
+        commands += way_back_commands(plan, each, orders[each.id])
+    return (*commands, *(restore_command(plan, each) for each in reversed(work) if isinstance(each, PlannedBackup)))
 
 
 def _password(work: ServerWork) -> str:

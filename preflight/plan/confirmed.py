@@ -18,7 +18,7 @@ from preflight.plan.limits import Between, Matches, filled
 from preflight.plan.source import read_source
 from preflight.plan.values import same_person
 from preflight.probe import Unreadable
-from preflight.record import fields_of, plain, read_record
+from preflight.record import fields_of, plain, read_record, without_defaults
 from preflight.wording import in_toml, visible
 
 Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
@@ -120,8 +120,5 @@ def format_confirmed(confirmed: Confirmed) -> str:
 
 
 def _lines(record: Any) -> Iterator[str]:
-    """A record's keys, but those that hold their defaults."""
-    for key, each in fields_of(record.__class__).items():
-        value = getattr(record, each.name)
-        if each.required or value != each.default():
-            yield f"{key} = {in_toml(plain(value) if isinstance(value, datetime) else value)}\n"
+    for key, value in without_defaults(record):
+        yield f"{key} = {in_toml(plain(value) if isinstance(value, datetime) else value)}\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 from preflight.plan import Attest, Decision, Plan, Role, Rule
 from preflight.plan.confirmed import Confirmation
-from preflight.record import fields_of
+from preflight.record import without_defaults
 from preflight.wording import MOST_NAMED, beside, listed
 
 _OWNED = ("hosts", "databases", "backups", "scripts", "applications", "freeze")
@@ -74,12 +74,7 @@ def _digests(plan: Plan, parts: Mapping[str, Any]) -> Mapping[str, str]:
 def _plain(folder: Path, value: Any) -> Any:
     """Equal in every checkout, and for every version of preflight: a key that is left out counts as not there."""
     if dataclasses.is_dataclass(value):
-        said = {key: (getattr(value, each.name), each) for key, each in fields_of(value.__class__).items()}
-        return {
-            key: _plain(folder, found)
-            for key, (found, each) in said.items()
-            if each.required or found != each.default()
-        }
+        return {key: _plain(folder, found) for key, found in without_defaults(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(folder, each) for key, each in value.items()}
     if isinstance(value, tuple | list):

@@ -64,12 +64,12 @@ def why_no_period(freeze: Freeze, zone_name: str) -> str:
 def periods(freeze: Freeze, zone_name: str, begins_at: datetime, ends_at: datetime) -> list[Period]:
     """Its periods in their order; of one of every week, those about the time between the two moments, the last one
     before and the first one after it included. A clock change can swallow one: it is left out."""
-    begin, end = freeze.from_, freeze.until
-    if isinstance(begin, str) and isinstance(end, str):
-        return [each for each in _every_week(begin, end, zone_name, begins_at, ends_at) if each.lasts]
-    if isinstance(begin, str) or isinstance(end, str):
-        raise TypeError("a weekday and a date make no period: the loader refuses it")
-    return [_once(begin, end, zone_name)]
+    match freeze.from_, freeze.until:
+        case str(begin), str(end):
+            return [each for each in _every_week(begin, end, zone_name, begins_at, ends_at) if each.lasts]
+        case date() as begin, date() as end:
+            return [_once(begin, end, zone_name)]
+    raise TypeError("a weekday and a date make no period: the loader refuses it")
 
 
 def next_free(freezes: Collection[Freeze], zone_name: str, begins_at: datetime, lasts: timedelta) -> datetime | None:

@@ -24,7 +24,6 @@ SECTIONS = {
 }
 """What a plan has, or leaves out for a reason -> what its absence means."""
 REHEARSED = ("rollback", "rehearsed")
-_TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 
 
 def unconfirmed(plan: Plan) -> tuple[Broken, ...]:
@@ -75,8 +74,7 @@ def left_out(plan: Plan) -> Iterator[Gap]:
                 yield _key(plan, ("backups", backup.id, "directory"), missing, ", the folder it lies in", backup.owner)
         elif not backup.previous:
             missing = f"No earlier backup is read to its end for backup {backup.id}"
-            keys = ("backups", backup.id, "previous")
-            yield _key(plan, keys, missing, ", the pattern of its files", backup.owner)
+            yield _key(plan, ("backups", backup.id, "previous"), missing, ", the pattern of its files", backup.owner)
     for scripts in plan.scripts.values():
         if not scripts.way_back and not _is_taken_back(plan, scripts):
             missing = f"No way-back script is looked for beside the scripts {scripts.id}"
@@ -121,8 +119,8 @@ def _without_backup(plan: Plan) -> Iterator[Gap]:
             reason = scripts.backup.none if scripts.backup else ""
             missing = f"What the scripts {scripts.id} change, {scripts.engine} on {scripts.host}, has no backup"
             add = f'add a table to [backups] with host = "{scripts.host}" and engine = "{scripts.engine}"'
-            scripts_keys = ("scripts", scripts.id, "backup")
-            yield Gap(scripts_keys, missing, add, _none(scripts_keys), reason, plan.owner_of(scripts))
+            keys: Keys = ("scripts", scripts.id, "backup")
+            yield Gap(keys, missing, add, _none(keys), reason, plan.owner_of(scripts))
     for database in plan.databases.values():
         if not named and not database.provider_restores:  # the section's own gap says it
             continue
@@ -180,12 +178,10 @@ def _none(keys: Keys) -> str:
 def found_by_checks(plan: Plan) -> Iterator[Broken]:
     """What a check of a run finds without having to ask: on-call, rollback-ready."""
     for role in plan.roles.values():
-        if not role.standby.strip():
-            told = f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
-            yield Broken(("roles", role.id, "standby"), told)
-        if not role.contact.strip():
-            told = f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
-            yield Broken(("roles", role.id, "contact"), told)
+        for key, lacking in (("standby", "has nobody to take over"), ("contact", "cannot be called")):
+            if not getattr(role, key).strip():
+                told = f'Role {role.id} {lacking}: add "{key}" to [roles.{role.id}].'
+                yield Broken(("roles", role.id, key), told)
     if plan.rollback is not None and plan.rollback.rehearsed is None and REHEARSED not in plan.absent:
         told = 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
         yield Broken(REHEARSED, told)
@@ -253,7 +249,7 @@ def _steps(plan: Plan) -> Iterator[Broken]:
         keys, told = ("steps", index, "undo"), f"Step {step.id} "
         if step.undo is None:
             yield Broken(keys, f'{told}does not say how it is taken back: add "undo" to it.')
-        elif step.undo.kind in _TAKES_TIME and not step.undo.minutes:
+        elif step.undo.kind.takes_time and not step.undo.minutes:
             yield Broken(keys, f'{told}does not say how long taking it back lasts: add "minutes" to its undo.')
         if step.undo is not None and step.undo.kind is UndoKind.RESTORE and not restored:
             yield Broken(keys, f"{told}is taken back by a restore, and no backup says how: add [backups.NAME.restore].")
@@ -270,5 +266,5 @@ def missing_files(plan: Plan) -> Iterator[Broken]:
             told = f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
             yield Broken(("scripts", scripts.id, "approved"), told)
         elif not scripts.manifest.is_file():
-            told = f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run {plan.seal_command}."
+            told = f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run {plan.call('seal')}."
             yield Broken(("scripts", scripts.id, "manifest"), told)

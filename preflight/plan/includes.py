@@ -30,7 +30,8 @@ class Files:
         self.problems: list[PlanProblem] = []
         self._variables = variables
         self._known: set[str] = set()
-        self._open: list[tuple[str, str]] = []
+        self._open: dict[str, str] = {}
+        """Those whose includes are being read, in their order: where each lies -> its name."""
 
     def read(self, path: Path) -> Source:
         """One file, after all that it includes. Raises PlanError where it cannot be read itself; what is wrong with
@@ -44,9 +45,9 @@ class Files:
         self._variables.declare(source)
         place = os.path.realpath(path)
         self._known.add(place)
-        self._open.append((place, source.name))
+        self._open[place] = source.name
         self._include(source)
-        self._open.pop()
+        del self._open[place]
         self.sources.append(source)
         return source
 
@@ -66,10 +67,9 @@ class Files:
             return "expected the path of a file, relative to the folder of this one"
         path = _plain(source.path.parent / named)
         place = os.path.realpath(path)
-        if place in (each for each, _ in self._open):
-            names = [name for _, name in self._open]
-            begin = [each for each, _ in self._open].index(place)
-            return f"the files include each other in a circle: {' -> '.join([*names[begin:], names[begin]])}"
+        if place in self._open:
+            first, *others = list(self._open.values())[list(self._open).index(place) :]
+            return f"the files include each other in a circle: {' -> '.join([first, *others, first])}"
         if place in self._known:
             return ""
         if len(self._known) >= _MOST_FILES:
@@ -94,8 +94,12 @@ def _plain(path: Path) -> Path:
 
 def rebased(shape: Shape, value: Any, folder: str) -> Any:
     """A value of a file in `folder`, with its relative paths as the release's own file would write them."""
-    if shape.form is Form.SCALAR and isinstance(value, str):
-        return _rebased_text(shape.type, value, folder)
+    if isinstance(value, str):
+        if shape.type is Path and value.strip() and not value.startswith("~"):
+            return str(Path(folder, value))
+        if shape.type is SecretRef and value.startswith("file:") and not value.startswith("file:~"):
+            return f"file:{Path(folder, value.removeprefix('file:').strip())}"
+        return value
     if shape.form is Form.LIST and isinstance(value, list):
         return [rebased(shape.inner[0], each, folder) for each in value]
     if not isinstance(value, Mapping):
@@ -103,11 +107,3 @@ def rebased(shape: Shape, value: Any, folder: str) -> Any:
     return {
         key: rebased(below, each, folder) if (below := shape_below(shape, key)) else each for key, each in value.items()
     }
-
-
-def _rebased_text(kind: Any, text: str, folder: str) -> str:
-    if kind is Path and text.strip() and not text.startswith("~"):
-        return str(Path(folder, text))
-    if kind is SecretRef and text.startswith("file:") and not text.startswith("file:~"):
-        return f"file:{Path(folder, text.removeprefix('file:').strip())}"
-    return text

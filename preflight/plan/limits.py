@@ -73,12 +73,23 @@ GUESS = "guess"
 """Where a number of minutes comes from that nobody measured."""
 
 
+def remote_path(value: str) -> str:
+    """An absolute path on a host, which does not go up."""
+    if not value.startswith("/"):
+        return "expected an absolute path on the host, beginning with /"
+    return "a path on a host must not go up with .." if ".." in value.split("/") else ""
+
+
 def guess_or_dated(value: str) -> str:
     """Where a number of minutes comes from: a guess, or a measurement or rehearsal of a day that there was."""
     dated = re.fullmatch(rf"(?:measured|rehearsed) ({DAY.pattern})", value)
     if dated is None:
         return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
-    return _day_complaint(dated[1])
+    try:
+        date.fromisoformat(dated[1])
+    except ValueError:
+        return "there is no such day in the calendar"
+    return ""
 
 
 def network(value: str) -> str:
@@ -185,14 +196,6 @@ def _ascii_form(host: str) -> str:
         return ""
 
 
-def _day_complaint(day: str) -> str:
-    try:
-        date.fromisoformat(day)
-    except ValueError:
-        return "there is no such day in the calendar"
-    return ""
-
-
 def _number(value: Any) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
@@ -201,11 +204,8 @@ def _shown(limit: float, value: Any) -> str:
     return format_duration(timedelta(seconds=limit)) if isinstance(value, timedelta) else f"{limit:g}"
 
 
-_PLACE = re.compile(
-    r"(?P<folder>/[^:]*)(?::(?P<folder_port>\d{1,5}))?"
-    r"|\[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\](?::(?P<bracketed_port>\d{1,5}))?"
-    r"|(?P<host>\w[\w.-]*)(?::(?P<host_port>\d{1,5}))?"
-)
+_PLACE = re.compile(r"(?:(/[^:]*)|\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(\w[\w.-]*))(?::(\d{1,5}))?")
+"""A socket folder, an IPv6 address or a host; and the port."""
 _HIGHEST_PORT = 65535
 
 
@@ -221,7 +221,4 @@ def server_place(value: str) -> str:
 def split_server(server: str) -> tuple[str, str]:
     """(socket folder or host, port); empty for what `server`, a valid one or empty, does not say."""
     found = _PLACE.fullmatch(server)
-    if found is None:
-        return "", ""
-    kind = next(kind for kind in ("folder", "bracketed", "host") if found[kind])
-    return found[kind], found[f"{kind}_port"] or ""
+    return (found[1] or found[2] or found[3], found[4] or "") if found else ("", "")

@@ -12,16 +12,15 @@ from typing import Any
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import KINDS, Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Nothing, Plan, Ref
+from preflight.plan import EntryId, Plan
 from preflight.plan.confirmed import CONFIRMED, Confirmed, read_confirmed
 from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
-from preflight.plan.merged import Problems, read_merged
-from preflight.plan.merging import LANGUAGE
+from preflight.plan.merged import LANGUAGE, Problems, read_merged
 from preflight.plan.release_plan import BESIDE_SETTINGS
 from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import choice, readers, text
 from preflight.plan.sealed_servers import SEALED, Sealed, file_beside, read_sealed
-from preflight.plan.values import Url
+from preflight.plan.values import Nothing, Ref, Url
 from preflight.probe import T
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
@@ -140,13 +139,12 @@ def _check(
         written = tables.fields(settings, table, keys, beside=BESIDE_SETTINGS)
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
+        return values | written
     except ValueError as error:
         problems.add(keys, visible(str(error)))
-        return values
     except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
         problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
-        return values
-    return values | written
+    return values
 
 
 class Tables(Reader):

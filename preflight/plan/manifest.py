@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from preflight.errors import PreflightError
@@ -28,13 +27,6 @@ class ManifestError(PreflightError):
     """A manifest that cannot be relied on, or a name that cannot stand in one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    number: int
-    name: str
-    sha256: str
-
-
 def approved_text(release: str, text: str) -> str:
     """What the signature of a manifest is over: with the id of the release, so that it approves the same scripts for
     no other one."""
@@ -47,7 +39,7 @@ def parse_manifest(text: str) -> Mapping[str, str]:
 
     Reads the plain and the `--tag` form, and CRLF line ends. Raises ManifestError, naming the lines, for anything
     else: one bad line means that nobody knows what was approved."""
-    lines: list[_Line] = []
+    found: list[tuple[int, str, str]] = []
     problems: list[str] = []
     # Not splitlines(): a name may hold U+0085 or U+2028, which are no line ends to sha256sum.
     for number, line in enumerate(text.split("\n"), 1):
@@ -55,20 +47,20 @@ def parse_manifest(text: str) -> Mapping[str, str]:
         if not content or content.startswith("#"):
             continue
         try:
-            lines.append(_parse_line(number, content))
+            found.append((number, *_parse_line(content)))
         except ManifestError as error:
             problems.append(f"line {number}: {error}")
-    problems += _collisions(lines)
+    problems += _collisions((number, name) for number, name, _ in found)
     if problems:
         raise ManifestError(listed(problems, _MOST_PROBLEMS, "; "))
-    return {line.name: line.sha256 for line in lines}
+    return {name: sha256 for _, name, sha256 in found}
 
 
 def format_manifest(hashes: Mapping[str, str], first: Iterable[str] = ()) -> str:
     """The manifest of `hashes` (SHA-256 by path): those of `first` in their order, the others sorted by path. Raises
     ManifestError for names it cannot hold."""
     problems = [f"{name!r}: {problem}" for name in hashes if (problem := name_problem(name))]
-    problems += _collisions(_Line(0, name, "") for name in hashes)
+    problems += _collisions((0, name) for name in hashes)
     if problems:
         raise ManifestError("; ".join(problems))
     lines = []
@@ -97,7 +89,8 @@ def name_problem(name: str) -> str:
     return "the name cannot be read" if "\N{REPLACEMENT CHARACTER}" in name else ""
 
 
-def _parse_line(number: int, line: str) -> _Line:
+def _parse_line(line: str) -> tuple[str, str]:
+    """(name, SHA-256). Raises ManifestError."""
     found = _PLAIN.fullmatch(line) or _TAGGED.fullmatch(line)
     if found is None:
         raise ManifestError("not `<64 hex digits>  <path>`")
@@ -107,7 +100,7 @@ def _parse_line(number: int, line: str) -> _Line:
     problem = name_problem(name)
     if problem:
         raise ManifestError(problem)
-    return _Line(number, name, found["sha256"].lower())
+    return name, found["sha256"].lower()
 
 
 def _unescaped(name: str) -> str:
@@ -118,18 +111,13 @@ def _unescaped(name: str) -> str:
         raise ManifestError(f"unknown escape {error.args[0]} in the name") from None
 
 
-def _collisions(lines: Iterable[_Line]) -> list[str]:
-    """Paths that occur twice, also where only a file system could take them for one."""
-    seen: dict[str, _Line] = {}
-    problems = []
-    for line in lines:
-        key = unicodedata.normalize("NFC", line.name).casefold()
-        other = seen.setdefault(key, line)
-        if other is line:
-            continue
-        where = f"line {line.number}: " if line.number else ""
-        if other.name == line.name:
-            problems.append(f"{where}{line.name!r} is listed twice")
+def _collisions(numbered: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Paths that occur twice, also where only a file system could take them for one. Of no line: 0."""
+    seen: dict[str, str] = {}
+    for number, name in numbered:
+        key = unicodedata.normalize("NFC", name).casefold()
+        if other := seen.get(key):
+            alike = "is listed twice" if other == name else f"and {other!r} are one name on some file systems"
+            yield f"line {number}: {name!r} {alike}" if number else f"{name!r} {alike}"
         else:
-            problems.append(f"{where}{line.name!r} and {other.name!r} are one name on some file systems")
-    return problems
+            seen[key] = name

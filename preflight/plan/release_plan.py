@@ -259,16 +259,6 @@ class Plan:
         """Seals its scripts and signs the manifests, ready to be pasted in the plan's folder."""
         return f"{self.call('seal', '--scripts-only')} {_SIGN}"
 
-    @property
-    def rehearse_command(self) -> str:
-        """Runs its scripts on a scratch server, ready to be pasted in the plan's folder."""
-        return self.call("rehearse")
-
-    @property
-    def seal_command(self) -> str:
-        """Seals its scripts, host keys, database servers and schemas, ready to be pasted in the plan's folder."""
-        return self.call("seal")
-
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
         """Every secret reference of the plan with the purpose it is asked for by; just those that one network zone
         needs, with the hosts on the way to its own, where one is named."""
@@ -291,10 +281,9 @@ class Plan:
     @property
     def network_zones(self) -> tuple[str, ...]:
         """Every zone that the plan names, in its order; none when everything is asked from one place."""
-        named = [host.network_zone for host in self.hosts.values()]
-        named += [database.network_zone for database in self.databases.values()]
-        named += [application.network_zone for application in self.applications.values()]
-        return tuple(dict.fromkeys(zone for zone in named if zone))
+        hosts, databases, applications = self.hosts.values(), self.databases.values(), self.applications.values()
+        entries: Iterable[Host | Database | Application] = (*hosts, *databases, *applications)
+        return tuple(dict.fromkeys(each.network_zone for each in entries if each.network_zone))
 
     def is_asked_from(self, network_zone: str, question: Question) -> bool:
         """Whether `question` is asked in this zone; everything is where none is named. Files beside the plan are read
@@ -349,11 +338,6 @@ class Plan:
         while (jump := self.hosts[way[-1]].jump) and jump not in way:
             way.append(jump)
         return way
-
-    def by_distance(self) -> Sequence[Sequence[str]]:
-        """The hosts in groups: those that are reached without a jump host, those behind these, and so on."""
-        groups = grouped(self.hosts, lambda host: len(self.way_to(host)))
-        return [groups[distance] for distance in sorted(groups)]
 
     @property
     def decided_by(self) -> str:

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
 from preflight.plan import (
-    Attest,
     Backup,
     BackupFormat,
     BackupMethod,
@@ -30,16 +29,16 @@ from preflight.plan import (
     Rule,
     Scripts,
     UndoKind,
-    Waiver,
 )
 from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
-from preflight.plan.client_options import Client, complaints
+from preflight.plan.client_options import complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
 from preflight.plan.values import PASSWORD_PROMPT, PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
+from preflight.plan.work import restoring
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -74,7 +73,6 @@ Rules = Callable[[T, Mapping[str, Any]], Iterator[Broken]]
 def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Every rule that is not kept to. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
     yield from _release(plan, raw)
-    yield from _left_out(plan)
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
         yield Broken(("window", "end"), "the window must end after it starts")
@@ -84,14 +82,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
-    for name, database in plan.databases.items():
-        if "sslrootcert" in raw["databases"][name] and not database.sslmode.verifies:
-            message = 'is used only with sslmode "verify-ca" or "verify-full"'
-            yield Broken(("databases", name, "sslrootcert"), message)
-        yield from _below(("databases", name), _place(database, raw["databases"][name]))
-        if (database.sslcert is None) is not (database.sslkey is None):
-            given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
-            yield Broken(("databases", name, given), f"needs {missing} beside it")
+    yield from _in_each("databases", plan.databases, raw, _database)
     yield from _in_each("scripts", plan.scripts, raw, lambda scripts, table: _scripts(plan, scripts, table))
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
@@ -109,12 +100,8 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     for index, waiver in _present(plan.waivers):
         if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
             yield Broken(("waivers", index, "expires"), "the waiver must expire after it is granted")
-    named: Sequence[tuple[str, str, Sequence[Waiver | Attest]]] = [
-        ("waivers", "waiver", plan.waivers),
-        ("attest", "item", plan.attest),
-    ]
-    for section, noun, entries in named:
-        for index, name in _repeated((index, each.id) for index, each in _present(entries)):
+    for section, noun in (("steps", "step"), ("waivers", "waiver"), ("attest", "item")):
+        for index, name in _repeated((index, each.id) for index, each in _present(getattr(plan, section))):
             yield Broken((section, index, "id"), f"{quoted(name)} is the id of an earlier {noun}")
 
 
@@ -150,17 +137,12 @@ def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
 
 
 def _release(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if plan.release and plan.release.attempt > 1:
-        wanted = _required(
-            raw["release"], ("backed_out_because", "changed_since"), f"for attempt {plan.release.attempt}"
-        )
-        yield from _below(("release",), wanted)
-
-
-def _left_out(plan: Plan) -> Iterator[Broken]:
-    """Of what is there, nobody says why it is not."""
-    without = plan.release.without if plan.release else None
-    for section in without.reasons if without else ():
+    if not plan.release:
+        return
+    if plan.release.attempt > 1:
+        keys, why = ("backed_out_because", "changed_since"), f"for attempt {plan.release.attempt}"
+        yield from _below(("release",), _required(raw["release"], keys, why))
+    for section in plan.release.without.reasons if plan.release.without else ():
         if section != "rehearsal" and getattr(plan, section):
             yield Broken(("release", "without", section), f"the plan has [{section}]: take out one of the two")
 
@@ -173,8 +155,11 @@ def _required(raw: Mapping[str, Any], keys: Iterable[str], why: str) -> Iterator
             yield Broken((key,), f"is empty, and is required {why}")
 
 
-def _place(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _database(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Where it runs, and how it is reached."""
+    if "sslrootcert" in raw and not database.sslmode.verifies:
+        yield Broken(("sslrootcert",), 'is used only with sslmode "verify-ca" or "verify-full"')
+    yield from _without_other("sslcert", "sslkey", database)
     yield from _more_than_one(("address", "addresses"), raw)
     yield from _more_than_one(("host", "provider_restores"), raw)
     if raw.get("addresses") == []:
@@ -230,8 +215,7 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     for cycle in _cycles(ways):
         message = f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}"
         yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
-    asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
-    asked |= {backup.host for backup in plan.backups.values()}
+    asked = {entry.host for section in (plan.databases, plan.scripts, plan.backups) for entry in section.values()}
     asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
     jumps = {host.jump for host in plan.hosts.values()}
     for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
@@ -334,8 +318,7 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
     if backup.verify and not any("{file}" in word for word in backup.verify[1:]):
         yield Broken(("verify",), "expected {file} among the arguments: without it no backup is read")
     if not backup.command and not backup.taken_by:
-        client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
-        yield from _options(client, backup, backup.options)
+        yield from _options(backup.method, backup, backup.options)
     if backup.file and _PLACEHOLDER.search(backup.file):
         yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
     if backup.file and "/" in backup.file:
@@ -368,8 +351,7 @@ def _restore(plan: Plan, backup: Backup, restore: Restore, raw: Mapping[str, Any
     else:
         yield from _restored_over(plan.databases.get(backup.database), backup, restore)
     yield from _started_anywhere(restore.command, raw)
-    client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
-    yield from _options(client, backup, restore.options)
+    yield from _options(restoring(backup), backup, restore.options)
 
 
 def _restored_over(database: Database | None, backup: Backup, restore: Restore) -> Iterator[Broken]:
@@ -387,6 +369,13 @@ def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterato
     yield from (Broken((key,), why) for key in keys if key in raw)
 
 
+def _without_other(one: str, other: str, entry: Database | Endpoint) -> Iterator[Broken]:
+    """Of two keys that mean nothing alone, just one."""
+    given, missing = (one, other) if getattr(entry, one) else (other, one)
+    if getattr(entry, given) and not getattr(entry, missing):
+        yield Broken((given,), f"needs {missing} beside it")
+
+
 def _started_anywhere(words: tuple[str, ...], raw: Mapping[str, Any], key: str = "command") -> Iterator[Broken]:
     """A command whose line is pasted in whatever folder the login happens to be in."""
     yield from _command(words, raw, key)
@@ -402,7 +391,7 @@ def _command(words: tuple[str, ...], raw: Mapping[str, Any], key: str = "command
             yield Broken((key, at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 
 
-def _options(client: Client, backup: Backup, options: tuple[str, ...]) -> Iterator[Broken]:
+def _options(client: str, backup: Backup, options: tuple[str, ...]) -> Iterator[Broken]:
     given = [option or "" for option in options]  # None for one that is faulty itself
     for at, complaint in complaints(client, backup.format, given).items():
         if options[at] is not None:
@@ -461,13 +450,11 @@ def _days(plan: Plan) -> Iterator[Broken]:
 
 
 def _days_told(plan: Plan) -> Iterator[tuple[Keys, date]]:
-    told: list[tuple[Keys, str]] = []
     for index, step in _present(plan.steps):
-        told.append((("steps", index, "source"), step.source))
-        told.append((("steps", index, "undo", "source"), step.undo.source if step.undo else ""))
-    for keys, text in told:
-        if found := DAY.search(text):
-            yield keys, date.fromisoformat(found[0])
+        sources = {("source",): step.source, ("undo", "source"): step.undo.source if step.undo else ""}
+        for keys, text in sources.items():
+            if found := DAY.search(text):
+                yield ("steps", index, *keys), date.fromisoformat(found[0])
     for index, tested in _present(plan.tested):
         if tested.on:
             yield ("tested", index, "on"), tested.on
@@ -484,10 +471,7 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
         if urlsplit(endpoint.url).hostname not in THIS_MACHINE:
             secret = (key for key in ("bearer", "basic", "headers") if getattr(endpoint, key))
             yield from (Broken((key,), "needs an https URL: anybody on the way could read it") for key in secret)
-    if (endpoint.client_cert is None) is not (endpoint.client_key is None):
-        names = ("client_cert", "client_key")
-        given_key, missing = names if endpoint.client_cert else names[::-1]
-        yield Broken((given_key,), f"needs {missing} beside it")
+    yield from _without_other("client_cert", "client_key", endpoint)
     authorizing = [key for key in ("bearer", "basic") if getattr(endpoint, key)]
     authorizing += [f"headers.{name}" for name in endpoint.headers if name.lower() == "authorization"]
     if endpoint.status in (UNAUTHORIZED, FORBIDDEN) and (authorizing or endpoint.headers):
@@ -499,8 +483,6 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
 
 def _steps(plan: Plan) -> Iterator[Broken]:
     steps = dict(_present(plan.steps))
-    for index, name in _repeated((index, step.id) for index, step in steps.items()):
-        yield Broken(("steps", index, "id"), f"{quoted(name)} is the id of an earlier step")
     window = plan.window
     length = window.end - window.start if window and window.start and window.end else timedelta()
     places: dict[str, int] = {}

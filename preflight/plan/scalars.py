@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
-from preflight.plan import Account, Bytes, RemotePath, Roots, SecretRef, Sha256
-from preflight.plan.values import SYSTEM_ROOTS
+from preflight.plan.limits import Matches, filled, remote_path
+from preflight.plan.values import SYSTEM_ROOTS, Account, Bytes, RemotePath, Roots, SecretRef, Sha256
 from preflight.units import parse_duration, parse_size
 
 T = TypeVar("T")
@@ -45,17 +45,17 @@ def text(value: Any, *, many_lines: bool = False) -> str:
     return value
 
 
-def _filled(value: Any) -> str:
-    found = text(value)
-    if not found.strip():
-        raise Misfit("is empty")
-    return found
+def _text(*limits: Callable[[str], str]) -> Callable[[Any], str]:
+    """Reads a text that keeps to these."""
 
+    def read(value: Any) -> str:
+        found = text(value)
+        for limit in limits:
+            if complaint := limit(found):
+                raise Misfit(complaint)
+        return found
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise expected("true or false", value)
-    return value
+    return read
 
 
 def _integer(value: Any) -> int:
@@ -141,37 +141,11 @@ def _check_year(value: date) -> None:
 
 
 def _local_path(folder: Path, value: Any) -> Path:
-    path = Path(_filled(value))
+    path = Path(_text(filled)(value))
     try:
         return folder / path.expanduser()
     except RuntimeError:
         raise Misfit("begins with ~, and the home directory is not known") from None
-
-
-def _roots(folder: Path, value: Any) -> Path:
-    return SYSTEM_ROOTS if value == str(SYSTEM_ROOTS) else _local_path(folder, value)
-
-
-def _remote_path(value: Any) -> RemotePath:
-    path = _filled(value)
-    if not path.startswith("/"):
-        raise Misfit("expected an absolute path on the host, beginning with /")
-    if ".." in path.split("/"):
-        raise Misfit("a path on a host must not go up with ..")
-    return RemotePath(path)
-
-
-def _sha256(value: Any) -> Sha256:
-    if not re.fullmatch(r"[0-9a-f]{64}", text(value)):
-        raise Misfit("expected a SHA-256 sum, 64 digits of 0-9 and a-f in lower case")
-    return Sha256(value)
-
-
-def _account(value: Any) -> Account:
-    name = _filled(value)
-    if name.startswith("-") or any(char.isspace() for char in name):
-        raise Misfit("expected an account name, without white space and not beginning with a hyphen")
-    return Account(name)
 
 
 def _secret(value: Any) -> SecretRef:
@@ -185,12 +159,16 @@ def _secret(value: Any) -> SecretRef:
         raise Misfit(str(error)) from None
 
 
+_SHA256 = Matches("[0-9a-f]{64}", "a SHA-256 sum, 64 digits of 0-9 and a-f in lower case")
+_ACCOUNT = Matches(r"[^\s-]\S*", "an account name, without white space and not beginning with a hyphen")
+
+
 def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
     """Type of the plan -> its reader. `folder`: the plan's, absolute; `zone`: in which its times are written. Texts and
     choices are read apart: they depend on their annotation."""
     return {
         object: lambda value: value,  # as TOML holds it
-        bool: _boolean,
+        bool: record.exactly(bool, "true or false"),
         int: _integer,
         float: _number,
         timedelta: _duration,
@@ -198,10 +176,10 @@ def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
         datetime: partial(_moment, zone),
         date: _day,
         Path: partial(_local_path, folder),
-        Roots: partial(_roots, folder),
-        RemotePath: _remote_path,
-        Sha256: _sha256,
-        Account: _account,
+        Roots: lambda value: SYSTEM_ROOTS if value == str(SYSTEM_ROOTS) else _local_path(folder, value),
+        RemotePath: _text(filled, remote_path),
+        Sha256: _text(_SHA256),
+        Account: _text(filled, _ACCOUNT),
         SecretRef: _secret,
     }
 

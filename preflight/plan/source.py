@@ -88,19 +88,14 @@ def _error(path: Path, message: str, line: int | None = None) -> PlanError:
 def _read(path: Path) -> bytes:
     """Raises PlanError."""
     try:
-        descriptor = os.open(path, READING)
-        try:
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISDIR(mode):
-                raise _error(path, "is a directory; name the plan's file")
-            if not stat.S_ISREG(mode):
+        with open(path, "rb", opener=lambda name, _: os.open(name, READING)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise _error(path, "is no regular file")
-            with open(descriptor, "rb", closefd=False) as file:
-                content = file.read(LARGEST_BYTES + 1)
-        finally:
-            os.close(descriptor)
+            content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise _error(path, "no such file") from None
+    except IsADirectoryError:
+        raise _error(path, "is a directory; name the plan's file") from None
     except OSError as error:
         raise _error(path, f"cannot be read: {error.strerror}") from None
     except ValueError:
@@ -154,12 +149,13 @@ def _explained(said: str, text: str) -> tuple[str, int | None]:
 _DEEPEST = 64
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = re.compile(r'[ \t]*(?:(?P<bare>[A-Za-z0-9_-]+)|(?P<quoted>"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'))[ \t]*')
-_VALUES = (
-    re.compile(r'"""(?:[^\\]|\\.)*?"{3,5}', re.DOTALL),
-    re.compile(r"'''.*?'{3,5}", re.DOTALL),
-    re.compile(r'"(?:[^"\\\n]|\\.)*"'),
-    re.compile(r"'[^'\n]*'"),
-    re.compile(r"(?:\d{4}-\d\d-\d\d (?=\d))?[^\s,\]}#]+"),  # numbers, booleans, dates; one space before the time
+_VALUE = re.compile(
+    r'"""(?:[^\\]|\\.)*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+    r"|(?:\d{4}-\d\d-\d\d (?=\d))?[^\s,\]}#]+",  # numbers, booleans, dates; one space before the time
+    re.DOTALL,
 )
 
 
@@ -185,50 +181,42 @@ class _Walk:
 
     def document(self) -> None:
         table: Keys = ()
-        while self._blank() and self._at < len(self._text):
-            if self._text.startswith("[[", self._at):
-                table = self._header(2)
-            elif self._text.startswith("[", self._at):
-                table = self._header(1)
+        while first := self._next():
+            if first == "[":
+                table = self._header()
             else:
                 self._pair(table)
 
-    def _header(self, brackets: int) -> Keys:
-        start = self._at
-        self._at += brackets
-        keys = self._keys()
-        self._expect("]" * brackets)
+    def _header(self) -> Keys:
+        line, is_element = self._line(), self._text.startswith("[[", self._at)
+        self._expect("[[" if is_element else "[")
+        *above, last = self._keys()
+        self._expect("]]" if is_element else "]")
         path: Keys = ()
-        for key in keys[:-1]:  # [steps.undo] belongs to the latest [[steps]]
-            path = self._inside((*path, key), start)
-        path = (*path, keys[-1])
-        if brackets == 1:
-            self.lines[path] = self._line(start)
-            return path
-        self.lines.setdefault(path, self._line(start))
-        self._last_element[path] = self._last_element.get(path, -1) + 1
-        element = (*path, self._last_element[path])
-        self.lines[element] = self._line(start)
-        return element
+        for key in above:  # [steps.undo] belongs to the latest [[steps]]
+            path = (*path, key)
+            self.lines.setdefault(path, line)
+            path = (*path, self._last_element[path]) if path in self._last_element else path
+        path = (*path, last)
+        if is_element:
+            self.lines.setdefault(path, line)
+            self._last_element[path] = self._last_element.get(path, -1) + 1
+            path = (*path, self._last_element[path])
+        self.lines[path] = line
+        return path
 
-    def _inside(self, path: Keys, start: int) -> Keys:
-        self.lines.setdefault(path, self._line(start))
-        return (*path, self._last_element[path]) if path in self._last_element else path
-
-    def _pair(self, table: Keys) -> None:
-        start = self._at
-        path = table
+    def _pair(self, path: Keys) -> None:
+        line = self._line()
         for key in self._keys():
             path = (*path, key)
-            self.lines.setdefault(path, self._line(start))
+            self.lines.setdefault(path, line)
         self._expect("=")
-        self._blank()
         self._value(path)
 
     def _value(self, path: Keys) -> None:
-        if self._text.startswith(("[", "{"), self._at):
+        if self._next() in ("[", "{"):
             self._elements(path, is_array=self._text[self._at] == "[")
-        elif match := next(filter(None, (form.match(self._text, self._at) for form in _VALUES)), None):
+        elif match := _VALUE.match(self._text, self._at):
             self._at = match.end()
         else:
             raise _Lost
@@ -237,15 +225,14 @@ class _Walk:
         """Of an array, or of an inline table."""
         self._at += 1
         closing, element = "]" if is_array else "}", 0
-        while self._blank() and not self._text.startswith(closing, self._at):
+        while self._next() != closing:
             if is_array:
-                self.lines[(*path, element)] = self._line(self._at)
+                self.lines[(*path, element)] = self._line()
                 self._value((*path, element))
                 element += 1
             else:
                 self._pair(path)
-            self._blank()
-            if self._text.startswith(",", self._at):
+            if self._next() == ",":
                 self._at += 1
         self._expect(closing)
 
@@ -261,16 +248,16 @@ class _Walk:
             raise _Lost
         return keys
 
-    def _blank(self) -> bool:
-        """Steps over white space, line breaks and comments."""
+    def _next(self) -> str:
+        """The character behind white space, line breaks and comments, where the walk is then; empty at the end."""
         match = _BLANK.match(self._text, self._at)
         self._at = match.end() if match else self._at
-        return True
+        return self._text[self._at : self._at + 1]
 
     def _expect(self, token: str) -> None:
         if not self._text.startswith(token, self._at):
             raise _Lost
         self._at += len(token)
 
-    def _line(self, offset: int) -> int:
-        return bisect.bisect_left(self._breaks, offset) + 1
+    def _line(self) -> int:
+        return bisect.bisect_left(self._breaks, self._at) + 1

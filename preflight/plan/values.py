@@ -228,6 +228,11 @@ class UndoKind(StrEnum):
     NONE = "none"
     """Cannot be undone: the point of no return lies before this step."""
 
+    @property
+    def takes_time(self) -> bool:
+        """There is something to take back, and a way to."""
+        return self not in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE)
+
 
 class TestResult(StrEnum):
     __test__ = False  # no test case, whatever pytest makes of the name

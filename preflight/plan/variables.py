@@ -119,8 +119,7 @@ class Variables:
                 return "${"
             name = match["name"]
             if not match["closed"] or not _NAME.fullmatch(name):
-                self.problems.append(source.problem(keys, "expected ${NAME}; a plain ${ is written $${"))
-                return ""
+                return self._fault(source, keys, "expected ${NAME}; a plain ${ is written $${")
             self._used.add(name)
             value = self._value(source, keys, name)
             self._left -= len(value)
@@ -132,29 +131,30 @@ class Variables:
 
         return _REFERENCE.sub(replace, text)
 
+    def _fault(self, source: Source, keys: Keys, message: str, nearest: str = "") -> str:
+        """Notes it. The text that stands for what is faulty: none."""
+        self.problems.append(source.problem(keys, message, nearest))
+        return ""
+
     def _value(self, source: Source, keys: Keys, name: str) -> str:
         declared = self._declared.get(name)
         if declared is None:
             message, nearest = self._not_declared(name)
-            self.problems.append(source.problem(keys, f"{message}; a plain ${{ is written $${{", nearest))
-            return ""
+            return self._fault(source, keys, f"{message}; a plain ${{ is written $${{", nearest)
         if name in self._values:
             return self._values[name]
         if declared.text is None:
             what = f" ({declared.wanted})" if declared.wanted else ""
             message = f"must be set{what}: --set {name}=VALUE, or PREFLIGHT_SET_{name} in the environment"
-            self.problems.append(declared.source.problem(declared.keys, message))
-            return ""
+            return self._fault(declared.source, declared.keys, message)
         if name in self._being_filled:
             circle = " -> ".join([*self._being_filled[self._being_filled.index(name) :], name])
-            self.problems.append(declared.source.problem(declared.keys, f"variables go in a circle: {circle}"))
-            return ""
+            return self._fault(declared.source, declared.keys, f"variables go in a circle: {circle}")
         self._being_filled.append(name)
         found = self._text(declared.source, declared.keys, declared.text)
         self._being_filled.pop()
         if len(found) > _LONGEST:
-            self.problems.append(declared.source.problem(declared.keys, f"is longer than {_LONGEST} characters"))
-            found = ""
+            found = self._fault(declared.source, declared.keys, f"is longer than {_LONGEST} characters")
         return self._values.setdefault(name, found)
 
 

@@ -273,23 +273,20 @@ class PlannedBackup(ServerWork):
             login=entry.login or (self.target.user if self.target else ""),
             into=entry.into,
             part="restore",
-            programs=() if entry.command else (self.program(_restoring(self.backup)),),
+            programs=() if entry.command else (self.program(restoring(self.backup)),),
             command=entry.command,
             taken_by="",
         )
 
 
 def connection_options(connection: Connection) -> list[str]:
-    """The options of psql, pg_dump and their kin that say so."""
-    words = {**dict(connection), "dbname": _database_word(dict(connection).get("dbname", ""))}
-    return [word for name, _ in connection for word in (_OPTIONS[name], words[name])]
-
-
-def _database_word(name: str) -> str:
-    """A name that libpq would take for a connection string is written as one (libpq, 34.1.1)."""
-    if "=" not in name and not name.startswith(("postgres://", "postgresql://")):
-        return name
-    return connection_string(dbname=name)
+    """The options of psql, pg_dump and their kin that say so. A database's name that libpq would take for a connection
+    string is written as one (libpq, 34.1.1)."""
+    words = dict(connection)
+    name = words.get("dbname", "")
+    if "=" in name or name.startswith(("postgres://", "postgresql://")):
+        words["dbname"] = connection_string(dbname=name)
+    return [word for key, text in words.items() for word in (_OPTIONS[key], text)]
 
 
 def connection_string(**words: str) -> str:
@@ -446,14 +443,12 @@ def _backups_by_database(plan: Plan) -> Mapping[Hashable, Sequence[PlannedBackup
 
 def _backup(plan: Plan, entry: Backup) -> PlannedBackup:
     shared = _shared(plan, entry)
-    database = plan.databases[entry.database] if entry.database else None
-    programs = () if database is None else _backup_programs(entry, is_login=shared["account"] == shared["host"].user)
+    is_login = shared["account"] == shared["host"].user
+    programs = _backup_programs(entry, is_login=is_login) if entry.database else ()
     return PlannedBackup(
         plan=plan,
         backup=entry,
         section=Section.BACKUPS,
-        target=database,
-        login=entry.login or (database.user if database else ""),
         programs=tuple(shared["program_folder"] + name for name in programs),
         taken_by=entry.taken_by,
         **shared,
@@ -461,25 +456,21 @@ def _backup(plan: Plan, entry: Backup) -> PlannedBackup:
 
 
 def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
-    database = plan.databases[entry.database] if entry.database else None
-    return ServerWork(
-        section=Section.SCRIPTS,
-        target=database,
-        login=entry.login or (database.user if database else ""),
-        programs=() if entry.command else (entry.program,),
-        **_shared(plan, entry),
-    )
+    programs = () if entry.command else (entry.program,)
+    return ServerWork(section=Section.SCRIPTS, programs=programs, **_shared(plan, entry))
 
 
 def _shared(plan: Plan, entry: Backup | Scripts) -> dict[str, Any]:
     """What both sections say in the same words."""
-    host, step = plan.host_of(entry), plan.step(entry.step)
+    host, step, database = plan.host_of(entry), plan.step(entry.step), plan.databases.get(entry.database)
     account = entry.account
     if isinstance(entry, Backup) and entry.method.has_repository and entry.kept_on:
         account = entry.kept_by
     folder, slash, _ = entry.program.rpartition("/")  # where PATH lacks a program, its siblings are found beside it
     return {
         "id": entry.id,
+        "target": database,
+        "login": entry.login or (database.user if database else ""),
         "engine": entry.engine,
         "host": host,
         "account": account or host.user,
@@ -492,7 +483,7 @@ def _shared(plan: Plan, entry: Backup | Scripts) -> dict[str, Any]:
     }
 
 
-def _restoring(entry: Backup) -> str:
+def restoring(entry: Backup) -> str:
     """The program that puts a dump back."""
     return "psql" if entry.format is BackupFormat.PLAIN else "pg_restore"
 
@@ -508,4 +499,4 @@ def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
     puts_back = entry.restore is not None and not entry.restore.command
     reads_back = bool(entry.previous) and entry.format is not BackupFormat.PLAIN
     if puts_back or reads_back or (taken_here and is_login):
-        yield _restoring(entry)
+        yield restoring(entry)

@@ -44,7 +44,8 @@ uid=${id#uid=}; uid=${uid%%[!0-9]*}
 user=$uid
 case $id in "uid=$uid("*) user=${id#*\\(}; user=${user%%\\)*} ;; esac
 read -r node </proc/sys/kernel/hostname || node=$(uname -n)
-printf 'user=%s\\nuid=%s\\nnode=%s\\nshell=%s\\n' "$user" "$uid" "$node" "${SHELL##*/}\""""
+printf 'user=%s\\nuid=%s\\nnode=%s\\nshell=%s\\n' "$user" "$uid" "$node" "${SHELL##*/}"
+echo end=yes"""
 
     def read(self, reply: Reply) -> Login:
         found = read_lines(Login, reply, asked_at=reply.asked_at, session=dict(reply.session))
@@ -53,22 +54,14 @@ printf 'user=%s\\nuid=%s\\nnode=%s\\nshell=%s\\n' "$user" "$uid" "$node" "${SHEL
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class WayThrough:
-    """A login that succeeded, of an account that runs no commands."""
-
-    asked_at: datetime
-    session: Mapping[str, str]
-
-
-class WayThroughProbe(ShellProbe[WayThrough]):
-    """The login alone. The session answers it; nothing is sent."""
+class WayThroughProbe(ShellProbe[Reply]):
+    """The login alone, of an account that runs no commands. The session answers it; nothing is sent."""
 
     family = Family.ACCESS
     text = ": the login alone, without a command"
 
-    def read(self, reply: Reply) -> WayThrough:
-        return WayThrough(reply.asked_at, dict(reply.session))
+    def read(self, reply: Reply) -> Reply:
+        return reply
 
 
 class Aging(StrEnum):
@@ -99,8 +92,7 @@ class Expiry:
     keys: tuple[AuthorizedKey, ...] = ()
     """The account's, of every file that sshd reads them from."""
     key_sources: frozenset[str] = frozenset()
-    """What else it may accept keys by: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), or the
-    configuration being `unreadable`."""
+    """What else gives it keys: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +100,8 @@ class _Told:
     chage: int
     """Its exit status."""
     pam_time: Annotated[str, Matches("active|unreadable|absent", "what is seen of pam_time")]
-    offset: timedelta = timedelta()
-    """Of the host's zone, where a line of its keys has a date."""
+    offset: timedelta
+    """Of the host's zone, in which a date of a key may be."""
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[KeyLine, ...] = ()
@@ -124,6 +116,7 @@ class ExpiryProbe(ShellProbe[Expiry]):
 nl='
 '
 account=${LOGNAME:-$(id -un)}
+printf 'offset=%s\\n' "$(unset TZ; date +%z)"
 if command -v chage >/dev/null 2>&1; then
   text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
   case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
@@ -149,7 +142,7 @@ else
   printf 'pam_time=absent\\n'
 fi
 """
-    text += KEY_LINES + "exit 0"
+    text += KEY_LINES + "echo end=yes"
 
     def read(self, reply: Reply) -> Expiry:
         told = read_lines(_Told, reply)

@@ -46,8 +46,7 @@ class Seen:
     always there: `hidden` tells how many sessions the role may not see, `visible` that it may see all. `untracked`
     tells how many the server does not watch."""
     since: datetime
-    """By the server's clock: when the transaction began; of `idle`, when it became idle; of clients, when the first
-    one connected."""
+    """By the server's clock: when the transaction began, the session became idle, or the first client connected."""
     seconds: Count
     """For how long, when it was asked."""
     pid: int | None

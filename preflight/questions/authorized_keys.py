@@ -73,8 +73,7 @@ class AuthorizedKey:
     file: str
     fingerprint: str
     until: datetime | None
-    """UTC; None without `expiry-time`. For a time without `Z`, an hour early, because a clock change of the server may
-    lie before it."""
+    """UTC; None without `expiry-time`. Without `Z`, an hour early: a clock change of the server may lie before it."""
     is_authority: bool = False
     """It accepts the certificates that the key has signed, not the key."""
 
@@ -97,14 +96,8 @@ def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[Author
 
 def last_to_end(lines: Iterable[AuthorizedKey]) -> list[AuthorizedKey]:
     """Of each setting that names a file, the line by which a login is accepted longest."""
-    longest: dict[int, AuthorizedKey] = {}
-    for each in sorted(lines, key=_end):
-        longest[each.setting] = each
-    return list(longest.values())
-
-
-def _end(line: AuthorizedKey) -> datetime:
-    return line.until or datetime.max.replace(tzinfo=UTC)
+    by_end = sorted(lines, key=lambda each: each.until or datetime.max.replace(tzinfo=UTC))
+    return list({each.setting: each for each in by_end}.values())
 
 
 def _moment(digits: str, utc: str, offset: timedelta) -> datetime:
@@ -160,7 +153,6 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
       text = parts[1]
       for (i = 2; i <= last; i++) text = text (i % 2 || tolower(parts[i - 1]) ~ /expiry-time=$/ ? parts[i] : "")
       if (match(text, /AAAA[A-Za-z0-9+\\/]+=*/)) print "key=" number " " file " " substr(text, 1, RSTART + RLENGTH - 1)
-      if (tolower(text) ~ /expiry-time=/) dated = 1
     }
     close(file)
   }
@@ -169,8 +161,6 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
     close(config)
     settings(config, 0, 0)
     if (!named) { number++; keys(".ssh/authorized_keys"); keys(".ssh/authorized_keys2") }
-    if (dated) { "unset TZ; date +%z" | getline offset; print "offset=" offset }
   }' </dev/null
 """
-"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`, and the zone of their
-dates, where they have any; `$account` is set."""
+"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`; `$account` is set."""

@@ -59,8 +59,7 @@ class BackupJob:
         return "" if server_place(named) or _NO_WORD.search(named) else named
 
     def saves(self, database: Database, address: str) -> bool:
-        """Whether it surely dumps this database: by its name, at the server's port of this very host. `address`: the
-        host's."""
+        """Whether it surely dumps this database: by its name, at the server's port of this very host, at `address`."""
         program, name = _TAKES.search(self.command), re.escape(database.dbname)
         if program is None or program[1] != "pg_dump" or _ELSEWHERE.search(self.command):
             return False

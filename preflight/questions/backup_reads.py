@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.limits import Matches
+from preflight.plan.release_plan import grouped
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Reply, Unreadable
 from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, PreviousBackups, ProgramRead
@@ -192,7 +193,8 @@ _ARCHIVE = """\
 list=$(run "$p" -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
-printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/created=\\1/p' | head -n 1
+created=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/\\1/p' | head -n 1)
+printf 'created=%s\\n' "$created"
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
     if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" $0 }
@@ -200,8 +202,10 @@ printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
   }
   END { print "tables=" tables + 0; for (kind in kinds) print "kind=" kind }'
 said=$list
-[ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
-if [ "$code" -eq 0 ]; then
+if [ "$code" -ne 0 ]; then
+  printf '%s\\n' "$list" | tail -n 3 >&2
+  echo text_bytes=0
+else
   said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | wc -c | sed 's/^ */text_bytes=/' >&4; } 4>&1)
   code=$(printf '%s\\n' "$said" | sed -n 's/^code=//p')
   printf '%s\\n' "$said" | grep '^text_bytes='
@@ -212,14 +216,16 @@ _VERIFY = """\
 said=$(run @CALL@ 2>&1); code=$?
 said=$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | grep . | head -n 1 | cut -c 1-300)
 printf 'code=%s\\nsaid=%s\\n' "$code" "$said\""""
+_UNSEEN = "printf 'major=\\nidentifier=\\nwal=no\\n'\n"
 _BASE = """\
 printf 'major=%s\\n' "$(run "$p" --version 2>/dev/null | sed 's/[^0-9]*\\([0-9]*\\).*/\\1/')"
-run "${p%pg_verifybackup}pg_controldata" -- "$f" 2>/dev/null | sed -n 's/^Database system identifier: */identifier=/p'
+control=$(run "${p%pg_verifybackup}pg_controldata" -- "$f" 2>/dev/null)
+printf 'identifier=%s\\n' "$(printf '%s\\n' "$control" | sed -n 's/^Database system identifier: *//p')"
 case $(ls -- "$f" 2>/dev/null) in *pg_wal.tar*) echo wal=yes ;; *) echo wal=no ;; esac
 """
 _TEXT = """\
 printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
-if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
+if [ -r "$f" ]; then echo readable=yes; else echo readable=no; f=/dev/null; fi
 { low $t @READER@ <"$f"; printf '\\npreflight-status %s\\n' "$?"; } | awk '
   $1 == "preflight-status" { code = $2; next }
   { last[NR % 40] = $0; bytes += length($0) + 1 }
@@ -241,7 +247,8 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
     printf "server=%s\\ndumped_by=%s\\ncreated=%s\\ncomplete=%d\\n", version, dumper, created, complete
     for (line in kinds) print "kind=" line
     for (n = 0; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
-  }'"""
+  }'
+echo end=yes"""
 _RECORDED = """\
 printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
 beside=; for r in "$f.sha256" "$f.sha256sum"; do [ ! -f "$r" ] || { beside=$r; break; }; done
@@ -251,7 +258,8 @@ if [ -n "$beside" ]; then
   @FIND_TOOL@
   [ -z "$tool" ] || sum=$(low $t $tool <"$f" 2>/dev/null | cut -d ' ' -f 1)
 fi
-printf 'file=%s\\nwanted=%s\\nsha256=%s\\n' "$beside" "$wanted" "$sum\""""
+printf 'file=%s\\nwanted=%s\\nsha256=%s\\n' "$beside" "$wanted" "$sum"
+echo end=yes"""
 _DATA_FOR = re.compile(r"-- Data for Name: (.*); Type: TABLE DATA; Schema: (.*); Owner: (.*)")
 _VERSIONS = ("from database", "by pg_dump")
 _READERS = {BackupKind.TEXT: "cat"} | {
@@ -286,7 +294,7 @@ class ReadArchive(ProgramRead[ArchiveRead]):
 class Verify(ProgramRead[Verified]):
     """Has a backup verified: a base backup by pg_verifybackup, against its manifest; any by the plan's own command."""
 
-    script = _VERIFY
+    script = _UNSEEN + _VERIFY
     words: tuple[str, ...]
     """What the program gets."""
 
@@ -322,31 +330,18 @@ class ReadText(LongRead[TextRead]):
 
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(output_of(reply))
-        if fields.get("readable") == ["no"]:
-            return read_lines(TextRead, fields)
         names, held = list[str](), dict[str, Held]()
-        of_each = [_by_place(fields.pop(name, [])) for name in ("into", "kind")]
+        by_place = [grouped(fields.pop(name, []), lambda line: line.partition(" ")[0]) for name in ("into", "kind")]
         for place, line in enumerate(fields.pop("database", [])):
             tables, _, argument = line.partition(" ")
-            into, kinds = (lines.get(str(place), []) for lines in of_each)
+            into, kinds = ([line.partition(" ")[2] for line in each.get(str(place), [])] for each in by_place)
             names.append(connected_to(argument))
             held[names[-1]] = _held(whole_number(tables), into, kinds)
         if not names:
             raise Unreadable("what it holds is not told")
         said = " ".join(reply.error.split())[:300]
         roles = tuple(fields.pop("role", []))
-        return read_lines(
-            TextRead, fields, complete=True, said=said, databases=tuple(names[1:]), held=held, roles=roles
-        )
-
-
-def _by_place(lines: Iterable[str]) -> Mapping[str, list[str]]:
-    """Of lines that begin with the number of the `\\connect` after which they were found."""
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        place, _, rest = line.partition(" ")
-        found.setdefault(place, []).append(rest)
-    return found
+        return read_lines(TextRead, fields, said=said, databases=tuple(names[1:]), held=held, roles=roles)
 
 
 def _held(tables: int, comments: Iterable[str], kinds: Iterable[str]) -> Held:

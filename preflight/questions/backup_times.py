@@ -1,5 +1,4 @@
-"""Questions about the time that a backup takes: when an earlier one was begun, and how fast its folder takes what is
-written to it."""
+"""Questions about the time that a backup takes: when an earlier one was begun, and how fast its folder is written."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ zones() {
   { cat /etc/environment /etc/crontab /etc/cron.d/*; crontab -l; } 2>/dev/null </dev/null |
     sed -n "s|^ *TZ *= *[\\"']\\{0,1\\}\\([A-Za-z0-9_+/:-]*\\).*|\\1|p" | sort -u | head -n 20
 }
-[ -n "$text" ] && t=$(date -d "${text% *}" +%s 2>/dev/null) || exit 0
-for s in -3600 -1800 0 1800 3600; do
+[ -n "$text" ] && t=$(date -d "${text% *}" +%s 2>/dev/null) && for s in -3600 -1800 0 1800 3600; do
   at=$((t + s))
   [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
   printf 'offset=%s\\n' "$(date -d "@$at" +%z)"
@@ -116,7 +114,7 @@ class WriteRate(AccountProbe[float | None]):
         return self.account.or_login(filled(_RATE, SAMPLE=sample, DIRECTORY=quoted(self.directory)))
 
     def read(self, reply: Reply) -> float | None:
-        fields = read_fields(output_of(reply), ended=True)
+        fields = read_fields(output_of(reply))
         if not fields:
             return None
         sample = read_lines(_Sample, fields)

@@ -109,8 +109,7 @@ class BackupKind(StrEnum):
 
 
 def is_begun_at_birth(born: datetime, shown: datetime, offsets: Iterable[timedelta]) -> bool:
-    """Whether a backup was begun when its file was made: at `born` a clock that is so far ahead of UTC showed what the
-    backup says of its beginning, `shown`."""
+    """Whether a backup was begun when its file was made: at `born` a clock so far ahead of UTC showed its `shown`."""
     return any(abs(born - (shown - offset)) <= _FILE_IS_MADE_WITHIN for offset in offsets)
 
 
@@ -150,8 +149,7 @@ class BackupFile:
 
     @property
     def state(self) -> str:
-        """Equal as long as it is the very same file; empty for a folder or a part, of which other files may change, and
-        where the host does not tell."""
+        """Equal as long as it is the same file; empty where none is told, and for a folder or one part of several."""
         told = re.fullmatch(r"(\d+:){3}\d+\.\d+:\d+\.\d+", self.stat)
         return self.stat if told and self.kind not in (*_FOLDERS, BackupKind.PART) else ""
 
@@ -223,8 +221,8 @@ class PreviousBackups(AccountProbe[Listing]):
     def read(self, reply: Reply) -> Listing:
         if "\nodd=yes" in reply.text:
             raise Unreadable("a name that matches holds a control character")
-        fields = read_fields(output_of(reply), ended=True)
-        found = read_lines(Listing, {"backups": fields.pop("backup", []), **fields})
+        fields = read_fields(output_of(reply))
+        found = read_lines(Listing, {"backups": fields.pop("backup", []), **fields}, repository=None)
         if found.count > found.dangling and not found.backups:
             raise Unreadable("files match, but none is listed")
         backups = {backup.identity: backup for backup in reversed(found.backups)}.values()
@@ -283,8 +281,7 @@ class LongRead(AccountProbe[T]):
     path: str
     seconds: float
     state: str = field(default="", kw_only=True)
-    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
-    another question."""
+    """Of the file as listed (`BackupFile.state`). It stands in the text: another state is another question."""
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
@@ -311,7 +308,7 @@ class ProgramRead(LongRead[T]):
         run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
         run = _RUN_AS_LOGIN if self.account.is_login else run
         found = found_program(self.program, self.account)
-        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\nexit 0", CALL=self.call)
+        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\necho end=yes", CALL=self.call)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ class Certificate:
     verified: bool
     """Chain, dates and name were verified; False for one that was only looked at to find out what is wrong."""
     issuers: tuple[Issuer, ...] = ()
-    """From the next one above to the root that this machine trusts; as far as the server sends them where nothing was
-    verified."""
+    """From the next one above to the root trusted here; where nothing was verified, as far as the server sends them."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=plain)

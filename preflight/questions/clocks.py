@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from preflight.clock import zone
-from preflight.probe import Reply, Unreadable
+from preflight.probe import CLOCK_SET, ClockSet, Reply, Unreadable
 from preflight.questions.fields import read_lines, read_row
 from preflight.questions.shell import BOOT, BootId, ShellProbe
 from preflight.questions.sql import SqlProbe
@@ -112,7 +112,7 @@ class HostClockProbe(ShellProbe[Reading]):
         return f"""\
 : {self.attempt}
 printf 'at=%s\\n' "$(date +%s.%N)"
-{HOST_ZONE}{BOOT}"""
+{HOST_ZONE}{BOOT}echo end=yes"""
 
     def read(self, reply: Reply) -> Reading:
         told = read_lines(_HostTold, reply)
@@ -138,6 +138,8 @@ SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, cur
 
 def _reading(reply: Reply, at: str, zone_text: str, boot: str = "") -> Reading:
     """`at`: `1797591600.25`; where `date` knows no parts of a second, it may be any part of that one."""
+    if by := reply.session.get(CLOCK_SET):
+        raise ClockSet(f"this machine's clock was set {by} meanwhile")
     found = re.fullmatch(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?", at)
     if not found:
         raise Unreadable(f"no time of date: {at[:40]!r}")

@@ -1,21 +1,23 @@
 """Reads replies as records: `name=value` lines, words of a line, rows of SQL. What does not fit exactly is no answer.
 
 The names of lines, and the columns of rows, are the fields of a dataclass. A field that is a tuple takes every line of
-its name, any other exactly one. A field that is a dataclass takes the words of its line, in the order of its fields or
-of its own `words`; the last word is the rest of the line. What may be None is an empty line, or the word `?`.
+its name, any other exactly one, though it has a default. A field that is a dataclass takes the words of its line, in
+the order of its fields or of its own `words`; the last word is the rest of the line. What may be None is an empty line
+or the word `?`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NewType, cast
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit
 from preflight.plan.limits import Between
 from preflight.probe import Reply, T, Unreadable
-from preflight.record import Form, Reader, Scalars, Shape, fields_of, parse_json, shape_of
+from preflight.record import Field, Form, Reader, Scalars, Shape, fields_of, parse_json, shape_of
 
 Fields = Mapping[str, Sequence[str]]
 Count = Annotated[int, Between(0)]
@@ -29,9 +31,16 @@ _DAY_MINUTES = 24 * 60
 _FLAGS = {"yes": True, "true": True, "1": True, "+": True, "no": False, "false": False, "0": False, "-": False}
 
 
-def read_fields(text: str, *, ended: bool = False, ends_in_nul: bool = False) -> dict[str, list[str]]:
-    """Name -> its values in order, empty lines left out. Raises Unreadable for any other line. `ended`: the last line
-    is `end=yes`, which what was cut off has not. `ends_in_nul`: as each line does then."""
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A row of one column, which is a text."""
+
+    value: str
+
+
+def read_fields(text: str, *, part: bool = False, ends_in_nul: bool = False) -> dict[str, list[str]]:
+    """Name -> its values in order, empty lines left out. Raises Unreadable for any other line, and without `end=yes`,
+    which what was cut off has not. `part`: of a reply whose end was seen. `ends_in_nul`: as each line does then."""
     found: dict[str, list[str]] = {}
     for line in text.split("\0") if ends_in_nul else text.replace("\r\n", "\n").split("\n"):
         name, equals, value = line.partition("=")
@@ -40,18 +49,15 @@ def read_fields(text: str, *, ended: bool = False, ends_in_nul: bool = False) ->
                 raise Unreadable(f"no name=value line: {line[:LONGEST_SHOWN]!r}")
             continue
         found.setdefault(name, []).append(value)
-    if ended and found.pop("end", []) != ["yes"]:
+    if not part and found.pop("end", []) != ["yes"]:
         raise Unreadable("the reply has no end")
     return found
 
 
-def read_lines(
-    cls: type[T], source: Reply | Fields, *, ended: bool = False, complete: bool = False, **preset: object
-) -> T:
-    """The dataclass `cls` from the lines of a script. `ended`: see `read_fields`. `complete`: a line that is missing is
-    a fault, though its field has a default. `preset`: fields that are no lines. Raises Unreadable."""
-    fields = source if isinstance(source, Mapping) else read_fields(output_of(source), ended=ended)
-    return cast(T, (_ALL_LINES if complete else _LINES).record(cls, fields, (), **preset))
+def read_lines(cls: type[T], source: Reply | Fields, **preset: object) -> T:
+    """The dataclass `cls` from the lines of a script. `preset`: fields that are no lines. Raises Unreadable."""
+    fields = source if isinstance(source, Mapping) else read_fields(output_of(source))
+    return cast(T, _LINES.record(cls, fields, (), **preset))
 
 
 def output_of(reply: Reply) -> str:
@@ -98,6 +104,9 @@ class _TextReader(Reader):
 class _LineReader(_TextReader):
     """Name -> its lines."""
 
+    def needs(self, each: Field) -> bool:
+        return each.required or each.shape.form is not Form.LIST
+
     def value(self, shape: Shape, value: Any, keys: Keys) -> Any:
         if shape is _TEXTS and isinstance(value, list):
             return tuple(value)  # thousands of names need no look at each
@@ -114,6 +123,7 @@ class _LineReader(_TextReader):
             if len(words) < len(names):
                 self.fault(keys, f"{len(words)} words, expected {len(names)}: {value[:LONGEST_SHOWN]!r}")
             value = {name: None if word == "?" else word for name, word in zip(names, words, strict=True)}
+            preset |= {each.name: each.default() for key, each in fields_of(cls).items() if key not in names}
         return super().record(cls, value, keys, **preset)
 
 
@@ -174,4 +184,4 @@ _SCALARS: Scalars = {
     timedelta: _offset, frozenset[int]: _numbers,
 }  # fmt: skip
 _TEXTS = shape_of(tuple[str, ...])
-_LINES, _ALL_LINES, _ROWS = _LineReader(_SCALARS), _LineReader(_SCALARS, complete=True), _TextReader(_SCALARS)
+_LINES, _ROWS = _LineReader(_SCALARS), _TextReader(_SCALARS, complete=True)

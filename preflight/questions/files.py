@@ -302,7 +302,7 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         return replace(super().question(), timeout_seconds=min(60.0 * len(self.paths), 300.0))
 
     def read(self, reply: Reply) -> Mapping[str, HashedFile]:
-        shown = read_lines(_Shown, reply, ended=True)
+        shown = read_lines(_Shown, reply)
         if len(shown.kind) != len(self.paths):
             raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
         sums = dict(map(path_and_sha256, shown.sha256))

@@ -178,8 +178,7 @@ _NOT_JSON = ("",)
 
 
 def _word(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool = False) -> Iterator[Word]:
-    """A value, if it says something of health. `beside_well`: beside it stands a word for well, under a name that is
-    none of health either."""
+    """A value, if it says something of health. `beside_well`: so does a word for well, under another such name."""
     state = _state(key, value, path, beside_well)
     if state is not None:
         shown = str(value).lower() if isinstance(value, bool) else str(value)

@@ -191,6 +191,15 @@ class Samples:
     """Addresses of a family for which the machine that asked has no route."""
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last line of a reply."""
+
+    left_out: tuple[str, ...]
+    lines: int
+    """How many come before it."""
+
+
 @dataclass(frozen=True)
 class HttpGet(Probe[Samples]):
     """One endpoint of an application. The target is the application's id."""
@@ -208,26 +217,29 @@ class HttpGet(Probe[Samples]):
         return self.request.text()
 
     def read(self, reply: Reply) -> Samples:
-        head, *parts = reply.text.split("\n{")
-        found = [_read_sample("{" + part) for part in parts]
+        *lines, last = reply.text.split("\n")
+        end = read_record(_End, parse_json(last))
+        if len(lines) != end.lines:
+            raise Unreadable(f"{len(lines)} lines, expected {end.lines}")
+        found = [_read_sample("{" + part) for part in "\n".join(["", *lines]).split("\n{")[1:]]
         answers = tuple(each for each in found if isinstance(each, HttpAnswer))
         lost = tuple(each for each in found if isinstance(each, NoReply))
         if not answers:
             raise Unreadable("no address has answered")
-        return read_record(Samples, parse_json(head), answers=answers, lost=lost)
+        return Samples(answers, lost, end.left_out)
 
 
 def reply_text(samples: Sequence[Sample], left_out: Sequence[str] = ()) -> str:
-    """The text of a `Reply` that `HttpGet` reads: the addresses left out on the first line; then, of each sample, one
-    line of JSON and its body, each line of it after a space. It is not quoted, which would hide a secret from
+    """The text of a `Reply` that `HttpGet` reads: of each sample one line of JSON and its body, each line of it after a
+    space; last, as `_End`, what shows that nothing is missing. A body is not quoted, which would hide a secret from
     redaction."""
-    lines = [json.dumps({"left_out": left_out})]
+    lines = list[str]()
     for sample in samples:
         facts = asdict(sample)
         body = facts.pop("body", None)
         lines.append(json.dumps(facts, default=plain))
         lines += [] if body is None else [f" {line}" for line in body.split("\n")]
-    return "\n".join(lines)
+    return "\n".join([*lines, json.dumps({"left_out": left_out, "lines": len(lines)})])
 
 
 def _read_sample(text: str) -> Sample:

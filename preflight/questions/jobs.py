@@ -2,8 +2,7 @@
 timers; in a database by pg_cron.
 
 Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
-password: what looks like one is masked, rather too much than too little, since a command is shown so that its owner
-knows it again."""
+password: what looks like one is masked, too much rather than too little; its owner will know a command all the same."""
 
 from __future__ import annotations
 
@@ -14,6 +13,7 @@ from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from preflight.plan.release_plan import grouped
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
 from preflight.questions.fields import output_of, read_fields, read_lines, read_row, read_rows
@@ -48,24 +48,24 @@ alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAM
 _FUNCTIONS = filled(
     """\
 hide() { sed -E @REDACTION@; }
-lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOST@s/^/line=/p; @MORE@s/.*/cut=yes/p'; }
+lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MORE@s/^/line=/p'; }
 [ "$(printf '#\\nx\\n' | lines)" = 'line=x' ] || printf 'tools=unusable\\n'
 """,
     REDACTION=shlex.quote(SED_PROGRAM),
-    MOST=str(_MOST_LINES),
     MORE=str(_MOST_LINES + 1),
 )
 AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 """Of Debian, and of Red Hat: what everybody gave to `at`."""
 _JOBS = """\
+unread=
 table() {
   if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
-  else printf 'unread=%s\\n' "$2"; fi
+  else unread=$unread:$2; fi
 }
 folder() {
   if [ ! -d "$2" ]; then :
   elif [ -r "$2" ] && [ -x "$2" ]; then for file in "$2"/*; do [ -f "$file" ] && table "$1" "$file"; done
-  else printf 'unread=%s\\n' "$2"; fi
+  else unread=$unread:$2; fi
 }
 printf 'epoch=%s\\nuptime=%s\\n' "$(date +%s)" "$(cut -d ' ' -f 1 /proc/uptime 2>/dev/null)"
 cron=none
@@ -79,13 +79,14 @@ atq 2>/dev/null | while read -r number _ month day time year _ user; do
   printf 'at=%s %s %s\\n' "$(date -d "$month $day $year $time" +%s)" "$user" "$number"
 done
 for spool in @AT_SPOOLS@; do
-  [ ! -d "$spool" ] || [ -r "$spool" ] || printf 'unread=%s\\n' "$spool"
+  [ ! -d "$spool" ] || [ -r "$spool" ] || unread=$unread:$spool
 done
 if [ -e /usr/sbin/anacron ]; then printf 'anacron=yes\\n'; else printf 'anacron=no\\n'; fi
 [ -e /etc/crontab ] && table table /etc/crontab
 [ -e /etc/anacrontab ] && table anacrontab /etc/anacrontab
 folder table /etc/cron.d
 for name in crontabs tabs .; do folder spool "/var/spool/cron/$name"; done
+printf 'unread=%s\\n' "$unread"
 for name in hourly daily weekly monthly; do
   for file in "/etc/cron.$name"/*; do [ -f "$file" ] && printf 'part=%s\\n' "$file"; done
 done
@@ -130,6 +131,10 @@ class Table:
     cut: bool = False
     """It has more lines than are asked for."""
 
+    @classmethod
+    def told(cls, source: str, user: str, lines: tuple[str, ...]) -> Table:
+        return cls(source, user, lines[:_MOST_LINES], len(lines) > _MOST_LINES)
+
 
 @dataclass(frozen=True, slots=True)
 class AtJob:
@@ -166,8 +171,8 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-_TABLE = re.compile(r"^table=(\S+) (.*)\n((?:line=.*\n)*)(cut=yes\n)?\n", re.MULTILINE)
-"""What is told of one table: its kind, its path, its lines, whether there are more."""
+_TABLE = re.compile(r"^table=(\S+) (.*)\n((?:line=.*\n)*)\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, its lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +183,9 @@ class _HostTold(ZoneTold):
     anacron: bool
     daemons: str
     systemd: Systemd
+    unread: str
+    """A colon before each."""
     said: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
     at: tuple[AtJob, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
@@ -193,21 +199,18 @@ class HostJobsProbe(ShellProbe[HostJobs]):
 
     def read(self, reply: Reply) -> HostJobs:
         text = output_of(reply)
-        told = read_lines(_HostTold, read_fields(_TABLE.sub("", text), ended=True))
+        told = read_lines(_HostTold, read_fields(_TABLE.sub("", text)))
         tables: list[Table] = []
         anacrontab = None
-        for kind, path, lines, cut in _TABLE.findall(text):
+        for kind, path, lines in _TABLE.findall(text):
             user = path.rpartition("/")[2] if kind == "spool" else ""
             source = f"crontab of {shown(user)}" if user else shown(path)
-            table = Table(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)), bool(cut))
+            table = Table.told(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)))
             if kind == "anacrontab":
                 anacrontab = table if told.anacron else None
             elif _is_run(table, told.cron):
                 tables.append(table)
-        parts: dict[str, tuple[str, ...]] = {}
-        for path in told.part:
-            folder, _, name = path.rpartition("/")
-            parts[folder] = (*parts.get(folder, ()), shown(name))
+        parts = grouped(told.part, lambda path: path.rpartition("/")[0])
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
@@ -215,8 +218,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
             tables=tuple(tables),
             anacrontab=anacrontab,
             has_anacron=told.anacron,
-            parts=parts,
-            unread=tuple(map(shown, told.unread)),
+            parts={folder: tuple(shown(path.rpartition("/")[2]) for path in paths) for folder, paths in parts.items()},
+            unread=tuple(map(shown, filter(None, told.unread.split(":")))),
             daemons=frozenset(told.daemons.split()) if told.daemons else None,
             at=told.at,
             systemd=told.systemd,
@@ -241,7 +244,6 @@ class OwnCrontab:
 class _CrontabTold:
     crontab: str
     line: tuple[str, ...] = ()
-    cut: bool = False
     said: tuple[str, ...] = ()
 
 
@@ -268,12 +270,12 @@ echo end=yes""")
             return OwnCrontab(name, refused=f"sudo gives the login no shell of {name}")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
-        told = read_lines(_CrontabTold, reply, ended=True)
+        told = read_lines(_CrontabTold, reply)
         if told.crontab in ("absent", "none"):
             return OwnCrontab(name)
         if told.crontab == "refused":
             return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        return OwnCrontab(name, Table(f"crontab of {shown(told.crontab)}", told.crontab, told.line, told.cut))
+        return OwnCrontab(name, Table.told(f"crontab of {shown(told.crontab)}", told.crontab, told.line))
 
 
 def _is_run(table: Table, cron: str) -> bool:

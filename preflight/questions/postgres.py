@@ -14,6 +14,7 @@ from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import (
     Count,
     Until,
+    Value,
     output_of,
     read_fields,
     read_lines,
@@ -73,38 +74,28 @@ SELECT current_user::text AS "user", current_database()::text AS database,
         return read_row(Identity, reply, session=dict(reply.session))
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    name: str
-
-
 class DatabasesProbe(SqlProbe[tuple[str, ...]]):
     """The server's databases that people work in, as any role may see them."""
 
     family = Family.IDENTITY
     text = """\
-SELECT datname::text AS name FROM pg_database
+SELECT datname::text AS value FROM pg_database
 WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY datname"""
 
     def read(self, reply: Reply) -> tuple[str, ...]:
-        return tuple(row.name for row in read_rows(_Named, reply))
-
-
-@dataclass(frozen=True, slots=True)
-class _System:
-    system_identifier: str
+        return tuple(row.value for row in read_rows(Value, reply))
 
 
 class SystemIdentifierProbe(SqlProbe[str]):
     """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
 
     family = Family.IDENTITY
-    text = "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
+    text = "SELECT system_identifier::text AS value FROM pg_control_system()"
 
     def read(self, reply: Reply) -> str:
         if reply.code != 0 and reply.error.startswith("42501"):  # insufficient_privilege
             return ""
-        return read_row(_System, reply).system_identifier
+        return read_row(Value, reply).value
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +251,7 @@ if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees_a
 PATH=$PATH:/usr/sbin:/sbin
 {{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
   grep -o 'inet6* [^ ]*' | sed 's/^/address=/'
-exit 0"""
+echo end=yes"""
 
     def read(self, reply: Reply) -> Backend:
         fields = read_fields(output_of(reply))

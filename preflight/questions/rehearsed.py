@@ -113,8 +113,7 @@ class RehearsedEntry:
     """The scripts in their order up to the first that failed; then the ways back, as far as they ran."""
     drills: tuple[Drill, ...] = ()
     left: str = ""
-    """Unified diff of the schema, and of roles and settings of the server, before the scripts and after the ways back;
-    empty where these undo everything."""
+    """Unified diff of schema, roles and settings, before the scripts and after the ways back; empty for none."""
 
     @property
     def forward(self) -> tuple[Run, ...]:

@@ -27,8 +27,7 @@ printf 'system=%s\\n' "$system\""""
 class PgBackRestBackups(RepositoryProbe):
     """Lists the backups of one stanza: `info`.
 
-    Its exit status tells nothing: it is 0 for a stanza that is not there, for one without a backup, and for a
-    repository that the account may not read."""
+    Its exit status tells nothing: it is 0 without a stanza, without a backup, and for a repository it may not read."""
 
     script = _INFO
 
@@ -41,34 +40,29 @@ class PgBackRestBackups(RepositoryProbe):
         if not told["info"]:
             return Listing.told((), now, Repository(problem=error[:300] or "no answer", closed=True))
         (stanza,) = parse_json(told["info"])
-        return _listing_of_stanza(stanza, now)
-
-
-def _listing_of_stanza(stanza: Any, now: datetime) -> Listing:
-    """Raises one of `OTHER_SHAPE`."""
-    code, problem = stanza["status"]["code"], stanza["status"]["message"] if stanza["status"]["code"] else ""
-    if code == _UNREADABLE:
-        problem = "; ".join(each["status"]["message"] for each in stanza["repo"] if each["status"]["code"])
-    backups = sorted(stanza["backup"], key=lambda each: int(each["timestamp"]["stop"]), reverse=True)
-    if not backups:
-        return Listing.told((), now, Repository(problem=problem or "no backup", closed=code == _UNREADABLE))
-    newest = backups[0]
-    system = next(
-        each["system-id"]
-        for each in stanza["db"]
-        if (each["id"], each["repo-key"]) == (newest["database"]["id"], newest["database"]["repo-key"])
-    )
-    archives = [each for each in stanza["archive"] if each["database"] == newest["database"]]
-    repository = Repository(
-        problem=problem,
-        system_identifier=str(system),
-        fault="damaged files were found in it" if newest["error"] else "",
-        begin_wal=newest["archive"]["start"] or "",
-        end_wal=newest["archive"]["stop"] or "",
-        first_wal=min((each["min"] for each in archives if each["min"]), default=""),
-        last_wal=max((each["max"] for each in archives if each["max"]), default=""),
-    )
-    return Listing.told(tuple(map(_file, backups)), now, repository)
+        code, problem = stanza["status"]["code"], stanza["status"]["message"] if stanza["status"]["code"] else ""
+        if code == _UNREADABLE:
+            problem = "; ".join(each["status"]["message"] for each in stanza["repo"] if each["status"]["code"])
+        backups = sorted(stanza["backup"], key=lambda each: int(each["timestamp"]["stop"]), reverse=True)
+        if not backups:
+            return Listing.told((), now, Repository(problem=problem or "no backup", closed=code == _UNREADABLE))
+        newest = backups[0]
+        system = next(
+            each["system-id"]
+            for each in stanza["db"]
+            if (each["id"], each["repo-key"]) == (newest["database"]["id"], newest["database"]["repo-key"])
+        )
+        archives = [each for each in stanza["archive"] if each["database"] == newest["database"]]
+        repository = Repository(
+            problem=problem,
+            system_identifier=str(system),
+            fault="damaged files were found in it" if newest["error"] else "",
+            begin_wal=newest["archive"]["start"] or "",
+            end_wal=newest["archive"]["stop"] or "",
+            first_wal=min((each["min"] for each in archives if each["min"]), default=""),
+            last_wal=max((each["max"] for each in archives if each["max"]), default=""),
+        )
+        return Listing.told(tuple(map(_file, backups)), now, repository)
 
 
 def _file(backup: Any) -> BackupFile:
@@ -81,9 +75,8 @@ def _file(backup: Any) -> BackupFile:
 class BarmanBackups(RepositoryProbe):
     """Lists the backups of one server: `list-backups`, `show-backup` of the newest, and which server it saves.
 
-    `list-backups` ends with 0 where there is none, and names failed ones among the others. `check` makes folders that
-    are missing, so it is not asked. Of `show-server` only the system identifier is taken: the rest may hold a
-    password."""
+    `list-backups` ends with 0 where there is none, and names failed ones among the others. `check`, which would make
+    missing folders, is not asked. Of `show-server` the system identifier alone is taken: it may hold a password."""
 
     @property
     def script(self) -> str:  # type: ignore[override]
@@ -98,40 +91,36 @@ class BarmanBackups(RepositoryProbe):
         if self.name not in listed:
             said = "; ".join(map(str, listed.get("_ERROR", ()))) or error[:300]
             return Listing.told((), now, Repository(problem=said or "no answer", closed=not listed))
-        return _listing_of_server(listed[self.name], parse_json(told["show"]).get(self.name), told["system"], now)
-
-
-def _listing_of_server(told: Any, shown: Any, system: str, now: datetime) -> Listing:
-    """Raises one of `OTHER_SHAPE`."""
-    newest_first = sorted(told, key=lambda each: str(each["backup_id"]), reverse=True)
-    whole = [each for each in newest_first if each["status"] in _COPIED]
-    failed = newest_first[0]["backup_id"] if newest_first and newest_first[0]["status"] == "FAILED" else ""
-    if not whole:
-        problem = f"the only ones failed, {failed} the last" if failed else "it has no backup"
-        return Listing.told((), now, Repository(problem=problem))
-    if shown["backup_id"] != whole[0]["backup_id"]:
-        raise ValueError("another backup has become the latest one")
-    base, wal = shown["base_backup_information"], shown["wal_information"]
-    repository = Repository(
-        system_identifier=system,
-        fault="it waits for write-ahead log that it needs" if whole[0]["status"] != "DONE" else "",
-        failed=str(failed),
-        begin_wal=base["begin_wal"] or "",
-        end_wal=base["end_wal"] or "",
-        first_wal=base["begin_wal"] or "",
-        last_wal=wal["last_available"] or "",
-    )
-    begun = _moment(base["begin_time_timestamp"])
-    files = [
-        BackupFile.in_repository(
-            str(each["backup_id"]),
-            int(each["size_bytes"]),
-            _moment(each["end_time_timestamp"]),
-            begun if each is whole[0] else None,
+        shown = parse_json(told["show"]).get(self.name)
+        newest_first = sorted(listed[self.name], key=lambda each: str(each["backup_id"]), reverse=True)
+        whole = [each for each in newest_first if each["status"] in _COPIED]
+        failed = newest_first[0]["backup_id"] if newest_first and newest_first[0]["status"] == "FAILED" else ""
+        if not whole:
+            problem = f"the only ones failed, {failed} the last" if failed else "it has no backup"
+            return Listing.told((), now, Repository(problem=problem))
+        if shown["backup_id"] != whole[0]["backup_id"]:
+            raise ValueError("another backup has become the latest one")
+        base, wal = shown["base_backup_information"], shown["wal_information"]
+        repository = Repository(
+            system_identifier=told["system"],
+            fault="it waits for write-ahead log that it needs" if whole[0]["status"] != "DONE" else "",
+            failed=str(failed),
+            begin_wal=base["begin_wal"] or "",
+            end_wal=base["end_wal"] or "",
+            first_wal=base["begin_wal"] or "",
+            last_wal=wal["last_available"] or "",
         )
-        for each in whole
-    ]
-    return Listing.told(tuple(files), now, repository)
+        begun = _moment(base["begin_time_timestamp"])
+        files = [
+            BackupFile.in_repository(
+                str(each["backup_id"]),
+                int(each["size_bytes"]),
+                _moment(each["end_time_timestamp"]),
+                begun if each is whole[0] else None,
+            )
+            for each in whole
+        ]
+        return Listing.told(tuple(files), now, repository)
 
 
 def _moment(seconds: Any) -> datetime:

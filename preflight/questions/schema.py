@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 from preflight.plan import Plan
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import read_row
+from preflight.questions.fields import Value, read_row
 from preflight.questions.files import LocalProbe, text_in
 from preflight.questions.local import TARGET, LocalAct
 from preflight.questions.schema_sql import SCHEMA_SQL
@@ -77,8 +77,7 @@ def unlike(schema: Schema, hashes: Mapping[str, str], allowed: Sequence[str]) ->
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """Of the names of objects, those of which schema and name fit a pattern of the plan; a function's are also written
-    with its arguments."""
+    """The names of objects whose schema and name fit a pattern of the plan; a function's with its arguments, too."""
     wanted = re.compile("|".join(map(as_regular_expression, patterns)) or r"(?!)")
     return [name for name in names if any(wanted.search(each) for each in _spellings(name))]
 
@@ -97,8 +96,7 @@ def without(changes: Mapping[str, str], patterns: Iterable[str]) -> Mapping[str,
 
 
 def difference(before: Schema, after: Schema) -> Mapping[str, str]:
-    """For each object that is not the same, in order: its lines that are gone (`-`) and those that are new (`+`), below
-    its name."""
+    """For each object that is not the same, in order: below its name, lines that are gone (`-`) and new ones (`+`)."""
     names = before.objects.keys() | after.objects.keys()
     changed = sorted(name for name in names if not _is_same(before.objects.get(name), after.objects.get(name)))
     return {name: "\n".join(_lines(name, before, after)) for name in changed}
@@ -118,11 +116,6 @@ def _lines(name: str, before: Schema, after: Schema) -> Iterator[str]:
     yield from (line for line in list(unified_diff(old, new, n=0, lineterm=""))[2:] if not line.startswith("@@"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    schema: str
-
-
 class SchemaProbe(SqlProbe[Schema]):
     """The schema of the database, as any role may read it."""
 
@@ -133,7 +126,7 @@ class SchemaProbe(SqlProbe[Schema]):
     asked_last: ClassVar[bool] = True
 
     def read(self, reply: Reply) -> Schema:
-        return Schema.parse(read_row(_Told, reply).schema)
+        return Schema.parse(read_row(Value, reply).value)
 
 
 @dataclass(frozen=True, slots=True)

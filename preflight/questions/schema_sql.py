@@ -361,10 +361,9 @@ FROM (
   SELECT translate(home, E'\\n\\r', '??') AS home, replace(replace(string_agg(line, E'\\n'
     ORDER BY part, place COLLATE "C", line COLLATE "C"), E'\\r', E'\\\\r'), E'\\n', E'\\n  ') AS lines
   FROM line GROUP BY home) AS blocks
-) END AS schema
+) END AS value
 FROM (VALUES ('search_path', 'pg_catalog'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
   ('TimeZone', 'UTC'), ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('quote_all_identifiers', 'off'),
   ('standard_conforming_strings', 'on'), ('lc_monetary', 'C')) AS fixed (setting, value)"""  # noqa: S608
 SCHEMA_SQL = _STATEMENT.replace("@WITNESS@", WITNESS_SCHEMA)
-"""One row with one column `schema`: the text that `preflight.questions.schema` reads. It sets what it depends on until
-the end of its transaction."""
+"""One row with one column, for `preflight.questions.schema`. It sets what it depends on until its transaction ends."""

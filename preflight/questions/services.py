@@ -9,12 +9,13 @@ from preflight.questions.fields import read_lines
 from preflight.questions.shell import ShellProbe
 
 _SERVICES = """\
+said=
 list='systemctl list-units --type=service --state=running --full --plain --no-legend --no-pager'
-if ! command -v systemctl >/dev/null 2>&1; then echo 'said=systemctl is not there'
+if ! command -v systemctl >/dev/null 2>&1; then said='systemctl is not there'
 elif text=$($list 2>&1); then printf '%s\\n' "$text" | sed -n 's/^ *\\([^ ]*[.]service\\) .*/running=\\1/p'
-else printf 'said=%s\\n' "$(printf '%s\\n' "$text" | head -n 1 | cut -c 1-200)"
+else said=$(printf '%s\\n' "$text" | head -n 1 | cut -c 1-200)
 fi
-echo end=yes"""
+printf 'said=%s\\nend=yes\\n' "$said\""""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +34,4 @@ class ServicesProbe(ShellProbe[Services]):
     text = _SERVICES
 
     def read(self, reply: Reply) -> Services:
-        return read_lines(Services, reply, ended=True)
+        return read_lines(Services, reply)

@@ -26,11 +26,9 @@ for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
   tool=
 done
 """
-"""Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: on Debian it is five
-times as fast as sha256sum."""
+"""Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: five times as fast."""
 BOOT = "printf 'boot=%s\\n' \"$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)\"\n"
-"""Prints the boot that the host's kernel is in, empty where it shows none (random(4)): no other machine has it, and no
-clone, as it may have /etc/machine-id."""
+"""Prints the boot that the host's kernel is in, or nothing (random(4)): unlike /etc/machine-id, no clone has it."""
 BootId = Annotated[str, Matches(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", "a boot id, or nothing")]
 
 
@@ -148,8 +146,7 @@ class AsAccount:
 
     @property
     def may_run_shell(self) -> str:
-        """A test whether sudo gives the login a shell of it. Where sudo lists nothing without a password (listpw), the
-        shell itself is tried."""
+        """A test whether sudo gives the login its shell, which is tried where sudo lists only by password (listpw)."""
         user = quoted(self.account)
         return (
             f"case $(sudo -k -n -l -u {user} -- /bin/sh 2>&1 </dev/null) in /*) ;; *'password is required'*) "
@@ -168,8 +165,7 @@ class AsAccount:
 
     def or_login(self, script: str) -> str:
         """A whole script as the account, or as the login where sudo gives it no shell of the account; without input,
-        in the locale C, which sudo may not keep. The script says who ran it, and ends with 0: any other end counts as
-        sudo's refusal."""
+        in the locale C, which sudo may not keep. It says who ran it, and ends with 0: else it was refused by sudo."""
         script = f"exec </dev/null\nLC_ALL=C; export LC_ALL\n{_IF_PROGRAMS_START}{script}\nexit 0"
         if self.is_login:
             return script

@@ -84,8 +84,7 @@ class TextSizeProbe(SqlProbe[int | None]):
 
     Of each of the 40 largest tables about 4 MiB are looked at, and some rows of them written as text. Where most of a
     table is long values out of line, that tells how much text a stored byte is, at least one, as a few rows may hold
-    most of it; elsewhere how much text a row is, as a table may be mostly free space. query_to_xml() asks a table whose
-    name the catalogue tells."""
+    most of it; elsewhere how much text a row is, as a table may be mostly free space. query_to_xml() takes any name."""
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = 20.0

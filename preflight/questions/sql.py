@@ -31,8 +31,7 @@ _KEYWORDS = frozenset(
     xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
     """.split()  # noqa: SIM905 - one word a line would be a page
 )
-"""Every keyword of PostgreSQL 15 to 18 that a bare name may not be (pg_get_keywords, all but category U), and `public`,
-which is everybody where a role is named."""
+"""What no bare name may be in PostgreSQL 15 to 18 (pg_get_keywords, all but category U), and `public`, everybody."""
 VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
 _TOKEN = re.compile(
     rf"""(?P<comment>--[^\r\n]*)
@@ -119,8 +118,7 @@ each membership for itself, since PostgreSQL 16; before, an attribute of the rol
 
 
 def inheriting_grant(owner: str, role: str, inherits: str, *, member: bool = False) -> str:
-    """Statements that give `role` the rights of `owner`. `inherits`: what `INHERITS` tells of it. `member`: it is one
-    already, as far as that goes."""
+    """Statements that give `role` the rights of `owner`. `inherits`: as `INHERITS` tells. `member`: it is one."""
     name = quote_identifier(role)
     if inherits == BY_MEMBERSHIP:
         return f"GRANT {quote_identifier(owner)} TO {name} WITH INHERIT TRUE;"
@@ -200,28 +198,16 @@ class RoleSettings:
     """JSON: name -> `setting`, `unit`, `source` and `file`, which not every role may see."""
 
     @property
-    def data_directory(self) -> str:
-        """Empty for a role without pg_read_all_settings, and so are the sockets."""
-        return self.get("data_directory") or ""
-
-    @property
-    def sockets(self) -> str:
-        """Folders of the server's sockets, with commas between them."""
-        return self.get("unix_socket_directories") or ""
-
-    @property
-    def listens(self) -> str:
-        """Addresses at which the server listens, with commas between them."""
-        return self.get("listen_addresses") or ""
-
-    @property
     def of_scripts(self) -> Mapping[str, str]:
         """As far as they are told."""
         return {name: value for name in OF_SCRIPTS if (value := self.get(name)) is not None}
 
+    def shown(self, name: str, column: str = "setting") -> str:
+        """As `get`; empty where nobody tells, as of `data_directory` to a role without pg_read_all_settings."""
+        return self.get(name, column) or ""
+
     def get(self, name: str, column: str = "setting") -> str | None:
-        """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,
-        `database user`)."""
+        """None where nobody tells. The column `source`: where it was set, in pg_settings' words (`database user`)."""
         try:
             value = json.loads(self.told)[name][column]
         except (ValueError, KeyError, TypeError):
@@ -234,8 +220,7 @@ class Token(NamedTuple):
 
     kind: str
     """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
-    `end` of a statement, `open` and `close` parenthesis, `cast`, psql `variable`, `escape`d semicolon
-    or colon, name of a `command`."""
+    `end` of a statement, `open` and `close` parenthesis, `cast`, psql `variable`, `escape`d sign, `command`'s name."""
     start: int
     end: int
     closed: bool = True
@@ -260,8 +245,7 @@ def next_token(text: str, at: int) -> Token | None:
 
 
 def _after_block_comment(text: str, at: int) -> tuple[int, bool]:
-    """(where a block comment ends of which `at` is inside, whether it is closed). They nest, and nothing else in them
-    has a meaning."""
+    """(where the block comment ends that `at` is in, whether it is closed). They nest; nothing else in them counts."""
     depth = 1
     while depth:
         edge = _BLOCK_EDGE.search(text, at)

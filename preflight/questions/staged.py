@@ -5,16 +5,14 @@ where they are and never fetched, except for the beginning of a few that differ 
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import Count, read_fields, read_lines, whole_number
+from preflight.questions.fields import Count, Mode, Until, read_fields, read_lines, whole_number
 from preflight.questions.files import MOST_ENTRIES, Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 from preflight.record import fields_of
@@ -27,41 +25,37 @@ nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
 printf 'account=%s\\0login=%s\\0' "$(id -un)" "${SUDO_USER:-$(id -un)}"
 printf 'uid=%s\\0groups=%s\\0' "$(id -u @ACCOUNT@ 2>/dev/null)" "$(id -G @ACCOUNT@ 2>/dev/null)"
+rest='complete=yes\\0acl=no\\0tool=\\0hashes=\\0end=yes\\0' # of a tree that is not listed
 if [ -d "$stage" ] && cd -- "$stage"; then :; else
-  printf 'absent=%s\\0end=yes\\0' "$(ls -ld -- "$stage/." 2>&1)"; exit 0
+  printf "problem=%s\\0link=\\0root=\\0$rest" "$(ls -ld -- "$stage/." 2>&1)"; exit 0
 fi
-[ ! -h "$stage" ] || printf 'link=%s\\0' "$(ls -ld -- "$stage")"
-d=$(pwd -P); printf 'root=%s\\0' "$d"
+d=$(pwd -P); printf 'link=%s\\0root=%s\\0' "$([ ! -h "$stage" ] || ls -ld -- "$stage")" "$d"
 set -- "$d"
 while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done
 shift
-set -f; IFS=$nl
-if [ $# -gt 0 ]; then
-  above=$(ls -ldr -- "$@") || exit 0 # in the same order: the name of each begins with that of the next
-  for l in $above; do printf 'parent=%s\\0parent_path=%s\\0' "$l" "$1"; shift; done
-fi
-unset IFS; set +f
 seen=$(find . -printf x 2>/dev/null | head -c @LIMIT@) # find of GNU; others cannot print
 n=${#seen}
 [ -n "$seen" ] || n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
-if [ "$n" -ge @LIMIT@ ]; then printf 'too_many=yes\\0end=yes\\0'; exit 0; fi
-if [ -n "$seen" ]; then
-  find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0group=%G\\0target=%l\\0'
-else # POSIX find: one ls for each entry
-  find . -exec sh -c 'set -f; nl="
+if [ "$n" -ge @LIMIT@ ]; then printf "problem=it holds more than @MOST@ entries\\0$rest"; exit 0; fi
+if [ -n "$seen" ]; then # of the folders above each alone
+  find . "$@" \\( ! -path '/*' -o -prune \\) \\
+    -printf 'entry=%y %m %Ts %s %p\\0owner=%u\\0group=%G\\0target=%l\\0'
+else # POSIX find: one ls and one stat for each entry
+  find . "$@" \\( ! -path '/*' -o -prune \\) -exec sh -c 'set -f; nl="
 "
     owner() { printf "%s" "$3"; }
-    entry() { printf "entry=%s %s %s %s\\0owner=%s\\0group=%s\\0target=%s\\0" "$3" "$7" "$2" "$1" "$o" "$6" "$k"; }
+    entry() { printf "entry=%s %s %s %s\\0owner=%s\\0group=%s\\0target=%s\\0" "$3" "$2" "$7" "$1" "$o" "$6" "$k"; }
     for f do
       l=$(ls -ldn -- "$f") || continue
       o=$(owner $(ls -ld -- "$f"))
-      t=$(stat -c %Y -- "$f" 2>/dev/null || stat -f %m -- "$f" 2>/dev/null || echo 0)
+      t=$(stat -c "%a %Y" -- "$f" 2>/dev/null || stat -f "%Mp%Lp %m" -- "$f" 2>/dev/null)
       k=; [ ! -h "$f" ] || k=$(readlink -- "$f")
       entry "$f" "$t" ${l%%"$nl"*}
     done' sh {} +
 fi
-[ $? -ne 0 ] || printf 'complete=yes\\0'
-[ -z "$({ ls -lnR . | grep '^.\\{10\\}+' | head -n 1; } 2>/dev/null)" ] || printf 'acl=yes\\0'
+if [ $? -eq 0 ]; then complete=yes; else complete=no; fi
+acl=no; [ -z "$({ ls -lnR . | grep '^.\\{10\\}+' | head -n 1; } 2>/dev/null)" ] || acl=yes
+printf 'problem=\\0complete=%s\\0acl=%s\\0' "$complete" "$acl"
 @FIND_TOOL@printf 'tool=%s\\0hashes=' "$tool"
 if [ -n "$tool" ]; then
   # Names that a line of output cannot hold are hashed one by one.
@@ -97,7 +91,7 @@ class StagedEntry(Entry):
     """Account name, or its number where the host knows no name for it."""
     group: str
     """Its number."""
-    modified_at: datetime | None
+    modified_at: Until
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +111,8 @@ class StagedTree:
     """The `ls -l` line of the folder's path where it is a symbolic link."""
     root: str = ""
     """The folder's path with every symbolic link resolved."""
-    parents: tuple[tuple[str, int, str], ...] = ()
-    """(path, permission bits, owner) of every folder above it, nearest first."""
+    parents: tuple[StagedEntry, ...] = ()
+    """Every folder above it, nearest first."""
     entries: tuple[StagedEntry, ...] = ()
     complete: bool = True
     """False when a part could not be listed."""
@@ -130,17 +124,22 @@ class StagedTree:
     """What the server's commands said on standard error."""
 
 
-_KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
+_KINDS = {"f": EntryKind.FILE, "-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
+"""By the letter of find, or the first one of ls."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    kind: str
+    mode: Mode
+    modified_at: Until
+    size: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    absent: str = ""
-    too_many: bool = False
-    parent: tuple[str, ...] = ()
-    parent_path: tuple[str, ...] = ()
-    entry: tuple[str, ...] = ()
-    """Symbolic mode, size, time of change and path of each."""
+    entry: tuple[_Entry, ...] = ()
     owner: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
@@ -159,33 +158,27 @@ class StagedFolder(AccountProbe[StagedTree]):
     folder: str
 
     def ask(self) -> str:
-        limit = str(MOST_ENTRIES + 2)
-        values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, "LIMIT": limit}
+        limits = {"LIMIT": str(MOST_ENTRIES + 2), "MOST": str(MOST_ENTRIES)}
+        values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, **limits}
         script = filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL)
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
-        fields = read_fields(reply.text, ended=True, ends_in_nul=True)
+        fields = read_fields(reply.text, ends_in_nul=True)
         listed = read_lines(_Listed, {name: fields.pop(name) for name in fields_of(_Listed) if name in fields})
-        problem = listed.absent.strip().rpartition(": ")[2]
-        if listed.too_many:
-            problem = f"it holds more than {MOST_ENTRIES} entries"
-        found = read_lines(
-            StagedTree,
-            {"complete": ["yes" if problem else "no"], **fields},
-            problem=problem,
-            entries=() if problem else _entries(listed),
-            complaint=reply.error.strip(),
-        )
-        parents = [line.split() for line in listed.parent]
-        above = tuple(map(str, PurePosixPath(found.root).parents))
-        if listed.parent_path != above or len(parents) != len(above) or any(len(words) < 4 for words in parents):
-            raise Unreadable("no line of ls -l for a folder above")
-        modes = ((path, _mode(words[0]), words[2]) for path, words in zip(above, parents, strict=True))
-        return replace(found, parents=tuple(modes))
+        found = read_lines(StagedTree, fields, complaint=reply.error.strip())
+        if problem := found.problem.strip().rpartition(": ")[2]:
+            return replace(found, problem=problem)
+        entries = _entries(listed)
+        above = [name for name in entries if name.startswith("/")]
+        if above != list(map(str, PurePosixPath(found.root).parents)):
+            raise Unreadable("other folders above than the path has")
+        parents = tuple(entries.pop(name) for name in above)
+        return replace(found, parents=parents, entries=tuple(entry for _, entry in sorted(entries.items())))
 
 
-def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
+def _entries(told: _Listed) -> dict[str, StagedEntry]:
+    """By path; the folders above have theirs from the root."""
     pairs = list(map(path_and_sha256, [*filter(None, told.hashes.split("\n")), *told.hash]))
     hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
     if len(hashes) < len(pairs):
@@ -193,21 +186,17 @@ def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
     if not len(told.entry) == len(told.owner) == len(told.group) == len(told.target):
         raise Unreadable("an entry without its owner, its group, or what it leads to")
     found = {}
-    for line, owner, group, target in zip(told.entry, told.owner, told.group, told.target, strict=True):
-        words = line.split(" ", 3)
-        if len(words) < 4:
-            raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
-        mode, size, modified, path = words
-        name = path.removeprefix("./")
-        kind = _KINDS.get(mode[:1], EntryKind.OTHER)
+    for each, owner, group, target in zip(told.entry, told.owner, told.group, told.target, strict=True):
+        name = each.path.removeprefix("./")
+        kind = _KINDS.get(each.kind[:1], EntryKind.OTHER)
         found[name] = StagedEntry(
             path=name,
             kind=kind,
-            mode=_mode(mode),
-            size_bytes=whole_number(size) if kind is EntryKind.FILE else 0,
+            mode=each.mode,
+            size_bytes=whole_number(each.size) if kind is EntryKind.FILE else 0,
             owner=owner,
             group=group,
-            modified_at=_moment(modified),
+            modified_at=each.modified_at,
             link_target=target,
             sha256=hashes.get(name, ""),
         )
@@ -215,33 +204,12 @@ def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
         raise Unreadable("the reply does not list the folder, or an entry twice")
     if set(hashes) - set(found):
         raise Unreadable("a file is hashed that was not listed: the folder is being changed")
-    return tuple(entry for _, entry in sorted(found.items()))
-
-
-def _mode(symbolic: str) -> int:
-    """Permission bits of `drwxr-xr-t`. Raises Unreadable."""
-    if not re.fullmatch(r"[^\s](?:[r-][w-][xsS-]){2}[r-][w-][xtT-].?", symbolic):
-        raise Unreadable(f"no file mode: {symbolic[:20]!r}")
-    mode = 0
-    for place, character in enumerate(symbolic[1:10]):
-        if character not in "-ST":
-            mode |= 0o400 >> place
-        if character in "sStT":
-            mode |= {2: 0o4000, 5: 0o2000, 8: 0o1000}[place]
-    return mode
-
-
-def _moment(seconds: str) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(int(seconds.partition(".")[0]), UTC) if seconds != "0" else None
-    except (ValueError, OverflowError, OSError):
-        return None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """SHA-256 of a file's normalised forms, as `preflight.questions.files.TreeEntry` has them; all empty for a file
-    that is none, or cannot be read."""
+    """SHA-256 of a file's normalised forms, as `TreeEntry` has them; all empty for none, or one that cannot be read."""
 
     with_lf: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
     bare: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
@@ -269,7 +237,7 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> dict[str, Forms]:
-        forms = read_lines(_FormsTold, reply, ended=True).form
+        forms = read_lines(_FormsTold, reply).form
         if len(forms) != len(self.names):
             raise Unreadable(f"hashes of {len(forms)} files, expected {len(self.names)}")
         return {name: form for name, form in zip(self.names, forms, strict=True) if form.with_lf and form.bare}

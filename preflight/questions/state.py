@@ -75,15 +75,12 @@ class Item:
     """Something in a state worth telling."""
 
     kind: Annotated[str, Matches(_KIND, "a kind of fault")]
-    """`index`, `constraint`, `trigger`, `narrow` foreign key, `statistics`, `sequence`, `hidden` for one that the role
-    may not read, `collation`, `slot`, `archiver`, `standbys`, `age`, `checksum`, `restart`. One of `server` is
-    always there."""
+    """`hidden` is a sequence that the role may not read, `narrow` a foreign key. One of `server` is always there."""
     schema: str
     table: str
     name: str
     detail: str
-    """What it is in particular, such as the `wal_status` of a slot; of `standbys`, how many there are, or the role that
-    may not see it."""
+    """In particular, as the `wal_status` of a slot; of `standbys`, how many there are, or who may not see it."""
     number: int
     """Bytes that a slot holds, an age in transactions, a count; of a sequence, where it ends; of `standbys`, how many
     are wanted; of the server, its version."""
@@ -106,8 +103,7 @@ class _Items(SqlProbe[tuple[Item, ...]]):
 
 class SequencesProbe(_Items):
     """Asks any role for the sequences that end sooner than a bigint, with their own type or with that of the column
-    they are for: the ones that it may read, and how many it may not. One that is locked is left out: to read it would
-    be to wait."""
+    they are for: the ones that it may read, and how many it may not. For a locked one it would wait: left out."""
 
     text = f"""\
 WITH item AS (

@@ -121,21 +121,6 @@ class Quota:
     left_files: int | None
 
 
-def read_quotas(lines: Iterable[str]) -> tuple[Quota, ...]:
-    """The limits in the output of `quota -w -p`: rows of a file system, blocks of 1 KiB (`*` when beyond the limit),
-    soft limit, hard limit, grace, and the same for files. Headings, and what is no such row, are left out."""
-    quotas = []
-    for line in lines:
-        source, *words = line.split() or [""]
-        figures = [word.rstrip("*") for word in words]
-        if len(figures) != 8 or not all(word.isdecimal() and word.isascii() for word in figures):
-            continue
-        blocks, _, most_blocks, _, files, _, most_files, _ = map(int, figures)
-        left_bytes = max(0, most_blocks - blocks) * 1024 if most_blocks else None
-        quotas.append(Quota(source, left_bytes, max(0, most_files - files) if most_files else None))
-    return tuple(quotas)
-
-
 PROOF_BYTES = 1024 * 1024
 _BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
 _SECONDS = 20.0
@@ -146,7 +131,7 @@ place() {
   real=$(cd -- "$p" 2>/dev/null && pwd -P) || real=$(readlink -f -- "$p")
   case $real in '') at= ;; *) at=${real%/}${1#"${p%/}"}; at=${at:-/} ;; esac
   printf 'path=%s\\nreached=%s\\nreal=%s\\n' "$1" "$p" "$at"
-  [ "$p" = "$1" ] || [ ! -x "$p" ] || echo absent=yes
+  if [ "$p" = "$1" ] || [ ! -x "$p" ]; then echo absent=no; else echo absent=yes; fi
   stat -L -c 'mode=%a
 owner=%U
 device=%d' -- "$p"
@@ -185,7 +170,11 @@ printf 'proof=%s\\n' "${proof:-none}"
 printf 'fsize=%s\\n' "$(ulimit -f)"
 @BOOT@if command -v quota >/dev/null 2>&1; then
   t=; ! timeout 3 true 2>/dev/null || t='timeout 3'
-  for q in -u -g; do $t quota "$q" -w -p 2>/dev/null | head -n 50 | sed 's/^/quota=/'; done
+  # Rows of a file system, blocks of 1 KiB (* when beyond), soft limit, hard limit, grace, and the same for files.
+  for q in -u -g; do $t quota "$q" -w -p 2>/dev/null | head -n 50; done | awk '
+    function left(used, most) { return most > 0 ? sprintf("%.0f", most > used ? most - used : 0) : "?" }
+    { gsub(/[*]/, "") }
+    NF == 9 && /^ *[^ ]+( +[0-9]+)+ *$/ { print "quotas=" $1, left($2 * 1024, $4 * 1024), left($6, $8) }'
 fi
 c=$real; set -- "$c"
 while [ "$c" != / ]; do c=${c%/*}; c=${c:-/}; set -- "$@" "$c"; done
@@ -382,10 +371,9 @@ class DirectoryProbe(AccountProbe[Directory]):
         return self.account.or_login(filled(_DIRECTORY, PLACE=_PLACE, BOOT=BOOT, PROOF=proof, **words))
 
     def read(self, reply: Reply) -> Directory:
-        fields = read_fields(output_of(reply), ended=True)
+        fields = read_fields(output_of(reply))
         place = _read_place({name: fields.pop(name) for name in (*fields_of(Place), "device") if name in fields})
-        quotas = read_quotas(fields.pop("quota", []))
-        found = read_lines(Directory, fields, complete=True, place=place, quotas=quotas)
+        found = read_lines(Directory, fields, place=place)
         # With one directory missing on the way, the bits of the others prove nothing.
         path = PurePosixPath(place.real_reached)
         if [link.path for link in found.chain] != [str(path), *map(str, path.parents)]:
@@ -407,7 +395,7 @@ class PlacesProbe(AccountProbe[Mapping[str, Place]]):
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
         *told, end = output_of(reply).split("\n\n")
-        places = [_read_place(read_fields(each)) for each in told]
+        places = [_read_place(read_fields(each, part=True)) for each in told]
         if end.strip() != "end=yes" or tuple(place.path for place in places) != self.paths:
             raise Unreadable("answers for other paths than asked")
         return {place.path: place for place in places}

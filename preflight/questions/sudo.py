@@ -64,7 +64,7 @@ class ProgramsProbe(AccountProbe[Programs]):
         tries = "\n".join(f"try {quoted(program)}" for program in self.programs)
         run = _TRY_WITH_PASSWORD if self.account.password else _TRY_WITHOUT_PROMPT
         run = _TRY_AS_LOGIN if self.account.is_login else run.replace("ACCOUNT", quoted(self.account.account))
-        return f"{_SHOW}\n{run}\n{tries}\nexit 0"
+        return f"{_SHOW}\n{run}\n{tries}\necho end=yes"
 
     def read(self, reply: Reply) -> Programs:
         fields = read_fields(output_of(reply))
@@ -153,7 +153,7 @@ _TELL = """\
 printf 'code=%s\\n' "$code"
 printf '%s\\n' "$out" | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
 printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */rule=/'
-exit 0"""
+echo end=yes"""
 _RULE_ACCOUNTS = re.compile(r"\(([^:)]*)")
 _SPANS = re.compile(r"-|(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.IGNORECASE)
 _SECONDS = (86_400, 3600, 60, 1)
@@ -210,7 +210,7 @@ class SudoRulesProbe(AccountProbe[Rules]):
         return filled(_RULES, LIST="sudo -k -n -ll </dev/null")
 
     def read(self, reply: Reply) -> Rules:
-        return tuple(map(SudoRule.parse, read_fields(output_of(reply), ended=True).get("rule", [])))
+        return tuple(map(SudoRule.parse, read_fields(output_of(reply)).get("rule", [])))
 
 
 _RULES = """\

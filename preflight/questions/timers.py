@@ -107,8 +107,7 @@ class Timer:
     next_at: datetime | None = None
     """UTC; None when it starts nothing any more."""
     delay: timedelta = timedelta()
-    """The most by which systemd may start it later: at random, and within AccuracySec where that is longer than its
-    default."""
+    """The most by which systemd may start it later: at random, and by an AccuracySec longer than the default."""
     command: str = ""
 
     @property
@@ -161,8 +160,7 @@ def parse_span(text: str) -> timedelta:
 
 
 def read_numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
-    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names` may stand for numbers.
-    Raises ValueError."""
+    """The numbers of `5,7-9,*/10`; `a/n` goes on to the end of the range. `names` stand for some. Raises ValueError."""
     for name, number in (names or {}).items():
         field = re.sub(rf"(?<!/)\b{name}\b", str(number), field, flags=re.IGNORECASE)
     found: set[int] = set()
@@ -204,7 +202,7 @@ def read_timers(
     booted_at = at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
-        if _first(record, "ActiveState") != "active":
+        if len(record.get("ActiveState", ())) == 1 and _first(record, "ActiveState") != "active":
             continue
         try:
             timers.append(_timer(record, booted_at, commands))
@@ -213,6 +211,8 @@ def read_timers(
     return tuple(timers), tuple(unread)
 
 
+_SHOWN_OF_EACH = ("Id", "Unit", "ActiveState", "AccuracyUSec", "NextElapseUSecRealtime", "NextElapseUSecMonotonic")
+"""Once of every timer. RandomizedDelayUSec is none of these: systemd has it since 229."""
 _Record = Mapping[str, Sequence[str]]
 
 
@@ -235,18 +235,22 @@ def _first(record: _Record, name: str) -> str:
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
     """Raises ValueError."""
     name, starts = _first(record, "Id"), _first(record, "Unit")
-    if not name or not starts:
-        raise ValueError("a timer without a name or a unit")
+    if not (name and starts) or any(len(record.get(each, ())) != 1 for each in _SHOWN_OF_EACH):
+        raise ValueError("no whole description of one timer")
     calendars = [_SHOWN_CALENDAR.fullmatch(value) for value in record.get("TimersCalendar", ()) if value]
     if not all(calendars):
         raise ValueError("a calendar of another shape")
-    repeated = [match[1] for match in map(_REPEATED.fullmatch, record.get("TimersMonotonic", ())) if match]
+    spans = record.get("TimersMonotonic", ())
+    repeated = [match[1] for match in map(_REPEATED.fullmatch, spans) if match]
     next_at = []
     by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
     if by_calendar:
         next_at.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
     since_boot = _first(record, "NextElapseUSecMonotonic")
-    if since_boot not in ("", "0", "infinity", "n/a"):
+    by_span = since_boot not in ("", "0", "infinity", "n/a")
+    if not (calendars or spans) or (by_calendar and not calendars) or (by_span and not spans):
+        raise ValueError("not all that it goes by is told")
+    if by_span:
         if booted_at is None:
             raise ValueError("a time since boot, and no time of the boot")
         next_at.append(booted_at + parse_span(since_boot))

@@ -1,5 +1,4 @@
-"""Which rights a role lacks for what its scripts do, from catalogues that every role may read; no table is read or
-locked."""
+"""Which rights a role lacks for its scripts, from catalogues that every role may read; no table is read or locked."""
 
 from __future__ import annotations
 
@@ -77,8 +76,7 @@ class Lack:
     """Quoted as SQL wants it; a pattern of the plan as it was asked."""
     owner: str
     takes_members: bool
-    """False for an owner that nobody is to be, or can be, made a member of: a superuser, one of PostgreSQL's own roles,
-    and a member of the role itself."""
+    """False for a superuser, one of PostgreSQL's own roles, and a member of the role itself."""
     member: bool
     """The role may become the owner by SET ROLE."""
     certain: bool

@@ -36,7 +36,7 @@ else
   elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=log-closed
   fi
 fi 2>/dev/null
-printf 'state=%s\\nreached=%s\\n' "$s" "$r\""""
+printf 'state=%s\\nreached=%s\\nend=yes\\n' "$s" "$r\""""
 
 
 class Start(StrEnum):
@@ -103,7 +103,7 @@ case ${tls:+again}$said in
 again*'does not support SSL'* | again*pg_hba.conf*) tls=sslmode=disable; log_in "$@"; code=$? ;;
 *) [ -z "$said" ] || printf '%s\\n' "$said" >&2 ;;
 esac
-[ "$code" -ne 0 ] || [ -z "$again" ] || log_in -c "$again" 2>/dev/null
+[ "$code" -ne 0 ] || [ -z "$again" ] || { log_in -c "$again" 2>/dev/null || echo again_ms=0; echo end=yes; }
 exit "$code\""""
 """What libpq's default does, short of its second attempt with a password that was refused: it is repeated without TLS
 only where no password was judged. A login that worked is made once more: a server begins a new end for it, a pooler
@@ -127,8 +127,7 @@ class Method(StrEnum):
 
 
 class LoginRefusal(Complaint):
-    """Why the server, or the client program before it, refused a login on the host. A server's complaint in another
-    language is `OTHER`."""
+    """Why the server, or the client program, refused a login on the host; `OTHER` for words in another language."""
 
     NO_PASSWORD = "no password at hand", r"no password supplied"
     PEER = "peer authentication failed", r"(?:peer|ident) authentication failed"
@@ -232,9 +231,10 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         if self.method is Method.REPLICATION:
             return _of_wal_sender(reply.text, said)
         fields = read_fields(reply.text.replace("\t", "\n"))
-        fields = {"system_identifier": [""], "again_ms": ["0"], **fields}  # which not every role may see, or make
+        if said:  # by the server: not every role may see it
+            fields = {"system_identifier": [""], **fields}
         settings = RoleSettings("".join(fields.pop("settings", [])))
-        return read_lines(ServerLogin, fields, complete=True, refusal=None, said=said, settings=settings)
+        return read_lines(ServerLogin, fields, refusal=None, said=said, settings=settings)
 
 
 def _of_wal_sender(text: str, said: str) -> ServerLogin:

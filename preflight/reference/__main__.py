@@ -111,10 +111,10 @@ def _plan_blocks(registry: Registry) -> Iterator[str]:
 
 
 def _key_table(found: Sequence[Key]) -> str:
-    defaults = ["required" if key.required else f"`{key.default}`" if key.default else "" for key in found]
-    rows = [
-        (f"`{key.name}`", in_words(key.shape), default, key.text) for key, default in zip(found, defaults, strict=True)
-    ]
+    rows: list[tuple[str, ...]] = []
+    for key in found:
+        default = "required" if key.required else f"`{key.default}`" if key.default else ""
+        rows.append((f"`{key.name}`", in_words(key.shape), default, key.text))
     return "\n".join(table(("key", "value", "default", "meaning"), rows))
 
 

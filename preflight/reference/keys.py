@@ -14,9 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preflight.plan import Account, Bytes, Ref, RemotePath, Roots, SecretRef, Sha256, limits
+from preflight.plan import limits
+from preflight.plan.values import Account, Bytes, Ref, RemotePath, Roots, SecretRef, Sha256
 from preflight.record import Form, Shape, fields_of
 from preflight.units import DURATION, SIZE, format_duration, format_size
+from preflight.wording import in_toml
 
 Schema = dict[str, Any]
 
@@ -119,20 +121,18 @@ def field_docs(cls: Any) -> dict[str, str]:
 def as_toml(value: Any, *, is_size: bool = False) -> str:
     """A default as the plan would write it; empty for None and for what is empty itself."""
     match value:
-        case None | "" | () | Mapping():
+        case "" | ():
             return ""
-        case tuple():
-            return f"[{', '.join(map(as_toml, value))}]"
-        case bool():
-            return str(value).lower()
-        case int():
-            return f'"{format_size(value)}"' if is_size else str(value)
+        case int() if is_size:
+            return in_toml(format_size(value))
+        case timedelta():
+            return in_toml(format_duration(value).replace(" ", ""))
+        case Path():
+            return in_toml(str(value))
         case float():
             return f"{value:g}"
-        case timedelta():
-            return f'"{format_duration(value).replace(" ", "")}"'
-        case str() | Path():
-            return f'"{value}"'
+        case str() | int() | tuple():
+            return in_toml(value)
     return ""
 
 

@@ -21,10 +21,10 @@ from typing import Any
 from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
-from preflight.plan import EntryId, Nothing, Plan, limits
-from preflight.plan.merging import DEFAULTS, OVERRIDE
+from preflight.plan import EntryId, Plan, limits
+from preflight.plan.merged import DEFAULTS, OVERRIDE
 from preflight.plan.release_plan import NOT_WRITTEN, SEVERITY_OF
-from preflight.plan.values import Url
+from preflight.plan.values import Nothing, Url
 from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import LIMITS, SHARING, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report

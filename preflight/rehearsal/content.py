@@ -8,7 +8,6 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.plan import BackupMethod, Content, SecretRef
@@ -16,6 +15,7 @@ from preflight.plan.work import PlannedBackup, ServerWork, connection_options, s
 from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.server import Server
+from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
@@ -36,21 +36,13 @@ _ENCODING = re.compile(r" ENCODING = ('[^']*')")
 _SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: (\d+)\.(\d+)", re.MULTILINE)
 
 
-class Streams(Protocol):
-    """`preflight.sessions.ssh.pool.SshPool.stream`."""
-
-    def __call__(
-        self, host_id: str, script: str, secret: str, take: Callable[[bytes], object], deadline: Deadline
-    ) -> tuple[int, str]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Archive:
     """What was fetched."""
 
     content: Content
     roles: str
-    """SQL that makes the server's roles, without passwords."""
+    """SQL that makes the server's roles, without passwords and commands of psql."""
     file: Path
     """An archive of pg_dump, or the folder of its directory format."""
     backup: str = ""
@@ -65,9 +57,9 @@ class Archive:
 class Source:
     """The host of one database, and the account and login that read it there."""
 
-    def __init__(self, work: ServerWork, streams: Streams, secrets: Secrets, deadline: Deadline) -> None:
+    def __init__(self, work: ServerWork, pools: Pools, secrets: Secrets, deadline: Deadline) -> None:
         self._work = work
-        self._streams = streams
+        self._pools = pools
         self._secrets = secrets
         self._deadline = deadline
         self._account = AsAccount.of(work)
@@ -82,15 +74,16 @@ class Source:
 
     def fetch(self, content: Content, folder: Path) -> Archive:
         """Raises ScratchError and SessionFailed."""
-        roles = bytearray()
-        self._run("pg_dumpall", ["--roles-only", "--no-role-passwords"], roles.extend, database="-l")
+        dumped = bytearray()
+        self._run("pg_dumpall", ["--roles-only", "--no-role-passwords"], dumped.extend, database="-l")
+        roles = _FOR_PSQL.sub("", dumped.decode("utf-8", "replace"))
         if content is Content.RESTORE:
-            return self._fetch_backup(roles.decode("utf-8", "replace"), folder)
+            return self._fetch_backup(roles, folder)
         file = folder / "schema.dump"
         with file.open("wb") as opened:
             options = ["-F", "c", "--schema-only", "--no-subscriptions", _LOCK_WAIT]
             self._run("pg_dump", options, opened.write, database="-d")
-        return Archive(content, roles.decode("utf-8", "replace"), file)
+        return Archive(content, roles, file)
 
     def _run(self, program: str, options: Sequence[str], take: Callable[[bytes], object], *, database: str) -> None:
         named = self._work.program(program)
@@ -106,7 +99,7 @@ class Source:
         """`at`: where another work is done, as the account that does it."""
         host, ref = (at or self._work).host, AsAccount.of(at or self._work).password
         secret = self._secrets.value(SecretRef.parse(ref), host.password_purpose) if ref else ""
-        return self._streams(host.id, script, secret, take, self._deadline)
+        return self._pools.ssh_pool().stream(host.id, script, secret, take, self._deadline)
 
     def _complaint(self, program: str, said: str, status: int) -> str:
         host, who = self._work.host, self._work.who
@@ -174,11 +167,6 @@ class Contents:
         left_out = re.compile("|".join(patterns) or "(?!)")
         listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))
         return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed)
-
-
-def make_roles(server: Server, archive: Archive) -> None:
-    """Raises ScratchError."""
-    server.make_roles(_FOR_PSQL.sub("", archive.roles))
 
 
 def make_database(

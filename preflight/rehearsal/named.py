@@ -71,11 +71,6 @@ class Place:
     system_identifiers: Mapping[str, str]
     """Of the plan's servers; with the database that each is known by."""
 
-    @property
-    def text(self) -> str:
-        """As psql and the plan name it."""
-        return show_address(self.server.address, self.server.port)
-
 
 class NamedServer(Server):
     """It, while one rehearsal works there: as its superuser, and as roles with a password of that time."""
@@ -97,7 +92,14 @@ class NamedServer(Server):
         account.give(folder)
         super().__init__(reachable(programs, folder, account), folder, account)
         self._place, self._logins, self._settings = place, logins, settings
-        self._password = secrets.token_urlsafe(24)
+        self.place, self._password = show_address(place.server.address, place.server.port), secrets.token_urlsafe(24)
+        tls = {"sslmode": place.server.sslmode.value, "sslrootcert": ca_file(place.server)}
+        way = {"connect_timeout": _CONNECT_SECONDS, "hostaddr": place.ip, **tls}
+        told = {"host": place.server.address, "user": place.server.user, "password": place.password}
+        self.parameters = {**told, "port": str(place.server.port), **way}
+        self.login_environment = {
+            f"PG{name.upper()}": each for name, each in {**way, "password": self._password}.items()
+        }
         self._make: Callable[[], None] = lambda: None
         self._lock = self._session("postgres", {})
         try:
@@ -112,27 +114,6 @@ class NamedServer(Server):
         except BaseException:
             self._lock.close()
             raise
-
-    @property
-    def place(self) -> str:
-        return self._place.text
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        server = self._place.server
-        told = {"host": server.address, "user": server.user, "password": self._place.password}
-        return {**told, "port": str(server.port), **self._way}
-
-    @property
-    def login_environment(self) -> Mapping[str, str]:
-        return {f"PG{name.upper()}": value for name, value in {**self._way, "password": self._password}.items()}
-
-    @property
-    def _way(self) -> Mapping[str, str]:
-        """How it is reached, by whichever role."""
-        server = self._place.server
-        tls = {"sslmode": server.sslmode.value, "sslrootcert": ca_file(server)}
-        return {"connect_timeout": _CONNECT_SECONDS, "hostaddr": self._place.ip, **tls}
 
     def keep(self, make: Callable[[], None]) -> None:
         self._make = make

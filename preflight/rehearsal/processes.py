@@ -13,15 +13,16 @@ from preflight import INTERRUPTIONS
 from preflight.rehearsal.account import Account
 
 _TRY_SECONDS = 30.0
-_NO_ROUTE = ("unshare", "--map-current-user", "--net", "--")
+NO_ROUTE = ("unshare", "--map-current-user", "--net", "--")
 """A network of its own with nothing in it, as the caller's own account (unshare(1), user_namespaces(7))."""
-_ENDED_TOGETHER = (
+ONE_END = (
     *("setpriv", "--pdeathsig", "KILL", "--"),
     *("unshare", "--map-current-user", "--pid", "--fork", "--kill-child", "--"),
     *("sh", "-c", '"$@"; exit "$?"', "sh"),
 )
-"""Numbers of processes of its own: when the first, the shell, ends, the kernel ends all others, also one that called
-setsid (pid_namespaces(7)). That the shell is the first leaves the command what it is elsewhere: `kill $$` ends it."""
+"""It ends with this process, whatever ends that, and so does all that it starts. Numbers of processes of its own: when
+the first, the shell, ends, the kernel ends all others, also one that called setsid (pid_namespaces(7)). That the shell
+is the first leaves the command what it is elsewhere: `kill $$` ends it."""
 STOP = """pid=$(head -n 1 "$1/postmaster.pid") && kill -QUIT "$pid" &&
 while [ -e "$1/postmaster.pid" ] && kill -0 "$pid"; do sleep 0.1; done"""
 """Ends the server of a data directory at once, as pg_ctl does."""
@@ -29,19 +30,8 @@ REMOVE = 'for time in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 1; done'
 """Several times: a program that still runs may have added a file meanwhile."""
 
 
-def no_route(account: Account) -> tuple[str, ...]:
-    """What is put before a command of the account so that it reaches no network; empty where this machine does not
-    offer it."""
-    return _offered(_NO_ROUTE, account)
-
-
-def ended_together(account: Account) -> tuple[str, ...]:
-    """What is put before a command of the account so that all that it starts ends with it, and it ends with this
-    process, whatever ends that; empty where this machine does not offer it."""
-    return _offered(_ENDED_TOGETHER, account)
-
-
-def _offered(before: tuple[str, ...], account: Account) -> tuple[str, ...]:
+def offered(before: tuple[str, ...], account: Account) -> tuple[str, ...]:
+    """`before`, to be put before a command of the account; empty where this machine does not offer that."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
             [*before, "true"], capture_output=True, timeout=_TRY_SECONDS, cwd="/", check=True, **account.identity
@@ -53,8 +43,7 @@ def _offered(before: tuple[str, ...], account: Account) -> tuple[str, ...]:
 @contextlib.contextmanager
 def run_at_the_end(script: str, path: Path, account: Account | None = None, held: Sequence[int] = ()) -> Iterator[int]:
     """Runs `script` of sh with `path`, as the account or as ourselves, on leaving, and also when this process is
-    killed: a shell waits for the end of a pipe. Gives the end that keeps it open; what has it among `held` is waited
-    for."""
+    killed: a shell waits for the end of a pipe. Gives the end that keeps it open; what has it in `held` is awaited."""
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", f"cat\n{script}", "sh", path],
         stdin=subprocess.PIPE,

@@ -20,7 +20,7 @@ from preflight.rehearsal.account import READABLE, site_account
 from preflight.rehearsal.content import Source
 from preflight.rehearsal.named import Place
 from preflight.rehearsal.place import place_of
-from preflight.rehearsal.processes import no_route
+from preflight.rehearsal.processes import NO_ROUTE, offered
 from preflight.rehearsal.stage import RealServer, Stage, Tried, work_of
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
@@ -51,7 +51,7 @@ def announced(plan: Plan) -> Iterator[str]:
     yield f"rehearse is the one command that writes: {where}; and the record {plan.rehearsal_record.name}"
     if named:
         yield "what the scripts call, here or on that server, could reach the site's network"
-    elif not no_route(site_account()):
+    elif not offered(NO_ROUTE, site_account()):
         yield "this machine offers no network of its own (unshare): what the scripts call could reach the site's"
     for entries in rehearsable(plan):
         work = work_of(plan, entries[0])
@@ -109,12 +109,13 @@ def _rehearse_one(
     """The entries of one database. Raises ScratchError and SessionFailed."""
     import psycopg
 
-    real = _real_server(plan, entries[0].database, pools, deadline)
+    identity = _asked(plan, IdentityProbe(entries[0].database), pools, deadline)
+    real = RealServer(identity, _asked(plan, SystemIdentifierProbe(entries[0].database), pools, deadline))
     with ExitStack() as stack:
         stack.callback(os.umask, os.umask(READABLE))
         try:
             stage = Stage(plan, entries, site_account(), real, place, deadline, say, stack)
-            return stage.rehearse(Source(stage.source, pools.ssh_pool().stream, secrets, deadline))
+            return stage.rehearse(Source(stage.source, pools, secrets, deadline))
         except OSError as error:  # the disk is full
             raise ScratchError(f"the scratch server could not be filled: {error.strerror or error}") from None
         except psycopg.Error as error:
@@ -144,13 +145,8 @@ def write_record(plan: Plan, record: Rehearsal) -> None:
         raise ScratchError(f"{visible(str(plan.rehearsal_record))}: {error.strerror or error}") from None
 
 
-def _real_server(plan: Plan, database: str, pools: Pools, deadline: Deadline) -> RealServer:
-    """Raises ScratchError, with the cure, where the plan's role gets no answer."""
-    identity = _asked(plan, IdentityProbe(database), pools, deadline)
-    return RealServer(identity, _asked(plan, SystemIdentifierProbe(database), pools, deadline))
-
-
 def _asked(plan: Plan, probe: Probe[T], pools: Pools, deadline: Deadline) -> T:
+    """Raises ScratchError, with the cure, where the plan's role gets no answer."""
     answers: list[Answer] = []
     question = probe.question()
     session = pools.session(question.via, question.target)

@@ -12,6 +12,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from preflight.questions.sql import quote_identifier
@@ -94,6 +95,14 @@ class Server:
     version_num: int
     reaches_network = False
     """Whether what runs there, or reaches it from here, may reach other machines."""
+    log = Path(os.devnull)
+    """What the server writes of itself; empty where that is out of reach."""
+    place: str
+    """How client programs reach it, as a plan says `server`."""
+    parameters: Mapping[str, str]
+    """With which libpq logs in as the superuser."""
+    login_environment: Mapping[str, str] = MappingProxyType({})
+    """With which the roles of the scripts log in."""
 
     def __init__(self, programs: Path, folder: Path, account: Account) -> None:
         """The account reaches the programs, and `folder` is its own."""
@@ -101,26 +110,6 @@ class Server:
         self._folder = folder
         self._account = account
         self._environment: Mapping[str, str] = {}
-
-    @property
-    def log(self) -> Path:
-        """What the server writes of itself; empty where that is out of reach."""
-        return Path(os.devnull)
-
-    @property
-    def place(self) -> str:
-        """How client programs reach it, as a plan says `server`."""
-        raise NotImplementedError
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        """With which libpq logs in as the superuser."""
-        raise NotImplementedError
-
-    @property
-    def login_environment(self) -> Mapping[str, str]:
-        """With which the roles of the scripts log in."""
-        return {}
 
     def keep(self, make: Callable[[], None]) -> None:
         """Keeps what the server holds now for `put_back`; `make` makes it anew, from nothing."""
@@ -162,8 +151,7 @@ class Server:
         return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
 
     def connect(self, database: str = "postgres", role: Mapping[str, str] | None = None) -> psycopg.Connection[Any]:
-        """A session of the superuser's own, whatever settings the role has, or of another `role`; each statement is a
-        transaction."""
+        """A session of the superuser, whatever its settings, or of `role`; each statement is a transaction."""
         import psycopg
 
         known: dict[str, Any] = {**self.parameters, **(role or {}), "dbname": database}
@@ -214,8 +202,8 @@ class ScratchServer(Server):
         before: Sequence[str] = (),
     ) -> None:
         """`folder` and `sockets` are made here, below folders that the account can reach. `environment`: of the client
-        programs that the superuser runs. `before`: as of `no_route`, for the server. Raises ScratchError."""
-        self.sockets = sockets
+        programs that the superuser runs. `before`: as of `offered`, for the server. Raises ScratchError."""
+        self.sockets, self.log = sockets, folder / "log"
         for path in (folder, sockets):
             path.mkdir(mode=0o755)
             account.give(path)
@@ -227,6 +215,9 @@ class ScratchServer(Server):
         self._before = tuple(before)
         self._initialise(hba)
         self._start()
+        self.port = int(self._settings["port"])
+        self.place = f"{sockets}:{self.port}"
+        self.parameters = {"host": str(sockets), "port": str(self.port), "user": SUPERUSER}
         try:
             self.version_num = int(self.query("SHOW server_version_num"))
         except BaseException:
@@ -236,22 +227,6 @@ class ScratchServer(Server):
     @property
     def major_version(self) -> str:
         return str(self.version_num // 10_000)
-
-    @property
-    def port(self) -> int:
-        return int(self._settings["port"])
-
-    @property
-    def log(self) -> Path:
-        return self._folder / "log"
-
-    @property
-    def place(self) -> str:
-        return f"{self.sockets}:{self.port}"
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        return {"host": str(self.sockets), "port": str(self.port), "user": SUPERUSER}
 
     def keep(self, make: Callable[[], None]) -> None:
         self._copied(self._data, self._kept)

@@ -22,9 +22,9 @@ from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.questions.sql import OF_SCRIPTS, quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
-from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles
+from preflight.rehearsal.content import Archive, Contents, Source, make_database
 from preflight.rehearsal.named import NamedServer, Place
-from preflight.rehearsal.processes import REMOVE, STOP, ended_together, no_route, run_at_the_end, signals_deferred
+from preflight.rehearsal.processes import NO_ROUTE, ONE_END, REMOVE, STOP, offered, run_at_the_end, signals_deferred
 from preflight.rehearsal.server import CLIENTS, ScratchServer, Server, find_programs
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Ended, Runner, copy_sealed, went_on
@@ -54,8 +54,8 @@ class RealServer:
         """Those of its configuration file that the scratch server is to have too: role and database bring their own."""
         told = self.identity.settings
         sources = {name: told.get(name, "source") for name in OF_SCRIPTS}
-        found = {name: told.get(name) or "" for name, source in sources.items() if source == "configuration file"}
-        return {name: value + (told.get(name, "unit") or "") for name, value in found.items()}
+        found = {name: told.shown(name) for name, source in sources.items() if source == "configuration file"}
+        return {name: value + told.shown(name, "unit") for name, value in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Stage:
             self._folder = self._private(new_folder(account))
         self._database = work_of(plan, entries[0]).database.dbname
         self._place = place
-        self._before = () if place else no_route(account)
+        self._before = () if place else offered(NO_ROUTE, account)
 
     @property
     def source(self) -> ServerWork:
@@ -126,7 +126,7 @@ class Stage:
         self._say(f"filling PostgreSQL {version_text(server.version_num)} {where} ...")
 
         def make() -> None:
-            make_roles(server, archive)
+            server.make_roles(archive.roles)
             make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
 
         make()
@@ -204,7 +204,7 @@ class Stage:
         known = {f"PG{name.upper()}": value for name, value in server.parameters.items()} if entry.command else {}
         of_command = {**known, "PGUSER": work.login, "PGDATABASE": self._database} if entry.command else {}
         environment = {**of_command, **server.login_environment}
-        before = (*ended_together(self._account), *self._before)
+        before = (*offered(ONE_END, self._account), *self._before)
         runner = Runner(self._account, folder, self._deadline, before, environment, server.programs)
         return _Sealed(entry, there, line, files, scripts, runner)
 
@@ -329,8 +329,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
 
 
 def _psql(server: Server, each: _Sealed, names: Sequence[str], marks: Sequence[Path]) -> list[str]:
-    """The declared line with this machine's psql, at the scratch server, without the log; between two scripts psql
-    reads a mark."""
+    """The declared line with this machine's psql, at the scratch server, without the log; marks between scripts."""
     entry = replace(each.entry, program=str(server.programs / "psql"), log=RemotePath(""))
     words = list(psql_argv(entry, each.work, ()))
     for number, name in enumerate(names):

@@ -190,17 +190,15 @@ class Witness:
                 yield f"{each.name}: {each.live - rows} rows of {each.live}"
 
     def _by_statements(self, before: Observation, after: Observation) -> Iterator[Touched]:
-        rows = self._connection.execute(
-            "SELECT kind, name, defined, created AND objid > %s, dropped, rewritten, lock, "  # noqa: S608
-            f"CASE WHEN lock <> '' THEN lock_timeout END FROM {SCHEMA}.seen "
+        from psycopg.rows import class_row
+
+        rows = self._connection.cursor(row_factory=class_row(Touched))
+        yield from rows.execute(
+            "SELECT kind, name, defined, created AND objid > %s AS created, dropped, rewritten, lock, "  # noqa: S608
+            f"CASE WHEN lock <> '' THEN lock_timeout END AS lock_timeout_ms FROM {SCHEMA}.seen "
             "WHERE at > %s AND at <= %s ORDER BY at",
             (self._newest, before.until, after.at),
         )
-        for kind, name, defined, created, dropped, rewritten, lock, timeout in rows:
-            yield Touched(
-                kind=kind, name=name, defined=defined, created=created, dropped=dropped, rewritten=rewritten,
-                lock=lock, lock_timeout_ms=timeout,
-            )  # fmt: skip
 
     def _by_comparison(self, before: Observation, after: Observation) -> Iterator[Touched]:
         for oid, now in after.relations.items():

@@ -23,8 +23,7 @@ from preflight.sessions.local.files import Problem, TooMuchToRead, read_text, sh
 from preflight.wording import one_line, visible
 
 FLUSH = "\\if :AUTOCOMMIT\nSELECT pg_catalog.pg_stat_force_next_flush() \\g /dev/null\n\\endif\n"
-"""What psql runs before a mark: changed rows are counted by then. Not with AUTOCOMMIT off, where it would open a
-transaction."""
+"""What psql runs before a mark, so that changed rows are counted; not where it would open a transaction."""
 _BROKEN = "preflight_drill_breaks_here"
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 _ENDS = re.compile(r"\s*(?:commit|rollback|abort|end|set|show|reset|discard|deallocate)\b", re.IGNORECASE)
@@ -41,52 +40,46 @@ class Ended:
     code: int
     """128 + N when signal N ended it."""
     said: str
-    """Its error line: the first one that says so, else the last line. With status 0: an error of psql's that it went on
-    after."""
+    """Its error line: the first that says so, else the last line. With status 0: an error after which psql went on."""
 
     @property
     def stopped_at_drill(self) -> bool:
         return self.code != 0 and _BROKEN in self.said
 
 
+@dataclass(frozen=True, slots=True)
 class Runner:
     """Starts commands as one account in a copy of the sealed folder."""
 
-    def __init__(
-        self,
-        account: Account,
-        folder: Path,
-        deadline: Deadline,
-        before: Sequence[str],
-        environment: Mapping[str, str],
-        path: Path,
-    ) -> None:
-        """Each command may take what is left of `deadline`. `before`: as of `ended_together` and `no_route`.
-        `environment`: all there is but PATH, which begins with `path`, and HOME."""
-        self._account = account
-        self._folder = folder
-        self._deadline = deadline
-        self._before = tuple(before)
-        known = {"PATH": f"{path}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.parent), "LC_ALL": "C.UTF-8"}
-        self._environment = {**known, **environment}
+    account: Account
+    folder: Path
+    deadline: Deadline
+    """Each command may take what is left of it."""
+    before: tuple[str, ...]
+    """As of `offered`."""
+    environment: Mapping[str, str]
+    """All there is but PATH, HOME and the locale."""
+    path: Path
+    """The first folder of PATH."""
 
     def run(self, argv: Sequence[str], marks: Sequence[Path] = (), at_mark: Callable[[], None] = lambda: None) -> Ended:
-        """Runs a command to its end. `marks`: FIFOs that it reads in this order; at each, which it waits for,
-        `at_mark` is called. Whatever ends us ends the command with all that it started. Raises
-        ScratchError when it does not end in time."""
-        output, errors = self._folder.parent / "output", self._folder.parent / "errors"
+        """Runs a command to its end, and ends it with all that it started, whatever ends us. `marks`: FIFOs that it
+        reads in this order; at each, which it waits for, `at_mark` is called. Raises ScratchError after the time."""
+        home = self.folder.parent
+        known = {"PATH": f"{self.path}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8"}
+        output, errors = home / "output", home / "errors"
         with output.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(
-                [*self._before, *argv],
-                cwd=self._folder,
-                env=self._environment,
+                [*self.before, *argv],
+                cwd=self.folder,
+                env={**known, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,  # a group of its own, so that all of it can be ended
-                **self._account.identity,
+                **self.account.identity,
             )
-            limit = threading.Timer(self._deadline.left(), _end, [process])
+            limit = threading.Timer(self.deadline.left(), _end, [process])
             limit.start()
             try:
                 _attend(process, marks, at_mark)
@@ -95,7 +88,7 @@ class Runner:
                 limit.cancel()
                 _end(process)
                 process.wait()
-        if self._deadline.over:
+        if self.deadline.over:
             raise ScratchError(f"{argv[0]} did not end in the time there was for all of it (--timeout)")
         with errors.open("rb") as told:
             said = told.read(_MOST_ERROR_BYTES).decode("utf-8", "replace")
@@ -107,7 +100,7 @@ class Runner:
     @contextlib.contextmanager
     def broken(self, script: str) -> Iterator[None]:
         """Inside, the script begins with a statement that no server understands."""
-        file = self._folder / script
+        file = self.folder / script
         before = file.read_bytes()
         file.write_bytes(f"{_BROKEN}; ".encode() + before)
         try:
@@ -155,8 +148,7 @@ def _error_line(said: str) -> str:
 
 
 def went_on(log: str) -> str:
-    """The first statement of a server's log after the broken one, but for those that end a transaction or only look at
-    settings; empty for none."""
+    """The first statement of a log after the broken one that neither ends a transaction nor looks at settings."""
     _, broken, after = log.partition(_BROKEN)
     found = (statement for line in after.splitlines() if broken for statement in _STATEMENT.findall(line))
     return next((one_line(each, 120) for each in found if not _ENDS.match(each) and _BROKEN not in each), "")

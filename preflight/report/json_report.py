@@ -12,10 +12,10 @@ from pathlib import Path
 
 from preflight.check import Expect
 from preflight.clock import format_moment
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.evidence import load_saved, require_schema
 from preflight.finding import Event, Severity, Status
-from preflight.judging.end_states import StateStatus
+from preflight.judging.version_tests import StateStatus
 from preflight.plan.confirmed import Decided, Digest
 from preflight.probe import Unreadable
 from preflight.record import fields_of, parse_json, read_record
@@ -255,7 +255,7 @@ class Report:
     """What changed since the run before; null where there is none."""
 
 
-class ReportError(PreflightError):
+class ReportError(RefusedError):
     """A file that is no JSON report of this program, or a damaged one."""
 
 

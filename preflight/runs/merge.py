@@ -12,7 +12,7 @@ from preflight.clock import format_moment
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection
 from preflight.engine.shards import Part, Split
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.evidence import Evidence, Shard
 from preflight.plan import Plan
 from preflight.plan.release_plan import grouped
@@ -27,7 +27,7 @@ _MOST_TARGETS = 20
 _Pair = tuple[Question, Answer]
 
 
-class MergeError(PreflightError):
+class MergeError(RefusedError):
     """Evidence that does not belong together."""
 
 

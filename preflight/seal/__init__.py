@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
 from preflight.plan import Plan, Scripts
@@ -42,7 +42,7 @@ _UNSEALED: Mapping[str, str] = {
 }
 
 
-class SealError(PreflightError):
+class SealError(RefusedError):
     """What cannot be sealed: every reason, or every host with another key, on a line of its own."""
 
 
@@ -162,7 +162,7 @@ def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
     return SealedServer(
         system_identifier=system,
         port=identity.port,
-        data_directory=identity.settings.data_directory,
+        data_directory=identity.settings.shown("data_directory"),
         addresses=(identity.server_address,) if identity.server_address else (),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.errors import PreflightError
+from preflight.errors import RefusedError
 from preflight.questions.local import Namespace, Signature
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
@@ -25,7 +25,7 @@ _LONGEST_SIGNATURE = 16 * 1024
 """It goes through a pipe that nobody reads yet; one of RSA 16384 has 4 KiB."""
 
 
-class SignatureFailed(PreflightError):
+class SignatureFailed(RefusedError):
     """Why a text could not be signed, with what to do about it."""
 
 

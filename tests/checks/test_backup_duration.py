@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from preflight_checks.backup_duration import BackupDuration, BackupDurationSettings
+from preflight_checks.backup_duration import BackupDuration
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, Bytes, Database, RemotePath, Scripts, Step, Undo, UndoKind
@@ -34,7 +34,7 @@ def check(backup: Backup = BACKUP, step: Step = STEP, *, sample: bool = False) -
         databases={"orders": Database(id="orders", host="db1", user=Account("release"))},
         backups={"orders": backup},
     )
-    return BackupDuration(plan, MOMENT, BackupDurationSettings(sample=sample))
+    return BackupDuration(plan, MOMENT, BackupDuration.Settings(sample=sample))
 
 
 @pytest.mark.case(63)
@@ -53,7 +53,7 @@ def test_a_restore_planned_shorter_than_the_backup_takes(
 ) -> None:
     work = replace(WORK, undo=Undo(kind=kind, minutes=restore, source="rehearsed 2026-10-01"))
     plan = replace(check().plan, steps=(STEP, work), scripts={"s": replace(SCRIPTS, step="work")})
-    found = BackupDuration(plan, MOMENT, BackupDurationSettings())
+    found = BackupDuration(plan, MOMENT, BackupDuration.Settings())
     began = None if took is None else before(took)
     judged = found.judge(found.subjects()[0], listing=listed(NEWEST), began=began)
     assert judged.status is status

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preflight_checks.backup_location import BackupLocation, BackupLocationSettings, SharedStorage
+from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
@@ -100,7 +100,7 @@ def judged(
         steps=(step,),
         roles={"dba": Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")},
     )
-    check = BackupLocation(plan, moment, BackupLocationSettings(**settings))
+    check = BackupLocation(plan, moment, BackupLocation.Settings(**settings))
     (subject,) = check.subjects()
     seen = PLACES if places is None else places
     found: Judgement = check.judge(subject, directory=directory, files=data, places=seen, beside=beside)
@@ -355,14 +355,14 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     declared = '[hosts.db1]\nuser = "dba"\nssh_config = true\n[databases.a]\nhost = "db1"\nuser = "release"\n'
     table = '\n[checks.backup-location]\nsame_device = "{}"\naccepted_types = ["nfs4"]\n'
     file.write_text(MINIMAL + declared + table.format("warn"))
-    settings = load_plan(file, {"backup-location": BackupLocationSettings}).checks["backup-location"]
+    settings = load_plan(file, {"backup-location": BackupLocation.Settings}).checks["backup-location"]
     assert settings == {
         "same_device": SharedStorage.WARN,
         "accepted_types": ("nfs4",),
     }
     file.write_text(MINIMAL + declared + table.format("ignore"))
     with pytest.raises(PlanError):
-        load_plan(file, {"backup-location": BackupLocationSettings})
+        load_plan(file, {"backup-location": BackupLocation.Settings})
 
 
 @pytest.mark.parametrize(

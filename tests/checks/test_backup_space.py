@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preflight_checks.backup_space import BackupSpace, BackupSpaceSettings
+from preflight_checks.backup_space import BackupSpace
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
@@ -106,7 +106,7 @@ def listed(*backups: BackupFile) -> Listing:
     )
 
 
-def check(*backups: Backup, hosts: Sequence[Host] = (), settings: BackupSpaceSettings | None = None) -> BackupSpace:
+def check(*backups: Backup, hosts: Sequence[Host] = (), settings: BackupSpace.Settings | None = None) -> BackupSpace:
     plan = toy_plan(steps=(Step(id="dump", minutes=15, minutes_over_network=90),))
     databases = {
         name: Database(id=name, host=host, user=Account("release"))
@@ -123,7 +123,7 @@ def judged(
     *,
     sizes: Sizes = SIZES,
     previous: Sequence[BackupFile] = (),
-    settings: BackupSpaceSettings | None = None,
+    settings: BackupSpace.Settings | None = None,
     text_gib: float | None = 40,
     **more: Any,
 ) -> Judgement:
@@ -140,7 +140,7 @@ def judged(
     return conclusion
 
 
-def both(facts: Mapping[str, Directory], settings: BackupSpaceSettings | None = None) -> Judgement:
+def both(facts: Mapping[str, Directory], settings: BackupSpace.Settings | None = None) -> Judgement:
     """Of `orders`, which needs 10 GiB, beside `billing`, which needs 20 GiB."""
     billing = replace(BILLING, expected=Bytes(20 * GIB))
     found = check(replace(ORDERS, expected=Bytes(10 * GIB)), billing, settings=settings)
@@ -178,9 +178,9 @@ def test_the_smaller_of_share_and_size_is_kept(free_gib: float, size_gib: float,
 
 
 def test_the_settings_say_how_much_is_kept() -> None:
-    assert judged(directory(19), settings=BackupSpaceSettings(keep_percent=5)).status is Status.PASS
-    assert judged(directory(19), settings=BackupSpaceSettings(keep_bytes=Bytes(9 * GIB))).status is Status.PASS
-    assert judged(directory(29), settings=BackupSpaceSettings(keep_percent=20)).status is Status.WARN
+    assert judged(directory(19), settings=BackupSpace.Settings(keep_percent=5)).status is Status.PASS
+    assert judged(directory(19), settings=BackupSpace.Settings(keep_bytes=Bytes(9 * GIB))).status is Status.PASS
+    assert judged(directory(29), settings=BackupSpace.Settings(keep_percent=20)).status is Status.WARN
 
 
 def test_a_failure_says_what_is_missing_and_how_to_cure_it() -> None:
@@ -477,11 +477,11 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     table = '\n[checks.backup-space]\nkeep_percent = {}\nkeep_bytes = "5GiB"\n'
     file.write_text(MINIMAL + table.format(2.5))
-    read = load_plan(file, {"backup-space": BackupSpaceSettings}).checks["backup-space"]
-    assert BackupSpaceSettings(**read) == BackupSpaceSettings(2.5, Bytes(5 * GIB))
+    read = load_plan(file, {"backup-space": BackupSpace.Settings}).checks["backup-space"]
+    assert BackupSpace.Settings(**read) == BackupSpace.Settings(2.5, Bytes(5 * GIB))
     file.write_text(MINIMAL + table.format(101))
     with pytest.raises(PlanError):
-        load_plan(file, {"backup-space": BackupSpaceSettings})
+        load_plan(file, {"backup-space": BackupSpace.Settings})
 
 
 def test_one_byte_too_many_does_not_fit() -> None:
@@ -541,7 +541,7 @@ def then(
     start = MOMENT + timedelta(hours=window_in_hours)
     plan = replace(found.plan, window=replace(found.plan.window, start=start, end=start + timedelta(hours=6)))
     rate = {"orders": Bytes(int(float(wal_per_hour) * GIB))} if wal_per_hour else {}
-    found = BackupSpace(plan, MOMENT, BackupSpaceSettings(keep_percent=0, wal_per_hour=rate))
+    found = BackupSpace(plan, MOMENT, BackupSpace.Settings(keep_percent=0, wal_per_hour=rate))
     listing = listed(nightly(0), nightly(1), nightly(2))
     sizes = replace(SIZES, table_bytes=4 * GIB, large_object_bytes=0)
     known = {

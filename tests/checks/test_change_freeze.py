@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from preflight_checks.change_freeze import ChangeFreeze
 
@@ -195,7 +195,6 @@ MINUTE_OF_WEEK = (
 )
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.integers(0, 366 * 24 * 4), st.integers(1, 4 * 40), MINUTE_OF_WEEK, MINUTE_OF_WEEK)
 def test_a_year_of_windows_against_a_clock_on_the_wall(quarter: int, quarters: int, first: int, last: int) -> None:
     if first == last:

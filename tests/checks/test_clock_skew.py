@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from preflight_checks.clock_skew import ClockSkew, ClockSkewSettings
+from preflight_checks.clock_skew import ClockSkew
 
 from preflight.finding import Judgement, Quantity, Status
 from preflight.plan import Account, Database
@@ -30,7 +30,7 @@ def reading(offset: float, took: float = TOOK) -> Reading:
 def check(hosts: tuple[str, ...] = ("db1", "db2", "app1"), **settings: timedelta) -> ClockSkew:
     database = Database(id="orders", host="db1", user=Account("release"))
     plan = toy_plan(hosts, databases={"orders": database})
-    return ClockSkew(plan, ASKED_AT, ClockSkewSettings(**settings))
+    return ClockSkew(plan, ASKED_AT, ClockSkew.Settings(**settings))
 
 
 def judged(clock: Reading, number: int = 0, settings: dict[str, timedelta] | None = None, **facts: Any) -> Judgement:
@@ -167,7 +167,7 @@ def reply(text: str, took: float = TOOK, code: int = 0) -> Reply:
     return Reply(code, text, ASKED_AT, took, "on db1 as dbadmin")
 
 
-HOST = "at={at}\noffset=+0200\nlocaltime=/usr/share/zoneinfo/Europe/Prague\nzone=\nboot=\n"
+HOST = "at={at}\noffset=+0200\nlocaltime=/usr/share/zoneinfo/Europe/Prague\nzone=\nboot=\nend=yes\n"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from preflight_checks.command import Command, CommandCheck, CommandSettings
+from preflight_checks.command import Command, CommandCheck
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
@@ -22,7 +22,7 @@ LOAD = Command(id="load", program="./check_load", arguments=("-w", "8 x"), host=
 
 def judge(ended: Ended, command: Command = LOAD) -> Judgement:
     plan = toy_plan(roles={"dba": Role(id="dba", primary="D. Kaya")})
-    check = CommandCheck(plan, MOMENT, CommandSettings({command.id: command}))
+    check = CommandCheck(plan, MOMENT, CommandCheck.Settings({command.id: command}))
     (subject,) = check.subjects()
     return check.judge(subject, ended=ended)
 
@@ -78,7 +78,7 @@ def test_the_text_of_a_local_command_is_read_back_or_refused() -> None:
 def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_text(MINIMAL + '[checks.command.run.load]\nprogram = "x"\narguments = ["-w", ""]\ntimeout = "3s"\n')
-    settings = load_plan(file, {"command": CommandSettings}).checks["command"]
+    settings = load_plan(file, {"command": CommandCheck.Settings}).checks["command"]
     (command,) = settings["run"].values()  # type: ignore[attr-defined]
     assert command.argv == ("x", "-w", "")
 
@@ -98,5 +98,5 @@ def test_a_faulty_command_is_an_error_of_the_plan(tmp_path: Path, line: str, sai
     file = tmp_path / "plan.toml"
     file.write_text(f"{MINIMAL}[checks.command.run.load]\n{line}\n")
     with pytest.raises(PlanError) as caught:
-        load_plan(file, {"command": CommandSettings})
+        load_plan(file, {"command": CommandCheck.Settings})
     assert said in str(caught.value)

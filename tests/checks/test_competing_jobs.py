@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
+from preflight_checks.competing_jobs import CompetingJobs
 
 from preflight.finding import Judgement, Severity, Status
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Said, Step, Window
@@ -54,7 +54,7 @@ def check(window: Window = WINDOW, **settings: Any) -> CompetingJobs:
     )
     host = Host(id="db1", user=Account("dbadmin"), become=(Become(account=Account("postgres")),), owner="dba")
     plan = replace(plan, window=window, hosts={"db1": host})
-    return CompetingJobs(plan, MOMENT, CompetingJobsSettings(**settings))
+    return CompetingJobs(plan, MOMENT, CompetingJobs.Settings(**settings))
 
 
 def judged(jobs: HostJobs = IDLE, *crontabs: OwnCrontab, window: Window = WINDOW, **settings: Any) -> Judgement:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from preflight_checks.earlier_backup import EarlierBackup, EarlierBackupSettings
+from preflight_checks.earlier_backup import EarlierBackup
 
 from preflight.finding import Judgement, Status
 from preflight.plan import (
@@ -79,7 +79,7 @@ BEHIND = "become postgres on db1: sudo does not give it to the login"
 LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
 
-def check(settings: EarlierBackupSettings | None = None, **sections: Any) -> EarlierBackup:
+def check(settings: EarlierBackup.Settings | None = None, **sections: Any) -> EarlierBackup:
     database = Database(id="orders", host="db1", user=Account("release"))
     plan = toy_plan(**{"databases": {"orders": database}, "backups": {"orders": BACKUP}, **sections})
     return EarlierBackup(plan, MOMENT, settings)
@@ -95,7 +95,7 @@ def judged(
     earlier: Any = None,
     live: LiveContent | NoReply = LIVE,
     backup: Backup = BACKUP,
-    settings: EarlierBackupSettings | None = None,
+    settings: EarlierBackup.Settings | None = None,
     moment: datetime = MOMENT,
     **more: Any,
 ) -> Judgement:
@@ -260,7 +260,7 @@ def test_a_backup_that_shrank_is_told(percent: int, status: str) -> None:
 
 
 def test_size_limits_can_be_set() -> None:
-    settings = EarlierBackupSettings(warn_size_ratio=0.3, least_size_ratio=0.2)
+    settings = EarlierBackup.Settings(warn_size_ratio=0.3, least_size_ratio=0.2)
     assert judged(with_new(size_bytes=MIB * 40), settings=settings).status is Status.PASS
     assert judged(with_new(size_bytes=MIB * 25), settings=settings).status is Status.WARN
 

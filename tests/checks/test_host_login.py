@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from preflight_checks.host_login import HostLogin, HostLoginSettings
+from preflight_checks.host_login import HostLogin
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Become, Role, SaidUntil, Window
@@ -44,7 +44,7 @@ def judged(
         host: SaidUntil(by="dba", on=on, reason="asked the directory", until=until)
         for host, until in (declared or {}).items()
     }
-    check = HostLogin(plan, ASKED_AT, HostLoginSettings(valid_through=said))
+    check = HostLogin(plan, ASKED_AT, HostLogin.Settings(valid_through=said))
     (subject,) = check.subjects()
     found: Judgement = check.judge(subject, login=login, expiry=expiry)
     return found
@@ -355,7 +355,7 @@ def test_a_jump_host_without_a_shell_is_told_the_key_that_says_so_and_any_other_
     as_jump = replace(alone, hosts={"db1": jump, "db2": behind})
     offered = []
     for each in (alone, as_jump, replace(as_jump, hosts={"db1": needed, "db2": behind})):
-        check = HostLogin(each, ASKED_AT, HostLoginSettings())
+        check = HostLogin(each, ASKED_AT, HostLogin.Settings())
         subject = next(subject for subject in check.subjects() if subject.id == "db1")
         found = check.judge(subject, login=lost(reason), expiry=lost(reason))
         assert found.status is Status.FAIL

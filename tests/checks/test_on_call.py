@@ -204,7 +204,7 @@ def test_the_word_of_one_of_two_is_half_of_it() -> None:
 
 
 def reply() -> Reply:
-    return Reply(0, "user=u\nuid=1000\nnode=db1\n", MOMENT, 0.1, "on db1 as u")
+    return Reply(0, "user=u\nuid=1000\nnode=db1\nshell=sh\nend=yes\n", MOMENT, 0.1, "on db1 as u")
 
 
 def row() -> Reply:

@@ -105,9 +105,9 @@ def trial(
     *,
     plan: Plan | None = None,
     sealed: Mapping[str, str] = SEALED,
-    schema: str = SCHEMA,
+    schema: str | None = SCHEMA,
 ) -> Trial:
-    """The check on a record beside the plan, or on a text in its place; None for no file."""
+    """The check on a record beside the plan, or on a text in its place; None for no file, of the sealed schema too."""
     plan = plan or plan_with()
     text = format_rehearsal(record) if isinstance(record, Rehearsal) else record
 
@@ -115,7 +115,7 @@ def trial(
         if question.id == RehearsalProbe.of(plan).question().id:
             return _file(text) if text is not None else answered("", 1, "toy.rehearsal.json: no such file")
         if "schema.txt" in question.text:
-            return _file(schema)
+            return _file(schema) if schema is not None else answered("", 1, "toy.orders.schema.txt: no such file")
         if "SHA256SUMS" in question.text:
             return _file(format_manifest(sealed))
         return answered(json.dumps({"texts": TEXTS, "unread": {}}))
@@ -244,6 +244,7 @@ def test_a_rehearsal_on_another_schema_than_the_sealed_one_is_unknown() -> None:
         Status.UNKNOWN,
         True,
     )
+    assert judged(schema=None).status is Status.PASS  # that it was never sealed, schema-drift tells
     cut_off = judged(schema=SCHEMA[: len(SCHEMA) // 2])
     assert (cut_off.status, cut_off.telling_points()[0].actual) == (Status.UNKNOWN, "no schema, or one that is cut off")
     other = with_database(objects={**objects, "database": "0" * 16, "table public.events_p2": "0" * 16})

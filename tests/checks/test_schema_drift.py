@@ -115,7 +115,7 @@ def test_thousands_of_differences_have_an_end() -> None:
 def test_the_contract_of_all_checks(seen: str | None, sealed: str | None) -> None:
     def answer(question: Question) -> Answer:
         if question.via is Via.SQL:
-            return answered(json.dumps([{"schema": seen}])) if seen is not None else answered("", 1, "42703 no column")
+            return answered(json.dumps([{"value": seen}])) if seen is not None else answered("", 1, "42703 no column")
         return answered('{"sha256": ""}\n' + sealed) if sealed is not None else answered("", 1, "no such file")
 
     trial = Trial(SchemaDrift, plan(), answer)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
+from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, Plan, RemotePath, Role, Said, Scripts
@@ -53,8 +53,8 @@ def staged_entry(path: str, content: str = "", **fields: Any) -> StagedEntry:
     return StagedEntry(path=path, **{**known, **fields})
 
 
-def folder(path: str, mode: int = 0o755) -> StagedEntry:
-    return staged_entry(path, kind=EntryKind.FOLDER, mode=mode, sha256="")
+def folder(path: str, mode: int = 0o755, owner: str = "dbadmin") -> StagedEntry:
+    return staged_entry(path, kind=EntryKind.FOLDER, mode=mode, sha256="", owner=owner)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class World:
         return toy_plan(databases={"orders": database}, scripts={"orders": scripts}, roles=[dba])
 
     def judge(self) -> Judgement:
-        check = ScriptHashes(self.plan(), MOMENT, ScriptHashesSettings(strict=self.strict))
+        check = ScriptHashes(self.plan(), MOMENT, ScriptHashes.Settings(strict=self.strict))
         (subject,) = check.subjects()
         facts = self.facts()
         more = check.follow_up(subject, **facts)
@@ -111,7 +111,7 @@ class World:
         text = format_manifest(self.sealed)
         entries = tuple(local_entry(name, content) for name, content in self.approved.items())
         staged = tuple(staged_entry(name, content) for name, content in self.staged.items())
-        parents = (("/srv/release", 0o755, "root"), ("/srv", 0o755, "root"), ("/", 0o755, "root"))
+        parents = tuple(folder(path, owner="root") for path in ("/srv/release", "/srv", "/"))
         tree = StagedTree(
             "dbadmin", root="/srv/release/orders", parents=parents, entries=(folder("."), *staged), tool="sha256sum"
         )
@@ -298,7 +298,7 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("world-writable folder", with_staged(folder("parts", 0o757)), Status.FAIL, "o+w: parts"),
     ("world-writable top", with_staged(folder(".", 0o777)), Status.FAIL, "o+w: ."),
     ("world-writable sticky", with_staged(folder("parts", 0o1777)), Status.FAIL, "o+w: parts"),
-    ("world-writable above", with_staged(parents=(("/srv", 0o777, "root"),)), Status.FAIL, "o+w: /srv"),
+    ("world-writable above", with_staged(parents=(folder("/srv", 0o777, "root"),)), Status.FAIL, "o+w: /srv"),
     ("group-writable", with_staged(folder("parts", 0o775)), Status.WARN, "g+w: parts"),
     (
         "unreadable script",
@@ -353,7 +353,7 @@ GOOD: list[tuple[str, Mutation]] = [
     ("include with ./", everywhere("030.sql", "\\i ./parts/../parts/columns.sql\n")),
     ("comment", everywhere("030.sql", "-- \\i nowhere.sql\nselect '\\! x';\n")),
     ("no file listed", assign(files=())),
-    ("sticky folder above", with_staged(parents=(("/tmp", 0o1777, "root"),))),
+    ("sticky folder above", with_staged(parents=(folder("/tmp", 0o1777, "root"),))),
     ("empty data file", everywhere("empty.csv", "")),
     ("the manifest staged too", lambda world: world.staged.update(SHA256SUMS=format_manifest(world.sealed))),
 ]  # fmt: skip

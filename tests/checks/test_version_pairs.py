@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from preflight_checks.version_pairs import VersionPairs, VersionPairsSettings
+from preflight_checks.version_pairs import VersionPairs
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Application, Decision, DecisionKind, Plan, Rule, UndoKind
@@ -22,7 +22,7 @@ UNKEPT = (
 TOGETHER = Rule(together=("a", "b"), decides="lead")
 
 
-def judged(plan: Plan, settings: VersionPairsSettings | None = None) -> Judgement:
+def judged(plan: Plan, settings: VersionPairs.Settings | None = None) -> Judgement:
     check = VersionPairs(plan, MOMENT, settings)
     (subject,) = check.subjects()
     assert subject.id == "end states"
@@ -110,7 +110,7 @@ def test_a_long_list_of_end_states_is_cut() -> None:
 
 
 def test_max_age_is_set_in_the_plan() -> None:
-    settings = VersionPairsSettings(max_age=timedelta(days=9))
+    settings = VersionPairs.Settings(max_age=timedelta(days=9))
     point = judged(agreed_plan(tested=ALL), settings)
     assert point.summary == "a 1 with b 2: tested too long ago, 2026-10-06; a test counts for 9 d"
     assert point.expected == "tested together not more than 9 d ago (max_age), or ruled out by a rule"

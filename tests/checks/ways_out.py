@@ -16,7 +16,7 @@ from preflight_checks.become import BecomeAccount
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.restore_room import RestoreRoom
-from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
+from preflight_checks.sql import Assertion, SqlCheck
 
 from preflight.finding import Judgement
 from preflight.plan import (
@@ -187,7 +187,7 @@ def rehearsed(record: Any = None, plan: Plan | None = None, schema: str = rehear
 def own_query(found: Found) -> Judgement:
     assertion = Assertion(id="open", database="orders", query="SELECT count(*) FROM app.orders", expect="0")
     plan = toy_plan(databases=[Database(id="orders", host="db1", user=Account("release"))])
-    check = SqlCheck(plan, MOMENT, SqlSettings(run={"open": assertion}))
+    check = SqlCheck(plan, MOMENT, SqlCheck.Settings(run={"open": assertion}))
     return check.judge(check.subjects()[0], found=found)
 
 
@@ -461,7 +461,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"scripts": database_state.SCRIPTS},
         ),
     ),
-    "checks/database_state/judging.py _Looked.judge_untracked": (
+    "checks/database_state/judging.py Activity.judge_untracked": (
         Way(
             "command: ALTER SYSTEM SET track_activities = on;",
             database_state.judged,
@@ -469,7 +469,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"seen": (database_state.VISIBLE,)},
         ),
     ),
-    "checks/database_state/judging.py _Looked.judge_hidden": (
+    "checks/database_state/judging.py Activity.judge_hidden": (
         Way(
             "command: GRANT pg_read_all_stats TO release;",
             database_state.judged,
@@ -746,7 +746,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"mutate": script_hashes.with_staged(uid="1001", acl=True)},
         ),
     ),
-    "checks/script_hashes/agreement.py _approved_folder": (
+    "checks/script_hashes/agreement.py judge_approved": (
         Way(
             "act: make it readable",
             hashed,

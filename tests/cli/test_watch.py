@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from preflight.cli import screen, watch
+from preflight.cli import asking, screen, watch
 from preflight.errors import Interruption
 from preflight.evidence import Evidence
 from preflight.report.formats import FORMATS
@@ -193,7 +193,7 @@ def test_rounds_far_apart_are_no_row(night: Night) -> None:
 def test_a_round_that_takes_longer_than_every_is_followed_by_the_next_at_once(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask_by, under_way, begun = watch.ask_by, [0], []
+    ask_by, under_way, begun = asking.ask_by, [0], []
 
     def slowly(*values: object, **more: object) -> object:
         under_way[0] += 1
@@ -205,7 +205,7 @@ def test_a_round_that_takes_longer_than_every_is_followed_by_the_next_at_once(
         finally:
             under_way[0] -= 1
 
-    monkeypatch.setattr(watch, "ask_by", slowly)
+    monkeypatch.setattr(asking, "ask_by", slowly)
     assert night.watch([])[0] == 0
     assert [(at - night.start).total_seconds() for at in begun] == [-180, -90, 0]
 

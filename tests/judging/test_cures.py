@@ -75,7 +75,7 @@ def test_a_key_that_seal_would_not_replace_is_taken_out_as_printed(plan: Plan, s
     host = replace(plan.hosts["db1"], host_key_alias=alias)
     plan.sealed_known_hosts.write_text(site.sshd.known_hosts_lines(alias))
     taken_out, _, sealed = pin_again_command(plan, host).partition(" && ")
-    assert sealed == plan.seal_command == "preflight seal plan.toml"
+    assert sealed == plan.call("seal") == "preflight seal plan.toml"
 
     def pinned() -> bool:
         return bool(HostKeys([plan.sealed_known_hosts]).lookup(host.address, host.port, alias).keys)

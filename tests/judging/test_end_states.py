@@ -8,20 +8,19 @@ from itertools import combinations, pairwise, product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.judging import end_states as module
 from preflight.judging.end_states import (
-    OPEN,
     REMOVED,
     EndState,
-    StateStatus,
     can_go_live_in_part,
     end_states,
     matrix,
     unkept_rules,
 )
+from preflight.judging.version_tests import OPEN, StateStatus
 from preflight.plan import Application, Plan, Rule, Step, Undo, UndoKind
 from tests.agreements import FAILED, agreed_plan, deploy, record, record_on, versions_of
 from tests.toy import MOMENT
@@ -112,7 +111,6 @@ def ordered_plans(draw: st.DrawFn) -> Plan:
 
 
 @given(ordered_plans())
-@settings(max_examples=60, deadline=None)
 def test_a_state_is_reachable_just_when_some_stop_and_some_undo_lead_there(plan: Plan) -> None:
     steps = {step.deploys: step for step in plan.steps}
     names = list(plan.applications)
@@ -382,7 +380,6 @@ def test_a_failed_test_of_three_among_many_is_not_lost() -> None:
 
 
 @given(ordered_plans(), st.lists(st.sampled_from(("ab", "bc", "bd", "abd")), max_size=2), st.data())
-@settings(max_examples=60, deadline=None)
 def test_pairs_and_whole_states_ask_for_the_same_tests(plan: Plan, groups: list[str], data: st.DataObject) -> None:
     pairs = [f"{one}{v} {other}{w}" for one, other in combinations("abcd", 2) for v, w in product("12", "12")]
     records = tuple(record(pair) for pair in data.draw(st.lists(st.sampled_from(pairs), max_size=12)))

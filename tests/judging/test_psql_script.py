@@ -8,7 +8,7 @@ from preflight.judging.psql_script import Include, scan_script
 
 
 def files(text: str) -> list[str]:
-    return [f"{include.command} {include.path}" for include in scan_script(text).includes]
+    return list(map(str, scan_script(text).includes))
 
 
 def reasons(text: str) -> list[str]:

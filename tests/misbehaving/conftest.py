@@ -165,14 +165,25 @@ def _status(process: Path) -> list[str]:
     return [before.partition(" ")[0], "", *after.split()]
 
 
+def states(account: Account) -> set[str]:
+    """In which its processes are: `S`, `R`, `D` (proc_pid_stat(5))."""
+    return {"".join(_status(entry)[2:3]) for entry in _entries_of(account)}
+
+
 def _processes_of(account: Account) -> list[str]:
-    owner = account.home.stat().st_uid
     found = []
+    for entry in _entries_of(account):
+        with contextlib.suppress(OSError):
+            found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def _entries_of(account: Account) -> Iterator[Path]:
+    owner = account.home.stat().st_uid
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if os.stat(entry).st_uid == owner:  # noqa: PTH116 - a process may be gone: one call, one error
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return found
+                yield entry
 
 
 def _files(folders: tuple[Path, ...]) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from preflight.reasons import Reason
-from tests.misbehaving.conftest import Told, WholeRun, leaving_nothing, run_whole
+from tests.misbehaving.conftest import Told, WholeRun, leaving_nothing, run_whole, states
 from tests.misbehaving.test_ssh import AFTER_LOGIN, UNKNOWN, Plan, names, prove_healthy
 from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account
@@ -58,13 +58,13 @@ def test_where_the_run_has_less_time_than_a_target_its_own_limit_is_told(site: S
 TURNED_AWAY = Told(
     UNKNOWN,
     Reason.THROTTLED,
-    "have MaxStartups or PerSourcePenalties of sshd",
+    "address put into PerSourcePenaltyExemptList",
     "sshd is crowded (MaxStartups), or turns this machine away",
 )
 TURNING_AWAY = {
     "closing": b"",
     "crowded": b"Exceeded MaxStartups\r\n",
-    "penalised": b"Not allowed at this time\r\n",  # from OpenSSH 9.8 on
+    "penalised": b"Not allowed at this time\r\n",  # from OpenSSH 9.8 on; tried with 10.0
 }
 """What sshd says before it closes a connection that it does not want."""
 
@@ -73,7 +73,6 @@ TURNING_AWAY = {
 def slow(site: Site, good_account: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeRun]:
     """The run in which each fault lasts until the limit of its question or target."""
     with site.accounts.temporary() as accounts, ExitStack() as stack:
-        mounts = stack.enter_context(closing(site.new_mounts()))
         plan, made = Plan(site), [good_account, accounts.add("drips"), accounts.add("floods")]
         made[1].replace_program("id", "while :; do printf x; sleep 0.2; done")
         made[2].replace_program("id", "exec yes >&2")
@@ -84,14 +83,16 @@ def slow(site: Site, good_account: Account, tmp_path_factory: pytest.TempPathFac
         stack.callback(startups.close)
         plan.known_hosts += startups.known_hosts_lines()
         plan.add("max-startups", made[0], startups.port)
-        plan.add_backup("dead-mount", "disks", mounts.dead("dead"))
         with leaving_nothing(*made), ExitStack() as fakes:
+            mounts = fakes.enter_context(closing(site.new_mounts()))
+            plan.add_backup("dead-mount", "disks", mounts.dead("dead"))
             fakes.enter_context(socket.create_connection((startups.address, startups.port)))  # keeps its one place
             startups.wait_for_log("Connection from")
             stalling(plan, fakes)
             for name, words in TURNING_AWAY.items():
                 plan.add_fake(name, fakes.enter_context(misbehaving.serving(turning_away(words))))
             whole = run_whole(plan.write(tmp_path_factory.mktemp("slow")))
+            assert "D" in states(good_account), "what asked the dead mount cannot be ended before that is mended"
         yield whole
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from preflight_checks.host_login import HostLoginSettings
+from preflight_checks.host_login import HostLogin
 
 from preflight.plan import Plan
 from preflight.plan.gaps import SECTIONS, found_by_checks, left_out, outlived, unconfirmed
@@ -205,7 +205,7 @@ def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> 
     def told(text: str) -> list[str]:
         file = tmp_path / "plan.toml"
         file.write_text(text)
-        plan = load_plan(file, {"host-login": HostLoginSettings})
+        plan = load_plan(file, {"host-login": HostLogin.Settings})
         return [each.message.partition(" is of ")[0] for each in outlived(plan, plan.window.start)]
 
     until = 'db1 = { by = "dba", on = 2026-10-10, reason = "x", until = 2026-12-31 }'

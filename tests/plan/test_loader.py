@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from preflight import __version__
@@ -380,16 +380,11 @@ def loads_or_explains(path: Path, content: bytes) -> None:
             assert line.startswith(str(path))
 
 
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-
-
-@FUZZ
 @given(text=mutated_plans())
 def test_a_mutated_plan_is_loaded_or_explained(tmp_path: Path, text: str) -> None:
     loads_or_explains(tmp_path / "x.toml", text.encode("utf-8", "surrogatepass"))
 
 
-@FUZZ
 @given(content=st.binary(max_size=300))
 @example(content=b"a = 00:00:00")
 @example(content=b'"" = 1')
@@ -397,7 +392,6 @@ def test_any_bytes_are_loaded_or_explained(tmp_path: Path, content: bytes) -> No
     loads_or_explains(tmp_path / "x.toml", content)
 
 
-@FUZZ
 @given(where=st.sampled_from(ASSIGNMENTS), value=st.sampled_from(VALUES))
 def test_every_key_with_every_odd_value_is_loaded_or_explained(tmp_path: Path, where: int, value: str) -> None:
     lines = [*LINES[:where], LINES[where].partition(" = ")[0] + " = " + value, *LINES[where + 1 :]]

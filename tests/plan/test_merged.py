@@ -12,15 +12,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.errors import PlanError
 from preflight.faults import Keys
 from preflight.plan import Plan, SecretRef, ranges, variables
 from preflight.plan.load import load_plan
-from preflight.plan.merged import read_merged
-from preflight.plan.merging import DEFAULTS
+from preflight.plan.merged import DEFAULTS, read_merged
 from preflight.reference import merged_plan
 from preflight.wording import in_toml, toml_key
 from tests.plan_texts import FULL, MINIMAL, mutated_plans
@@ -421,7 +420,7 @@ def test_one_plan_for_staging_and_production() -> None:
     assert other.hosts["db1"].address == "db1.production.example.net"
     assert other.set_values == {"target": "production", "word": "w"}
     assert other.sealed_known_hosts.name == "x.target-production.word-w.known_hosts"
-    assert other.seal_command == "preflight seal x.toml --set target=production --set word=w"
+    assert other.call("seal") == "preflight seal x.toml --set target=production --set word=w"
     assert load(text.replace("env:${target}_DB1", "env:a"), word="b/c").sealed_servers.name == "x.word-b_c.sealed.json"
 
 
@@ -599,7 +598,6 @@ def toml(tables: Mapping[str, Any]) -> str:
     return "".join(f"{toml_key(key)} = {in_toml(value)}\n" for key, value in tables.items())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False))
 def test_a_plan_split_over_files_defaults_variables_and_ranges_is_the_plain_one(chance: Random) -> None:
     plain = tomllib.loads(FULL)
@@ -647,7 +645,6 @@ host = "web[01-03]"
 """
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(own=mutated_plans(SHARED), shared=mutated_plans(SHARED), values=st.sampled_from([{}, {"word": "w"}, {"a": ""}]))
 def test_no_text_gives_a_traceback(own: str, shared: str, values: Mapping[str, str]) -> None:
     path = written(own, {"rel/s.toml": shared.replace("s.toml", "t.toml"), "rel/t.toml": UNIX})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from preflight.faults import Keys
 from preflight.plan.source import key_lines
@@ -80,7 +80,6 @@ def test_a_key_is_found_on_its_line(path: Keys, line: int) -> None:
     assert key_lines(TRICKY.replace("\n", "\r\n"))[path] == line
 
 
-@settings(deadline=None)
 @given(text=mutated_plans())
 def test_in_any_valid_text_every_key_is_found_and_no_other(text: str) -> None:
     try:

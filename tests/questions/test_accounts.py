@@ -20,6 +20,7 @@ said=Account expires\t\t\t\t\t\t: 2027-01-01
 said=Minimum number of days between password change\t\t: 0
 pam_time=absent
 offset=+0000
+end=yes
 """
 
 
@@ -52,7 +53,7 @@ def test_a_password_that_must_be_changed_is_seen() -> None:
     ],
 )
 def test_an_account_chage_does_not_know_is_told_apart(said: str, aging: Aging) -> None:
-    found = expiry(f"{said}\npam_time=absent\noffset=+0000\n")
+    found = expiry(f"{said}\npam_time=absent\noffset=+0000\nend=yes\n")
     assert found.aging is aging
     assert found.said
     assert found.account_expires is None
@@ -70,6 +71,8 @@ def test_an_account_chage_does_not_know_is_told_apart(said: str, aging: Aging) -
         ("Account expires", "Konto läuft ab"),
         ("pam_time=absent", ""),
         ("pam_time=absent", "pam_time=perhaps"),
+        ("offset=+0000\n", ""),
+        ("end=yes\n", ""),
         ("offset=+0000", "noise without an equals sign"),
     ],
 )
@@ -87,13 +90,23 @@ def test_rules_of_hours_are_kept_where_pam_time_is_active() -> None:
     assert (hidden.time_rules, hidden.time_rules_readable) == ((), False)
 
 
+LOGIN = "user=dbadmin\nuid=1017\nnode=db1\nshell=bash\nend=yes\n"
+
+
 def test_a_login_is_a_name_and_a_number() -> None:
-    login = LoginProbe("db1").read(reply("user=dbadmin\nuid=1017\nnode=db1\n"))
+    login = LoginProbe("db1").read(reply(LOGIN))
     assert (login.user, login.uid, login.node, login.asked_at) == ("dbadmin", 1017, "db1", AT)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "user=dbadmin\nuid=1017\n", "user=\nuid=1\nnode=db1\n", "user=a\nuid=x\nnode=db1\n", "garbage"]
+    "text",
+    [
+        "",
+        *(LOGIN.replace(f"{line}\n", "") for line in LOGIN.splitlines()),
+        LOGIN.replace("dbadmin", ""),
+        LOGIN.replace("1017", "x"),
+        "garbage",
+    ],
 )
 def test_a_shell_that_answers_otherwise_is_no_login(text: str) -> None:
     with pytest.raises(Unreadable):
@@ -102,7 +115,7 @@ def test_a_shell_that_answers_otherwise_is_no_login(text: str) -> None:
 
 def test_an_id_that_failed_is_no_login() -> None:
     with pytest.raises(Unreadable):
-        LoginProbe("db1").read(reply("user=dbadmin\nuid=1017\nnode=db1\n", 1))
+        LoginProbe("db1").read(reply(LOGIN, 1))
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])

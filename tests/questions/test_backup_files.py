@@ -19,6 +19,7 @@ folder=readable
 ran_as=1000
 account=1000
 now=1790000000
+zone_offset=+0200
 count=2
 dangling=0
 backup=1789990000 400 0 1000 600 8:1 postgres custom /b/new one.dump
@@ -154,7 +155,7 @@ def test_names_that_lead_to_nothing_are_counted(tmp_path: Path) -> None:
     listing = listed(tmp_path / "*.dump")
     assert (listing.backups, listing.count, listing.dangling) == ((), 1, 1)
     with pytest.raises(Unreadable, match="none is listed"):
-        read("folder=readable\nran_as=0\naccount=0\nnow=1790000000\ncount=3\ndangling=2\nend=yes\n")
+        read("folder=readable\nran_as=0\naccount=0\nnow=1790000000\nzone_offset=+0000\ncount=3\ndangling=2\nend=yes\n")
 
 
 def test_all_files_of_a_folder_count_also_through_a_link(tmp_path: Path) -> None:

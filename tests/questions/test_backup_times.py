@@ -19,7 +19,7 @@ TEXT = "2026-11-01 01:30:00 EDT"
 
 
 def told(*offsets: str) -> str:
-    return f"code=0\ntext={TEXT}\n" + "".join(f"offset={offset}\n" for offset in offsets)
+    return f"code=0\ntext={TEXT}\n" + "".join(f"offset={offset}\n" for offset in offsets) + "end=yes\n"
 
 
 def read(text: str, born: datetime | None = None, changed: datetime = LATER) -> datetime | UnplacedTime | None:
@@ -62,7 +62,15 @@ def test_what_the_birth_does_not_confirm_cannot_be_told(
 
 
 def test_an_archive_that_cannot_be_listed_tells_nothing() -> None:
-    assert read("code=1\ntext=\n") is None
-    assert read("code=0\ntext=\n", born=EDT) is None
+    assert read("code=1\ntext=\nend=yes\n") is None
+    assert read("code=0\ntext=\nend=yes\n", born=EDT) is None
     with pytest.raises(Unreadable):
-        read("code=0\n")
+        read("code=0\nend=yes\n")
+
+
+def test_a_reply_that_is_cut_off_anywhere_tells_nothing() -> None:
+    """Cut behind `text=`, it would be an archive of which nobody knows when it was begun: a WARN for a guess."""
+    whole = told("-0400").rstrip()
+    for length in range(len(whole)):
+        with pytest.raises(Unreadable):
+            read(whole[:length], EDT)

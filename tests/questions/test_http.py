@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import process_time
@@ -180,6 +181,21 @@ def test_samples_are_read_back_whole_whatever_their_bodies_hold(bodies: list[str
     text = reply_text([LOST, *samples, LOST], ["[2001:db8::1]:443"])
     found = HttpGet("app1", HttpRequest("https://a/")).read(reply(text))
     assert found == Samples(tuple(samples), (LOST, LOST), ("[2001:db8::1]:443",))
+
+
+@pytest.mark.parametrize("change", [
+    lambda lines: lines[:-1], lambda lines: lines[1:], lambda lines: [lines[0], *lines],
+    lambda lines: lines[2:], lambda lines: [*lines[:-3], lines[-1]], lambda lines: [*lines[:3], *lines[4:]],
+])  # fmt: skip
+def test_samples_and_lines_of_bodies_that_are_missing_or_doubled_are_no_answer(
+    change: Callable[[list[str]], list[str]],
+) -> None:
+    """An address or a sample that nobody sees is one that may be ill."""
+    probe, sample = HttpGet("app1", HttpRequest("https://a/")), replace(ANSWER, body='{\n"status": "DOWN",\n"n": 1}')
+    text = reply_text([ANSWER, sample, replace(ANSWER, body="DOWN")])
+    assert len(probe.read(reply(text)).answers) == 3
+    with pytest.raises(Unreadable):
+        probe.read(reply("\n".join(change(text.split("\n")))))
 
 
 def test_a_body_is_kept_as_it_is_so_that_a_secret_in_it_is_seen() -> None:

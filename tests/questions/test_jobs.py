@@ -35,6 +35,7 @@ uptime=86400.5
 cron=cron
 anacron=no
 daemons=cron atd
+unread=
 at=1792177200 dbadmin 7
 """
 OFFLINE = "systemd=offline\nend=yes\n"
@@ -46,6 +47,7 @@ timer=TimersCalendar={ OnCalendar=Sun *-*-* 12:00:00 ; next_elapse=Sun 2026-10-1
 timer=NextElapseUSecRealtime=Fri 2026-10-16 23:00:00 UTC
 timer=NextElapseUSecMonotonic=0
 timer=RandomizedDelayUSec=20min
+timer=AccuracyUSec=1min
 timer=Id=pg-backup.timer
 timer=ActiveState=active
 timer=
@@ -55,6 +57,7 @@ timer=TimersMonotonic={ OnBootUSec=15min ; next_elapse=15min }
 timer=NextElapseUSecRealtime=
 timer=NextElapseUSecMonotonic=1d 15min 0.5s
 timer=RandomizedDelayUSec=0
+timer=AccuracyUSec=1min
 timer=Id=systemd-tmpfiles-clean.timer
 timer=ActiveState=active
 timer=
@@ -68,6 +71,13 @@ service=
 service=Id=systemd-tmpfiles-clean.service
 end=yes
 """
+
+
+ONE_TIMER = [line for line in TIMERS.partition("timer=\n")[0].splitlines() if line.startswith("timer=")]
+PG_CALENDARS, BY_SPAN = (
+    "".join(f"{line}\n" for line in TIMERS.splitlines() if word in line and "off" not in line and "02:00" not in line)
+    for word in ("TimersCalendar", "TimersMonotonic")
+)
 
 
 def reply(text: str, code: int = 0, error: str = "") -> Reply:
@@ -161,25 +171,39 @@ def test_timers_are_read_as_systemd_shows_them() -> None:
         ("1d 15min 0.5s", "5 parsecs"),
         ("uptime=86400.5", "uptime="),
         ("RandomizedDelayUSec=20min", "RandomizedDelayUSec=infinity"),
-        ("timer=Unit=pg-backup.service\n", ""),
+        (PG_CALENDARS, ""),  # it would be taken for one that starts once
+        (
+            PG_CALENDARS + "timer=NextElapseUSecRealtime=Fri 2026-10-16 23:00:00 UTC\n",
+            "timer=NextElapseUSecRealtime=\n",
+        ),
+        (BY_SPAN, ""),
+        *((f"{line}\n", "") for line in ONE_TIMER if "OnCalendar" not in line and "Randomized" not in line),
     ],
 )
 def test_a_timer_of_another_shape_is_not_lost(old: str, new: str) -> None:
-    found = read((HEAD + TIMERS).replace(old, new))
+    found = read((HEAD + TIMERS).replace(old, new, 1))
     assert len(found.timers) + len(found.unread_timers) == 2
     assert len(found.unread_timers) == 1
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_two_timers_that_are_not_told_apart_are_not_lost(place: int) -> None:
+    parts = TIMERS.split("timer=\n")
+    parts[place - 1 : place + 1] = ["".join(parts[place - 1 : place + 1])]
+    assert read(HEAD + "timer=\n".join(parts)).unread_timers
+
+
 def test_tables_are_read_with_their_users() -> None:
     found = read(
-        HEAD + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
-        "table=table /etc/cron.d/backup\nline=0 1 * * * postgres pg_dump\ncut=yes\n\nunread=/etc/cron.d/secret\n"
-        "unread=/var/spool/cron/crontabs\ntable=spool /var/spool/cron/./root\nline=@daily clean\n\n"
+        HEAD.replace("unread=", "unread=:/etc/cron.d/secret:/var/spool/cron/crontabs")
+        + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
+        "table=table /etc/cron.d/backup\n" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\n"
+        "table=spool /var/spool/cron/./root\nline=@daily clean\n\n"
         "part=/etc/cron.daily/dpkg\npart=/etc/cron.daily/man-db\n" + OFFLINE
     )
     assert found.tables == (
         Table("/etc/crontab", "", ("17 * * * * root run-parts /etc/cron.hourly",)),
-        Table("/etc/cron.d/backup", "", ("0 1 * * * postgres pg_dump",), cut=True),
+        Table("/etc/cron.d/backup", "", ("0 1 * * * postgres pg_dump",) * 300, cut=True),
         Table("crontab of root", "root", ("@daily clean",)),
     )
     assert found.unread == ("/etc/cron.d/secret", "/var/spool/cron/crontabs")
@@ -240,6 +264,7 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         (HEAD + OFFLINE).replace("epoch=1792177200", "epoch=soon"),
         (HEAD + OFFLINE).replace("offset=+0200", "offset=CEST"),
         (HEAD + OFFLINE).replace("cron=cron\n", ""),
+        (HEAD + OFFLINE).replace("unread=\n", ""),
     ],
 )
 def test_a_reply_of_another_shape_is_no_answer(text: str) -> None:

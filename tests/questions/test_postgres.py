@@ -112,7 +112,7 @@ def test_names_of_roles_are_literals() -> None:
 
 def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:
     probe = SystemIdentifierProbe("orders")
-    assert probe.read(rows({"system_identifier": "77"})) == "77"
+    assert probe.read(rows({"value": "77"})) == "77"
     assert probe.read(reply("", 1, "42501 permission denied for function pg_control_system")) == ""
     with pytest.raises(Unreadable):
         probe.read(reply("", 1, "42883 function pg_control_system() does not exist"))
@@ -148,12 +148,12 @@ def backend(text: str) -> Backend:
     ],
 )
 def test_a_title_must_fit_role_database_and_port(line: str, found: bool) -> None:
-    assert bool(backend(f"{line}\nsees_all=yes\n").titles) is found
+    assert bool(backend(f"{line}\nsees_all=yes\nend=yes\n").titles) is found
 
 
 def test_addresses_of_the_host_are_read_from_whatever_tool_it_has() -> None:
     lines = ["inet 192.0.2.7/24", "inet addr:192.0.2.8", "inet6 fe80::1%eth0/64", "inet6 addr:", "inet nonsense"]
-    found = backend("sees_all=no\n" + "".join(f"address={line}\n" for line in lines))
+    found = backend("sees_all=no\n" + "".join(f"address={line}\n" for line in lines) + "end=yes\n")
     assert found.addresses == {"192.0.2.7", "192.0.2.8", "fe80::1"}
     assert not found.sees_all
 
@@ -162,9 +162,10 @@ def test_addresses_of_the_host_are_read_from_whatever_tool_it_has() -> None:
     "text",
     [
         "",
-        "sees_all=perhaps\n",
-        "backend=x postgres: release orders a(35540)\nsees_all=yes\n",
-        "sees_all=yes\naddress=inet \0\n",
+        "sees_all=yes\n",
+        "sees_all=perhaps\nend=yes\n",
+        "backend=x postgres: release orders a(35540)\nsees_all=yes\nend=yes\n",
+        "sees_all=yes\naddress=inet \0\nend=yes\n",
     ],
 )
 def test_a_host_that_answers_otherwise_is_refused(text: str) -> None:

@@ -41,7 +41,7 @@ def reply(text: str, error: str = "") -> Reply:
 
 def info(told: object, error: str = "") -> Listing:
     probe = PgBackRestBackups("db1", POSTGRES, "", 30.0, "pgbackrest", "main", ("--config=/etc/p.conf",))
-    return probe.read(reply(f"now=1795893500\ninfo={json.dumps(told) if told else ''}\n", error))
+    return probe.read(reply(f"now=1795893500\ninfo={json.dumps(told) if told else ''}\nend=yes\n", error))
 
 
 def test_pgbackrest_lists_the_newest_first_and_times_the_full_ones_alone() -> None:
@@ -82,6 +82,7 @@ def barman(listed: object, shown: str = "20261128T182826", system: str = "77", e
     base = {"begin_time_timestamp": "1795890506", "begin_wal": LAST, "end_wal": LAST}
     show = {"main": {"backup_id": shown, "base_backup_information": base, "wal_information": {"last_available": LAST}}}
     text = f"now=1795893500\nlist={json.dumps(listed) if listed else ''}\nshow={json.dumps(show)}\nsystem={system}\n"
+    text += "end=yes\n"
     return BarmanBackups("db1", POSTGRES, "", 30.0, "barman", "main", ()).read(reply(text, error))
 
 

@@ -19,6 +19,7 @@ GOOD = (
     "user=release\tdatabase=orders\tversion_num=150018\tport=5432\tin_recovery=false"
     "\tstarted_ms=1000\tasked_ms=2000\tbegun_ms=1990"
     '\tsettings={ "search_path" : {"setting" : "public"} }\n'
+    "again_ms=0\nend=yes\n"
 )
 
 
@@ -98,6 +99,13 @@ def test_a_login_says_where_it_arrived() -> None:
 def test_a_login_that_says_less_is_no_login(text: str) -> None:
     with pytest.raises(Unreadable):
         read(text)
+
+
+@pytest.mark.parametrize("line", GOOD.splitlines())
+def test_every_line_of_a_login_is_needed(line: str) -> None:
+    """Without a complaint of the server, which does not show everybody its system identifier."""
+    with pytest.raises(Unreadable):
+        read(GOOD.replace(f"{line}\n", ""))
 
 
 def test_a_dump_of_no_schema_ends_after_the_login() -> None:

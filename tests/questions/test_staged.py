@@ -126,7 +126,8 @@ def test_kinds_modes_owners_times_and_links_are_seen(tmp_path: Path, find_path: 
     assert entries["link.sql"].link_target == "a\nb"
     assert not entries["fifo.sql"].sha256
     assert tree.root == str(stage.resolve())
-    assert [path for path, _, _ in tree.parents] == [str(path) for path in stage.resolve().parents]
+    assert [entry.path for entry in tree.parents] == [str(path) for path in stage.resolve().parents]
+    assert (tree.parents[-1].kind, tree.parents[-1].mode) == (EntryKind.FOLDER, Path("/").stat().st_mode & 0o7777)
 
 
 def test_a_folder_reached_through_a_link_is_told(tmp_path: Path) -> None:
@@ -219,10 +220,10 @@ def test_every_truncated_or_altered_reply_is_unreadable(tmp_path: Path) -> None:
         with pytest.raises(Unreadable):
             probe.read(replace(reply, text="\0".join(records[:count])))
     for altered in (
-        reply.text.replace("entry=-rw", "entry=-r?", 1),
+        reply.text.replace("entry=f 6", "entry=f 9", 1),
         reply.text.replace("./030.sql\n", "./999.sql\n"),
         reply.text.replace(hashlib.sha256(b"content of 030.sql\n").hexdigest(), "0" * 63),
-        reply.text.replace("end=", "entry=-rw-r--r-- 1 1 ./030.sql\0owner=root\0target=\0end="),
+        reply.text.replace("end=", "entry=f 644 1 1 ./030.sql\0owner=root\0target=\0end="),
         reply.text.replace("end=", "strange=\0end="),
         reply.text.replace("end=", "owner=root\0end="),
         reply.text.replace("complete=yes\0", "complete=\0"),

@@ -27,7 +27,6 @@ from preflight.questions.storage import (
     StorageKind,
     device_name,
     mount_of,
-    read_quotas,
 )
 
 ME = AsAccount("me", is_login=True)
@@ -130,7 +129,7 @@ def test_a_reply_without_any_one_of_its_lines_is_no_answer(tmp_path: Path) -> No
     whole = asked(probe)
     lines = whole.text.splitlines()
     for number, line in enumerate(lines):
-        if not line or line.startswith(("quota=", "mount=")):
+        if not line or line.startswith(("quotas=", "mount=")):
             continue
         with pytest.raises(Unreadable):
             probe.read(replace(whole, text="\n".join(lines[:number] + lines[number + 1 :])))
@@ -220,12 +219,17 @@ def test_device_numbers_are_split_as_the_kernel_does(tmp_path: Path) -> None:
         ("/dev/sdb1 900 900 1000 0 5 0 10 0", (Quota("/dev/sdb1", 100 * 1024, 5),)),
         ("/dev/sdb1 1200* 900 1000 0 5 0 0 0", (Quota("/dev/sdb1", 0, None),)),
         ("/dev/sdb1 900 900 0 0 5 0 0 0", (Quota("/dev/sdb1", None, None),)),
+        (" fs:/x   1 0 9000000000  0  5 0 0 0", (Quota("fs:/x", 8_999_999_999 * 1024, None),)),
         ("Disk quotas for user me (uid 1000): none", ()),
         ("Filesystem blocks quota limit grace files quota limit grace", ()),
     ],
 )
-def test_quotas_are_read(line: str, quotas: tuple[Quota, ...]) -> None:
-    assert read_quotas([line]) == quotas
+def test_quotas_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, quotas: tuple[Quota, ...]) -> None:
+    program = tmp_path / "quota"
+    program.write_text(f"#!/bin/sh\n[ $1 = -g ] || echo '{line}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert seen(tmp_path).quotas == quotas
 
 
 def rows(*given: Mapping[str, str | None]) -> Reply:

@@ -46,7 +46,7 @@ def reply(text: str) -> Reply:
 
 
 def read(text: str, *programs: str) -> Programs:
-    return ProgramsProbe("db1", POSTGRES, programs or ("psql",)).read(reply(text))
+    return ProgramsProbe("db1", POSTGRES, programs or ("psql",)).read(reply(f"{text}end=yes\n"))
 
 
 GOOD = "program=psql\ncode=0\npath=/usr/bin/psql\nsaid=psql (PostgreSQL) 15.18|\nbeside=\n"
@@ -97,5 +97,5 @@ def test_names_are_quoted() -> None:
 
 def test_rules_for_the_account_are_found_among_all_rules() -> None:
     rules = ["(postgres) NOPASSWD: /usr/bin/psql", "(ALL : ALL) ALL", "(root, postgres) /bin/a", "(root) ALL"]
-    text = "code=1\nsaid=\n" + "".join(f"rule={rule}\n" for rule in rules)
+    text = "code=1\nsaid=\n" + "".join(f"rule={rule}\n" for rule in rules) + "end=yes\n"
     assert ReachProbe("db1", POSTGRES).read(reply(text)).rules == tuple(rules[:3])

@@ -13,6 +13,8 @@ from preflight.questions.shell import AsAccount
 from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
 from tests.toy import MOMENT
 
+SEEN = "account=a\nstate=log-closed\nreached=/\nend=yes\n"
+
 
 def probe(folder: str = "/", program: str = "", log: str = "") -> WorkStartProbe:
     return WorkStartProbe("db1", AsAccount("dbadmin", is_login=True), folder, program, log)
@@ -84,10 +86,11 @@ def test_every_state_of_a_folder_and_its_program_is_told(tmp_path: Path) -> None
     "text",
     [
         "",
-        "account=a\n",
-        "state=ready\n",
-        "account=a\nstate=fine\n",
-        "account=a\nstate=closed\nstate=closed\n",
+        SEEN.replace("account=a\n", ""),
+        SEEN.replace("reached=/\n", ""),
+        SEEN.replace("end=yes\n", ""),
+        SEEN.replace("log-closed", "fine"),
+        SEEN.replace("state=log-closed\n", "state=log-closed\n" * 2),
         "?\n",
     ],
 )
@@ -97,5 +100,5 @@ def test_an_answer_of_another_shape_is_none(text: str) -> None:
 
 
 def test_an_answer_is_read() -> None:
-    seen = probe().read(Reply(0, "account=a\nstate=log-closed\n", MOMENT, 0.1, "on db1 as dbadmin"))
+    seen = probe().read(Reply(0, SEEN, MOMENT, 0.1, "on db1 as dbadmin"))
     assert seen == WorkStart("a", Start.LOG_CLOSED)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from importlib import resources
 from pathlib import Path
 
 import jsonschema
 import pytest
-from click.testing import CliRunner, Result
 
-from preflight.cli.main import cli
 from preflight.errors import PlanProblem
 from preflight.reference import lint
 from preflight.reference.lint import FORMATS, LintedPlan
+from tests.cli.program import preflight
 from tests.plan_texts import MINIMAL
 from tests.report.formats.test_github import INJECTIONS, commands
 
@@ -29,15 +29,15 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def called(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["lint", *arguments])
+def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return preflight("lint", *arguments)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_exit_code_is_the_same_in_every_format(plans: Path, name: str) -> None:
-    assert called("a b.toml", "--format", name).exit_code == 0
-    assert called("a b.toml", "faulty.toml", "--format", name).exit_code == 2
-    assert called("missing.toml", "--format", name).exit_code == 2
+    assert called("a b.toml", "--format", name).returncode == 0
+    assert called("a b.toml", "faulty.toml", "--format", name).returncode == 2
+    assert called("missing.toml", "--format", name).returncode == 2
 
 
 def test_sarif_follows_the_schema_of_its_standard(plans: Path) -> None:
@@ -174,7 +174,7 @@ def found(output: str, name: str) -> list[tuple[str, int, str, bool]]:
 def test_strict_makes_errors_of_warnings_in_every_format(plans: Path, name: str) -> None:
     Path("x.toml").write_text(whole("R").replace('owner = "dba"\n[checks', "[checks").replace("2199", "2020"))
     (plain, strict) = (called("x.toml", "--format", name, *more) for more in ((), ("--strict",)))
-    assert (plain.exit_code, strict.exit_code) == (0, 2)
+    assert (plain.returncode, strict.returncode) == (0, 2)
     lines = Path("x.toml").read_text().splitlines()
     told = {lines[line - 1]: (file, text) for file, line, text, _ in found(plain.stdout, name)}
     assert {key: text.split()[:2] for key, (_, text) in told.items()} == {
@@ -190,7 +190,7 @@ def test_strict_makes_errors_of_warnings_in_every_format(plans: Path, name: str)
 def test_a_plan_that_leaves_nothing_open_passes_strict(plans: Path) -> None:
     Path("x.toml").write_text(whole("R"))
     done = called("x.toml", "--strict")
-    assert (done.exit_code, done.stdout.splitlines()[0][:14]) == (0, "x.toml: valid,"), done.stdout
+    assert (done.returncode, done.stdout.splitlines()[0][:14]) == (0, "x.toml: valid,"), done.stdout
 
 
 def test_a_key_that_is_left_to_do_and_wanted_is_told_once(plans: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_key_that_is_left_to_do_and_wanted_is_told_once(plans: Path) -> None:
 def test_a_plan_that_asks_nothing_is_told(plans: Path) -> None:
     Path("x.toml").write_text(whole("R").partition("[hosts")[0])
     assert "x.toml:1: No check of the plan asks anything" in called("x.toml").stdout
-    assert called("x.toml", "--strict").exit_code == 2
+    assert called("x.toml", "--strict").returncode == 2
 
 
 def test_a_waiver_of_what_no_waiver_covers_is_an_error(plans: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_waiver_of_what_no_waiver_covers_is_an_error(plans: Path) -> None:
     Path("x.toml").write_text(whole("R", more=waiver))
     done = called("x.toml")
     line = Path("x.toml").read_text().splitlines().index('check = "plan-coverage"') + 1
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert f"x.toml:{line}: waivers[1].check: no waiver ever covers plan-coverage" in done.stdout
 
 
@@ -233,13 +233,13 @@ def test_what_two_plans_use_at_one_time_is_told_with_both_names_and_the_time(pla
     host = f'The host "db1" is in two.toml and in one.toml ("hosts.db1"), whose windows overlap {time}: '
     assert told["[hosts.db1]"].startswith(host)
     assert 'The person "M. Ortiz" is in two.toml and in one.toml ("roles.dba.standby")' in told['primary = "M. Ortiz"']
-    assert called("one.toml", "two.toml", "--strict").exit_code == 2
+    assert called("one.toml", "two.toml", "--strict").returncode == 2
 
 
 def test_plans_one_after_the_other_share_what_they_like(plans: Path) -> None:
     Path("one.toml").write_text(whole("R1"))
     Path("two.toml").write_text(whole("R2", hour=6))
-    assert called("one.toml", "two.toml", "one.toml", "--strict").exit_code == 0
+    assert called("one.toml", "two.toml", "one.toml", "--strict").returncode == 0
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -248,16 +248,16 @@ def test_a_plan_gives_the_runner_of_a_build_no_command(plans: Path, name: str, i
     written = json.dumps(injection)
     Path("x.toml").write_text(FAULTY + f"{written} = {written}\n[release.{written}]\n", encoding="utf-8")
     done = called("x.toml", "--format", name)
-    assert done.exit_code == 2
-    assert not re.search(r"##\w*\[", done.output)
-    assert {command.name for command in commands(done.output)} <= ({"error", "warning"} if name == "github" else set())
+    assert done.returncode == 2
+    assert not re.search(r"##\w*\[", done.stdout)
+    assert {command.name for command in commands(done.stdout)} <= ({"error", "warning"} if name == "github" else set())
 
 
 def test_a_name_that_is_no_text_and_an_id_that_is_a_command_are_harmless(plans: Path) -> None:
     (plans / "b\udcff.toml").write_text(MINIMAL.replace('id = "', 'id = "##vso[task.x]'))
     for name in FORMATS:
         done = called("b\udcff.toml", "--format", name)
-        assert done.exit_code == 0, (name, done.output)
+        assert done.returncode == 0, (name, done.stdout)
         assert "##vso[" not in done.stdout
     assert "b%FF.toml" in called("b\udcff.toml", "--format", "sarif").stdout
 
@@ -270,5 +270,5 @@ def test_a_check_that_cannot_be_planned_is_an_error(plans: Path, name: str) -> N
     (plans / "own" / "own.py").write_text("\n".join(lines))
     (plans / "x.toml").write_text(MINIMAL.replace("[release]", '[release]\nchecks = "own"'))
     done = called("x.toml", "--format", name)
-    assert done.exit_code == 2
-    assert "own cannot be planned for all: KeyError" in done.output
+    assert done.returncode == 2
+    assert "own cannot be planned for all: KeyError" in done.stdout

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import struct
 import subprocess
+import threading
 from pathlib import Path
 
 from tests.site.machine import clean_environment, needs, needs_root, run, unmount_below
+
+_REQUEST, _REPLY, _INIT = struct.Struct("=IIQ"), struct.Struct("=IiQ"), struct.Struct("=IIIIHHI")
+"""The heads of what the kernel asks and is answered, and what is said to its first request, FUSE_INIT (fuse(4))."""
+_FUSE_INIT = 26
+_MOST_BYTES = 128 * 1024
 
 
 class Mounts:
@@ -15,7 +23,7 @@ class Mounts:
     def __init__(self, directory: Path) -> None:
         needs_root("mount file systems")
         self._directory = directory
-        self._unserved: list[int] = []
+        self._dead: dict[Path, threading.Thread] = {}
         directory.mkdir(parents=True, exist_ok=True)
 
     def tmpfs(self, name: str, *, size: str = "1m", inodes: int = 0, mode: int = 0o777) -> Path:
@@ -48,26 +56,43 @@ class Mounts:
         return self._mount(name, "-t", "overlay", "-o", options, "preflight-test")
 
     def dead(self, name: str) -> Path:
-        """A file system whose server never answers, as of a lost NFS server: of FUSE, with nobody who reads."""
+        """A file system whose server is lost, as a hard NFS mount's: of FUSE, with a server that reads each request and
+        answers none. Whoever asks it anything and is signalled then sleeps uninterruptibly (`D`): SIGKILL does not end
+        it, and it ends when this is closed."""
         served = os.open("/dev/fuse", os.O_RDWR)
-        self._unserved.append(served)
         point = self._directory / name
         point.mkdir()
         options = f"fd={served},rootmode=40000,user_id=0,group_id=0,allow_other"
         argv = [needs("mount"), "-i", "-t", "fuse", "-o", options, "dead", str(point)]
         subprocess.run(argv, check=True, pass_fds=[served], env=clean_environment())
+        server = threading.Thread(target=_take_requests, args=(served,), name="dead-mount")
+        server.start()
+        self._dead[point] = server
         return point
 
     def remount_read_only(self, point: Path) -> None:
         run(needs("mount"), "-o", "remount,ro", point)
 
     def close(self) -> None:
+        for point, server in self._dead.items():
+            run(needs("umount"), "--force", "--lazy", point)  # whoever still waits gets an error
+            server.join()
+        self._dead.clear()
         unmount_below(self._directory)
-        while self._unserved:  # whoever still waits gets an error
-            os.close(self._unserved.pop())
 
     def _mount(self, name: str, *arguments: str) -> Path:
         point = self._directory / name
         point.mkdir()
         run(needs("mount"), *arguments, point)
         return point
+
+
+def _take_requests(served: int) -> None:
+    """Until the file system is unmounted."""
+    with contextlib.suppress(OSError):
+        while True:
+            _, kind, number = _REQUEST.unpack_from(os.read(served, _MOST_BYTES))
+            if kind == _FUSE_INIT:
+                told = _INIT.pack(7, 31, 0, 0, 1, 1, 4096).ljust(64, b"\0")
+                os.write(served, _REPLY.pack(_REPLY.size + len(told), 0, number) + told)
+    os.close(served)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preflight.plan import Account, BackupFormat, BackupMethod, RemotePath, Restore
-from preflight.plan.client_options import Client, allowed, complaints
+from preflight.plan.client_options import allowed, complaints
 from preflight.plan.command_lines import backup_command, backup_path, restore_command
 from preflight.plan.work import connection_options, planned_backups
 from tests.plan.test_work import plan_of
@@ -62,7 +62,7 @@ def filled(cluster: Cluster, name: str) -> str:
     return name
 
 
-def options(client: Client, backup_format: BackupFormat) -> list[str]:
+def options(client: str, backup_format: BackupFormat) -> list[str]:
     """Every one that is allowed, with a value where it takes one."""
     return [f"{name}={VALUES[name]}" if name in VALUES else name for name in allowed(client, backup_format)]
 
@@ -75,10 +75,10 @@ def count(cluster: Cluster, database: str) -> object:
 def test_a_dump_with_every_option_that_is_allowed_is_put_back_whole(
     postgres: Cluster, database: str, backup_format: BackupFormat
 ) -> None:
-    dumping = tuple(options(Client.PG_DUMP, backup_format))
-    restoring = Client.PSQL if backup_format is BackupFormat.PLAIN else Client.PG_RESTORE
+    dumping = tuple(options("pg_dump", backup_format))
+    restoring = "psql" if backup_format is BackupFormat.PLAIN else "pg_restore"
     putting = [option for option in options(restoring, backup_format) if not option.startswith("--jobs")]
-    assert not complaints(Client.PG_DUMP, backup_format, dumping)
+    assert not complaints("pg_dump", backup_format, dumping)
     assert not complaints(restoring, backup_format, putting)
     lines = Lines(postgres, database, format=backup_format, options=dumping, restore=Restore(options=tuple(putting)))
     lines.back_up()
@@ -101,8 +101,8 @@ def test_many_jobs_put_a_dump_back(postgres: Cluster, database: str, backup_form
 def test_a_base_backup_with_every_option_that_is_allowed_is_whole(
     postgres: Cluster, backup_format: BackupFormat
 ) -> None:
-    given = tuple(options(Client.PG_BASEBACKUP, backup_format))
-    assert not complaints(Client.PG_BASEBACKUP, backup_format, given)
+    given = tuple(options("pg_basebackup", backup_format))
+    assert not complaints("pg_basebackup", backup_format, given)
     name = f"base_{backup_format}"
     lines = Lines(postgres, name, method=BackupMethod.PG_BASEBACKUP, format=backup_format, options=given)
     folder = lines.back_up()

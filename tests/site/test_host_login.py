@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preflight_checks.host_login import HostLogin, HostLoginSettings
+from preflight_checks.host_login import HostLogin
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
@@ -238,7 +238,7 @@ def test_the_line_is_priced_with_the_steps_that_run_on_the_host(site: Site, ask:
 
 
 def test_the_settings_have_defaults() -> None:
-    assert HostLoginSettings().warn_before == timedelta(days=7)
+    assert HostLogin.Settings().warn_before == timedelta(days=7)
 
 
 @pytest.mark.parametrize(

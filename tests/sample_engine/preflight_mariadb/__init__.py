@@ -81,7 +81,7 @@ class ServerProbe(AccountProbe[Seen | None]):
             return None
         if reply.error:
             raise Unreadable(reply.error)
-        return read_lines(Seen, reply, ended=True)
+        return read_lines(Seen, reply)
 
 
 @dataclass(frozen=True, slots=True)
