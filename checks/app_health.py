@@ -25,6 +25,7 @@ from preflight.questions.http import DEFAULT_SECONDS, HttpAnswer, HttpGet, HttpR
 from preflight.questions.http_secrets import secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason, Side
+from preflight.units import format_duration
 from preflight.wording import beside, in_toml, shortened
 
 _LONGEST_SECONDS = 3600.0
@@ -40,6 +41,8 @@ class _Instance:
 
     application: Application
     endpoint: Endpoint
+    fresh: timedelta
+    """How old what it says of a part may be."""
     expect: Expect | None = None
     """See `Check.expect`."""
 
@@ -82,11 +85,12 @@ class AppHealth(Check):
     left out. Every part of each answer is compared exactly: status, values in a JSON body by path, words of a text,
     time to the last byte, final URL. Answers that differ in status or version fail. What the body itself says of its
     health counts, of the whole and of each part at any depth, asked or not; a part that may be down is named with its
-    value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
-    The certificate and those above it, up to the root, must outlive the window and its rollback, and so must a client
-    certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at whichever
-    endpoint. What answers wrongly fails; what cannot be reached from here is UNKNOWN, and so is an application that a
-    cache answers for. Once the work is done, `preflight verify` asks for `to` instead.
+    value, or stands in `ignore`. One that says, by `time` of IETF's health+json, that it was looked at longer ago than
+    `health` in `[freshness]` is UNKNOWN. A redirect is not followed unless the plan says so, and then only on the same
+    host. The certificate and those above it, up to the root, must outlive the window and its rollback, and so must a
+    client certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at
+    whichever endpoint. What answers wrongly fails; what cannot be reached from here is UNKNOWN, and so is an
+    application that a cache answers for. Once the work is done, `preflight verify` asks for `to` instead.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ class AppHealth(Check):
                 name = f"{application.id} {endpoint.url}"
                 seen[name] += 1
                 again = f" ({seen[name]})" if seen[name] > 1 else ""
-                subjects.append(Subject(name + again, _Instance(application, endpoint, self.expect), application.owner))
+                item = _Instance(application, endpoint, self.plan.freshness.health, self.expect)
+                subjects.append(Subject(name + again, item, application.owner))
         return subjects
 
     def probes(self, subject: Subject) -> Probes:
@@ -451,7 +456,7 @@ def _value(
 
 def _words(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     """What the answer itself says of health, besides what the plan names."""
-    found = list(words_of(answer.body))
+    found = list(words_of(answer.body, answer.asked_at - instance.fresh))
     well = next((word for word in found if word.state is State.WELL and "." not in word.path), None)
     beside = f", although the answer says {well.path} {json.dumps(well.text)}" if well else ""
     aside = _left_aside(instance.endpoint, answer.body)
@@ -479,6 +484,11 @@ def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgemen
     if word.state in (State.ILL, State.IMPAIRED):
         judged = f"{seen}{beside}"
         return (failed if word.state is State.ILL else warned)(judged, expected=expected, actual=seen, remedy=cure)
+    if word.state is State.OLD:
+        expected = f"a part that was looked at within {format_duration(instance.fresh)} (`health` in [freshness])"
+        summary = f"{seen}: so long ago the application itself looked at this part"
+        remedy = f"{cure}: its check no longer runs; or, where it need not, put the part into `ignore`"
+        return unknown(summary, expected=expected, actual=seen, remedy=remedy)
     entry = in_toml({word.path: word.text})
     aside = "" if part_of_answer(word.path) else ", or its part in `ignore`"
     remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}{aside}"

@@ -7,7 +7,7 @@ from itertools import chain
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, warned
-from preflight.plan import Database, Host
+from preflight.plan import Database, Host, Plan
 from preflight.plan.release_plan import is_one_machine, machine_of
 from preflight.probe import NoReply, Probe
 from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
@@ -72,9 +72,9 @@ class ClockSkew(Check):
     def _witnesses(self, entry: Host | Database) -> dict[str, Host]:
         """Other hosts of the plan, those first that it reaches at another place."""
         own = self._host(entry)
-        others = [host for host in self.plan.hosts_with_shell if own is None or host.id != own.id]
-        apart = (host for host in others if own is None or not is_one_machine(own, "", host, ""))
-        beside = (host for host in others if own is not None and is_one_machine(own, "", host, ""))
+        every = self.plan.once(_with_shell)
+        apart = (host for host in every if own is None or not is_one_machine(own, "", host, ""))
+        beside = (host for host in every if own and host.id != own.id and is_one_machine(own, "", host, ""))
         return dict(zip(_WITNESSES, chain(apart, beside), strict=False))
 
     def judge(
@@ -101,7 +101,7 @@ class ClockSkew(Check):
         boot = next(filter(None, seen), "")
         same = self._same_machine(entry, boot, witnesses)
         if same:
-            names = [host for host in self.plan.hosts if host in {getattr(self._host(entry), "id", ""), *same}]
+            names = sorted({getattr(self._host(entry), "id", ""), *same} - {""})
             summary += f"; {' and '.join(names)} are one machine"
             remedy = f"have the clock of {names[0]} set from a time server: {_SET_THE_CLOCK}"
         agreeing = self._agreeing(entry, boot, reading, witnesses)
@@ -141,6 +141,10 @@ class ClockSkew(Check):
             and not (own and is_one_machine(own, boot, named[key], witness.boot))
         }
         return list(agreeing.values())
+
+
+def _with_shell(plan: Plan) -> Sequence[Host]:
+    return plan.hosts_with_shell
 
 
 def _probe(entry: Host | Database, attempt: int = 1) -> Probe[Reading]:

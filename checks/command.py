@@ -20,11 +20,14 @@ from preflight.questions.files import Ended, HostCommand, LocalCommand
 from preflight.questions.local import TARGET
 from preflight.questions.shell import AsAccount
 from preflight.reasons import Reason
+from preflight.wording import in_toml
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _WARNS = re.compile(r"\bWARN(?:ING)?\b", re.IGNORECASE)
 """How a monitoring plugin says that a 1 is a warning."""
+_DOES_NOT_KNOW = re.compile(r"\bUNKNOWN\b", re.IGNORECASE)
+"""How one says that a 3 is that it does not know."""
 _LONGEST = 300
 _MOST_LINES = 20
 
@@ -75,7 +78,8 @@ class CommandCheck(Check):
     status is understood as monitoring plugins mean it: 0 PASS, 1 WARN, 2 FAIL, 3 UNKNOWN, with the first line it
     prints as what was seen (what follows a `|` is performance data). A 1 whose first line has no WARN in it is no
     plugin's warning but how `test`, `grep`, `diff` and a crash end: FAIL. Every other end, and a command that cannot
-    be started, is UNKNOWN. It gets no secret, no terminal and no input; what it changes is its author's
+    be started, is UNKNOWN: that of `systemctl is-active` of a stopped service, which is 3, too; `sh -c "... || exit 2"`
+    makes a FAIL of it. It gets no secret, no terminal and no input; what it changes is its author's
     responsibility.
     """
 
@@ -121,6 +125,7 @@ class CommandCheck(Check):
         problem = _not_run(command, ended)
         if problem:
             remedy, behind = f"make it run{_where(command)}: {typed}", ""
+            remedy += "" if ended.code in (_NOT_FOUND, _NOT_EXECUTABLE) else _as_plugin(command)
             if _refused_by_sudo(command, ended):
                 host = self.plan.hosts[command.host]
                 behind = behind_become(host, command.account)
@@ -139,7 +144,18 @@ class CommandCheck(Check):
             return warned(said, expected=command.wanted, actual=actual, remedy=remedy, details=details)
         if ended.code in (_WARNING, _CRITICAL):
             return failed(summary, expected=command.wanted, actual=actual, remedy=remedy, details=details)
+        if not _DOES_NOT_KNOW.search(said):
+            summary, remedy = f"{summary}, exit status {_UNKNOWN}: it does not know", remedy + _as_plugin(command)
         return unknown(summary, expected=command.wanted, actual=actual, remedy=remedy)
+
+
+def _as_plugin(command: Command) -> str:
+    """How a program that is no monitoring plugin says that something is not so."""
+    arguments = in_toml(["-c", f"{shlex.join(command.argv)} || exit {_CRITICAL}"])
+    return (
+        "; or, where it is no monitoring plugin and means by this that something is not so (as `systemctl is-active` "
+        f'of a stopped service), write program = "sh" and arguments = {arguments} in [checks.command.run.{command.id}]'
+    )
 
 
 def _not_run(command: Command, ended: Ended) -> str:

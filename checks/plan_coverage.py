@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from preflight.check import ANY_STATE, Check, Subject
+from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.faults import dotted
 from preflight.finding import Judgement, Severity, passed, unknown, warned
 from preflight.judging.data_directory import not_shown
-from preflight.plan.gaps import SECTIONS, Gap, left_out
+from preflight.plan.gaps import SECTIONS, Gap, left_out, sealed_signers
+from preflight.questions.files import LocalFile, LocalText
+from preflight.questions.local import TARGET
+from preflight.wording import beside
 
 
 class PlanCoverage(Check):
@@ -19,8 +22,8 @@ class PlanCoverage(Check):
     an endpoint that tells its version, the way back with its files. What does not is UNKNOWN until the plan says why:
     `[release] without = { backups = "read-only release" }`; in an entry `health = { none = "no endpoint" }`. Then it
     is a warning that every report prints. A plan that named `allowed_signers` when it was sealed, and does not any
-    more, is UNKNOWN, too. `preflight verify` tells the same of the applications: a version that nobody asks for is not
-    known.
+    more, or of which that file was changed since, is UNKNOWN, too. `preflight verify` tells the same of the
+    applications: a version that nobody asks for is not known.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -43,19 +46,26 @@ class PlanCoverage(Check):
     cure = "add the section or the key, or write the reason into the plan"
 
     def subjects(self) -> Sequence[Subject]:
-        gaps = {dotted(gap.keys): gap for gap in left_out(self.plan)}
+        gaps = {dotted(gap.keys): gap for gap in (*left_out(self.plan), *sealed_signers(self.plan))}
         if self.expect is not None:
             told = {name: gap for name, gap in gaps.items() if gap.keys[0] == "applications"}
             return [Subject(name, gap, gap.owner) for name, gap in told.items()]
         there = [Subject(section, None) for section in SECTIONS if getattr(self.plan, section)]
         return [*there, *(Subject(name, gap, gap.owner) for name, gap in gaps.items())]
 
-    def judge(self, subject: Subject) -> Judgement:
+    def probes(self, subject: Subject) -> Probes:
+        gap: Gap | None = subject.item
+        return {"file": LocalFile(TARGET, beside(self.plan.folder, gap.file))} if gap and gap.file else {}
+
+    def judge(self, subject: Subject, *, file: LocalText | None = None) -> Judgement:
         gap: Gap | None = subject.item
         if gap is None:
             return passed(f"[{subject.id}] is in the plan")
+        if file is not None and file.sha256 == gap.sha256:
+            return passed("as it was sealed", expected=f"sha256 {gap.sha256}")
         if gap.managed is not None:
             return not_shown(self.plan, self.moment, gap.managed, gap.missing, remedy=gap.cure)
         if gap.reason:
             return warned(f"{gap.missing}: {gap.reason}", remedy=gap.add)
-        return unknown(gap.missing, remedy=gap.cure)
+        seen = file and (file.problem or f"sha256 {file.sha256}")
+        return unknown(gap.missing, expected=gap.sha256 and f"sha256 {gap.sha256}", actual=seen or "", remedy=gap.cure)

@@ -80,7 +80,10 @@ class RehearsalCheck(Check):
             return Judgement.of(changed)
         entry = self.plan.scripts[subject.id]
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
-        points = [*self._judge_runs(entry, tried, database, scripts), *self._judge_place(database)]
+        points = [
+            *self._judge_runs(entry, tried, database, scripts),
+            *self._judge_place(entry, database, facts["schema"]),
+        ]
         points += self._judge_before(entry)
         points += self._judge_schema(self.plan.databases[entry.database], database, facts["schema"])
         points += self._judge_drills(entry, tried) if tried.runs else ()
@@ -165,15 +168,27 @@ class RehearsalCheck(Check):
                 f"one; then run: {self.plan.call('rehearse')}",
             )
 
-    def _judge_place(self, database: RehearsedDatabase) -> Iterator[Judgement]:
-        """What the scratch server did not have of the real one."""
+    def _judge_place(
+        self, entry: Scripts, database: RehearsedDatabase, sealed: SealedSchema | None
+    ) -> Iterator[Judgement]:
+        """What the scratch server did not have of the real one, as that is sealed now: it may be another one since."""
         programs = "name another one in [rehearsal], `programs`, or a server in [rehearsal.server]; then rehearse again"
-        if database.major != database.server_major:
+        real = sealed.schema.major if sealed and sealed.schema else database.server_major
+        if database.major != real:
             yield unknown(
-                f"rehearsed on PostgreSQL {database.major}, and the real server is {database.server_major}",
+                f"rehearsed on PostgreSQL {database.major}, and the real server is {real}",
                 expected="the same major version",
-                actual=f"{database.major} for {database.server_major}",
-                remedy=f"have PostgreSQL {database.server_major} installed where preflight rehearses, or {programs}",
+                actual=f"{database.major} for {real}",
+                remedy=f"have PostgreSQL {real} installed where preflight rehearses, or {programs}",
+            )
+        server = self.plan.sealed.get(entry.database)
+        systems = {database.system_identifier, server.system_identifier if server else ""} - {""}
+        if server and len(systems) > 1:
+            yield unknown(
+                f"rehearsed for another server than the one that {entry.database} is sealed at",
+                expected=f"system {server.system_identifier}",
+                actual=f"system {database.system_identifier}",
+                remedy=f"run: {self.plan.call('rehearse')}",
             )
         if database.missing_extensions:
             names = named(database.missing_extensions)

@@ -12,9 +12,9 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.backup_size import Seen, size_of
 from preflight.judging.data_directory import data_directory, not_measured, not_shown
-from preflight.plan import BackupMethod, Scripts
+from preflight.plan import BackupMethod, Plan, Scripts
 from preflight.plan.limits import Between
-from preflight.plan.release_plan import grouped, machine_of
+from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
 from preflight.questions import sizes
 from preflight.questions.backups import PreviousBackups
@@ -231,9 +231,7 @@ class ScriptEffect(Check):
 
     def _backups(self, work: ServerWork) -> Sequence[PlannedBackup]:
         """Those that are written to the same machine before the scripts begin."""
-        machine = machine_of(work.host)
-        here = (each for each in planned_backups(self.plan) if each.backup.directory)
-        return [each for each in here if machine_of(each.host) == machine]
+        return self.plan.once(_written_backups).get(machine_of(work.host), ())
 
     def _backups_on(self, work: ServerWork, storage: str, facts: Mapping[str, Any]) -> Mapping[str, int]:
         """What each will have written on this storage; 0 where that is not known, as of a repository, which is not
@@ -269,6 +267,12 @@ class ScriptEffect(Check):
             minutes_at_stake=over.total_seconds() / 60,
             quantity=Quantity(over.total_seconds(), "s"),
         )
+
+
+def _written_backups(plan: Plan) -> Mapping[Machine, Sequence[PlannedBackup]]:
+    """By the machine."""
+    written = (each for each in planned_backups(plan) if each.backup.directory)
+    return grouped(written, lambda each: machine_of(each.host))
 
 
 def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:

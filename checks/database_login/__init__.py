@@ -30,7 +30,9 @@ class DatabaseLogin(Check):
     or one above it, up to the root, where the plan has it verified; its own settings must not break the scripts, and
     connections must be left. Other roles that do the window's work must exist and outlive it too, may connect to what
     they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A replica
-    must not be behind its primary by more than its backup's `max_lag`, or else `replica_lag`, nor its replay paused.
+    must not be behind its primary by more than its backup's `max_lag`, or else `replica_lag`, nor its replay paused;
+    that it has all that was sent, and nothing came for so long, is a WARN: the primary was idle, or the replica that
+    sends to it is cut off.
     """
 
     @dataclass(frozen=True, slots=True)

@@ -130,8 +130,8 @@ def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta)
     entry = min(backups, key=lambda backup: backup.max_lag, default=None)
     most = entry.max_lag if entry else most_otherwise
     key = f"`max_lag` of [backups.{entry.id}]" if entry else "`replica_lag` of [checks.database-login]"
-    primary = f"the primary at {replay.primary}" if replay.primary else "its primary, which this role may not see"
-    expected = f"the state of {primary}, at most {format_duration(most)} old: {key}"
+    sender = replay.sender or "its sender, which this role may not see"
+    expected = f"the primary's state, at most {format_duration(most)} old: {key}"
     last = timedelta(milliseconds=replay.behind_ms or 0)
     actual = f"the last transaction replayed is {format_duration(last)} old" if last else "nothing was replayed yet"
     instead = f"; or name a [databases] entry of the primary in [backups.{entry.id}]: `database`" if entry else ""
@@ -150,7 +150,17 @@ def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta)
         remedy = f"have the DBA find out why, or wait until it has caught up, then run again{instead}"
         yield login.failed(f"the replica is {format_duration(replay.lag)} behind", expected, actual, remedy)
     else:
-        yield passed(f"the replica replays what it receives from {primary}, {format_duration(replay.lag)} behind")
+        seen = f"the replica replays what it receives from {sender}, {format_duration(replay.lag)} behind it"
+        if timedelta() < last <= most:
+            yield passed(seen)
+            return
+        # A sender that is a replica itself may be cut off, and all that it has is replayed.
+        yield warned(
+            f"{seen}; nothing newer came for {format_duration(last)}" if last else f"{seen}; nothing came yet",
+            expected=expected,
+            actual=actual,
+            remedy=f"see whether the primary was idle; or where {sender} is a replica, whether that gets anything",
+        )
 
 
 def _hides_system(login: PlannedLogin, wanted: str) -> Judgement:
@@ -168,8 +178,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
     if sealed is None:
         # Their manifests are sealed by the same call, so that the servers are not says that something is gone.
         summary = f"{name} says nothing of {database.id}: another server at the same address would not be noticed"
-        judged = unknown if scripts_in(plan, database.id) else warned
-        yield judged(
+        yield (unknown if scripts_in(plan, database.id) else warned)(
             summary,
             expected=f"an entry of {database.id} in {name}, beside the plan",
             actual="other entries only" if plan.sealed else "no such file, or an empty one",

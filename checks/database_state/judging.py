@@ -207,6 +207,7 @@ def judge_state(
         "slot": _judge_slot,
         "archiver": partial(_judge_archiver, needs_archive=needs_archive),
         "standbys": _judge_standbys,
+        "commits": _judge_commits,
         "checksum": _judge_checksum,
         "collation": _judge_collation,
     }
@@ -324,6 +325,18 @@ def _judge_standbys(standbys: Item) -> Judgement:
         actual=f"{standbys.detail} of {standbys.number}",
         remedy="have the DBA bring it back; or once it is agreed to work without it: "
         "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();",
+    )
+
+
+def _judge_commits(commits: Item) -> Judgement:
+    """A standby that is connected and streams may still not write, or not replay, what the primary waits for."""
+    waiting = counted(commits.number, "session")
+    return failed(
+        f"a COMMIT waits for a synchronous standby that is there and does not confirm it: {waiting}",
+        expected="no session that waits for SyncRep",
+        actual=f"{waiting}, synchronous_standby_names = {commits.name}",
+        remedy="have the DBA look why, in pg_stat_replication here (flush_lsn, replay_lsn) and on the standby "
+        "(SELECT pg_is_wal_replay_paused(), its log, its disk)",
     )
 
 

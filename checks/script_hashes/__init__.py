@@ -33,9 +33,9 @@ class ScriptHashes(Check):
     neither root, the login, the scripts' own nor named in `staged_by`; and whatever a script reads by `\\i`, `\\ir`,
     `\\copy` or `\\lo_import` without its being sealed. psql takes `\\i` relative to the folder it was started in, which
     is the staged folder. Where the plan names `allowed_signers`, one of them other than the `author` must have signed
-    the manifest, for this very release. What no manifest can seal is UNKNOWN until somebody answers for it by
-    `runs_programs`; with `strict = true` it is a FAIL. Other line endings than approved are a WARN where `line_endings`
-    accepts them.
+    the manifest, for this very release, by a key that still counts when the window begins. What no manifest can seal is
+    UNKNOWN until somebody answers for it by `runs_programs`; with `strict = true` it is a FAIL. Other line endings than
+    approved are a WARN where `line_endings` accepts them.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -97,15 +97,15 @@ class ScriptHashes(Check):
         answers = {name: facts.get(f"text_{number}") for number, name in shown}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
         differences = Differences(files, read, forms if isinstance(forms, Mapping) else {})
-        approval = [*judge_approval(files, signature, verified)] if signature else []
         points = [
-            *(point for point in approval if point.status is not Status.PASS),
+            *(judge_approval(files, signature, verified, self.moment) if signature else ()),
             *judge_manifest(files),
             *judge_approved(files),
             *judge_staged(files, differences),
             *judge_inputs(files, self.moment, strict=self.settings.strict),
         ]
-        return Judgement.of(points or [_agreement(files), *approval])
+        is_well = all(point.status is Status.PASS for point in points)
+        return Judgement.of([_agreement(files), *points] if is_well else points)
 
     def _verified(self, scripts: Scripts, manifest: LocalText, signature: LocalText | None) -> dict[str, Probe[Any]]:
         allowed = scripts.allowed_signers

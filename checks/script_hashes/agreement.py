@@ -3,10 +3,12 @@ psql read besides. Pure."""
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.clock import format_moment
+from preflight.finding import Event, Judgement, failed, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Include, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.said import answered_for
@@ -46,8 +48,11 @@ def judge_manifest(seen: Comparison) -> Iterator[Judgement]:
         )
 
 
-def judge_approval(seen: Comparison, signature: LocalText, verified: Signature | None) -> Iterator[Judgement]:
-    """Whether somebody who may approve has signed the manifest as it is. `verified`: nothing where it is not there."""
+def judge_approval(
+    seen: Comparison, signature: LocalText, verified: Signature | None, moment: datetime
+) -> Iterator[Judgement]:
+    """Whether somebody who may approve has signed the manifest as it is, by a key that still counts when the window
+    begins. `verified`: nothing where it is not there."""
     entry = seen.scripts
     allowed = beside(seen.plan.folder, entry.allowed_signers) if entry.allowed_signers else ""
     release = seen.plan.release.id
@@ -76,6 +81,22 @@ def judge_approval(seen: Comparison, signature: LocalText, verified: Signature |
         )
     else:
         yield passed(f"approved for {release} by {' and '.join(verified.signers)}, who signed the manifest")
+        if verified.ends_at:
+            yield _end_of_key(seen, moment, verified.ends_at, " and ".join(verified.signers), sign)
+
+
+def _end_of_key(seen: Comparison, moment: datetime, at: datetime, whose: str, sign: str) -> Judgement:
+    """The gate verifies the signature once more when the window begins."""
+    window = seen.plan.window
+    ends = f"the key of {whose} ends {format_moment(at, window.zone)}"
+    if at > max(window.start, moment):
+        return replace(passed(ends), events=(Event(at=at, text=f"key of {whose} ends"),))
+    return failed(
+        f"{ends}, before the window begins",
+        expected=f"a key that may sign until {format_moment(window.start, window.zone)}",
+        actual=ends,
+        remedy=f"have its `valid-before` moved; or {sign}",
+    )
 
 
 def judge_approved(seen: Comparison) -> Iterator[Judgement]:

@@ -20,7 +20,7 @@ from preflight.cli.progress import Progress, progress_of_this_call
 from preflight.cli.versions import made_with
 from preflight.clock import Deadline, monotonic, now
 from preflight.engine.answered import Answered
-from preflight.engine.cut_off import TIMEOUT_SECONDS
+from preflight.engine.cut_off import TIMEOUT_SECONDS, begin_again
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import collect
@@ -125,6 +125,7 @@ def secrets_of(plan: Plan, zone: str = "") -> Secrets:
             if ref.is_typed:
                 with suppress(SecretError):  # reported when the login needs it
                     secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
+        begin_again()
     return secrets
 
 

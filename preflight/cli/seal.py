@@ -47,10 +47,10 @@ def seal(plan_path: Path, accept_host_keys: bool, scripts_only: bool, key: Path 
 
     The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts,
     and at which server each database is into one that ends in .sealed.json, after a login; a key or a server that
-    differs from what is there is never replaced. That file also holds where the plan names `allowed_signers`. With
-    --sign, the SSH key that it names (a public one: the agent) signs each manifest for this release into a file beside
-    it that ends in .sig. The schema of each database goes into a text that ends in .DATABASE.schema.txt. Exit code 3
-    when a host's key, a server or a schema could not be seen.
+    differs from what is there is never replaced. That file also holds where the plan names `allowed_signers`, and the
+    hash of each, which is never replaced either. With --sign, the SSH key that it names (a public one: the agent) signs
+    each manifest for this release into a file beside it that ends in .sig. The schema of each database goes into a text
+    that ends in .DATABASE.schema.txt. Exit code 3 when a host's key, a server or a schema could not be seen.
     """
     plan, registry = load(plan_path)
     plan = _seal_signers(plan)
@@ -127,8 +127,9 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
 
 
 def _seal_signers(plan: Plan) -> Plan:
-    """Records where the plan names who may sign, so that a run tells when it no longer does. Raises SealError."""
-    signers = tuple(dict.fromkeys([*plan.sealed_signers, *plan.signers]))
+    """Records where the plan names who may sign, and the file there, so that a run tells when it is another or none.
+    Raises SealError."""
+    signers = sealing.merge_signers(plan)
     if signers != plan.sealed_signers:
         sealing.write_sealed(plan.sealed_servers, format_sealed(Sealed(plan.sealed, signers)))
     return replace(plan, sealed_signers=signers)

@@ -22,6 +22,8 @@ class _CodeOfChecks:
     running = False
     late = False
     """It ran at the last signal already."""
+    seconds = 0.0
+    """Of the innermost `at_deadline`; 0 outside."""
 
     def __enter__(self) -> None:
         self.running, self.late = True, False
@@ -33,10 +35,10 @@ class _CodeOfChecks:
 code_of_checks = _CodeOfChecks()
 
 
-def begin_again(seconds: float) -> None:
+def begin_again() -> None:
     """Lets the time of `at_deadline` begin now: somebody at the terminal took part of it."""
-    if hasattr(signal, "setitimer") and any(signal.getitimer(signal.ITIMER_REAL)):
-        signal.setitimer(signal.ITIMER_REAL, seconds, _SECONDS_BETWEEN)
+    if code_of_checks.seconds:
+        signal.setitimer(signal.ITIMER_REAL, code_of_checks.seconds, _SECONDS_BETWEEN)
 
 
 @contextmanager
@@ -54,9 +56,11 @@ def at_deadline(seconds: float) -> Iterator[None]:
         code_of_checks.late = True
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _SECONDS_BETWEEN)
+    code_of_checks.seconds = seconds
+    begin_again()
     try:
         yield
     finally:
+        code_of_checks.seconds = 0.0
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -63,7 +63,7 @@ def collect(
     due = answered.begin()
     if log_in is not None:
         log_in(map(plan.host_before, due))
-        begin_again(timeout_seconds)
+        begin_again()
     with Asking(open_session, Deadline(timeout_seconds)) as asking:
         while True:
             if due:

@@ -14,8 +14,6 @@ from preflight.engine.registry import Registry
 from preflight.evidence import Shard
 from preflight.plan import Backup, Plan, Scripts
 from preflight.plan.release_plan import grouped
-from preflight.plan.targets import alone_at
-from preflight.plan.values import SecretRef
 from preflight.probe import Question, Via
 from preflight.wording import listed
 
@@ -123,21 +121,7 @@ def _bound(plan: Plan) -> Iterator[Sequence[Target]]:
     works: list[Backup | Scripts] = [*plan.backups.values(), *plan.scripts.values()]
     for work in works:
         yield (Via.SSH, plan.host_of(work).id), (Via.SQL, work.database)
-    accounts = grouped(_passwords(plan), lambda shown: shown[0])
-    yield from ([target for _, target in shown] for shown in accounts.values())
-
-
-def _passwords(plan: Plan) -> Iterator[tuple[tuple[SecretRef, str], Target]]:
-    """Each secret that is shown for a target, and whose it is where it is one entry's alone. Whatever the user is: that
-    may be known only where it is asked. A host needs the passwords of the jump hosts before it, too."""
-    for name in plan.hosts:
-        for step in map(plan.hosts.__getitem__, plan.way_to(name)):
-            shown = [step.password, *(become.password for become in step.become if step.id == name)]
-            yield from (((secret, alone_at(step, secret)), (Via.SSH, name)) for secret in shown if secret)
-    for database in plan.databases.values():
-        if database.password:
-            yield (database.password, alone_at(database, database.password)), (Via.SQL, database.id)
-    for application in plan.applications.values():
-        for endpoint in application.health:
-            for secret, purpose in endpoint.secrets():
-                yield (secret, purpose if secret.is_typed else ""), (Via.HTTP, application.id)
+    # Whatever the user is: that may be known only where it is asked.
+    shown = (each for each in plan.shown_secrets() if each.alone is not None)
+    accounts = grouped(shown, lambda each: (each.ref, each.alone))
+    yield from ([(each.via, each.target) for each in account] for account in accounts.values())

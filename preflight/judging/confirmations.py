@@ -86,16 +86,21 @@ class Confirming:
         seen = {probe.content: facts[name] for name, probe in self.probes().items()}
         against: dict[str, list[tuple[str, ...]]] = {}
         counted: list[Confirmation] = []
+        keys: list[End] = []
         for group, word in self.words().items():
             objection = NOT_SAID if word is None else self._objection(word, seen.get(word.signed_text))
             if word is not None and not objection:
                 counted.append(word)
+                if (signature := seen.get(word.signed_text)) and signature.ends_at:
+                    remedy = f"have its `valid-before` moved; or, with another key, {self._cure([group], '')}"
+                    keys.append(End(what="key", where=f"of {word.by}", at=signature.ends_at, remedy=remedy))
             else:
                 against.setdefault(objection, []).append(group)
         for objection, groups in against.items():
             yield self._missing(objection, groups)
         if counted:
             yield self._until(counted)
+            yield from map(self._need.judge, keys)  # verified once more when the window begins
             yield from self._unverified(counted)
 
     def _unverified(self, words: Sequence[Confirmation]) -> Iterator[Judgement]:

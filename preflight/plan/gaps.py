@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
@@ -49,6 +50,9 @@ class Gap:
     owner: str = ""
     managed: Database | None = None
     """Whose provider somebody may answer for instead."""
+    file: Path | None = None
+    """Is there, and is no gap while its SHA-256 is `sha256`."""
+    sha256: str = ""
 
     def __str__(self) -> str:
         return f"{self.missing}: {self.cure}."
@@ -65,7 +69,7 @@ def left_out(plan: Plan) -> Iterator[Gap]:
     for section in SECTIONS:
         if not getattr(plan, section) and not (section == "backups" and provided):
             yield _without(plan, section)
-    yield from _without_signers(plan)
+    yield from (gap for gap in sealed_signers(plan) if gap.file is None)
     yield from _without_backup(plan)
     for backup in plan.backups.values():
         if backup.method.has_repository:
@@ -94,17 +98,21 @@ def _without(plan: Plan, section: str) -> Gap:
     return Gap((section,), SECTIONS[section], f"add [{section}]{provided}", why, reason, plan.decided_by)
 
 
-def _without_signers(plan: Plan) -> Iterator[Gap]:
-    """Whose signature was wanted when the plan was sealed, and is no longer."""
-    for where in plan.sealed_signers:
-        if where not in plan.signers:
-            keys = _signers_keys(where)
-            table = f"[{dotted(keys[:-1])}]"
-            missing = f"Nobody's signature is wanted any more: {table} named `allowed_signers` when the plan was sealed"
-            why = f'if that is meant, take "{where}" out of `allowed_signers` in {plan.sealed_servers.name} by hand'
-            entry = plan.scripts.get(keys[1]) if where != "release" else None
-            owner = plan.owner_of(entry) if entry else plan.decided_by
-            yield Gap(keys, missing, f"write `allowed_signers` of {table} back into the plan", why, owner=owner)
+def sealed_signers(plan: Plan) -> Iterator[Gap]:
+    """Whose signature was wanted when the plan was sealed: where the plan does not want it any longer, or names another
+    file than it was."""
+    for where, sha256 in plan.sealed_signers.items():
+        keys, file = _signers_keys(where), plan.signers.get(where)
+        table = f"[{dotted(keys[:-1])}]"
+        missing = f"Nobody's signature is wanted any more: {table} named `allowed_signers` when the plan was sealed"
+        add = f"write `allowed_signers` of {table} back into the plan"
+        why = f'if that is meant, take "{where}" out of `allowed_signers` in {plan.sealed_servers.name} by hand'
+        if file:
+            missing = f"Other keys may sign than when the plan was sealed: {file.name}, `allowed_signers` of {table}"
+            add, why = f"take the change of {file.name} back", f"{why}, then run: {plan.call('seal')}"
+        entry = plan.scripts.get(keys[1]) if where != "release" else None
+        owner = plan.owner_of(entry) if entry else plan.decided_by
+        yield Gap(keys, missing, add, why, owner=owner, file=file, sha256=sha256)
 
 
 def _signers_keys(where: str) -> tuple[str, ...]:

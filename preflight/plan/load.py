@@ -54,6 +54,7 @@ def load_plan(
         "digest": merged.digest,
         "included": tuple(source.path.absolute() for source in merged.sources[:-1]),
         "set_values": merged.set_values,
+        "overridden": merged.told_overridden,
         "absent": tables.absent,
         "sealed": sealed.databases,
         "sealed_signers": sealed.allowed_signers,

@@ -57,6 +57,8 @@ class Merged:
     """Its files; the release's own is the last one."""
     places: Mapping[Keys, Place] = field(default_factory=dict)
     """Where a value is written that is not written at the same keys of the release's own file, with all below it."""
+    overridden: Mapping[Keys, Place] = field(default_factory=dict)
+    """Keys for which an included file says something else -> where."""
     problems: tuple[PlanProblem, ...] = ()
     set_values: Mapping[str, str] = field(default_factory=dict)
     """The variables that a call set to another value than the plan's own."""
@@ -72,6 +74,16 @@ class Merged:
             return self.own.digest
         whole = json.dumps([[each.digest for each in self.sources], self.set_values], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
+
+    @property
+    def told_overridden(self) -> Mapping[str, tuple[str, ...]]:
+        """`freeze of site.toml` -> the keys there for which another file of the plan wins: `weekend.until`."""
+        found: dict[str, tuple[str, ...]] = {}
+        for (section, name, *key), (source, _) in self.overridden.items():
+            where = f"{section} of {os.path.relpath(source.path, self.own.path.parent)}"
+            entry = self.tables[str(section)][name]["id"] if isinstance(name, int) else name
+            found[where] = (*found.get(where, ()), dotted((entry, *key)))
+        return found
 
     def place(self, keys: Keys) -> Place:
         """The file in which a value is written, and its keys there."""
@@ -134,7 +146,8 @@ class Merger:
     def __init__(self, sources: Sequence[Source], variables: Variables) -> None:
         self.tables: dict[str, Any] = {}
         self.places: dict[Keys, Place] = {}
-        self.merged = Merged(self.tables, tuple(sources), self.places)
+        self.overridden: dict[Keys, Place] = {}
+        self.merged = Merged(self.tables, tuple(sources), self.places, self.overridden)
         """What there is so far."""
         self.problems = Problems(self.merged)
         self._own = self.merged.own
@@ -225,7 +238,7 @@ class Merger:
             self._lay(source, at, entry, written)
         elif not is_there:
             self._put(source, at, self._not_overriding(source, entry, written), written)
-        elif _overrides(entry):
+        elif _overrides(entry) and at[0] != "freeze":
             self._override(source, at, entry, written)
         else:
             self._note_doubled(source, at, written)
@@ -263,8 +276,7 @@ class Merger:
             if key not in there:
                 self._put(source, now, self._not_overriding(source, value, was) if len(now) < 3 else value, was)
             elif override:
-                self._forget(now)
-                self._put(source, now, value, was)
+                self._replace(source, now, value, was, there[key])
             elif isinstance(value, Mapping) and isinstance(there[key], Mapping):
                 self._lay(source, now, value, was)
             elif at:
@@ -280,9 +292,15 @@ class Merger:
         said = {key: value for key, value in entry.items() if key != OVERRIDE}
         there[at[1]] = whole = _laid_over(str(at[0]), base, said)
         for key, value in said.items():
-            self._forget((*at, key))
-            self._put(source, (*at, key), value, (*written, key))
+            self._replace(source, (*at, key), value, (*written, key), base.get(key))
         self._taken_back += [(whole, key) for key in said if said[key] == "" and key in base]
+
+    def _replace(self, source: Source, at: Keys, value: Any, written: Keys, before: Any) -> None:
+        earlier = self.merged.place(at)
+        if earlier[0] is not source and value != before:
+            self.overridden.setdefault(at, earlier)
+        self._forget(at)
+        self._put(source, at, value, written)
 
     def _not_overriding(self, source: Source, entry: Any, written: Keys) -> Any:
         if not isinstance(entry, Mapping) or OVERRIDE not in entry:
@@ -325,7 +343,10 @@ class Merger:
 
     def _note_doubled(self, source: Source, at: Keys, written: Keys) -> None:
         earlier, keys = self.merged.place(at)
-        message = f"is there already, at {earlier.at(keys)}; override = true lets what is said here win"
+        advice = "override = true lets what is said here win"
+        if at[0] == "freeze":  # which no release gives itself
+            advice = "a freeze is not overridden: an exception is one of [[waivers]] for change-freeze"
+        message = f"is there already, at {earlier.at(keys)}; {advice}"
         is_of_several = at != written and isinstance(at[-1], str)
         self.problems.found.append(source.problem(written, message, of=dotted(at) if is_of_several else ""))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 from preflight.faults import Keys
 from preflight.plan.agreements import Attest, Decision, Freshness, Rule, Step, Tested, Waiver
@@ -17,7 +17,7 @@ from preflight.plan.confirmed import CONFIRMED, Confirmed
 from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SEALED, SealedServer, file_beside
-from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts
+from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts, alone_at
 from preflight.plan.values import (
     THIS_MACHINE,
     Connect,
@@ -150,8 +150,22 @@ FORMAT = 1
 """Of the plans that this version reads."""
 
 
-NOT_WRITTEN = ("path", "digest", "included", "set_values", "absent", "sealed", "sealed_signers", "confirmed")
+NOT_WRITTEN = (
+    *("path", "digest", "included", "overridden", "set_values", "absent", "sealed", "sealed_signers", "confirmed"),
+)
 """Fields of a plan that are no keys of its file."""
+
+
+class ShownSecret(NamedTuple):
+    """A secret that is used for one target."""
+
+    ref: SecretRef
+    purpose: str
+    """By which it is asked for."""
+    via: Via
+    target: str
+    alone: str | None
+    """Whose it is where it is one entry's alone, else empty; None for one that no server sees, nor refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,14 +177,16 @@ class Plan:
     """SHA-256 of the file's bytes; with included files and values that a call set, of all of them."""
     included: tuple[Path, ...] = ()
     """The other files that it is made of."""
+    overridden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """`freeze of site.toml` -> the keys of an included file that do not count, because another file overrides them."""
     set_values: Mapping[str, str] = field(default_factory=dict)
     """What a call set variables to, where that is not the plan's own value."""
     absent: Mapping[Keys, str] = field(default_factory=dict)
     """Keys that say `{ none = "reason" }` -> the reason."""
     sealed: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the database: at which server `preflight seal` saw it."""
-    sealed_signers: tuple[str, ...] = ()
-    """Where it named `allowed_signers` when it was sealed: `release`, `scripts.orders`."""
+    sealed_signers: Mapping[str, str] = field(default_factory=dict)
+    """Where it named `allowed_signers` when it was sealed, `release` or `scripts.orders` -> SHA-256 of that file."""
     confirmed: Confirmed = field(default_factory=Confirmed)
     """What people said of it, by `preflight confirm`."""
     release: Release
@@ -260,23 +276,27 @@ class Plan:
         return f"{self.call('seal', '--scripts-only')} {_SIGN}"
 
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
-        """Every secret reference of the plan with the purpose it is asked for by; just those that one network zone
-        needs, with the hosts on the way to its own, where one is named."""
-        zones = {name: host.network_zone for name, host in self.hosts.items()}
-        asked = [name for name, zone in zones.items() if network_zone in ("", zone)]
-        needed = {step for name in asked for step in self.way_to(name)}
-        for host in (host for name, host in self.hosts.items() if name in needed):
-            logins = [host.password, *(become.password for become in host.become)]
-            yield from ((ref, host.password_purpose) for ref in logins if ref)
-            if host.passphrase:
-                yield host.passphrase, host.passphrase_purpose
+        """Every secret reference of the plan with the purpose it is asked for by, once; just those that one network
+        zone needs, where one is named."""
+        needed = (each for each in self.shown_secrets() if network_zone in ("", self._zone_at(each.via, each.target)))
+        yield from dict.fromkeys((each.ref, each.purpose) for each in needed)
+
+    def shown_secrets(self) -> Iterator[ShownSecret]:
+        """Every secret for each target that needs it: a host needs those of the jump hosts before it, too."""
+        for name in self.hosts:
+            for step in map(self.hosts.__getitem__, reversed(self.way_to(name))):
+                for ref in (step.password, *(become.password for become in step.become if step.id == name)):
+                    if ref:
+                        yield ShownSecret(ref, step.password_purpose, Via.SSH, name, alone_at(step, ref))
+                if step.passphrase:
+                    yield ShownSecret(step.passphrase, step.passphrase_purpose, Via.SSH, name, None)
         for database in self.databases.values():
-            if database.password and network_zone in ("", self.zone_of(database)):
-                yield database.password, database.password_purpose
+            if ref := database.password:
+                yield ShownSecret(ref, database.password_purpose, Via.SQL, database.id, alone_at(database, ref))
         for application in self.applications.values():
-            if network_zone in ("", application.network_zone):
-                for endpoint in application.health:
-                    yield from endpoint.secrets()
+            for endpoint in application.health:
+                for ref, purpose in endpoint.secrets():
+                    yield ShownSecret(ref, purpose, Via.HTTP, application.id, purpose if ref.is_typed else "")
 
     @property
     def network_zones(self) -> tuple[str, ...]:
@@ -288,16 +308,13 @@ class Plan:
     def is_asked_from(self, network_zone: str, question: Question) -> bool:
         """Whether `question` is asked in this zone; everything is where none is named. Files beside the plan are read
         in every one: each works from a checkout of its own, and merging compares them."""
-        match question.via:
-            case Via.SSH:
-                zone = self.hosts[question.target].network_zone
-            case Via.SQL:
-                zone = self.zone_of(self.databases[question.target])
-            case Via.HTTP:
-                zone = self.applications[question.target].network_zone
-            case Via.LOCAL:
-                return True
-        return network_zone in ("", zone)
+        return question.via is Via.LOCAL or network_zone in ("", self._zone_at(question.via, question.target))
+
+    def _zone_at(self, via: Via, target: str) -> str:
+        """In which network zone a target is asked; not of local ones."""
+        if via is Via.SQL:
+            return self.zone_of(self.databases[target])
+        return (self.hosts if via is Via.SSH else self.applications)[target].network_zone
 
     def host_before(self, question: Question) -> str:
         """The host that is logged in to before it can be asked; empty for none."""

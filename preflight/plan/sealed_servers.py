@@ -1,5 +1,5 @@
 """The file beside the plan in which `preflight seal` records at which server each database is, and where
-the plan named who may sign.
+the plan named who may sign, with the hashes of these files.
 
 The system identifier, the data directory and the server's own port identify it, each where both were seen. The start
 does not: servers restart. Nor does an address: it may be translated, and moves with a failover."""
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from preflight.errors import PlanError, PlanProblem
+from preflight.plan.confirmed import Digest
 from preflight.plan.limits import Between, Matches
 from preflight.plan.values import Port
 from preflight.probe import Unreadable
@@ -90,8 +91,8 @@ class Sealed:
 
     databases: Mapping[str, SealedServer] = field(default_factory=dict)
     """By the name of the [databases] entry."""
-    allowed_signers: tuple[str, ...] = ()
-    """Where the plan named who may sign: `release`, `scripts.orders`."""
+    allowed_signers: Mapping[str, Digest] = field(default_factory=dict)
+    """Where the plan named who may sign, `release` or `scripts.orders` -> SHA-256 of that file."""
     format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
 
 

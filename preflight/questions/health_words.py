@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from preflight.plan.limits import OF_THE_WHOLE, YES_OR_NO
@@ -23,6 +25,8 @@ class State(Enum):
     ILL = "ill"
     UNCLEAR = "unclear"
     """It does not know, or says it in a word of its own."""
+    OLD = "old"
+    """When it was looked at, which is too long ago."""
 
 
 def _set(words: str) -> frozenset[str]:
@@ -103,12 +107,27 @@ class Word:
     state: State
 
 
-def words_of(body: str) -> Iterator[Word]:
-    """What the body says of its health, the whole and each part."""
+def words_of(body: str, since: datetime | None = None) -> Iterator[Word]:
+    """What the body says of its health, the whole and each part; and each part that was looked at before `since`."""
     try:
-        yield from _in_value(parse_json(body), ())
+        value = parse_json(body)
+        yield from _in_value(value, ())
+        yield from _old_readings(value, since) if since else ()
     except BodyError:
         yield from _in_text(body)
+
+
+def _old_readings(value: JsonValue, since: datetime) -> Iterator[Word]:
+    """By `time` of draft-inadarei-api-health-check, section 4: when a value below `checks` was read, which may be
+    kept since. Of no other layout that is known here."""
+    checks = value.get("checks") if isinstance(value, dict) else None
+    for name, found in checks.items() if isinstance(checks, dict) else ():
+        entries = found if isinstance(found, list) else []
+        for index, entry in zip(names_of(entries), entries, strict=True):
+            time = entry.get("time") if isinstance(entry, dict) else None
+            with suppress(ValueError, TypeError):  # no such time, or one without an offset
+                if isinstance(time, str) and datetime.fromisoformat(time) < since:
+                    yield Word(f"checks.{name}.{index}.time", time, State.OLD)
 
 
 def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) -> Iterator[Word]:

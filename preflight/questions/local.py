@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -87,6 +88,8 @@ class Signature:
     """Who signed it, as the file of allowed signers names the owner of the key; a pattern is nobody."""
     problem: str = ""
     """Why it is nobody's."""
+    ends_at: datetime | None = None
+    """UTC: from then on the key counts no longer, by `valid-before` of its line; None for never."""
 
     def objection(self, name: str) -> str:
         """Why it is not this person's; empty where it is."""

@@ -109,8 +109,9 @@ class Replay:
     """All that it received is replayed."""
     behind_ms: Count | None
     """Age of the last transaction that was replayed; None where there was none since the start."""
-    primary: str
-    """Address and port that it receives from; empty for a role without pg_read_all_stats."""
+    sender: str
+    """Address and port that it receives from, of its primary or of another replica; empty for a role without
+    pg_read_all_stats."""
 
     @property
     def lag(self) -> timedelta | None:
@@ -129,7 +130,7 @@ SELECT pg_is_wal_replay_paused()::text AS paused, EXISTS (SELECT FROM pg_stat_wa
   coalesce(pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn(), false)::text AS caught_up,
   floor(greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0) * 1000)::bigint::text
     AS behind_ms,
-  coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver), '') AS primary"""
+  coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver), '') AS sender"""
 
     def read(self, reply: Reply) -> Replay:
         return read_row(Replay, reply)

@@ -17,6 +17,8 @@ _MOST_SEQUENCES = 100
 """Each is a relation that is opened and locked in one transaction."""
 _HANGS_SECONDS, _SEGMENTS_BEHIND = 300, 10
 """How long nothing was archived, and how many finished files of write-ahead log wait by then."""
+_UNCONFIRMED_SECONDS = 10
+"""A statement of this age whose COMMIT waits for a standby: any network is faster."""
 _SEGMENTS = "pg_size_bytes(current_setting('wal_segment_size'))"
 _WRITTEN = f"""(CASE WHEN NOT pg_is_in_recovery()
       THEN floor(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') / {_SEGMENTS}) END)"""
@@ -62,8 +64,8 @@ _OBJECTS = f"""\
       THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
 _KIND = (
-    "server|index|constraint|trigger|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|age|checksum|"
-    "restart"
+    "server|index|constraint|trigger|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|commits|age|"
+    "checksum|restart"
 )
 _SERVER = """\
   SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
@@ -75,7 +77,8 @@ class Item:
     """Something in a state worth telling."""
 
     kind: Annotated[str, Matches(_KIND, "a kind of fault")]
-    """`hidden` is a sequence that the role may not read, `narrow` a foreign key. One of `server` is always there."""
+    """`hidden` is a sequence that the role may not read, `narrow` a foreign key, `commits` are those that no standby
+    confirms. One of `server` is always there."""
     schema: str
     table: str
     name: str
@@ -192,6 +195,10 @@ item AS (
   UNION ALL
   SELECT 'standbys', '', '', names, CASE WHEN shown THEN standing::text ELSE current_user END, wanted, shown
   FROM standbys WHERE standing < wanted
+  UNION ALL
+  SELECT 'commits', '', '', current_setting('synchronous_standby_names'), '', count(*), false FROM pg_stat_activity
+  WHERE wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '{_UNCONFIRMED_SECONDS} s'
+    AND NOT EXISTS (SELECT FROM standbys WHERE standing < wanted) HAVING count(*) > 0
   UNION ALL
   SELECT 'slot', '', coalesce(database, ''), slot_name, wal_status, pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), active

@@ -73,7 +73,8 @@ SHARING: Mapping[str, str] = {
     'otherwise; so for each section of entries, and `[defaults.health]` for every health endpoint. `key = ""` in an '
     "entry takes a default back; a host that names another credential takes none of them.",
     "override": "In an entry that is there already, from an included file or a range: the keys it says take the place "
-    "of that one's. Without it an entry that is there twice is an error.",
+    "of that one's, and every report names those of an included file. Without it an entry that is there twice is an "
+    "error.",
 }
 """By what files and entries share what they say -> what it means."""
 

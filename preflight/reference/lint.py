@@ -181,6 +181,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
     told = [("planned", counts)] if counts else []
     told += [("idle", f"{idle}: the plan has nothing for them")] if idle else []
+    told += [("override", f"{of}: {', '.join(keys)}") for of, keys in inspection.plan.overridden.items()]
     told += [("broken", broken) for broken in linted.broken()]
     for label, text in told:
         yield from wrapped(text, " " * 11, f"  {label:<9}")
@@ -203,6 +204,7 @@ def _plan(linted: LintedPlan) -> dict[str, Any]:
         "errors": list(map(_problem, faults)),
         "warnings": [] if linted.strict else list(map(_problem, linted.warnings)),
         "planned": dict(Counter(item.check_id for item in items)),
+        "overridden": linted.inspection.plan.overridden if linted.inspection else {},
     }
 
 

@@ -25,17 +25,25 @@ def _table(merged: Merged, keys: Keys, table: Mapping[str, Any]) -> Iterator[str
     for key, value in table.items():
         if not _is_table(value) and not _are_tables(value):
             source, written = merged.place((*keys, key))
-            yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} # {source.at(written)}"
+            place = f"# {source.at(written)}{_overrides(merged, (*keys, key))}"
+            yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} {place}"
     for key, value in table.items():
         header = ".".join(toml_key(str(each)) for each in (*keys, key) if not isinstance(each, int))
         if _is_table(value):
             holds_only_tables = value and all(_is_table(each) or _are_tables(each) for each in value.values())
-            yield from () if holds_only_tables else ("", f"[{header}]")
+            overrides = _overrides(merged, (*keys, key))
+            yield from () if holds_only_tables and not overrides else ("", f"[{header}]{overrides.replace(',', ' #')}")
             yield from _table(merged, (*keys, key), value)
         elif _are_tables(value):
             for index, each in enumerate(value):
                 yield from ("", f"[[{header}]]")
                 yield from _table(merged, (*keys, key, index), each)
+
+
+def _overrides(merged: Merged, keys: Keys) -> str:
+    """Where an included file says something else; empty where none does."""
+    earlier = merged.overridden.get(keys)
+    return f", overrides {earlier[0].at(earlier[1])}" if earlier else ""
 
 
 def _is_table(value: Any) -> bool:

@@ -37,6 +37,8 @@ _FLUSH = "flush.sql"
 _LEAST_MEMORY_BYTES = 512 * 1024 * 1024
 _UNPACKED = 20
 """How many times its archive a database takes at most, with its indexes and a second copy."""
+_OF_SERVER = ("configuration file", "command line", "environment variable")
+"""Sources of pg_settings that are the server's own; a container's is often started with `-c`."""
 _OLDEST = 15
 """Major version of the scratch server: older ones do not count changed rows between two scripts."""
 
@@ -51,10 +53,10 @@ class RealServer:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Those of its configuration file that the scratch server is to have too: role and database bring their own."""
+        """Those of the server itself that the scratch server is to have too: role and database bring their own."""
         told = self.identity.settings
         sources = {name: told.get(name, "source") for name in OF_SCRIPTS}
-        found = {name: told.shown(name) for name, source in sources.items() if source == "configuration file"}
+        found = {name: told.shown(name) for name, source in sources.items() if source in _OF_SERVER}
         return {name: value + told.shown(name, "unit") for name, value in found.items()}
 
 

@@ -238,6 +238,8 @@ class Report:
     findings: tuple[Line, ...]
     unconfirmed: tuple[str, ...]
     """What the plan asks of nobody."""
+    without: tuple[str, ...] = ()
+    """What the plan leaves out, and why; what it does not let block; what it overrides of an included file."""
     basis: tuple[str, ...]
     schedule: Schedules
     waivers: tuple[Waiver, ...]

@@ -1,7 +1,8 @@
 """The gate at the start of the call: what an earlier run is still good for at the moment judged.
 
-Besides the answers of the servers a run rests on the plan, the approved scripts and their manifests, the pinned host
-keys, the checks of the plan's own, the tool. When one of them changes, earlier evidence speaks for another release."""
+Besides the answers of the servers a run rests on the plan, the approved scripts and their manifests, the record of
+their rehearsal, the pinned host keys, the checks of the plan's own, the tool. When one of them changes, earlier
+evidence speaks for another release."""
 
 import hashlib
 import os
@@ -113,6 +114,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
         yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "file of sealed host keys", plan.sealed_known_hosts
     yield "file of sealed database servers", plan.sealed_servers
+    yield "record of the rehearsal", plan.rehearsal_record
     for name in plan.databases:
         yield f"sealed schema of {name}", plan.sealed_schema(name)
     for host in plan.hosts.values():

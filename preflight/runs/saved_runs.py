@@ -65,7 +65,7 @@ def keep(plan: Plan, evidence: Evidence, report: str) -> Path:
         write_private(path.with_suffix(_REPORT), report)
         write_private(path, evidence.to_json())  # last: who finds it finds its report too
     except BaseException:
-        path.with_suffix(_REPORT).unlink()
+        path.with_suffix(_REPORT).unlink(missing_ok=True)  # what happened is told, not that it is gone
         raise
     for old in _outdated(folder, evidence.collected_at):
         with suppress(OSError):  # another run removes it as well; else the next one tries again

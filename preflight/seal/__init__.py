@@ -5,6 +5,7 @@ asked at midnight whether to trust another one says yes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
 from preflight.plan import Plan, Scripts
 from preflight.plan.confirmed import Confirmation, Decided, format_confirmed, read_confirmed
+from preflight.plan.gaps import sealed_signers
 from preflight.plan.manifest import ManifestError, approved_text, format_manifest, name_problem, parse_manifest
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
@@ -204,6 +206,22 @@ def merge_servers(plan: Plan, seen: Mapping[str, SealedServer]) -> Mapping[str, 
     if problems:
         raise SealError("\n".join(problems))
     return {name: merged[name] for name in plan.databases if name in merged}
+
+
+def merge_signers(plan: Plan) -> Mapping[str, str]:
+    """What the plan's sealed files of allowed signers become with those that it names; nothing is written. Raises
+    SealError for one that differs from the sealed one, or cannot be read."""
+    merged, problems = dict(plan.sealed_signers), list[str]()
+    for where, path in plan.signers.items():
+        try:
+            merged[where] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            problems.append(f"{_shown(path)}: {error.strerror or error}")
+    sealed = zip(plan.sealed_signers, sealed_signers(plan), strict=True)
+    problems += [str(gap) for where, gap in sealed if merged[where] != gap.sha256]
+    if problems:
+        raise SealError("\n".join(problems))
+    return merged
 
 
 @dataclass(frozen=True, slots=True)

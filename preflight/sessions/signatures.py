@@ -1,14 +1,18 @@
 """SSH signatures, made and verified by the `ssh-keygen` of this machine: what it trusts is what everybody's does."""
 
+import base64
 import os
 import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
 from preflight.errors import RefusedError
+from preflight.questions.authorized_keys import fingerprint
 from preflight.questions.local import Namespace, Signature
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
@@ -20,6 +24,7 @@ _NAMES = re.compile(r'^[ \t]*(?:"([^"]*)"|([^\s#"]\S*))', re.MULTILINE)
 """Of one line of the file of keys."""
 _OWNED = re.compile(rf"{_NAMES.pattern}.*?[ \t](AAAA[A-Za-z0-9+/]+)", re.MULTILINE)
 """The same, and its key; the text of each begins so."""
+_UNTIL = re.compile(r'valid-before="?(\d{8}(?:\d{4}(?:\d{2})?)?)(z?)', re.IGNORECASE)
 _PATTERN = re.compile(r"[*?!]")
 _LONGEST_SIGNATURE = 16 * 1024
 """It goes through a pipe that nobody reads yet; one of RSA 16384 has 4 KiB."""
@@ -65,12 +70,32 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
         return _run(folder, ["-f", allowed, *arguments], content, signature, deadline)
 
     found, problem = ask("-Y", "find-principals")
-    signers = []
+    signers, seen = list[str](), list[str]()
     for name in found:
         good, said = ask("-Y", "verify", "-I", name, "-n", namespace)
         signers += [name] * bool(good)
+        seen += good
         problem = said or problem
-    return Signature(tuple(signers), "" if signers else problem or "it could not be verified")
+    return Signature(
+        tuple(signers), "" if signers else problem or "it could not be verified", _end_of_key(listed, " ".join(seen))
+    )
+
+
+def _end_of_key(listed: str, seen: str) -> datetime | None:
+    """Until when the key counts that ssh-keygen names by its fingerprint; of several lines of it the longest."""
+    ends: list[datetime | None] = []
+    for line in _OWNED.finditer(listed):
+        with suppress(ValueError, OverflowError):
+            if fingerprint(base64.b64decode(line[3])) in seen.split():
+                until = _UNTIL.search(line[0])
+                ends.append(_moment(*until.groups()) if until else None)
+    return None if None in ends else max(filter(None, ends), default=None)
+
+
+def _moment(digits: str, utc: str) -> datetime:
+    """Raises ValueError and OverflowError. ssh-keygen takes a time without `Z` as one of this machine's zone."""
+    local = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007
+    return local.replace(tzinfo=UTC) if utc else local.astimezone(UTC)
 
 
 def _shared(listed: str) -> str:

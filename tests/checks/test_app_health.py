@@ -507,6 +507,25 @@ def test_a_part_that_is_down_is_named_whatever_else_is_asked(https_app: HttpsApp
         assert finding(plan_of(endpoint(https_app, **aside))).status is Status.PASS
 
 
+def test_a_part_that_was_looked_at_two_days_ago_is_not_known(https_app: HttpsApp) -> None:
+    """By `time` of draft-inadarei-api-health-check; other layouts have a `time` of their own meaning."""
+
+    def body(ago: timedelta, **more: object) -> dict[str, object]:
+        told = {"status": "pass", "time": (NOW - ago).isoformat().replace("+00:00", "Z"), **more}
+        return {"status": "pass", "version": "4.1", "checks": {"db:responseTime": [{"status": "pass"}, told]}}
+
+    https_app.answer_json(body(timedelta(days=2)))
+    old = point(plan_of(endpoint(https_app)), Status.UNKNOWN, "so long ago the application itself looked at this part")
+    assert old.summary.startswith("checks.db:responseTime.1.time is ")
+    assert old.expected == "a part that was looked at within 4 h (`health` in [freshness])"
+    assert finding(plan_of(endpoint(https_app, ignore=("checks.db:responseTime",)))).status is Status.PASS
+    for well in (body(timedelta(hours=1)), body(timedelta(), time="2020-01-01"), body(timedelta(), time=7)):
+        https_app.answer_json(well)
+        assert finding(plan_of(endpoint(https_app))).status is Status.PASS, well
+    https_app.answer_json({**UP, "time": "2020-01-01T00:00:00Z", "details": {"db": {"time": "2020-01-01T00:00:00Z"}}})
+    assert finding(plan_of(endpoint(https_app))).status is Status.PASS
+
+
 def test_a_part_in_a_list_is_named_by_a_key_of_its_own(https_app: HttpsApp) -> None:
     https_app.answer_json({**UP, "checks": [{"id": "db", "status": "UP"}, {"id": "mq", "status": "DOWN"}]})
     path = "checks[id=mq].status"

@@ -10,7 +10,7 @@ import pytest
 from preflight_checks.clock_skew import ClockSkew
 
 from preflight.finding import Judgement, Quantity, Status
-from preflight.plan import Account, Database
+from preflight.plan import Account, Database, Plan
 from preflight.probe import NoReply, Reply, Unreadable
 from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
 from preflight.reasons import Reason
@@ -101,6 +101,18 @@ def test_a_clock_that_seems_off_is_asked_again_and_others_with_it() -> None:
         "witness_1": HostClockProbe("db2"),
         "witness_2": HostClockProbe("app1"),
     }
+
+
+def test_of_many_hosts_a_clock_that_is_off_looks_at_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[int] = []
+    of_hosts = Plan.hosts_with_shell.fget
+    monkeypatch.setattr(Plan, "hosts_with_shell", property(lambda plan: listed.append(1) or of_hosts(plan)))
+    looked = check(tuple(f"h{number}" for number in range(100)))
+    subjects = looked.subjects()
+    before = len(listed)
+    for subject in subjects:
+        assert len(looked.follow_up(subject, clock=reading(90))) >= 4
+    assert len(listed) - before <= 1, "not once for each"
 
 
 def test_the_server_on_the_same_machine_is_no_witness() -> None:

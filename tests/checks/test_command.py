@@ -54,6 +54,19 @@ def test_the_exit_status_decides(code: int, output: str, error: str, status: Sta
         assert found.remedy
 
 
+def test_a_stopped_service_is_told_with_the_way_to_a_failure() -> None:
+    """`systemctl is-active` ends with 3; a monitoring plugin means by that that it does not know."""
+    active = Command(id="nginx", program="systemctl", arguments=("is-active", "nginx"))
+    found = judge(Ended(3, "inactive\n", ""), active)
+    assert (found.status, found.summary) == (Status.UNKNOWN, "inactive, exit status 3: it does not know")
+    way = (
+        """program = "sh" and arguments = ["-c", "systemctl is-active nginx || exit 2"] in [checks.command.run.nginx]"""
+    )
+    assert found.remedy.endswith(way)
+    assert way in judge(Ended(4, "", "no such unit"), active).remedy
+    assert "sh" not in judge(Ended(3, "UNKNOWN - no such sensor", ""), active).remedy.split()
+
+
 def test_a_refusal_of_sudo_is_no_warning_of_the_plugin() -> None:
     refused = Ended(1, "", "sudo: a password is required\n")
     found = judge(refused, replace(LOAD, account=Account("postgres")))

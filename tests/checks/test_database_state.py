@@ -214,6 +214,7 @@ def test_one_that_only_says_yes_blocks_where_a_base_backup_is_the_way_back() -> 
 def test_commits_that_wait_for_a_standby_block() -> None:
     assert statuses(judged(item("standbys", "FIRST 2 (a, b)", "1", 2, touched=True))) == [Status.FAIL]
     assert statuses(judged(item("standbys", "a", "release", 1))) == [Status.UNKNOWN]
+    assert statuses(judged(item("commits", "a", number=1))) == [Status.FAIL]
 
 
 @pytest.mark.parametrize(("age", "wanted"), [(180_000_000, Status.WARN), (1_300_000_000, Status.FAIL)])

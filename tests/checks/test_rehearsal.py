@@ -14,6 +14,7 @@ from preflight_checks.rehearsal import RehearsalCheck
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Content, Database, Plan, RemotePath, Scripts, Without
 from preflight.plan.manifest import format_manifest
+from preflight.plan.sealed_servers import SealedServer
 from preflight.plan.values import ExpectedChange
 from preflight.probe import Answer, Question
 from preflight.questions.rehearsed import (
@@ -331,12 +332,28 @@ def test_one_transaction_must_take_everything_back() -> None:
     ("database", "said", "cure"),
     [
         ({"version_num": 180004}, "rehearsed on PostgreSQL 18, and the real server is 15", "[rehearsal.server]"),
+        (
+            {"version_num": 180004, "server_version_num": 180004},  # that was another one then
+            "rehearsed on PostgreSQL 18, and the real server is 15",
+            "[rehearsal.server]",
+        ),
         ({"missing_extensions": ("postgis",)}, "extension postgis", "[rehearsal.server]"),
     ],
 )
 def test_what_the_scratch_server_lacked_is_unknown(database: dict[str, Any], said: str, cure: str) -> None:
     found = judged(with_database(**database))
     assert (found.status, said in found.summary, cure in found.remedy) == (Status.UNKNOWN, True, True), found
+
+
+SEALED_AT_7 = replace(plan_with(), sealed={"orders": SealedServer(system_identifier="7", port=5432)})
+
+
+def test_a_rehearsal_for_another_server_than_the_sealed_one_is_unknown() -> None:
+    """As a record that was copied from staging."""
+    found = judged(with_database(system_identifier="8"), plan=SEALED_AT_7)
+    assert (found.status, found.actual) == (Status.UNKNOWN, "system 8"), found
+    for system in ("7", ""):
+        assert judged(with_database(system_identifier=system), plan=SEALED_AT_7).status is Status.PASS
 
 
 def test_scripts_that_change_nothing_without_rows_need_rows_or_a_word() -> None:

@@ -56,6 +56,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
         "plan: it was never sealed, and no scripts run there",
         "seen: the server's own address",
     ),
+    "checks/database_login/login.py judge_replay": ("seen: when the newest transaction was made that came",),
     "checks/database_login/login.py _judge_server": ("seen: another process answers than serves",),
     "checks/decisions.py Decisions._agreed": ("plan: two decisions", "plan: no decision"),
     "checks/decisions.py Decisions._can_be_taken": ("plan: no contact",),

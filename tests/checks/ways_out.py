@@ -91,6 +91,7 @@ from tests.toy import MOMENT, settings_of, toy_plan
 
 GIB = 1024**3
 _A_PART_HUMS = '{"version": "4.1", "status": "UP", "components": {"mq": {"status": "Humming"}}}'
+_A_PART_IS_OLD = '{"version": "4.1", "checks": {"mq": [{"time": "2020-01-01T00:00:00Z"}]}}'
 SAID = Said(by="dba", on=MOMENT.date(), reason="looked with the DBA")
 GONE = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
 SHA256 = "0123456789abcdef" * 4
@@ -273,6 +274,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
         Way("key: ignore", app, {"body": _A_PART_HUMS}, {"ignore": ("components.mq",)}),
+        Way("key: ignore", app, {"body": _A_PART_IS_OLD}, {"ignore": ("checks.mq",)}),
     ),
     "checks/app_health.py AppHealth._certificate": (
         Way("command: openssl s_client", app, {"verified": False}, {"verified": True}),
@@ -552,6 +554,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             rehearsed,
             {"record": rehearsal_check.with_database(missing_extensions=("postgis",))},
             {"record": rehearsal_check.RECORD},
+        ),
+        Way(
+            "command: preflight rehearse",
+            rehearsed,
+            {"record": rehearsal_check.with_database(system_identifier="8"), "plan": rehearsal_check.SEALED_AT_7},
+            {"record": rehearsal_check.with_database(system_identifier="7")},
         ),
     ),
     "checks/rehearsal.py RehearsalCheck._judge_runs": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -155,6 +156,15 @@ def test_a_word_that_its_own_person_signed_counts_and_no_other(plan: Path, signi
     assert "and the signature is not of D. Kaya: signed by M. Ortiz" in told(plan, "attestations")
 
 
+def test_a_key_that_ends_before_the_window_begins_is_told_as_soon_as_a_word_is_signed(
+    plan: Path, signing: Path
+) -> None:
+    allowed(plan.parent / "signers", ('"M. Ortiz" valid-before="21990101Z"', signing))
+    assert confirm(plan, "--item", "vendor", "--by", "M. Ortiz", "--sign", str(signing)).returncode == 0
+    seen = told(plan, "attestations")
+    assert "fail vendor: the key ends Tue 2199-01-01 00:00 +00:00, before the work is over" in seen
+
+
 def test_one_key_is_not_two_people(plan: Path, signing: Path) -> None:
     """Who holds it could say both words alone; of an item one word is enough, whoever's of the two it is."""
     allowed(plan.parent / "signers", ('"M. Ortiz,D. Kaya" namespaces="preflight-confirmation"', signing))
@@ -173,16 +183,48 @@ def test_allowed_signers_that_are_taken_out_of_a_sealed_plan_hold_it_until_someb
     plan: Path, signing: Path
 ) -> None:
     assert preflight("seal", plan, "--scripts-only").returncode == 0
-    assert "allowed_signers" not in told(plan, "plan-coverage")
+    assert "Nobody's signature" not in told(plan, "plan-coverage")
     unsigned(plan)
     gone = "unknown release.allowed_signers: Nobody's signature is wanted any more: [release] named `allowed_signers`"
     assert gone in told(plan, "plan-coverage")
     assert "Nobody's signature is wanted any more" in preflight("lint", plan).stdout
     assert preflight("seal", plan, "--scripts-only").returncode == 0
     assert gone in told(plan, "plan-coverage"), "sealing again forgets nothing"
-    sealed = load_plan(plan).sealed_servers
-    sealed.write_text(sealed.read_text().replace('"release"', ""))
+    by_hand(plan)
     assert "allowed_signers" not in told(plan, "plan-coverage")
+
+
+def by_hand(plan: Path) -> None:
+    sealed = load_plan(plan).sealed_servers
+    sealed.write_text(re.sub(r'"release": "[0-9a-f]{64}"', "", sealed.read_text()))
+
+
+def test_a_key_that_is_added_after_sealing_holds_the_plan_until_somebody_says_so_by_hand(
+    plan: Path, signing: Path
+) -> None:
+    assert preflight("seal", plan, "--scripts-only").returncode == 0
+    assert "pass release.allowed_signers: as it was sealed" in told(plan, "plan-coverage")
+    signers = plan.parent / "signers"
+    was = signers.read_text()
+    other = signing_key(plan.parent / "other").with_name("other.pub").read_text()
+    signers.write_text(f'{was}"D. Kaya" {other}')
+    changed = "Other keys may sign than when the plan was sealed: signers, `allowed_signers` of [release]"
+    assert f"unknown release.allowed_signers: {changed}" in told(plan, "plan-coverage")
+    refused = preflight("seal", plan, "--scripts-only")
+    assert (refused.returncode, changed in refused.stderr) == (2, True)
+    assert (
+        'take "release" out of `allowed_signers` in plan.sealed.json by hand, then run: preflight seal'
+        in refused.stderr
+    )
+    signers.write_text(was)
+    assert "pass release.allowed_signers" in told(plan, "plan-coverage"), "taken back"
+    signers.unlink()
+    assert "unknown release.allowed_signers" in told(plan, "plan-coverage")
+    assert "signers: No such file" in preflight("seal", plan, "--scripts-only").stderr
+    signers.write_text(f'{was}"D. Kaya" {other}')
+    by_hand(plan)
+    assert preflight("seal", plan, "--scripts-only").returncode == 0
+    assert "pass release.allowed_signers" in told(plan, "plan-coverage"), "meant, and sealed again"
 
 
 def test_a_signed_word_that_nothing_verifies_any_more_is_a_warning(plan: Path, signing: Path) -> None:

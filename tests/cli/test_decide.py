@@ -173,6 +173,8 @@ def test_a_decision_says_when_the_plan_has_changed_since(plan: Path) -> None:
     decide(plan, "go", "--by", "A. Haddad")
     plan.write_text(plan.read_text() + "\n# later\n")
     assert "of another text of the plan" in " ".join(preflight("run", plan).stdout.split())
+    (said,) = (line for line in preflight("run", plan, "--format", "say").stdout.splitlines() if " decided " in line)
+    assert said.endswith(", of another text of the plan."), said
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,17 @@ def change_check(plan: Path) -> None:
     (plan.parent / "own" / "answer.py").write_text(CHECK + "\n")
 
 
+def rehearse(plan: Path) -> None:
+    plan.with_suffix(".rehearsal.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
-    ("change", "said"), [(change_plan, "plan changed"), (change_check, "release.checks answer.py changed")]
+    ("change", "said"),
+    [
+        (change_plan, "plan changed"),
+        (change_check, "release.checks answer.py changed"),
+        (rehearse, "record of the rehearsal was added"),
+    ],
 )
 def test_a_change_since_voids_the_run_by_name(plan: Path, change: Callable[[Path], None], said: str) -> None:
     assert preflight("run", plan).returncode == 0

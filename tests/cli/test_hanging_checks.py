@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
+from preflight.cli import asking
+from preflight.engine.cut_off import at_deadline
+from preflight.plan import Account, Host, SecretRef
 from tests.cli.program import BASE, preflight, write_plan
+from tests.toy import toy_plan
 
 CHECK = '''
 import time
@@ -103,3 +108,16 @@ def test_wherever_it_hangs_the_others_are_judged(tmp_path: Path) -> None:
     assert [check for check, status in statuses.items() if status == "pass"] == ["hangs-nowhere"]
     assert len(statuses) == len(PLACES) + 1
     assert done.stdout.count("it did not come to an end within 1 s") >= len(PLACES)
+
+
+def test_what_is_typed_before_a_run_takes_nothing_of_the_time_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def typed(_purpose: str) -> str:
+        signal.setitimer(signal.ITIMER_REAL, 500)  # the rest was spent on typing
+        return "correct horse battery"
+
+    monkeypatch.setattr(asking, "has_terminal", lambda: True)
+    monkeypatch.setattr(asking, "ask_hidden", typed)
+    host = Host(id="db1", user=Account("dbadmin"), password=SecretRef("prompt", ""))
+    with at_deadline(1000):
+        asking.secrets_of(toy_plan([host]))
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 900

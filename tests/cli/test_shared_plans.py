@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from preflight.report.formats import FORMATS
 from tests.cli.program import BASE, preflight, write_plan
 
 VARIED = BASE.replace('"REL-1"', '"REL-${target}"') + '[variables]\ntarget = "staging"\n'
@@ -126,4 +128,38 @@ def test_lint_tells_once_what_is_so_of_every_entry_of_a_range(tmp_path: Path) ->
     assert owned == [
         'Nobody owns the findings of host web01: add "owner" to [hosts.web01]. (of 40 that this line stands for)',
         'Nobody owns the findings of host db1: add "owner" to [hosts.db1].',
+    ]
+
+
+def spoken(text: str) -> str:
+    """Without the signs that nobody reads aloud."""
+    return " ".join(re.sub(r"[/_]", " ", text.replace("`", "")).split())
+
+
+def test_what_the_plan_overrides_of_an_included_file_is_told_by_every_report_lint_and_show(
+    tmp_path: Path,
+) -> None:
+    site = "[freeze.year-end]\nfrom = 2030-10-10\nuntil = 2030-11-01\n[release]\nwaiver_cutoff = '2h'\n"
+    site += "[[steps]]\nid = 'stop'\nminutes = 5\n"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "site.toml").write_text(site)
+    text = BASE.replace('id = "REL-1"', 'id = "REL-1"\noverride = true\nwaiver_cutoff = "1min"')
+    text += "[freeze.year-end]\noverride = true\nfrom = 2030-10-10\nuntil = 2030-10-11\n"
+    text += "[[steps]]\nid = 'stop'\noverride = true\nminutes = 4\n[freshness]\naccess = '1h'\n"
+    plan = write_plan(tmp_path, f'include = ["site/site.toml"]\n{text}')
+    told = {
+        "freeze of site/site.toml: year-end.until",
+        "release of site/site.toml: waiver_cutoff",
+        "steps of site/site.toml: stop.minutes",
+    }
+    for name in FORMATS:
+        shown = spoken(preflight("run", plan, "--format", name).stdout)
+        assert [each for each in told if f"{spoken(each)} overridden by the plan" not in shown] == [], name
+    linted = preflight("lint", plan.name, cwd=tmp_path).stdout
+    assert all(f"  override {each}\n" in linted for each in told)
+    merged = preflight("show", plan.name, "--plan", cwd=tmp_path).stdout
+    assert [line.partition(" = ")[0] for line in merged.splitlines() if "overrides site/site.toml:" in line] == [
+        "until",
+        "waiver_cutoff",
+        "minutes",
     ]

@@ -21,7 +21,10 @@ from preflight.finding import Status
 from preflight.probe import NoReply
 from preflight.reasons import Reason, Side
 from tests.cli.program import BASE, preflight
+from tests.misbehaving.certificates import LATE
 from tests.site.accounts import Account
+from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.site import Site
 
 OWNER = "D. Kaya (dba), 1"
 """Who owns each server of these plans, as every finding names him."""
@@ -115,6 +118,18 @@ def home_of_the_runs(home_folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home_folder))
         yield
+
+
+@pytest.fixture(scope="module")
+def postgres(site: Site) -> Iterator[Cluster]:
+    """The site's own, with a certificate that outlives the window."""
+    with site.postgres.showing(site.authority.issue(["127.0.0.1"], not_after=LATE)):
+        yield site.postgres
+
+
+@pytest.fixture(scope="module")
+def role(postgres: Cluster) -> DatabaseRole:
+    return postgres.create_role("release", options="IN ROLE pg_monitor")
 
 
 @contextlib.contextmanager

@@ -63,8 +63,8 @@ def problems(text: str, files: Mapping[str, str] | None = None, **values: str) -
 
 def same(one: Plan, other: Plan) -> bool:
     """The same but for the files that say it."""
-    files = {"path": one.path, "digest": one.digest, "included": one.included, "set_values": one.set_values}
-    return replace(other, **files) == one
+    files = ("path", "digest", "included", "overridden", "set_values")
+    return replace(other, **{name: getattr(one, name) for name in files}) == one
 
 
 # include
@@ -162,6 +162,13 @@ def test_an_entry_that_is_doubled_is_told_with_both_lines_and_override_lets_its_
     assert plan.freshness.access.total_seconds() == plan.freshness.space.total_seconds() == 3600
     told = problems('include = ["s.toml"]\n[hosts.db1]\noverride = true\nport = 0\n', {"rel/s.toml": site})
     assert told == ["rel/x.toml:10: hosts.db1.port: must be between 1 and 65535"]
+
+
+@pytest.mark.parametrize("override", ["", "override = true\n"])
+def test_a_release_does_not_override_a_freeze(override: str) -> None:
+    site = "[freeze.audit]\nfrom = 2026-10-16\nuntil = 2026-10-18\n"
+    (told,) = problems(f'include = ["s.toml"]\n[freeze.audit]\n{override}until = 2026-10-16\n', {"rel/s.toml": site})
+    assert "freeze.audit: is there already, at rel/s.toml:1; a freeze is not overridden" in told
 
 
 def test_what_overrides_a_list_is_told_where_it_stands() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from dataclasses import replace
@@ -49,6 +50,23 @@ def keep_one(plan: Plan, moment: datetime, word: str = "ready") -> Path:
 
 def kept(plan: Plan) -> list[Path]:
     return [found.path for found in saved_runs.every(plan)]
+
+
+def only_kept(plan: Plan) -> Path:
+    (path,) = kept(plan)
+    return path
+
+
+def test_why_a_run_cannot_be_kept_is_told_where_its_name_is_gone_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, text: str) -> None:
+        path.unlink()  # as a run beside it does with what it takes for old
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(saved_runs, "write_private", write)
+    with pytest.raises(OSError, match="No space left on device"):
+        keep_one(plan_in(tmp_path), MOMENT)
 
 
 def test_two_processes_at_the_same_moment_keep_every_run_of_both(tmp_path: Path) -> None:
@@ -127,8 +145,10 @@ def test_no_two_releases_share_a_folder(tmp_path: Path) -> None:
     """Else the runs of one would be the newest of the other, and void there."""
     ids = ("R.1", "R_1", "R 1", "R/1", "../R", "..", ".", "R%1", "R\u00fc")
     plan = plan_in(tmp_path)
-    folders = {saved_runs.folder_of(replace(plan, release=replace(plan.release, id=each))) for each in ids}
+    plans = [replace(plan, release=replace(plan.release, id=each)) for each in ids]
+    folders = {saved_runs.folder_of(each) for each in plans}
     assert len(folders) == len(ids)
+    assert {keep_one(each, MOMENT): kept(each) for each in plans} == {path: [path] for path in map(only_kept, plans)}
     assert {folder.resolve().parent for folder in folders} == {tmp_path / ".preflight"}
 
 

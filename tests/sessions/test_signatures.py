@@ -8,6 +8,8 @@ import pty
 import subprocess
 import sys
 import tempfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,30 @@ def test_whoever_signed_is_named_as_the_file_names_him(tmp_path: Path, key: Path
     assert verified(tmp_path, signature) == Signature(("D. Kaya",))
     allowed(tmp_path / "signers", ("kaya@example.net,dba@example.net", key))
     assert verified(tmp_path, signature) == Signature(("kaya@example.net", "dba@example.net"))
+
+
+@pytest.mark.parametrize(
+    ("words", "ends_at"),
+    [
+        ('valid-before="20991231Z"', datetime(2099, 12, 31, tzinfo=UTC)),
+        ('namespaces="preflight-manifest",Valid-Before="209912312330"', datetime(2100, 1, 1, 4, 30, tzinfo=UTC)),
+        ('valid-before="20990701"', datetime(2099, 7, 1, 4, tzinfo=UTC)),
+        ('valid-after="20200101"', None),
+    ],
+)
+def test_until_when_the_key_of_a_signature_counts_is_as_its_line_says(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch, words: str, ends_at: datetime | None
+) -> None:
+    """A time without `Z` is of this machine's zone, as ssh-keygen reads it."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    other = signing_key(tmp_path / "other")
+    allowed(tmp_path / "signers", ('kaya valid-before="20980101Z"', other), (f"kaya {words}", key))
+    assert verified(tmp_path, sign(key, Namespace.MANIFEST, TEXT)) == Signature(("kaya",), "", ends_at)
+    allowed(tmp_path / "signers", (f"kaya {words}", key), ("kaya", key))
+    assert verified(tmp_path, sign(key, Namespace.MANIFEST, TEXT)).ends_at is None, "another line of it has no end"
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_key_that_has_two_owners_names_neither(tmp_path: Path, key: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -437,6 +438,41 @@ def test_commits_that_wait_for_a_standby_that_is_not_there(billing: Billing) -> 
     finally:
         cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
         cluster.reload()
+
+
+def test_a_commit_that_a_standby_does_not_confirm(
+    site: Site, billing: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is connected and streams, and its replay is paused."""
+    cluster = billing.cluster
+    monkeypatch.setattr(state, "_UNCONFIRMED_SECONDS", 0)
+    standby = site.start_postgres(copy_of=cluster, settings=SETTINGS, programs=None if cluster.tls else cluster.bin)
+    standby.wait_for(cluster)
+    standby.sql("SELECT pg_wal_replay_pause()")
+    cluster.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    cluster.reload()
+    with billing.connect(options="-c synchronous_commit=remote_apply") as session, ThreadPoolExecutor(1) as thread:
+        try:
+            _until(cluster, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")
+            assert billing.ask("billing.*").status is Status.PASS
+            waits = thread.submit(session.execute, "UPDATE billing.customers SET name = ''")
+            _until(cluster, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            found = about(billing.ask("billing.*"), "a COMMIT waits for a synchronous standby")
+            assert (found.status, found.actual) == (Status.FAIL, "1 session, synchronous_standby_names = *")
+        finally:
+            standby.sql("SELECT pg_wal_replay_resume()")
+            cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
+            cluster.reload()
+        waits.result(TIMEOUT_SECONDS)
+    standby.close()
+    assert billing.ask("billing.*").status is Status.PASS
+
+
+def _until(cluster: Cluster, statement: str) -> None:
+    """Returns when it gives a row."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not cluster.sql(statement):
+        assert time.monotonic() < deadline, statement
 
 
 def test_an_archiver_that_fails_hangs_or_pretends(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:

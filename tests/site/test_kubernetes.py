@@ -166,7 +166,7 @@ def test_an_account_that_may_not_fails_with_what_the_server_said(shop: Shop, clu
     assert may.judgement.remedy == "have the account's role grant update on deployments in the namespace shop"
 
 
-@pytest.mark.parametrize("why", ["down", "another authority", "no kubeconfig", "token"])
+@pytest.mark.parametrize("why", ["down", "another authority", "another cluster", "no kubeconfig", "token"])
 def test_a_cluster_that_cannot_be_asked_never_passes(shop: Shop, cluster: Cluster, site: Site, why: str) -> None:
     wanted = "certificate signed by unknown authority"
     if why == "down":
@@ -175,13 +175,19 @@ def test_a_cluster_that_cannot_be_asked_never_passes(shop: Shop, cluster: Cluste
     elif why == "another authority":
         text = shop.kubeconfig.read_text()
         shop.kubeconfig.write_text(re.sub(r", certificate-authority: [^}]*", "", text))
+    elif why == "another cluster":
+        text = shop.kubeconfig.read_text()
+        shop.kubeconfig.write_text(
+            text.replace("context: shop", "context: other").replace("{name: shop,", "{name: other,")
+        )
+        wanted = 'context "shop" does not exist'
     elif why == "token":
         paths = list(cluster.app.answers)
         cluster.refuse(401, "Unauthorized", "Unauthorized", *paths)
         wanted = "(Unauthorized)"
     else:
         shop.kubeconfig.unlink()
-        wanted = "was refused"
+        wanted = 'context "shop" does not exist'
     found = shop.look()
     assert {each.status for each in found.values()} == {Status.FAIL}
     asked = found["cluster"].judgement

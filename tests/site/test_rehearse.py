@@ -244,6 +244,17 @@ def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
 
 
 @pytest.mark.long
+def test_what_stands_in_the_line_that_starts_the_real_server_holds_in_the_rehearsal(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(site, site.start_postgres(settings={"DateStyle": "ISO, DMY"}), tmp_path, monkeypatch)
+    forward = "ALTER TABLE billing.invoice ADD due date DEFAULT '02/13/2026';\n"
+    back = "ALTER TABLE billing.invoice DROP due;\n"
+    (run,) = tried(stage.plan({"010_due.sql": forward, "undo/010_due.down.sql": back})).runs
+    assert "date/time field value out of range" in run.said, run
+
+
+@pytest.mark.long
 def test_settings_and_roles_that_the_ways_back_leave_are_told(stage: Stage) -> None:
     forward = f"ALTER ROLE {stage.release.name} SET search_path = billing;\nCREATE TABLE billing.late ();\n"
     found = tried(stage.plan({"010_late.sql": forward, "undo/010_late.down.sql": "DROP TABLE billing.late;\n"}))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -462,6 +463,20 @@ def test_a_manifest_that_an_approver_signed_passes_and_says_who(
         "-n preflight-manifest -s sql.SHA256SUMS.sig"
     )
     assert subprocess.run(["sh", "-c", line], cwd=release.local, check=False).returncode == 0, "as the guide says"
+
+
+def test_a_key_that_ends_before_the_window_begins_is_told_as_soon_as_it_is_seen(
+    release: Release, signed: Callable[..., Finding]
+) -> None:
+    start = release.plan().window.start
+    early, late = (f"{start + timedelta(hours=hours):%Y%m%d%H%M}Z" for hours in (-1, 1))
+    found = signed(f'reviewer valid-before="{early}"')
+    assert found.status is Status.FAIL, told(found)
+    assert "the key of reviewer ends" in found.judgement.summary
+    assert "have its `valid-before` moved; or have one of signers other than" in found.judgement.remedy
+    found = signed(f'reviewer valid-before="{late}"')
+    assert found.status is Status.PASS, told(found)
+    assert [each.text for each in found.judgement.events] == ["key of reviewer ends"]
 
 
 @pytest.mark.parametrize(

@@ -66,10 +66,14 @@ def decided(verdict: Verdict) -> list[str]:
         said = f"{each.decision.upper()} by {each.by}, {format_moment(each.at, plan.window.zone)}"
         on = f"AGAINST THE VERDICT {each.verdict}: " if each.against else f"the verdict was {each.verdict}"
         because = f"because {each.because}" if each.because else ""
-        changed = "of another text of the plan" if each.plan != plan.digest else ""
         signed, run = signed_words(verdict, each), f"run {each.run[:12]}"
-        told.append("; ".join(filter(None, [said, signed, on + each.against, because, changed, run])))
+        told.append("; ".join(filter(None, [said, signed, on + each.against, because, of_another(plan, each), run])))
     return told
+
+
+def of_another(plan: Plan, decision: Decided) -> str:
+    """What was decided on the plan as it was, or of another release; empty where it is this one."""
+    return "of another text of the plan" if decision.plan != plan.digest else ""
 
 
 def signed_words(verdict: Verdict, decision: Decided) -> str:
@@ -106,11 +110,13 @@ def _covered(verdict: Verdict) -> str:
 
 
 def left_out(verdict: Verdict) -> list[str]:
-    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; and every check, or
-    subject of one, that it does not let block."""
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; every check, or subject
+    of one, that it does not let block; and what an included file says and the plan overrides."""
     plan = verdict.plan
     reasons = [f"{kind}: {reason}" for kind, reason in plan.release.without.reasons.items()]
-    return [*reasons, *(f"{name}: made {severity} by the plan" for name, severity in _lowered(plan))]
+    lowered = [f"{name}: made {severity} by the plan" for name, severity in _lowered(plan)]
+    overridden = [f"{of}: {listed(keys, MOST_NAMED)} overridden by the plan" for of, keys in plan.overridden.items()]
+    return [*reasons, *lowered, *overridden]
 
 
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:

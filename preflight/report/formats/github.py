@@ -12,7 +12,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.comparison import in_words
-from preflight.report.document.sections import counts, decided, entries, unconfirmed_in_words
+from preflight.report.document.sections import counts, decided, entries, left_out, unconfirmed_in_words
 from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
 from preflight.verdict import Verdict
@@ -36,7 +36,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     decisions = [f"decision: {each}" for each in decided(verdict)]
     versions = ", ".join(verdict.made_with)
     changed = in_words(view.difference)
-    lines = [*decisions, verdict.reason, *verdict.basis, changed, *times(verdict), counts(verdict), versions]
+    without = [f"without {each}" for each in left_out(verdict)]
+    lines = [*decisions, verdict.reason, *without, *verdict.basis, changed, *times(verdict), counts(verdict), versions]
     told[_LEVELS[verdict.exit_code]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [
         (f"waiver {use.waiver.id}", f"{use.waiver.check} {use.waiver.subject}: {use.state}; {use.text}")

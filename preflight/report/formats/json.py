@@ -12,7 +12,7 @@ from preflight.record import fields_of
 from preflight.report import PLAIN, View
 from preflight.report import json_report as told
 from preflight.report.comparison import TOLD, Difference
-from preflight.report.document.sections import signed_words
+from preflight.report.document.sections import left_out, signed_words
 from preflight.report.harmless import json_text
 from preflight.report.json_report import Line, Point, Report
 from preflight.verdict import REPORT_SCHEMA, Verdict
@@ -41,6 +41,7 @@ def report_of(verdict: Verdict, difference: Difference | None = None) -> Report:
         counts=dict(sorted(verdict.counts.items())),
         findings=tuple(map(_line, verdict.findings)),
         unconfirmed=tuple(verdict.unconfirmed),
+        without=tuple(left_out(verdict)),
         basis=tuple(verdict.basis),
         made_with=tuple(verdict.made_with),
         since=difference and _since(difference),

@@ -18,7 +18,7 @@ from preflight.errors import ExitCode
 from preflight.finding import Finding, Status
 from preflight.report import PLAIN, View
 from preflight.report.comparison import in_words
-from preflight.report.document.sections import decided, finding_entry
+from preflight.report.document.sections import decided, finding_entry, left_out
 from preflight.report.harmless import xml_lines, xml_text
 from preflight.verdict import Verdict
 
@@ -82,6 +82,7 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict, view: View) -> None:
         _add_outcome(case, _VERDICTS[verdict.exit_code], verdict.decision, message, [message])
     told = [f"decision: {each}" for each in decided(verdict)]
     told += [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
+    told += [f"without {each}" for each in left_out(verdict)]
     told += [f"unconfirmed: {gap}" for gap in verdict.unconfirmed]
     if told:
         Xml.SubElement(case, "system-out").text = _text(told)

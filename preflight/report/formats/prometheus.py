@@ -12,6 +12,7 @@ from datetime import datetime
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.comparison import Change
+from preflight.report.document.sections import left_out
 from preflight.report.harmless import label_value
 from preflight.verdict import READINESS, VERIFIED, Verdict
 
@@ -38,12 +39,17 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     ]
     yield _family("finding", "One for each planned check; its status is a label.", findings)
     yield _family("unconfirmed", "Things that the plan does not ask.", [(release, len(verdict.unconfirmed))])
-    taken = [({**release, "decision": each.decision, "by": each.by}, 1) for each in verdict.plan.confirmed.decided[-1:]]
+    taken = [
+        ({**release, "decision": each.decision, "by": each.by, "plan_sha256": each.plan[:12]}, 1)
+        for each in verdict.plan.confirmed.decided[-1:]
+    ]
     if taken:
         yield _family("decided", "What people decided last.", taken)
     waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
     if waivers:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
+    if without := [({**release, "what": each}, 1.0) for each in left_out(verdict)]:
+        yield _family("without", "What the plan leaves out, does not let block, or overrides.", without)
     if view.difference:
         changes = [({**release, "change": each.value}, len(view.difference.which(each))) for each in Change]
         yield _family("changed", "Lines by what became of them since the run before.", changes)

@@ -19,7 +19,14 @@ from preflight.report import PLAIN, View
 from preflight.report.comparison import TOLD, Difference
 from preflight.report.document.cards import Act, Card, cards
 from preflight.report.document.order import blockers
-from preflight.report.document.sections import expected_state, left_out, not_selected, rule_in_words, signed_words
+from preflight.report.document.sections import (
+    expected_state,
+    left_out,
+    not_selected,
+    of_another,
+    rule_in_words,
+    signed_words,
+)
 from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
@@ -54,7 +61,8 @@ def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
         yield name(expected_state(verdict), _LONGEST_REASON)
     for taken in verdict.plan.confirmed.decided[-1:]:
         against = f", against the verdict: {name(taken.against, _LONGEST_REASON)}" if taken.against else ""
-        yield f"{name(taken.by)} decided {taken.decision.replace('-', ' ')} at {clock_time(taken.at, window)}{against}"
+        said = f"{name(taken.by)} decided {taken.decision.replace('-', ' ')} at {clock_time(taken.at, window)}{against}"
+        yield ", ".join(filter(None, [said, of_another(verdict.plan, taken)]))
         yield from filter(None, [name(signed_words(verdict, taken), _LONGEST_REASON)])
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
     over = ", over" if verdict.moment >= window.end else ""

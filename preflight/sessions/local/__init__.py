@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -98,7 +99,8 @@ class LocalSession:
                 text = content.decode("utf-8", "replace")
                 return Ended(0, f"{json.dumps({'sha256': sha256(content)})}\n{text}")
             case LocalAct.SIGNATURE:
-                return Ended(0, json.dumps(asdict(verify(self._folder, request.path, request.argv, deadline))))
+                found = verify(self._folder, request.path, request.argv, deadline)
+                return Ended(0, json.dumps(asdict(found), default=datetime.isoformat))
             case LocalAct.RUN:
                 return run_command(request.argv, self._folder, deadline)
 
