@@ -17,7 +17,6 @@ on_interruption(_end)
 
 
 def main() -> None:
-    """Loads the command line and runs it."""
     from preflight.cli import main as run
 
     run()

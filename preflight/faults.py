@@ -28,7 +28,6 @@ class Misfit(Unreadable):
 
 
 def expected(what: str, value: Any, advice: str = "") -> Misfit:
-    """The fault of a value of another type."""
     return Misfit(f"expected {what}, found {kind_of(value)}" + (f"; {advice}" if advice else ""))
 
 

@@ -107,9 +107,7 @@ class Judgement:
         """The worst of several observations of one subject. No observation at all is UNKNOWN, never a pass."""
         ordered = tuple(sorted(points, key=lambda point: WORST_FIRST.index(point.status)))
         if not ordered:
-            return cls(
-                status=Status.UNKNOWN, summary="nothing was observed", remedy="report this as a defect of the check"
-            )
+            return unknown("nothing was observed", remedy="report this as a defect of the check")
         if len(ordered) == 1:
             return ordered[0]
         events = tuple(event for point in ordered for event in point.events)

@@ -79,7 +79,8 @@ def in_toml(value: Any) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, str):
-        return '"' + "".join(map(_in_toml_string, value)) + '"'
+        chars = (_ESCAPES.get(char) or (char if char.isprintable() else f"\\U{ord(char):08x}") for char in value)
+        return f'"{"".join(chars)}"'
     return json.dumps(value)
 
 
@@ -89,7 +90,3 @@ def toml_key(name: str) -> str:
 
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
-
-
-def _in_toml_string(char: str) -> str:
-    return _ESCAPES.get(char) or (char if char.isprintable() else f"\\U{ord(char):08x}")

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from preflight.engine.conclude import conclude, decide
+from preflight.engine.conclude import decide
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.plan import Waiver
 from preflight.verdict import Decision
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, conclude, toy_plan
 
 GREEN = {Status.PASS, Status.WARN, Status.WAIVED}
 

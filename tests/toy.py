@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Expect, Probes, Subject
+from preflight.engine import conclude as engine
+from preflight.engine.inspection import Inspection, PlannedCheck, ProbePlanner
 from preflight.engine.registry import Registry
-from preflight.finding import Judgement, failed, passed
+from preflight.evidence import Evidence
+from preflight.finding import Finding, Judgement, Severity, failed, passed
 from preflight.plan import Account, Host, Plan, Release, Window
 from preflight.probe import Answer, NoReply, Probe, Question, Reply, Via
 from preflight.reasons import Reason
 from preflight.sessions import Deliver
+from preflight.verdict import Verdict
 
 MOMENT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
 WINDOW = Window(zone="UTC", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
@@ -29,6 +33,24 @@ def toy_plan(hosts: Iterable[Any] = ("db1",), **fields: Any) -> Plan:
     named = {name: by_id(value) if name in SECTIONS else value for name, value in {"hosts": entries, **fields}.items()}
     head = {"path": Path("plans/toy.toml"), "digest": "0" * 64, "release": Release(id="REL-1"), "window": WINDOW}
     return Plan(**{**head, **named})
+
+
+def conclude(
+    plan: Plan,
+    findings: Sequence[Finding],
+    *,
+    planned: int,
+    evidence_digest: str,
+    collected_at: datetime,
+    moment: datetime,
+    partial: bool = False,
+    expect: Expect | None = None,
+) -> Verdict:
+    """The engine's verdict over findings that no check has drawn."""
+    items = [PlannedCheck(None, "toy", "", Severity.BLOCKING, Subject("toy", None))] * planned
+    inspection = Inspection(plan, moment, items, partial, expect, False, ProbePlanner(plan), Registry(()))
+    verdict = engine.conclude(inspection, Evidence(plan.digest, collected_at), findings)
+    return replace(verdict, evidence_digest=evidence_digest)
 
 
 def by_id(entries: Iterable[Any] | Mapping[str, Any]) -> Mapping[str, Any]:

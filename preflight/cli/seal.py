@@ -178,7 +178,7 @@ def _scan(pools: Pools, jumps: Sequence[str], hosts: Sequence[str]) -> tuple[dic
 
     def scan(host_id: str) -> None:
         try:
-            seen[host_id] = pools.scan_host_key(host_id, deadline)
+            seen[host_id] = pools.ssh_pool().scan_host_key(host_id, deadline)
         except SessionFailed as failed:
             lost[host_id] = failed.answer.detail
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from preflight.check import Expect
 from preflight.clock import clock_changes, zone
+from preflight.engine.inspection import Inspection
 from preflight.engine.waivers import apply_waivers, end_of
+from preflight.evidence import Evidence
 from preflight.finding import Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule_at
@@ -49,26 +50,19 @@ def decide(
     return Decision.HOLD, ""
 
 
-def conclude(
-    plan: Plan,
-    findings: Sequence[Finding],
-    *,
-    planned: int,
-    evidence_digest: str,
-    collected_at: datetime,
-    moment: datetime,
-    partial: bool = False,
-    expect: Expect | None = None,
-    no_warnings: bool = False,
-) -> Verdict:
-    """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
+def conclude(inspection: Inspection, evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
+    """The verdict over all findings, waivers applied; no better one than the options with which they were asked for let
+    pass. Asserts that no planned check has vanished."""
+    plan, moment, expect = inspection.plan, inspection.moment, inspection.expect
     waiving = plan if expect is None else _with_waivers_of(plan, findings)
     findings, uses = apply_waivers(waiving, findings, moment)
+    planned = len(inspection.items)
     counts = Counter(finding.status for finding in findings)
     if planned != counts.total():
         raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
     over = expect is None and moment >= plan.window.end
-    decision, reason = decide(findings, partial=partial, over=over, no_warnings=no_warnings)
+    no_warnings = inspection.no_warnings or evidence.no_warnings
+    decision, reason = decide(findings, partial=inspection.partial, over=over, no_warnings=no_warnings)
     verdict = Verdict(
         plan=plan,
         decision=VERIFIED[READINESS.index(decision)] if expect else decision,
@@ -76,8 +70,8 @@ def conclude(
         findings=tuple(findings),
         counts=dict(counts),
         planned=planned,
-        evidence_digest=evidence_digest,
-        collected_at=collected_at,
+        evidence_digest=evidence.digest,
+        collected_at=evidence.collected_at,
         moment=moment,
         expect=expect,
         waivers=uses,

@@ -93,9 +93,8 @@ def _masked(judgement: Judgement, mask: Callable[[str], str]) -> Judgement:
 
 def first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> str:
     """The first fact that nobody could be asked for, those aside that the check judges itself; empty for none."""
-    return next(
-        (name for name, fact in facts.items() if isinstance(fact, NoReply) and name.partition(" ")[0] not in wanted), ""
-    )
+    lost = (name for name, fact in facts.items() if isinstance(fact, NoReply))
+    return next((name for name in lost if name.partition(" ")[0] not in wanted), "")
 
 
 def _conclude(plan: Plan, item: PlannedCheck, seen: Seen) -> _Conclusion:

@@ -106,7 +106,6 @@ class Asking:
     `timed out`."""
 
     def __init__(self, open_session: OpenSession, deadline: Deadline) -> None:
-        """`deadline`: of the whole run."""
         self._open_session = open_session
         self._deadline = deadline
         self._workers: Counter[Via] = Counter()

@@ -63,8 +63,6 @@ class ProbePlanner:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
-    """One check of one subject."""
-
     check: Check | None
     check_id: str
     title: str

@@ -85,21 +85,10 @@ def collect(
 
 
 def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -> Verdict:
-    """The verdict that the answers support at the inspection's moment; no better one than the options with which they
-    were asked for let pass. Pure."""
+    """The verdict that the answers support at the inspection's moment. Pure."""
     inspection, evidence, plan = answered.inspection, answered.evidence, answered.inspection.plan
     is_readiness = inspection.expect is None
-    verdict = conclude(
-        plan,
-        answered.findings(),
-        planned=len(inspection.items),
-        evidence_digest=evidence.digest,
-        collected_at=evidence.collected_at,
-        moment=inspection.moment,
-        partial=inspection.partial,
-        expect=inspection.expect,
-        no_warnings=inspection.no_warnings or evidence.no_warnings,
-    )
+    verdict = conclude(inspection, evidence, answered.findings())
     return replace(
         withheld(verdict, evidence.not_steady) if evidence.not_steady else verdict,
         unconfirmed=tuple(each.message for each in unconfirmed(plan)) if is_readiness else (),

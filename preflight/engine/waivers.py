@@ -175,8 +175,7 @@ def _use(waiver: Waiver, findings: Sequence[Finding], covers: bool) -> WaiverUse
         return WaiverUse(waiver, WaiverState.NOT_A_FAILURE, f"cannot cover what is {status}: only what was seen")
     failing = _failing(finding.judgement)
     if not all(point.waivable for point in failing):
-        return WaiverUse(
-            waiver, WaiverState.FORBIDDEN, "cannot be waived: identity, script content and server role never are"
-        )
+        text = "cannot be waived: identity, script content and server role never are"
+        return WaiverUse(waiver, WaiverState.FORBIDDEN, text)
     point = next((each for each in failing if not _within(each, waiver.limit)), failing[0])
     return WaiverUse(waiver, WaiverState.BEYOND, f"covers up to {waiver.limit}; found {point.actual or point.summary}")

@@ -99,7 +99,7 @@ class Source:
         """`at`: where another work is done, as the account that does it."""
         host, ref = (at or self._work).host, AsAccount.of(at or self._work).password
         secret = self._secrets.value(SecretRef.parse(ref), host.password_purpose) if ref else ""
-        return self._pools.stream(host.id, script, secret, take, self._deadline)
+        return self._pools.ssh_pool().stream(host.id, script, secret, take, self._deadline)
 
     def _complaint(self, program: str, said: str, status: int) -> str:
         host, who = self._work.host, self._work.who

@@ -80,7 +80,6 @@ def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str,
 
 
 def as_json(plan: Plan, entries: Sequence[Entry]) -> str:
-    """For programs."""
     runs = [
         {
             "file": str(entry.path),
@@ -105,7 +104,6 @@ def _blockers(entry: Entry) -> list[str]:
 
 
 def render(plan: Plan, entries: Sequence[Entry]) -> str:
-    """For people in a terminal."""
     return "\n".join(_lines(plan, entries)) + "\n"
 
 

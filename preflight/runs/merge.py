@@ -51,25 +51,22 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping
     if len(parts) == 1:
         answered = Answered(inspection, *parts.values())
         return Merged(answered, tuple(_gaps(answered, numbers)))
-    answers: dict[str, _Pair] = {}
-    contradicted: dict[str, set[str]] = {}
-    sources: dict[str, str] = {}
+    told: dict[str, dict[str, _Pair]] = {}
     for name, part in parts.items():
         for question_id, pair in part.answers.items():
-            earlier = answers.get(question_id)
-            if earlier is None:
-                answers[question_id], sources[question_id] = pair, name
-            elif _says(earlier[1]) == _says(pair[1]):
-                answers[question_id] = max(earlier, pair, key=lambda each: each[1].asked_at)
-            else:
-                contradicted.setdefault(question_id, {sources[question_id]}).add(name)
+            told.setdefault(question_id, {})[name] = pair
+    answers: dict[str, _Pair] = {}
     conflicts: Counter[tuple[str, str]] = Counter()
-    for question_id, names in contradicted.items():
-        question, answer = answers[question_id]
-        who = " and ".join(sorted(names))
-        conflicts[question.target, who] += 1
-        detail = f"{question.target}: {who} answer it differently"
-        answers[question_id] = (question, NoReply(Reason.CONTRADICTION, detail, answer.asked_at))
+    for question_id, by_part in told.items():
+        (first, (question, said)), *_ = by_part.items()
+        others = [name for name, (_, answer) in by_part.items() if _says(answer) != _says(said)]
+        alike = (pair for name, pair in by_part.items() if name not in others)
+        answers[question_id] = latest = max(alike, key=lambda pair: pair[1].asked_at)
+        if others:
+            who = " and ".join(sorted([first, *others]))
+            conflicts[question.target, who] += 1
+            detail = f"{question.target}: {who} answer it differently"
+            answers[question_id] = (question, NoReply(Reason.CONTRADICTION, detail, latest[1].asked_at))
     evidence = Evidence(
         plan_digest=plan.digest,
         collected_at=max(part.collected_at for part in parts.values()),

@@ -35,8 +35,6 @@ _OURS = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)(?:\.report)?\.json")
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """One run as it was kept."""
-
     path: Path
     evidence: Evidence
     report: Report | None

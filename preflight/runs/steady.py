@@ -27,7 +27,6 @@ class Steadiness:
     _before: str = "nothing was asked"
 
     def add(self, verdict: Verdict, begun_at: datetime, ended_at: datetime) -> None:
-        """Takes a round."""
         begun_at = begun_at.replace(microsecond=0)
         if self._ended_at is not None and begun_at - self._ended_at > self.most_apart:
             self._begun_at.clear()

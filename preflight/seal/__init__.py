@@ -79,7 +79,7 @@ def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMer
         raise SealError("\n".join(pinned.unreadable))
     problems: list[str] = []
     added: dict[str, PublicKey] = {}
-    new_hosts, lines = [], []
+    lines: dict[str, str] = {}
     for host, shown in seen.items():
         known, key = pinned.lookup(shown.address, shown.port, shown.alias), shown.key
         line = format_line(shown.address, shown.port, key, shown.alias)
@@ -97,12 +97,11 @@ def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMer
             )
         else:
             added[name] = key
-            new_hosts.append(host)
-            lines.append(f"{line}\n")
+            lines[host] = f"{line}\n"
     if problems:
         raise SealError("\n".join(problems))
     head = text if text.endswith("\n") or not text else f"{text}\n"
-    return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts))
+    return HostKeyMerge((head or _HEADER) + "".join(lines.values()), tuple(lines))
 
 
 def _named(key: PublicKey, text: str = "") -> str:
@@ -237,7 +236,6 @@ class RecordedSchema:
 
     @property
     def changes(self) -> Mapping[str, Sequence[str]]:
-        """See `_changes`."""
         return _changes((self.before or self.schema).objects, self.schema.objects)
 
 

@@ -23,10 +23,9 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 NO_DESCRIPTOR = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-_USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
-_KEEPALIVE_IDLE_SECONDS = 10
-_KEEPALIVE_INTERVAL_SECONDS = 5
-_KEEPALIVE_PROBES = 3
+_TCP_OPTIONS = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+"""Seconds, seconds, times and ms. Unacknowledged data that old means the peer is gone; TCP alone waits a quarter of an
+hour."""
 _READ_BYTES = 65536
 NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 _MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)
@@ -184,12 +183,7 @@ class QuickSocket(socket.socket):
         """Sets the options; those the platform lacks are left out."""
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (
-            ("TCP_KEEPIDLE", _KEEPALIVE_IDLE_SECONDS),
-            ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_SECONDS),
-            ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
-            ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
-        ):
+        for option, value in _TCP_OPTIONS.items():
             if hasattr(socket, option):
                 self.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 

@@ -6,14 +6,11 @@ import contextlib
 import http.client
 import io
 import socket
-from typing import TYPE_CHECKING
+from typing import Any
 
 from preflight.clock import Deadline
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 HEADER_ROOM_BYTES = 256 * 1024
 """For status lines, headers and the framing of chunks, beside the body."""
@@ -109,7 +106,7 @@ class _Received(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Raises TimeoutError at the deadline and TooMuch past the limit."""
         if self._bytes_left <= 0:
             raise TooMuch("the server sends without end")

@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from preflight.clock import Deadline, monotonic
+from preflight.clock import monotonic
 from preflight.plan import Plan
 from preflight.probe import Via
-from preflight.sessions import Session
+from preflight.sessions import Once, Session
 from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
     from preflight.sessions.postgres import SqlPool
-    from preflight.sessions.ssh.pool import HostKeySeen, SshPool
+    from preflight.sessions.ssh.pool import SshPool
     from preflight.sessions.ssh.prompts import AskLine
 
 LOGIN_SECONDS = 600.0
@@ -30,11 +30,11 @@ class Pools:
         self._plan = plan
         self._secrets = secrets
         self.redact = secrets.redact
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._closing = contextlib.ExitStack()
         self._ssh: SshPool | None = None
         self._sql: SqlPool | None = None
-        self._open: dict[Via, Callable[[str], Session]] = {}
+        self._open = Once[Via, Callable[[str], Session]]()
 
     def __enter__(self) -> Pools:
         return self
@@ -43,21 +43,17 @@ class Pools:
         self.close()
 
     def session(self, via: Via, target: str) -> Session:
+        return self._open.get(via, lambda: self._opener(via))(target)
+
+    def ssh_pool(self) -> SshPool:
+        """What else can be done over SSH than ask; logs in where it must, as a session does."""
+        from preflight.sessions.ssh.pool import SshPool
+
         with self._lock:
-            opener = self._open.get(via)
-            if opener is None:
-                opener = self._open[via] = self._opener(via)
-        return opener(target)
-
-    def stream(
-        self, host_id: str, script: str, secret: str, take: Callable[[bytes], object], deadline: Deadline
-    ) -> tuple[int, str]:
-        """See `preflight.sessions.ssh.stream`. Raises SessionFailed."""
-        return self._ssh_pool().stream(host_id, script, secret, take, deadline)
-
-    def scan_host_key(self, host_id: str, deadline: Deadline) -> HostKeySeen:
-        """See `SshPool.scan_host_key`. Raises SessionFailed."""
-        return self._ssh_pool().scan_host_key(host_id, deadline)
+            if self._ssh is None:
+                self._ssh = SshPool(self._plan.hosts, self._secrets, sealed_known_hosts=self._plan.sealed_known_hosts)
+                self._closing.callback(self._ssh.close)
+            return self._ssh
 
     def log_in_by_code(self, host_ids: Iterable[str], ask_line: AskLine) -> None:
         """See `SshPool.log_in_by_code`, of these hosts and of the jump hosts before them, which come first; an empty id
@@ -65,7 +61,7 @@ class Pools:
         ways = (reversed(self._plan.way_to(each)) for each in host_ids if each)
         steps = dict.fromkeys(step for way in ways for step in way)
         if any(self._plan.hosts[each].second_factor for each in steps):  # else nothing of SSH is loaded for it
-            self._ssh_pool().log_in_by_code(steps, ask_line)
+            self.ssh_pool().log_in_by_code(steps, ask_line)
 
     def begin_round(self, *, anew: bool) -> None:
         """Between two rounds of a watch: what failed may be tried again, unless an account was refused. A connection
@@ -93,11 +89,11 @@ class Pools:
     def _opener(self, via: Via) -> Callable[[str], Session]:
         match via:
             case Via.SSH:
-                return self._ssh_pool().session
+                return self.ssh_pool().session
             case Via.SQL:
                 from preflight.sessions.postgres import SqlPool
 
-                ssh = self._ssh_pool()  # first, so that it is closed after the databases
+                ssh = self.ssh_pool()  # first, so that it is closed after the databases
                 self._sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, ssh.open_channel)
                 self._closing.callback(self._sql.close)
                 return self._sql.session
@@ -111,12 +107,3 @@ class Pools:
 
                 local = LocalSession(self._plan.folder)
                 return lambda _target: local
-
-    def _ssh_pool(self) -> SshPool:
-        from preflight.sessions.ssh.pool import SshPool
-
-        with self._lock:
-            if self._ssh is None:
-                self._ssh = SshPool(self._plan.hosts, self._secrets, sealed_known_hosts=self._plan.sealed_known_hosts)
-                self._closing.callback(self._ssh.close)
-            return self._ssh

@@ -129,5 +129,4 @@ def _run(
 
 
 def _keygen(arguments: Sequence[str], content: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
-    """Raises what `subprocess.run` raises."""
     return subprocess.run([_PROGRAM, *arguments], input=content.encode(), capture_output=True, check=False, **more)

@@ -75,12 +75,6 @@ class Trust:
         return self._client_certificates.get(client_cert, lambda: certificate_in(self._folder / client_cert))
 
     def _load(self, ca: str, client_cert: str, client_key: str) -> ssl.SSLContext:
-        context = self._trusting(ca)
-        if client_cert:
-            _load_client_certificate(context, self._folder / client_cert, self._folder / client_key)
-        return context
-
-    def _trusting(self, ca: str) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=str(self._folder / ca) if ca else None)
         except ssl.SSLError:
@@ -89,6 +83,8 @@ class Trust:
             raise TlsFailed(Reason.CA_FILE, f"{ca}: {error.strerror}") from None
         # On from Python 3.13: refuses private roots without keyUsage, which Python 3.11 and everybody else accept.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if client_cert:
+            _load_client_certificate(context, self._folder / client_cert, self._folder / client_key)
         return context
 
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
 from preflight.report import comparison as report
 from preflight.report.comparison import Change, Pair, compare
@@ -23,7 +22,7 @@ from preflight.report.formats.json import report_of
 from preflight.report.json_report import Line, PlanFile, Point, Report, ReportError, load_report, read_report
 from preflight.report.layout import WIDTH
 from preflight.verdict import Verdict
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, conclude, toy_plan
 
 BAD = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED)
 

@@ -13,7 +13,6 @@ from itertools import product
 import pytest
 from preflight_checks.time_budget import TimeBudget
 
-from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Plan, Undo, UndoKind
@@ -25,6 +24,7 @@ from preflight.report.formats import json as json_format
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, no_go, release
+from tests.toy import conclude
 
 MOMENTS = {
     "long before": -timedelta(days=90),

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 
-from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status, failed, unknown
 from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers
@@ -18,6 +17,7 @@ from preflight.report.formats import render, text
 from preflight.report.formats.text import SCREEN_LINES
 from preflight.verdict import Verdict
 from tests.report.formats.cases import CASES, LOST, no_go
+from tests.toy import conclude
 
 BAD = failed("it is not so", expected="so", actual="not so", remedy="make it so")
 

@@ -8,7 +8,6 @@ from itertools import takewhile
 
 import pytest
 
-from preflight.engine.conclude import conclude
 from preflight.finding import Event, Finding, Quantity, Severity, failed, passed, unknown
 from preflight.judging.end_states import end_states
 from preflight.judging.schedule import schedule
@@ -18,6 +17,7 @@ from preflight.report.document.window import WRITTEN, times, window_span
 from preflight.report.formats import html, say, text
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
+from tests.toy import conclude
 
 WAIVER = Waiver(
     id="W-3", check="app-health", subject="app1 a", reason="slow disk", limit="900 ms", approved_by="release-manager",

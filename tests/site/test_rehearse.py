@@ -33,6 +33,7 @@ from preflight.rehearsal.work import Runner
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
+from preflight.sessions.ssh.pool import SshPool
 from tests.cli.program import BASE, argv, environment, preflight
 from tests.cli.terminal import Terminal
 from tests.sessions.conftest import GENEROUS_SECONDS
@@ -399,7 +400,7 @@ def test_a_command_is_never_started_with_its_own_arguments(stage: Stage) -> None
     ids=["lost connection", "full disk"],
 )
 def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception) -> None:
-    mocker.patch.object(Pools, "stream", side_effect=fault)
+    mocker.patch.object(SshPool, "stream", side_effect=fault)
     with pytest.raises(ScratchError, match=r"connection was lost|No space left"):
         rehearsed(stage.plan(GOOD))
 

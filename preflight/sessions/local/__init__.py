@@ -122,20 +122,20 @@ def run_command(argv: Sequence[str], folder: Path, deadline: Deadline) -> Ended:
         return Ended(_NOT_FOUND, "", f"{error.filename}: {error.strerror}")
     except (OSError, ValueError) as error:
         return Ended(_NOT_EXECUTABLE, "", f"{argv[0]}: {getattr(error, 'strerror', None) or error}")
-    try:
-        output, errors = _read(process, deadline)
-        code = process.wait(timeout=max(deadline.left(), 0.001))
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(f"{argv[0]} did not end in time") from None
-    finally:
-        _end(process)
+    with process:
+        try:
+            output, errors = _read(process, deadline)
+            code = process.wait(timeout=max(deadline.left(), 0.001))
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{argv[0]} did not end in time") from None
+        finally:  # the whole group: a child that kept running must not outlive the question
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
     return Ended(code if code >= 0 else 128 - code, output, errors)
 
 
 def _read(process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[str, str]:
-    assert process.stdout is not None  # noqa: S101 - both are pipes
-    assert process.stderr is not None  # noqa: S101
-    found: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    found = {stream.fileno(): bytearray() for stream in (process.stdout, process.stderr) if stream}
     with selectors.DefaultSelector() as selector:
         for descriptor in found:
             selector.register(descriptor, selectors.EVENT_READ)
@@ -152,13 +152,3 @@ def _read(process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[str, st
                 raise TooMuchToRead(f"the command printed more than {MOST_BYTES // 1024} KiB")
     output, errors = (bytes(each).decode("utf-8", "replace") for each in found.values())
     return output, errors
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """The whole group: a child that kept running must not outlive the question."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for stream in (process.stdout, process.stderr):
-        if stream:
-            stream.close()
-    process.wait()

@@ -36,7 +36,6 @@ class SqlPool:
         return self._sessions[database_id]
 
     def begin_round(self, oldest: float) -> None:
-        """See `SqlSession.begin_round`."""
         self.certificates = Once()
         for session in self._sessions.values():
             session.begin_round(oldest)

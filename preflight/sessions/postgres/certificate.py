@@ -7,15 +7,13 @@ packet, so it is no login attempt.
 import contextlib
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from socket import socket
 
 from preflight.clock import Deadline, now
-from preflight.plan import Database
 from preflight.questions.certificates import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.tls import accepting_any, certificate_in, peer_certificate, verify_reason
+from preflight.sessions.tls import accepting_any, peer_certificate, verify_reason
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
 _LEAVE_SECONDS = 1.0
@@ -55,8 +53,3 @@ def shown_certificate(sock: socket, ca_file: str, deadline: Deadline) -> Certifi
             with contextlib.suppress(OSError):
                 tls.unwrap()
             return certificate
-
-
-def client_certificate(database: Database) -> Certificate | None:
-    """The one that the login offers, with those above it in its file; None where there is none that can be read."""
-    return certificate_in(database.sslcert or Path("~/.postgresql/postgresql.crt").expanduser())

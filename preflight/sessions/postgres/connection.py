@@ -46,8 +46,6 @@ class SqlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL statement."""
-
     text: str
     seconds: float
     """What the server may take for it."""
@@ -194,17 +192,12 @@ class Connection:
         if result is not None:
             self._hear(result)
         if self._pgconn.status == pq.ConnStatus.BAD:
-            self._require_answer(result)
+            if result is None and self._had_none:  # one is between two statements, and the second the end
+                raise self._lost("")
+            if result is not None and result.status == pq.ExecStatus.FATAL_ERROR and _severity(result) != b"ERROR":
+                raise self._lost(decode(result.error_message))
         self._had_none = result is None
         return result
-
-    def _require_answer(self, result: pq.abc.PGresult | None) -> None:
-        """Of a connection that has ended: whether that result had come before. Raises CannotAsk."""
-        if result is None:
-            if self._had_none:  # one is between two statements, and the second the end
-                raise self._lost("")
-        elif result.status == pq.ExecStatus.FATAL_ERROR and _severity(result) != b"ERROR":
-            raise self._lost(decode(result.error_message))
 
     def _hear(self, said: pq.abc.PGresult) -> None:
         """What a server says to a session at rest comes as a notice, its end too; that another one has crashed (57P02)

@@ -149,8 +149,8 @@ def read_trace(trace: bytes) -> ServerWord:
     """The first ErrorResponse in a trace, for example
     `B 104 ErrorResponse S "FATAL" V "FATAL" C "28P01" M "..." F "auth.c" L "334" R "auth_failed"`."""
     _, found, rest = trace.partition(_ERROR)
-    sqlstate = _SQLSTATE.search(rest) if found else None
+    sqlstate = _SQLSTATE.search(rest)
+    if not found or sqlstate is None:
+        return ServerWord()
     routines = _ROUTINE.findall(rest[:8192])  # the last field, after a message that could hold anything
-    return ServerWord(
-        sqlstate.group(1).decode() if sqlstate else "", routines[-1].decode() if sqlstate and routines else ""
-    )
+    return ServerWord(sqlstate[1].decode(), routines[-1].decode() if routines else "")

@@ -18,7 +18,7 @@ from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
 from preflight.reasons import REFUSALS, Reason
-from preflight.sessions import VANTAGE, CannotAsk, Closed, Deliver, SessionFailed, require_time
+from preflight.sessions import VANTAGE, CannotAsk, Closed, Deliver, SessionFailed, local_path, require_time
 from preflight.sessions.dial import DialFailed, resolve
 from preflight.sessions.postgres.tunnel import Tunnel
 from preflight.sessions.secrets import PasswordAccount
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from preflight.sessions.postgres import SqlPool
     from preflight.sessions.postgres.connection import Connection, Outcome
-    from preflight.sessions.postgres.login import Login, ServerAddress
+    from preflight.sessions.postgres.login import ServerAddress
 
 LOGIN_SECONDS = 10.0
 """From the call to the server to the accepted login."""
@@ -65,7 +65,6 @@ class SqlSession:
         return f"{place} as {self._database.user}"
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """See `preflight.sessions.Session`."""
         with self._lock:
             waiting, begun = deque(questions), monotonic()
             try:
@@ -180,7 +179,13 @@ class SqlSession:
             with contextlib.ExitStack() as trial:
                 login = Login(self._database, password, self._closing, lambda: self._wait_alone(trial, deadline))
                 self.stage = f"logging in at {self._session['address']}"
-                self._pgconn, server = self._connect(login, addresses, deadline.at_most(LOGIN_SECONDS))
+                limit = deadline.at_most(LOGIN_SECONDS)
+                self._pgconn, server = login.connect(addresses, limit)
+        except CannotAsk as slow:
+            if slow.reason not in (Reason.NO_ANSWER, Reason.LOGIN_LATE) or limit.seconds >= LOGIN_SECONDS:
+                raise
+            # Ours, and shorter than what a login may take: it tells nothing of the server.
+            raise CannotAsk(Reason.TARGET_LIMIT, f"{slow.detail}: all the time left for this database") from None
         except ImportError as error:
             raise CannotAsk(Reason.NO_DRIVER, f"the PostgreSQL driver is unusable here: {error}") from None
         except SessionFailed as failed:
@@ -193,18 +198,6 @@ class SqlSession:
             self._session["address"] = str(server)
         self._connection, self._made_at = Connection(self._pgconn, self._closing), monotonic()
         return server
-
-    def _connect(
-        self, login: Login, addresses: Sequence[ServerAddress], limit: Deadline
-    ) -> tuple[pq.abc.PGconn, ServerAddress]:
-        """See `Login.connect`. Raises CannotAsk."""
-        try:
-            return login.connect(addresses, limit)
-        except CannotAsk as slow:
-            if slow.reason not in (Reason.NO_ANSWER, Reason.LOGIN_LATE) or limit.seconds >= LOGIN_SECONDS:
-                raise
-            # Ours, and shorter than what a login may take: it tells nothing of the server.
-            raise CannotAsk(Reason.TARGET_LIMIT, f"{slow.detail}: all the time left for this database") from None
 
     def _wait_alone(self, trial: contextlib.ExitStack, deadline: Deadline) -> float:
         """See `PasswordTrials.alone`. Raises CannotAsk."""
@@ -289,9 +282,10 @@ class SqlSession:
         # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.
         if tls and self._session["ssl"] != "no" and told["server_pid"] == self._session["backend_pid"]:
             self._session["ssl"] = tls
-            from preflight.sessions.postgres.certificate import client_certificate
+            from preflight.sessions.tls import certificate_in
 
-            if shown and (certificate := client_certificate(self._database)):
+            offered = self._database.sslcert or local_path("~/.postgresql/postgresql.crt")
+            if shown and (certificate := certificate_in(offered)):
                 self._session["client_certificate"] = certificate.to_json()
 
     def _closed(self) -> NoReply:

@@ -165,9 +165,8 @@ class Attempt:
         try:
             login = jump.hold(self._deadline)
         except SessionFailed as failed:
-            raise JumpFailed(
-                Reason.JUMP, f"through jump {name}: {failed.answer.detail.removeprefix(f'{name}: ')}"
-            ) from None
+            detail = f"through jump {name}: {failed.answer.detail.removeprefix(f'{name}: ')}"
+            raise JumpFailed(Reason.JUMP, detail) from None
         with self._lock:
             before, self._held_jump = self._held_jump, jump
         if before is not None:  # held for the connection that was dropped
@@ -184,6 +183,5 @@ class Attempt:
             return open_forward(login.transport, self._host.address, self._host.ssh_port, self.limit)
         except ChannelRefused as refused:
             told = {Reason.FORWARDING_REFUSED: Reason.NOT_LET_THROUGH, Reason.CONNECTION_LOST: Reason.JUMP}
-            raise CannotAsk(
-                told.get(refused.reason, Reason.NOT_FROM_JUMP), f"{address} from jump {name}: {refused.detail}"
-            ) from None
+            reason = told.get(refused.reason, Reason.NOT_FROM_JUMP)
+            raise CannotAsk(reason, f"{address} from jump {name}: {refused.detail}") from None

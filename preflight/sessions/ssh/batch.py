@@ -164,11 +164,8 @@ class BatchReader:
     @property
     def noise(self) -> bytes:
         """What came outside of answers, standard error first: that is where a refusing login shell complains."""
-        return self._noise_of(Stream.ERR) + b"\n" + self._noise_of(Stream.OUT)
-
-    def _noise_of(self, stream: Stream) -> bytes:
-        reader = self._readers[stream]
-        return bytes(reader.noise if reader.inside is not None else reader.noise + reader.pending)
+        readers = (self._readers[Stream.ERR], self._readers[Stream.OUT])
+        return b"\n".join(each.noise if each.inside is not None else each.noise + each.pending for each in readers)
 
     def _take(self, stream: Stream, words: list[str], body: bytes) -> Frame | None:
         match words:

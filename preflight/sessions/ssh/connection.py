@@ -304,9 +304,8 @@ class Connection:
     def _configure(self, deadline: Deadline) -> Configured:
         """The host as ssh_config completes it."""
         host = self.host
-        configured = (
-            configure(host, deadline) if host.ssh_config else Configured(replace(host, address=host.address or host.id))
-        )
+        as_planned = Configured(replace(host, address=host.address or host.id))
+        configured = configure(host, deadline) if host.ssh_config else as_planned
         if not configured.host.user:
             with contextlib.suppress(KeyError, OSError):  # as ssh: the login name of whoever runs this
                 configured = replace(configured, host=replace(configured.host, user=Account(getpass.getuser())))

@@ -56,7 +56,6 @@ class PasswordCredential:
     account: PasswordAccount
 
     def offer(self, transport: Transport, user: str, code: CodePrompt | None) -> Sequence[str]:
-        """See `KeyCredential`."""
         if code is not None:  # PAM may ask for it too, and sshd answers that by a plain password, which is refused
             try:
                 return answer_prompts(transport, user, code, self._password)

@@ -28,11 +28,7 @@ _PEM = "PEM"
 _READABLE_CIPHERS = ("none", "aes256-ctr", "aes256-cbc")
 """What paramiko decrypts a private key with."""
 _KEY_CLASSES = {
-    "ssh-ed25519": paramiko.Ed25519Key,
-    "ssh-rsa": paramiko.RSAKey,
-    "ecdsa-sha2-nistp256": paramiko.ECDSAKey,
-    "ecdsa-sha2-nistp384": paramiko.ECDSAKey,
-    "ecdsa-sha2-nistp521": paramiko.ECDSAKey,
+    name: kind for kind in (paramiko.Ed25519Key, paramiko.RSAKey, paramiko.ECDSAKey) for name in kind.identifiers()
 }
 
 

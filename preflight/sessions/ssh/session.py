@@ -54,7 +54,6 @@ class SshSession:
 
     @property
     def stage(self) -> str:
-        """See `preflight.sessions.Session`."""
         return self._connection.stage
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
@@ -189,9 +188,8 @@ class _Asking:
                 detail = "the login succeeded, but the server refuses to run a command"
                 self._put_all(unanswered, Reason.NO_SHELL, detail)
             case Ending.REFUSED | Ending.CUT_OFF:
-                self._put_all(
-                    unanswered, Reason.CONNECTION_LOST, "the connection was lost before the answer was complete"
-                )
+                detail = "the connection was lost before the answer was complete"
+                self._put_all(unanswered, Reason.CONNECTION_LOST, detail)
 
     def _answer_rest(self, reason: Reason, detail: str) -> None:
         for questions in [*(run.unanswered for run in self._running), *self._waiting]:
@@ -210,6 +208,7 @@ class _Asking:
         said = one_line(decode(run.reader.noise))
         told = f"{said} {' '.join(login.transport.banners)}"
         status = run.channel.exit_status
+        forced = login.transport.has_forced_command
         if _PASSWORD_EXPIRED.search(told):
             reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
@@ -224,11 +223,9 @@ class _Asking:
             reason, what = Reason.START_UP_FILE, "a start-up file of the shell spoils its PATH or its limits"
         elif status in (126, 127):
             reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
-        elif status == 1 and not said and not login.transport.has_forced_command:
+        elif status == 1 and not said and not forced:
             reason, what = Reason.NO_SHELL, "the account's shell ended at once, as /bin/false does"
-        elif (
-            not said or _SYNTAX_ERROR.search(said) or _OWN_MARKS.search(said)
-        ) and not login.transport.has_forced_command:
+        elif not forced and (not said or _SYNTAX_ERROR.search(said) or _OWN_MARKS.search(said)):
             reason, said = Reason.START_UP_FILE, "" if _OWN_MARKS.search(said) else said
             what = "a start-up file of the shell ended it, or read what was meant for the command"
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
@@ -29,7 +29,7 @@ def stream(
     When we end, its output leads nowhere, and the next thing it writes ends it (SIGPIPE). Raises CannotAsk, and what
     `take` raises."""
     begin = f"begin {secrets.token_hex(16)}\n".encode()
-    errors: list[bytes] = []
+    errors = bytearray()
     reader = threading.Thread(target=_read_errors, args=(channel, errors), daemon=True)
     # One compound command: the shell has read all of it before the secret comes, which is not for the shell.
     asked = f"{{ printf '%s\\n' '{begin.decode().strip()}'\n(\n{script}\n) || exit $?\nexit 0; }}\n"
@@ -50,7 +50,7 @@ def stream(
     reader.join(1.0)
     if status < 0:
         raise CannotAsk(Reason.CONNECTION_LOST, "the connection was lost before the end")
-    return status, decode(b"".join(errors))
+    return status, decode(bytes(errors))
 
 
 @contextmanager
@@ -84,12 +84,8 @@ def _after(channel: Channel, begin: bytes, deadline: Deadline) -> bytes:
     return seen.partition(begin)[2] or _read(channel, deadline)
 
 
-def _read_errors(channel: Channel, into: list[bytes]) -> None:
+def _read_errors(channel: Channel, into: bytearray) -> None:
     """To its end, so that what nobody reads does not stop the command; the beginning is kept."""
-    kept = 0
-    try:
+    with suppress(OSError):
         while chunk := channel.recv_stderr(_READ_BYTES):
-            into += [chunk[: _MOST_ERROR_BYTES - kept]]
-            kept = min(kept + len(chunk), _MOST_ERROR_BYTES)
-    except OSError:
-        return
+            into += chunk[: _MOST_ERROR_BYTES - len(into)]

@@ -3,7 +3,6 @@ imported when the first SSH session is opened and not before."""
 
 from __future__ import annotations
 
-import ast
 import logging
 import queue
 import re
@@ -96,6 +95,9 @@ class AuthHandler(paramiko.auth_handler.AuthHandler):  # type: ignore[misc]
         self.asked.put(message)
         self.auth_event.set()
 
+    def _parse_userauth_banner(self, message: Any) -> None:
+        self.transport.remember(self.transport.banners, message.get_string().decode("utf-8", "replace"))
+
     def wait_for_response(self, event: threading.Event) -> Any:
         """Answers in the calling thread what the server asks; the time that takes is not the server's."""
         limit = Deadline(self.transport.auth_timeout)
@@ -157,10 +159,8 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         """paramiko tells these things to its log only; nothing is really logged."""
         if not isinstance(msg, str):
             return
-        if msg.startswith("Auth banner: "):
-            self._remember(self.banners, _text_of(msg.removeprefix("Auth banner: ")))
-        elif msg.startswith("Banner: "):
-            self._remember(self.preface, msg.removeprefix("Banner: "))
+        if msg.startswith("Banner: "):
+            self.remember(self.preface, msg.removeprefix("Banner: "))
         elif msg.startswith("Disconnect (code"):
             self.parting_words = one_line(msg.partition("): ")[2])
         elif " open FAILED: " in msg:
@@ -201,7 +201,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
                 super()._send_user_message(data)
 
     @staticmethod
-    def _remember(texts: list[str], text: str) -> None:
+    def remember(texts: list[str], text: str) -> None:
         line = one_line(text, 1000)
         if line and sum(map(len, texts)) < _BANNER_LIMIT:
             texts.append(line)
@@ -247,15 +247,6 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         """The key the server proved to hold in the key exchange."""
         key = self.get_remote_server_key()
         return PublicKey(key.get_name(), key.asbytes())
-
-
-def _text_of(shown_bytes: str) -> str:
-    """The text in the `b'...'` that paramiko logs."""
-    try:
-        value = ast.literal_eval(shown_bytes)
-    except (SyntaxError, ValueError):
-        return shown_bytes
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Sequence[str]) -> CannotAsk | None:

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 from preflight.check import Expect
-from preflight.engine.conclude import conclude
 from preflight.finding import (
     Age,
     Event,
@@ -29,6 +28,7 @@ from preflight.finding import (
 from preflight.plan import Account, Host, Plan
 from preflight.plan.load import load_plan
 from preflight.verdict import Verdict
+from tests.toy import conclude
 
 PLAN = Path(__file__).parent.parent / "release.toml"
 COLLECTED = datetime(2026, 10, 16, 15, 4, 9, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status
 from preflight.report.formats import say
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import CASES, COLLECTED, NO_LOGIN, go, hold, hostile, no_go, waived
+from tests.toy import conclude
 
 MOST_WORDS = 115
 """Less than a minute at a calm pace: 150 words a minute, the long ones that numbers are included."""

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Price, Severity, Status, failed, passed, unknown, warned
 from preflight.report import View
 from preflight.report.formats import json as json_report
@@ -15,7 +14,7 @@ from preflight.report.formats import text as text_report
 from preflight.report.harmless import clean
 from preflight.report.layout import WIDTH, detail, wrapped
 from preflight.verdict import Verdict
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, conclude, toy_plan
 
 HOSTILE = "\033[31mred\033[0m \u202eevil\u202c \x07bell \r\nNO-GO\b\x9b2J \ud800 é \u200bzero"
 
