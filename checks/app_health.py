@@ -21,7 +21,15 @@ from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
 from preflight.questions.certificates import Certificate
 from preflight.questions.health_words import State, Word, words_of
-from preflight.questions.http import DEFAULT_SECONDS, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
+from preflight.questions.http import (
+    DEFAULT_SECONDS,
+    HttpAnswer,
+    HttpGet,
+    HttpRequest,
+    Samples,
+    cache_mark,
+    clock_offset,
+)
 from preflight.questions.http_secrets import secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import Reason, Side
@@ -90,7 +98,8 @@ class AppHealth(Check):
     host. The certificate and those above it, up to the root, must outlive the window and its rollback, and so must a
     client certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at
     whichever endpoint. What answers wrongly fails; what cannot be reached from here is UNKNOWN, and so is an
-    application that a cache answers for. Once the work is done, `preflight verify` asks for `to` instead.
+    application that a cache answers for, or whose answers are dated more than a minute off this machine's clock. Once
+    the work is done, `preflight verify` asks for `to` instead.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -144,7 +153,7 @@ class AppHealth(Check):
         live: list[HttpAnswer] = []
         for address, given in _by_address(answer.answers).items():
             mark = cache_mark(given)
-            points += [_cached(instance, address, mark)] if mark else []
+            points += [_cached(instance, address, mark)] if mark else _clocks(instance, address, given)
             live += [] if mark else given
         points += _each_once(answer.answers, partial(self._certificate, instance))
         points += _agreement(instance, live)
@@ -219,6 +228,22 @@ def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
         remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address")
         + (clock if mark.startswith("dated") else ""),
     )
+
+
+def _clocks(instance: _Instance, address: str, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
+    """A plan of applications alone has no other witness of this machine's clock, by which every time is judged."""
+    offset, asked_at = clock_offset(answers), answers[0].asked_at
+    if offset:
+        said = f"{format_duration(abs(offset))} {'behind' if offset < timedelta() else 'ahead of'} this machine's clock"
+        yield unknown(
+            f"the clock of {address} is {said}: one of the two is wrong",
+            expected="an answer dated as this machine's clock says",
+            actual=f"asked {asked_at:%Y-%m-%d %H:%M:%S} UTC, dated about {asked_at + offset:%Y-%m-%d %H:%M:%S} UTC",
+            remedy=instance.fill(
+                "look at this machine's clock first (chronyc tracking, timedatectl); where it is right, have the clock "
+                "of {host} set from a time server"
+            ),
+        )
 
 
 def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:

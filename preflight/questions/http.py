@@ -280,7 +280,7 @@ def _in_headers(answer: HttpAnswer) -> str:
 
 def _in_dates(answers: Sequence[HttpAnswer]) -> str:
     """A kept answer's date stands still; that of a server whose clock is wrong moves on."""
-    dated = [(each.asked_at, at) for each in answers if (at := _date(each.headers.get("date", ""))) is not None]
+    dated = _dated(answers)
     if not dated:
         return ""
     lags = [(asked_at - at).total_seconds() for asked_at, at in dated]
@@ -291,6 +291,19 @@ def _in_dates(answers: Sequence[HttpAnswer]) -> str:
     if seconds >= _STILL_SECONDS and len({at for _, at in dated}) == 1:
         return f"{len(dated)} answers within {seconds:.0f} s with one date"
     return ""
+
+
+def clock_offset(answers: Sequence[HttpAnswer]) -> timedelta:
+    """By how much the dates of answers that no cache gave are ahead of this machine's clock; below zero they are behind
+    it. Zero where clocks that are kept right may differ by so much, and where no answer has a date. A date is of the
+    clock of the server that writes it (RFC 9110, 6.6.1)."""
+    least = min((at - asked_at for asked_at, at in _dated(answers)), key=abs, default=timedelta())
+    return least if abs(least.total_seconds()) > _OLD_SECONDS else timedelta()
+
+
+def _dated(answers: Sequence[HttpAnswer]) -> Sequence[tuple[datetime, datetime]]:
+    """When each was asked, and its date."""
+    return [(each.asked_at, at) for each in answers if (at := _date(each.headers.get("date", ""))) is not None]
 
 
 def _date(text: str) -> datetime | None:

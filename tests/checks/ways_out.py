@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,14 @@ DEPLOYED = {"command": ("./deploy.sh",), "texts": {**SCRIPTS, "deploy.sh": "exit
 UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/app_health.py _cached": (
         Way("act: name a path that no cache keeps", app, {"headers": {"cf-cache-status": "HIT"}}, {"headers": {}}),
+    ),
+    "checks/app_health.py _clocks": (
+        Way(
+            "act: look at this machine's clock",
+            app,
+            {"headers": {"date": format_datetime(app_health.NOW + timedelta(hours=3))}},
+            {"headers": {"date": format_datetime(app_health.NOW)}},
+        ),
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),

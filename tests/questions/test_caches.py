@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from preflight.questions.http import HttpAnswer, cache_mark
+from preflight.questions.http import HttpAnswer, cache_mark, clock_offset
 
 AT = datetime(2026, 10, 16, 12, tzinfo=UTC)
 ANSWER = HttpAnswer(200, "", 0, None, "https://a/", (), "", "", {}, AT, 0.1, "192.0.2.7:443", None)
@@ -99,3 +99,19 @@ def test_a_kept_answer_is_known_by_its_date(answers: list[HttpAnswer], mark: str
 )
 def test_a_clock_that_is_wrong_is_no_cache(answers: list[HttpAnswer]) -> None:
     assert cache_mark(answers) == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds"),
+    [
+        (dated((0, 10800), (1, 10801)), 10800),
+        (dated((0, -10800), (1.1, -10799), (2.2, -10798)), -10800),
+        (dated((0, 61)), 61),
+        (dated((0, 60)), 0),
+        (dated((0, 10800), (1, 1)), 0),
+        ([ANSWER], 0),
+        ([replace(ANSWER, headers={"date": "yesterday"})], 0),
+    ],
+)
+def test_how_far_the_clock_of_an_application_is_off(answers: list[HttpAnswer], seconds: float) -> None:
+    assert clock_offset(answers).total_seconds() == pytest.approx(seconds, abs=0.3)
