@@ -48,7 +48,7 @@ def every_probe(via: Via) -> Sequence[type[Probe[Any]]]:
 def is_whole(kind: type[Probe[Any]]) -> bool:
     """Whether it can be asked: nothing is left to the kinds below it."""
     declared = {name: hint for base in kind.__mro__ for name, hint in vars(base).get("__annotations__", {}).items()}
-    left = {name for name, hint in declared.items() if hint.startswith("ClassVar") and not hasattr(kind, name)}
+    left = {name for name, hint in declared.items() if "ClassVar" in str(hint) and not hasattr(kind, name)}
     return left <= ({"text"} if kind.ask is not Probe.ask else set())
 
 
