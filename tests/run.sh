@@ -66,6 +66,9 @@ if [ -n "$missing" ]; then
     fi
 fi
 
+# Hundreds of processes start from these sources: they are compiled once, whatever the caller's own habit is.
+unset PYTHONDONTWRITEBYTECODE
+
 # --without-pip: Debian keeps the pip for virtual environments in a package of its own, which may be missing.
 [ -x .venv/bin/python ] || python3 -m venv --without-pip .venv
 python3 -m pip --disable-pip-version-check --python .venv/bin/python install -q -e '.[demo,test,dev]'

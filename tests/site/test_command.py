@@ -52,7 +52,7 @@ def ask(site: Site, tmp_path: Path, good_account: Account) -> Ask:
         ("exit 1", Status.FAIL, "exit status 1, nothing printed"),
         ("printf 'Traceback:\\nKeyError: 1\\n' >&2; exit 1", Status.FAIL, "exit status 1: KeyError: 1"),
         ("echo CRITICAL; exit 2", Status.FAIL, "CRITICAL"),
-        ("echo dunno; exit 3", Status.UNKNOWN, "dunno"),
+        ("echo dunno; exit 3", Status.UNKNOWN, "dunno, exit status 3: it does not know"),
         ("kill -9 $$", Status.UNKNOWN, "it ended with 137, which is no plugin's exit status"),
         ("/absent/plugin", Status.UNKNOWN, "/bin/sh, or a program that it calls, is not there"),
     ],
