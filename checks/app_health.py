@@ -158,8 +158,7 @@ class AppHealth(Check):
         points += _each_once(answer.answers, partial(self._certificate, instance))
         points += _agreement(instance, live)
         points += _each_once(live, partial(_answer, instance))
-        right = [seen for seen in live if seen.status == instance.endpoint.status]
-        if right:
+        if right := [seen for seen in live if seen.status == instance.endpoint.status]:
             points.append(_latency(instance, right))
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
         return Judgement.of(dict.fromkeys(points))

@@ -99,15 +99,12 @@ class ClockSkew(Check):
         remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
         seen = [each.boot for each in (clock, home) if isinstance(each, Reading)]
         boot = next(filter(None, seen), "")
-        same = self._same_machine(entry, boot, witnesses)
-        if same:
+        if same := self._same_machine(entry, boot, witnesses):
             names = sorted({getattr(self._host(entry), "id", ""), *same} - {""})
             summary += f"; {' and '.join(names)} are one machine"
             remedy = f"have the clock of {names[0]} set from a time server: {_SET_THE_CLOCK}"
-        agreeing = self._agreeing(entry, boot, reading, witnesses)
-        if agreeing:
-            with_whom = " and ".join(agreeing)
-            summary += f", and so is that of {with_whom}: this machine's own clock is suspect"
+        if agreeing := self._agreeing(entry, boot, reading, witnesses):
+            summary += f", and so is that of {' and '.join(agreeing)}: this machine's own clock is suspect"
             remedy = f"look at this machine's clock first (chronyc tracking, timedatectl), and set it: {_SET_THE_CLOCK}"
         said = f"{reading.earliest:%Y-%m-%d %H:%M:%S} UTC"
         actual = (

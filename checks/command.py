@@ -122,8 +122,7 @@ class CommandCheck(Check):
             return replace(lost, remedy=f"see why it takes so long{_where(command)}: {typed}; or {longer}")
         said, details = _said(ended.output)
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
-        problem = _not_run(command, ended)
-        if problem:
+        if problem := _not_run(command, ended):
             remedy, behind = f"make it run{_where(command)}: {typed}", ""
             remedy += "" if ended.code in (_NOT_FOUND, _NOT_EXECUTABLE) else _as_plugin(command)
             if _refused_by_sudo(command, ended):

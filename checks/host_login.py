@@ -82,8 +82,7 @@ class HostLogin(Check):
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         host: Host = subject.item
-        is_through = host.login is LoginUse.THROUGH
-        login: Reply | Login | NoReply = facts["through" if is_through else "login"]
+        login: Reply | Login | NoReply = facts["through" if host.login is LoginUse.THROUGH else "login"]
         if isinstance(login, NoReply):
             return self._no_login(host, login)
         return self._way_through(host, login) if isinstance(login, Reply) else self._shell(host, login, facts["expiry"])

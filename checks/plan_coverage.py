@@ -43,6 +43,7 @@ class PlanCoverage(Check):
     title = "what the plan does not ask is left out for a reason"
     verifies = ANY_STATE
     waivable = False
+    needs = "none: it reads the plan, and the files of allowed signers that it names"
     cure = "add the section or the key, or write the reason into the plan"
 
     def subjects(self) -> Sequence[Subject]:

@@ -158,8 +158,7 @@ class RehearsalCheck(Check):
             return
         if database.major != sealed.schema.major:
             return
-        names = unlike(sealed.schema, database.objects, entry.drift_allowed)
-        if names:
+        if names := unlike(sealed.schema, database.objects, entry.drift_allowed):
             yield unknown(
                 f"rehearsed on another schema than the sealed one: {named(names)}",
                 expected=f"the schema in {self.plan.sealed_schema(entry.id).name}",
@@ -254,8 +253,7 @@ class RehearsalCheck(Check):
                 remedy=self._correct + _BY_RESTORE.format(entry.id),
                 details=tried.left,
             )
-        lost = [each for run in tried.back for each in run.rows_lost]
-        if lost:
+        if lost := [each for run in tried.back for each in run.rows_lost]:
             yield failed(
                 f"after the ways back rows are gone that were there before: {named(lost)}",
                 expected="all rows that were there before the scripts",
@@ -315,8 +313,7 @@ class RehearsalCheck(Check):
                 remedy="seal the scripts that the command runs with it, then rehearse again",
             )
         for drill in tried.drills:
-            fault = _fault_of(entry, drill)
-            if fault:
+            if fault := _fault_of(entry, drill):
                 yield self._fails(f"with a broken statement put first in {named([drill.script])}, {fault}", *_STOPS)
 
     def _fails(self, summary: str, expected: str, actual: str) -> Judgement:

@@ -54,8 +54,7 @@ class RestoreRoom(Check):
     cure = "have room made where the database lies"
 
     def subjects(self) -> Sequence[Subject]:
-        """Databases that a backup could be restored to; and where they lie on several hosts, those together, which may
-        be one machine."""
+        """Databases to which a backup could be restored; those on several hosts together: they may be one machine."""
         single = [Subject(each.id, each, each.owner) for each in self._named]
         together = Subject(_TOGETHER, tuple(self._restored), single[0].owner) if single else None
         return [*single, together] if together and len(self._by_machine) > 1 else single

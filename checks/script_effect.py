@@ -129,10 +129,8 @@ class ScriptEffect(Check):
         probes: dict[str, Any] = {"wal": sizes.WalRateProbe(work.database.id)}
         if names:
             probes["tables"] = sizes.TableSizesProbe(work.database.id, tuple(sorted(names)))
-        root = data_directory(work.database, data)
-        if root:
-            paths = replace(data, data=root).paths
-            probes["places"] = PlacesProbe(work.host.id, AsAccount.of(work), paths)
+        if root := data_directory(work.database, data):
+            probes["places"] = PlacesProbe(work.host.id, AsAccount.of(work), replace(data, data=root).paths)
         return probes
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -193,8 +191,7 @@ class ScriptEffect(Check):
         wal: sizes.WalRate | None = facts["wal"]
         at_once = sum(written.values())
         needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
-        new = min(needs.keys() - places.keys(), default="")
-        if new:
+        if new := min(needs.keys() - places.keys(), default=""):
             actual, remedy = "a table lies in a tablespace that was made meanwhile", "run it again"
             yield unknown(f"what is free in {new} cannot be seen", expected="to see it", actual=actual, remedy=remedy)
             return
@@ -299,8 +296,7 @@ def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
 
 
 def _rights_changed(run: Run) -> Iterator[str]:
-    """Rights that everybody gets, other owners of what was there, and other default privileges; by the schema before
-    and after the script."""
+    """Rights that everybody gets, other owners, other default privileges; by the schema before and after the script."""
     name = ""
     for line in run.changes.splitlines():
         if not line[1:].startswith(" "):

@@ -37,8 +37,7 @@ class ScriptPeople(Check):
 
 def _faults(scripts: Scripts, names: dict[str, str]) -> Iterator[Judgement]:
     expected = "author, reviewer and runner, three people"
-    missing = [part for part in _PARTS if not is_named(names[part])]
-    if missing:
+    if missing := [part for part in _PARTS if not is_named(names[part])]:
         yield warned(
             f"no {' and no '.join(missing)} is named",
             expected=expected,

@@ -78,8 +78,7 @@ class TimeBudget(Check):
             yield self._fits(current)
 
     def _rehearsed(self, name: str, record: Rehearsal | None) -> str:
-        """The time of this step, or of its undo by scripts, where its scripts were rehearsed on a restore: what to
-        write; empty elsewhere."""
+        """The time of this step or its undo where its scripts were rehearsed on a restore: what to write, or empty."""
         step = next(each for each in self.plan.steps if name in (each.id, _undo_of(each)))
         back = name != step.id
         entries = [each for each in self.plan.scripts.values() if each.step == step.id]

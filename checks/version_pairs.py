@@ -77,8 +77,7 @@ class VersionPairs(Check):
                 actual=f"{named}: {record.evidence}",
                 remedy="correct `versions` in [[tested]], or take the record out",
             )
-        unplanned = ", ".join(DeployOrder(self.plan).unplanned)
-        if unplanned:
+        if unplanned := ", ".join(DeployOrder(self.plan).unplanned):
             yield warned(
                 f"no step deploys {unplanned}: taken to be deployed in any order and taken back at any time",
                 expected="a step with `deploys` for each application",

@@ -1,5 +1,4 @@
-"""The exit codes, and the root of our own exceptions. Trouble in the outside world is data (`NoReply`), not an
-exception."""
+"""The exit codes, and the root of our exceptions. Trouble in the outside world is data (`NoReply`), no exception."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,8 +18,7 @@ class ExitCode(IntEnum):
 
 
 class Interruption(BaseException):
-    """By a signal; its words are the last that are printed. Not KeyboardInterrupt, for which click prints a line of its
-    own."""
+    """By a signal; its words are the last that are printed. Not KeyboardInterrupt, for which click prints a line."""
 
 
 class Overrun(BaseException):
@@ -49,8 +47,7 @@ class PlanProblem:
     line: int | None
     """Counted from 1; None when it is about no line or the line was not found."""
     where: str
-    """Dotted key path such as `databases.orders.host` or `steps[2].undo` (elements count from 1); empty for the file
-    as a whole."""
+    """Dotted key path: `databases.orders.host`, `steps[2].undo` (elements count from 1); empty for the whole file."""
     message: str
     nearest: str = ""
     """The known name that was probably meant."""

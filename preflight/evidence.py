@@ -204,10 +204,8 @@ def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:
-    """Writes a file atomically: readers see the old or the new one, never half. Raises OSError.
-
-    Only a regular or absent target is replaced; a device or pipe is written to as it stands, because replacing
-    one would destroy it."""
+    """Writes a file atomically: readers see the old or the new one, never half. Only a regular or absent target is
+    replaced; a device or pipe is written to, because replacing one would destroy it. Raises OSError."""
     try:
         special = not stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:

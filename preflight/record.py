@@ -129,8 +129,7 @@ class Reader:
     `fault`, and gets `INVALID` or a default in place of what is faulty."""
 
     def __init__(self, scalars: Scalars, *, exact: bool = True, complete: bool = False) -> None:
-        """`exact`: unknown keys are faults. `complete`: keys that are missing are faults, though their fields have
-        defaults."""
+        """`exact`: unknown keys are faults. `complete`: so are missing keys whose fields have defaults."""
         self._scalars, self._exact, self._complete = scalars, exact, complete
 
     def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:

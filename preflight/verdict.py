@@ -102,8 +102,7 @@ class Verdict:
     made_with: Sequence[str] = ()
     """Versions of the tool and of installed checks, and the commit of the plan."""
     signatures: Mapping[Decided, str] = field(default_factory=dict)
-    """Of each signed decision, where the plan names who may sign: why the signature is not of whom it names; empty
-    where it is."""
+    """Of each signed decision, where the plan names who may sign: why its signature is not theirs; empty if it is."""
 
     @property
     def exit_code(self) -> ExitCode:

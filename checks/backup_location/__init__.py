@@ -172,8 +172,7 @@ class BackupLocation(Check):
         data = protected.data
         # WAL and tablespaces count where they were really seen: they may be links out of a closed folder.
         seen = [path for path in protected.paths if places[path].seen or (path == data and not places[path].absent)]
-        shared = [path for path in seen if own and places[path].storage == own]
-        if shared:
+        if shared := [path for path in seen if own and places[path].storage == own]:
             yield self._shared(planned, directory, shared)
         unseen = "whether it shares the storage of the data directory cannot be seen"
         if not files.data or planned.database_host is None:

@@ -155,8 +155,7 @@ class BackupSpace(Check):
             return Judgement.of(self._together(subject.item, facts))
         planned: PlannedBackup = subject.item
         directory: Directory = facts[f"directory {planned.id}"]
-        problem = _not_measured(planned, directory)
-        if problem:
+        if problem := _not_measured(planned, directory):
             return problem
         storage = _storage(directory)
         others = self._neighbours(subject)[1:]
@@ -192,8 +191,7 @@ class BackupSpace(Check):
         known = {each.identity: each for each in nightly if each}  # two entries may list the files of one job
         growth = [*known.values(), reserved(together)]
         doubts = tuple(need.doubt for need in needs if need.doubt)
-        free = directory.place.free_bytes
-        return Room("free", free, needs, tuple(filter(None, growth)), doubts, may_need)
+        return Room("free", directory.place.free_bytes, needs, tuple(filter(None, growth)), doubts, may_need)
 
     def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one

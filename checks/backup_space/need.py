@@ -1,5 +1,4 @@
-"""What a backup needs where it is written, what else is written there before it begins, and whether one or the other
-does not fit or is not known. Pure."""
+"""What a backup needs where it is written, what else is written before, and what does not fit or is unknown. Pure."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,8 +115,7 @@ def wal_growth(planned: PlannedBackup, rate: WalRate | None, until: datetime, pe
 
 def _rhythm(backups: Iterable[BackupFile]) -> timedelta | None:
     """None for fewer than two, and for parts of one backup."""
-    times = [backup.changed_at for backup in backups]
-    gaps = [later - earlier for later, earlier in pairwise(times)]
+    gaps = [later.changed_at - earlier.changed_at for later, earlier in pairwise(backups)]
     rhythm = timedelta(seconds=median(gap.total_seconds() for gap in gaps)) if gaps else timedelta()
     return rhythm if rhythm >= PARTS_WITHIN else None
 

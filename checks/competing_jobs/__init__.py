@@ -182,8 +182,7 @@ class CompetingJobs(Check):
         rest = (job for job in found.jobs if job not in known)
         takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
         ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
-        warned_of = [each for each in takers if each not in ours]
-        if warned_of:
+        if warned_of := [each for each in takers if each not in ours]:
             yield passed(f"looked at {looked_at}")
         else:
             yield passed(

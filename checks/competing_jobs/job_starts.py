@@ -269,8 +269,7 @@ def read_crontab(lines: Iterable[str], user: str = "") -> Crontab:
     unreadable: list[str] = []
     zone, late = "", timedelta()
     for line in _telling(lines):
-        variable = _VARIABLE.fullmatch(line)
-        if variable:
+        if variable := _VARIABLE.fullmatch(line):
             zone = variable[3].strip("\"'") if variable[2] == "CRON_TZ" else zone
             late = _minutes(variable[3]) if variable[2] == "RANDOM_DELAY" else late
             continue

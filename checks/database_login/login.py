@@ -1,5 +1,4 @@
-"""What a login shows: which server answered, until when its roles and its certificate hold, and with which settings.
-Pure."""
+"""What a login shows: the server that answered, how long its roles and certificate hold, and its settings. Pure."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,5 +1,4 @@
-"""What the lines say of what goes on in a database and ends by itself, and of the state that stays until somebody mends
-it. Pure."""
+"""Lines on what goes on in a database and ends by itself, and on the state that stays until it is mended. Pure."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,5 +1,4 @@
-"""Whether an earlier backup is complete: of the right database, with all that a full dump of it would hold now, and
-with what its restore needs. Pure."""
+"""Whether an earlier backup is complete: the right database, all it should hold now, what a restore needs. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -114,8 +113,7 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
         missing = frozenset(map(str, range(live.count - held.tables)))
     allowed = re.compile("|".join(map(as_regular_expression, seen.planned.backup.left_out)) or r"(?!)")
     on_purpose = {name for name in missing if allowed.search(_written(name))}
-    lost = sorted(map(_written, missing - on_purpose))
-    if lost:
+    if lost := sorted(map(_written, missing - on_purpose)):
         lacks.insert(0, f"data of {len(lost)} of the {live.count} tables ({listed(lost, MOST_NAMED)})")
     if lacks:
         named = f'; or, where it is meant, name them: {seen.planned.table} left_out = ["{lost[0]}"]' if lost else ""

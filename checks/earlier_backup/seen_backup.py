@@ -1,5 +1,4 @@
-"""One earlier backup: what was seen of it, how that is said, and what its listing alone tells: name, age, owner, size.
-Pure."""
+"""One earlier backup: what was seen of it, how it is said, and what its listing tells: name, age, owner, size. Pure."""
 
 import posixpath
 import shlex

@@ -1,5 +1,4 @@
-"""What was approved, sealed and staged, held against each other: content, presence, rights, and what the scripts make
-psql read besides. Pure."""
+"""Approved, sealed and staged held against each other: content, presence, rights, and what psql reads besides. Pure."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -125,8 +124,7 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
         "gone": [name for name in sealed if name not in approved],
         "added": [name for name in approved if sealed and name not in sealed],
     }
-    said = [f"{kind}: {named(names)}" for kind, names in kinds.items() if names]
-    if said:
+    if said := [f"{kind}: {named(names)}" for kind, names in kinds.items() if names]:
         yield failed(
             "the approved folder was changed after sealing",
             expected=f"{folder} as it was sealed",
@@ -141,8 +139,7 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
     bad = [each for each in found if each.outside or each.found not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
-    unread = unread_scripts(seen.scripts, seen.wanted, seen.texts)
-    if unread:
+    if unread := unread_scripts(seen.scripts, seen.wanted, seen.texts):
         yield unknown(
             f"{counted(len(unread), 'script')} in which includes were not looked for",
             expected=_ALL_SEALED,
@@ -376,8 +373,7 @@ def _owners(seen: Comparison) -> Iterator[Judgement]:
 def _rights(seen: Comparison) -> Iterator[Judgement]:
     """What others could do to the staged folder before the window."""
     tree, where = seen.staged_tree, f"{seen.scripts.staged} on {seen.host.id}"
-    odd = [entry for entry in tree.entries if entry.kind in (EntryKind.SYMLINK, EntryKind.OTHER)]
-    if odd:
+    if odd := [entry for entry in tree.entries if entry.kind in (EntryKind.SYMLINK, EntryKind.OTHER)]:
         yield failed(
             f"{counted(len(odd), 'link or special file', 'links or special files')} on the server",
             expected=f"only regular files and folders in {where}",

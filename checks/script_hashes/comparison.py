@@ -1,6 +1,5 @@
-"""Three states of a folder of scripts held against each other: approved, sealed, staged; with the commands that put a
-file right, and how staged files differ from the approved ones, in words and as bounded diffs that are safe to show.
-Pure; judges nothing."""
+"""Three states of a folder of scripts held against each other: approved, sealed, staged; the commands that put a file
+right, and how staged files differ from the approved ones, in words and as bounded diffs that are safe to show. Pure."""
 
 import posixpath
 import re
@@ -40,8 +39,7 @@ def is_script(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The scripts of one entry of the plan, as seen in their three places. Paths are relative to the folder; the
-    manifest itself counts nowhere."""
+    """The scripts of one entry in their three places, by path in the folder; the manifest itself counts nowhere."""
 
     plan: Plan
     scripts: Scripts
@@ -63,8 +61,7 @@ class Comparison:
 
     @cached_property
     def staged(self) -> Mapping[str, StagedEntry]:
-        """The staged regular files by path. A copy of the manifest may be staged with the scripts; another manifest is
-        an extra file."""
+        """The staged regular files by path. A copy of the manifest may be staged, too; another manifest is extra."""
         files = {entry.path: entry for entry in self.staged_tree.entries if entry.kind is EntryKind.FILE}
         if self.manifest_sha256:
             files = {

@@ -132,8 +132,7 @@ class ScriptRights(Check):
 
 
 def _is_known(lack: Lack, touched: TouchedObjects) -> bool:
-    """Whether the scripts were seen to become the owner by SET ROLE, as the role may; or the plan names what a renamed
-    object was."""
+    """Whether the scripts become the owner by SET ROLE, as the role may; or the plan names what it was before."""
     if lack.lacks is Lacks.ABSENT:
         return bool(touched.altered)
     return lack.lacks is Lacks.OWNER and lack.member and bool(touched.seen) and not touched.altered
@@ -161,8 +160,7 @@ def _judge_lack(work: ServerWork, touched: TouchedObjects, role: Lack, lacking: 
 
 
 def _fits_nothing(work: ServerWork, lack: Lack, *, others_fit: bool) -> Judgement:
-    """A pattern of the plan: a slip of the pen, or what the scripts make. `others_fit`: something of what the scripts
-    touch is known besides."""
+    """A pattern: a slip of the pen, or what the scripts make. `others_fit`: something else they touch is known."""
     key = "touches" if lack.right == OWNER else "privileges"
     summary, remedy = f"nothing in {work.dbname} is called {lack.name}", f"correct `{key}` of {work.table}"
     expected = f"what `{key}` of {work.table} names"

@@ -61,8 +61,7 @@ def _named(kind: str, touched: TouchedObjects) -> tuple[str, ...]:
 def _wanted(seen: Touched) -> Iterator[Wanted]:
     if seen.kind == "schema" and seen.defined and not seen.dropped:
         yield Wanted(OWNER, seen.name)
-    table = relation_of(seen)
-    if table:
+    if table := relation_of(seen):
         yield Wanted("TRIGGER" if seen.kind == "trigger" and seen.created else OWNER, table)
     if seen.kind not in _OBJECTS:
         return

@@ -1,5 +1,4 @@
-"""Whether what will run is sealed, is all that is sealed, and stops at the first error: a part of the check
-script-runner. Pure."""
+"""Whether what runs is sealed, is all that is sealed, and stops at the first error: a part of script-runner. Pure."""
 
 import posixpath
 import shlex
@@ -85,8 +84,7 @@ class OrderedScripts:
         if not self._entry.files:
             return
         sealed = self.sealed
-        unsealed = [name for name in self._entry.files if name not in sealed.names]
-        if unsealed:
+        if unsealed := [name for name in self._entry.files if name not in sealed.names]:
             yield self.work.failed(
                 f"`files` names what is not sealed: {named(unsealed)}",
                 self._expected,
@@ -94,12 +92,10 @@ class OrderedScripts:
                 f"{self._remedy}; or put it into the approved folder, have it approved, then run: "
                 f"{self.plan.call('seal')}",
             )
-        backward = [name for name in self._entry.files if name in sealed.backward]
-        if backward:
+        if backward := [name for name in self._entry.files if name in sealed.backward]:
             yield self._fails(f"`files` names ways back: {named(backward)}", self._entry.files)
         running = set(self._entry.files).union(*(run.forward for run in self.runs.values()))
-        passed_over = [name for name in sealed.passed_over if name not in running]
-        if passed_over:
+        if passed_over := [name for name in sealed.passed_over if name not in running]:
             yield unknown(
                 f"whether {named(passed_over)} is to run is not known: not in `files`, and nobody's way back",
                 expected="every sealed script in `files`, or the way back of one",
@@ -141,8 +137,7 @@ class OrderedScripts:
     def _twice(self) -> Iterator[Judgement]:
         """What runs by itself here, or in another entry, and again in the same database."""
         mine = self.runs[self.work.id]
-        again = [name for name in mine.forward if name in mine.included]
-        if again:
+        if again := [name for name in mine.forward if name in mine.included]:
             yield self.work.failed(
                 f"{named(again)} runs twice: `files` lists it, and a script that runs includes it",
                 "each script run once",
@@ -204,16 +199,14 @@ class OrderedScripts:
                 remedy=CURE_UNREAD,
             )
         expected = "every statement run, ON_ERROR_STOP as the command line sets it"
-        places = [(name, each) for name, each in self.sealed.deviations if each.certain]
-        if places:
+        if places := [(name, each) for name, each in self.sealed.deviations if each.certain]:
             yield self.work.failed(
                 _deviation(*places[0]),
                 expected,
                 named(_place(*each) for each in places),
                 "take it out of the script, have that approved, then seal again",
             )
-        places = [(name, each) for name, each in self.sealed.deviations if not each.certain]
-        if places:
+        if places := [(name, each) for name, each in self.sealed.deviations if not each.certain]:
             yield unknown(
                 f"whether psql stops at the first error is not known: {_deviation(*places[0])}",
                 expected=expected,
@@ -248,8 +241,7 @@ def _deviation(name: str, found: Place) -> str:
 
 
 def judge_command(plan: Plan, moment: datetime, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
-    """What can be said of the `command` of scripts: it is sealed where it lies in the folder, and who says that it
-    stops."""
+    """Of the `command` of scripts: it is sealed where it lies in the folder, and who says that it stops."""
     entry, command = plan.scripts[work.id], visible(shlex.join(work.command))
     path = below(entry.staged, posixpath.join(entry.staged, work.command[0]))
     sealed, problem = read_manifest(manifest)  # script-hashes tells the problem

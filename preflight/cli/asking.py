@@ -68,8 +68,7 @@ def ask(
     *,
     quiet: bool = False,
 ) -> Asked:
-    """Asks everything, or a part of it, and tells of the progress unless `quiet`. `earlier`: see
-    `collect`."""
+    """Asks everything, or a part, and tells of the progress unless `quiet`. `earlier`: see `collect`."""
     with (
         Pools(inspection.plan, secrets_of(inspection.plan, part.network_zone)) as pools,
         progress_of_this_call(quiet=quiet) as tell,
@@ -231,8 +230,7 @@ def planned(
         registry = registry.verifying(expect)
     moment = default(plan)
     asked_at = min(moment, now())
-    named = report.moment(plan, asked_at=asked_at)
-    return chosen(plan, registry, report, named or moment, asked_at, expect)
+    return chosen(plan, registry, report, report.moment(plan, asked_at=asked_at) or moment, asked_at, expect)
 
 
 def chosen(

@@ -1,6 +1,5 @@
-"""Standard output and standard error. The verdict is known before the first byte of a report is written, and no trouble
-while writing ever makes it better. Complaints are redacted; standard error may be closed or full, and failing over that
-helps nobody."""
+"""Standard output and error. The verdict is known before a report's first byte is written, and no trouble while writing
+makes it better. Complaints are redacted; standard error may be closed or full, and failing over that helps nobody."""
 
 import contextlib
 import os

@@ -150,8 +150,7 @@ def _reached(place: Place) -> str:
 
 
 def _looked(path: Path, known: Beginnings, accept_host_keys: bool) -> tuple[str, bool]:
-    """The plan with what is seen, and whether all was. Raises CallError for what must be known before anybody can log
-    in."""
+    """The plan with what is seen, and whether all was. Raises CallError where what every login needs is missing."""
     from preflight.cli.asking import secrets_of
     from preflight.cli.look import look
     from preflight.cli.seal import pin_host_keys

@@ -24,8 +24,7 @@ _NO_NAME = re.compile(r"[*?!%]")
 
 
 def ansible_hosts(path: Path) -> list[Place]:
-    """The hosts in what `ansible-inventory --list` prints. Nothing else of their variables is read: neither a password
-    nor a key. Raises CallError."""
+    """The hosts in what `ansible-inventory --list` prints; no other variable, password or key. Raises CallError."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         names = dict.fromkeys(name for group in found.values() for name in group.get("hosts", ()))

@@ -167,8 +167,7 @@ def _tell_hosts(looked: Looked, jobs: Sequence[_Found], first: Answered, second:
     accounts = grouped(_accounts(looked.plan, jobs), lambda each: each.target)
     for host in looked.plan.hosts.values():
         reached = {each.account.account: _read(second, each) for each in accounts.get(host.id, ())}
-        given = [account for account, reach in reached.items() if reach and reach.code == 0]
-        if given:
+        if given := [account for account, reach in reached.items() if reach and reach.code == 0]:
             looked.say(f"hosts.{host.id}", "become", given, host.id)
         for reach in reached.values():
             for rule in reach.rules if reach and reach.code else ():
@@ -191,8 +190,7 @@ def _tell_database(looked: Looked, name: str, first: Evidence, second: Evidence)
         looked.say(table, "role", "replica", name)
     if data_directory := identity.settings.shown("data_directory"):
         looked.note(table, f"data directory {data_directory}", name)
-    others = [each for each in _read(second, DatabasesProbe(name)) or () if each != database.dbname]
-    if others:
+    if others := [each for each in _read(second, DatabasesProbe(name)) or () if each != database.dbname]:
         shown = ", ".join(others[:_MOST_OTHERS])
         looked.to_do(table, f"also on this server, add those that the release changes: {shown}")
 

@@ -120,9 +120,7 @@ def _values() -> Mapping[str, str]:
 
 
 def load(path: Path) -> tuple[Plan, Registry]:
-    """The plan, valid to the last key, and the checks that it has something for.
-
-    Raises PlanError, with all errors at once, and NoChecksError."""
+    """The plan, valid to the last key, and the checks that it has something for. Raises PlanError and NoChecksError."""
     found: list[Registry] = []
 
     def settings(plan: Plan) -> Mapping[str, type | None]:
@@ -136,8 +134,7 @@ def load(path: Path) -> tuple[Plan, Registry]:
 
 def refuse(path: Path, broken: Iterable[Broken]) -> None:
     """Raises PlanError, with the lines of the plan, for what a valid plan says to no purpose."""
-    faults = list(broken)
-    if faults:
+    if faults := list(broken):
         problems = Problems(read_plan_files(path))
         for fault in faults:
             problems.add(*fault)
@@ -250,8 +247,7 @@ def named_moment(text: str, window: Window) -> datetime:
 
 
 def read_local(text: str) -> datetime | None:
-    """`2026-10-17 00:00`, as a person types it, or with seconds, as a plan has it; with an offset where it has one:
-    `2026-11-01 01:40-04:00`."""
+    """`2026-10-17 00:00`, as typed, or with seconds, as in a plan; with an offset, `2026-11-01 01:40-04:00`."""
     forms = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%z")
     return next(filter(None, (_parsed(text.strip().replace("T", " "), form) for form in forms)), None)
 

@@ -1,6 +1,5 @@
 """Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, `verify`
-once the work is done, and `demo` with a site of this machine's own; and `history` and `diff`, earlier runs listed and
-compared."""
+once the work is done, `demo` with a site of this machine's own, and `history` and `diff` of earlier runs."""
 
 import os
 from collections.abc import Callable

@@ -122,7 +122,6 @@ class Screen(Lines):
 
 
 def _put(text: str) -> None:
-    """Past the buffer: a picture for another size is drawn in the middle of anything. A terminal that went away is
-    noticed by whoever writes the report."""
+    """Past the buffer: it may draw amid anything. A terminal that went away is noticed by whoever writes the report."""
     with contextlib.suppress(OSError):
         os.write(sys.stdout.fileno(), text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))

@@ -92,8 +92,7 @@ def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def pin_host_keys(plan: Plan, pools: Pools, accept: bool) -> bool:
-    """Pins the keys of the hosts, those of jump hosts before those behind them; whether every host has shown its key.
-    Raises CallError."""
+    """Pins the hosts' keys, those of jump hosts first; whether every host has shown its key. Raises CallError."""
     complete = True
     for _, hosts in sorted(grouped(plan.hosts, lambda host: len(plan.way_to(host))).items()):
         seen, lost = _scan(pools, [plan.hosts[host].jump for host in hosts], hosts)
@@ -125,8 +124,7 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
 
 
 def _seal_signers(plan: Plan) -> Plan:
-    """Records where the plan names who may sign, and the file there, so that a run tells when it is another or none.
-    Raises SealError."""
+    """Records where the plan names who may sign, and that file, so that a run tells any change. Raises SealError."""
     signers = sealing.merge_signers(plan)
     if signers != plan.sealed_signers:
         sealing.write_sealed(plan.sealed_servers, format_sealed(Sealed(plan.sealed, signers)))
@@ -134,8 +132,7 @@ def _seal_signers(plan: Plan) -> Plan:
 
 
 def _seal_servers(plan: Plan, registry: Registry, pools: Pools) -> bool:
-    """Logs in to the databases as database-login does, and records at which servers they are, and their schemas;
-    whether every one was seen."""
+    """Logs in as database-login does, and records the databases' servers and schemas; whether every one was seen."""
     if not plan.databases:
         return True
     inspection = inspect(plan, registry, now(), Selection.of_checks("database-login", "schema-drift"))

@@ -85,8 +85,7 @@ class Watching:
         self._steadiness = Steadiness(rhythm.steady, most_apart, self._plan.window) if rhythm.steady else None
 
     def hold(self) -> int:
-        """Asks and waits until a round has begun in the window. Interrupted, it delivers the last round and raises
-        Interruption."""
+        """Asks and waits until a round begins in the window. Interrupted: delivers the last, raises Interruption."""
         try:
             with self._screen:
                 while (last := self._round()).watch.goes_on:

@@ -149,12 +149,10 @@ class DemoSite:
         folders = [self.folder, *([memory] if memory else [])]
         removals = [self._stack.enter_context(run_at_the_end(REMOVE, folder)) for folder in folders]
         self._database_folder = (memory or self.folder) / "postgres"
-        stop = run_at_the_end(STOP, self._database_folder / "data", self._account, removals)
-        self._stack.enter_context(stop)
+        self._stack.enter_context(run_at_the_end(STOP, self._database_folder / "data", self._account, removals))
 
     def _start_postgres(self) -> None:
-        programs = find_programs()
-        self.postgres = Postgres(programs, self._database_folder, self.folder / "s", self._account)
+        self.postgres = Postgres(find_programs(), self._database_folder, self.folder / "s", self._account)
         # psql reads a value after -v from its arguments, where everybody could read it; \set comes on standard input.
         known = "".join(f"\\set {name}_password '{self._passwords[name]}'\n" for name in ("release", "backup"))
         self.postgres.query(known + (_SQL / "tables.sql").read_text())
@@ -213,8 +211,7 @@ class DemoSite:
             self._stack.callback(app.stop)
 
     def _write_plan_folder(self) -> None:
-        """The plan with everything it names: approved scripts, manifests, pinned host keys, sealed servers and schemas,
-        credentials."""
+        """The plan and all it names: approved scripts, manifests, host keys, sealed servers, schemas, credentials."""
         folder = self.plan_path.parent
         (folder / "secrets").mkdir(parents=True)
         folder.chmod(0o700)
@@ -275,8 +272,7 @@ class DemoSite:
         facts |= {f"{name}_url": app.url for name, app in self.apps.items()}
         blocks = _TEMPLATE.read_text(encoding="utf-8").split("\n\n")
         said = (block for block in blocks if not (night and block.startswith("[[decisions]]")))
-        text = Template("\n\n".join(said)).substitute(facts)
-        self.plan_path.write_text(text, encoding="utf-8")
+        self.plan_path.write_text(Template("\n\n".join(said)).substitute(facts), encoding="utf-8")
         plan = load_plan(self.plan_path)
         confirmed = all_confirmed(plan, self._moment.replace(microsecond=0) - _CONFIRMED_BEFORE)
         plan.confirmed_file.write_text(format_confirmed(confirmed), encoding="utf-8")

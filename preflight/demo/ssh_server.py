@@ -167,8 +167,7 @@ class _Connection(paramiko.ServerInterface):
                 channel.close()
 
     def _start_command(self, command: bytes) -> subprocess.Popen[bytes] | None:
-        """None when it cannot be started, or the connection ended meanwhile: nothing may start after `end` has
-        cleared up."""
+        """None when it cannot be started, or the connection has ended: nothing may start once `end` has cleared up."""
         server = self._server
         with self._lock, contextlib.suppress(OSError):
             if self._closed:

@@ -1,6 +1,4 @@
-"""What the night cost that the demo repeats, and which line of the report names each cause the day before.
-
-The minutes are those of that night's log."""
+"""What the night that the demo repeats cost, by its log, and which line of the report names each cause before it."""
 
 import textwrap
 from collections.abc import Iterator

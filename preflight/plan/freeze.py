@@ -71,8 +71,7 @@ def periods(freeze: Freeze, zone_name: str, begins_at: datetime, ends_at: dateti
 
 
 def next_free(freezes: Collection[Freeze], zone_name: str, begins_at: datetime, lasts: timedelta) -> datetime | None:
-    """The first moment from `begins_at` on at which so long a time begins that touches none of them; None where there
-    is none within a year."""
+    """The first moment from `begins_at` on at which so long a time touches none of them; None: not within a year."""
     start = begins_at
     while start <= begins_at + _YEAR:
         end = start + lasts

@@ -26,8 +26,7 @@ REHEARSED = ("rollback", "rehearsed")
 
 
 def unconfirmed(plan: Plan) -> tuple[Broken, ...]:
-    """One sentence for each thing that a GO leaves open, naming the entry and the key to add, in the order of the
-    plan's sections."""
+    """A sentence for each thing that a GO leaves open, naming the entry and the key to add, in the plan's order."""
     return tuple(each for part in (_owners, _databases, _scripts, _applications, _steps) for each in part(plan))
 
 
@@ -97,8 +96,7 @@ def _without(plan: Plan, section: str) -> Gap:
 
 
 def sealed_signers(plan: Plan) -> Iterator[Gap]:
-    """Whose signature was wanted when the plan was sealed: where the plan does not want it any longer, or names another
-    file than it was."""
+    """Whose signature was wanted at sealing, where the plan wants it no longer or names another file than it was."""
     for where, sha256 in plan.sealed_signers.items():
         keys, file = _signers_keys(where), plan.signers.get(where)
         table = f"[{dotted(keys[:-1])}]"

@@ -32,8 +32,7 @@ class Files:
         """Those whose includes are being read, in their order: where each lies -> its name."""
 
     def read(self, path: Path) -> Source:
-        """One file, after all that it includes. Raises PlanError where it cannot be read itself; what is wrong with
-        the others is noted."""
+        """One file, after all it includes. Raises PlanError where it cannot be read; faults in others are noted."""
         source = read_source(path)
         written = source.tables.get("format")
         if type(written) is int and written != FORMAT:  # its keys may mean something else: nothing of it is read

@@ -81,8 +81,7 @@ def _beside(path: Path, read: Callable[[Path], T], problems: Problems) -> T | No
 
 
 def _with_owners(plan: Plan) -> Plan:
-    """Who owns the machine owns the database on it, and who owns the database its backups and scripts, where the plan
-    says nothing else."""
+    """Who owns the machine owns its database, and who owns that its backups and scripts, if not said otherwise."""
     databases = {
         name: replace(entry, owner=entry.owner or (plan.hosts[entry.host].owner if entry.host else ""))
         for name, entry in plan.databases.items()
@@ -96,8 +95,7 @@ def _with_owners(plan: Plan) -> Plan:
 
 
 def _zone(raw: Mapping[str, Any]) -> str:
-    """The zone of the plan's times, needed before its section is read; UTC where it is faulty, which is noted when
-    the section is read."""
+    """The zone of the plan's times, needed before its section is read; UTC where it is faulty, which is noted there."""
     window = raw.get("window")
     name = window.get("zone") if isinstance(window, Mapping) else None
     return name if isinstance(name, str) and not zone_name(name) else "UTC"
@@ -205,8 +203,7 @@ class Tables(Reader):
 
     def union(self, options: Collection[Shape], value: Any, keys: Keys) -> Any:
         """The scalar whose type the value has already."""
-        meant = next((option for option in options if option.type is type(value)), None)
-        if meant:
+        if meant := next((option for option in options if option.type is type(value)), None):
             return self.value(meant, value, keys)
         advice = '; write a dotted path as one quoted key: "a.b" = ...' if isinstance(value, Mapping) else ""
         *others, last = (KINDS[option.type] for option in options)

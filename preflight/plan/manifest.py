@@ -26,17 +26,14 @@ class ManifestError(PreflightError):
 
 
 def approved_text(release: str, text: str) -> str:
-    """What the signature of a manifest is over: with the id of the release, so that it approves the same scripts for
-    no other one."""
+    """What a manifest's signature is over: with the release's id, so that it approves the scripts for no other one."""
     return f"release = {in_toml(release)}\n{text}"
 
 
 @lru_cache(_MOST_PARSED)
 def parse_manifest(text: str) -> Mapping[str, str]:
-    """SHA-256 (lower-case hex) by path, in the manifest's order; empty when it lists nothing.
-
-    Reads the plain and the `--tag` form, and CRLF line ends. Raises ManifestError, naming the lines, for anything
-    else: one bad line means that nobody knows what was approved."""
+    """SHA-256 (lower-case hex) by path, in the manifest's order; empty when it lists nothing. Reads the plain and the
+    `--tag` form, and CRLF. Raises ManifestError, naming the lines: one bad line, and nobody knows what was approved."""
     found: list[tuple[int, str, str]] = []
     problems: list[str] = []
     # Not splitlines(): a name may hold U+0085 or U+2028, which are no line ends to sha256sum.
@@ -95,8 +92,7 @@ def _parse_line(line: str) -> tuple[str, str]:
     name = _unescaped(found["name"]) if found["escaped"] else found["name"]
     # `find . -type f -exec sha256sum {} +` writes ./ before every name.
     name = name.removeprefix("./")
-    problem = name_problem(name)
-    if problem:
+    if problem := name_problem(name):
         raise ManifestError(problem)
     return name, found["sha256"].lower()
 

@@ -1,5 +1,4 @@
-"""What the files of a plan say together, and where each value of it is written: they become one table, as the strict
-reader takes it."""
+"""What the files of a plan say together, as the one table that the strict reader takes, and where each value stands."""
 
 import hashlib
 import json

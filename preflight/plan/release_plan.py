@@ -265,8 +265,7 @@ class Plan:
         return shlex.join(["preflight", command, path or self.path.name, *options, *values])
 
     def confirm_command(self, option: str, name: str, people: Iterable[str]) -> str:
-        """Writes down what they said of a role (`--role`) or an item (`--item`), ready to be pasted in the plan's
-        folder."""
+        """Writes down what they said of a role (`--role`) or item (`--item`), to be pasted in the plan's folder."""
         command = self.call("confirm", option, name, *(word for each in people for word in ("--by", each)))
         return f"{command} {_SIGN}" if self.release.allowed_signers else command
 
@@ -276,8 +275,7 @@ class Plan:
         return f"{self.call('seal', '--scripts-only')} {_SIGN}"
 
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
-        """Every secret reference of the plan with the purpose it is asked for by, once; just those that one network
-        zone needs, where one is named."""
+        """Every secret reference of the plan, once, with the purpose it is asked for by; or those of one zone."""
         needed = (each for each in self.shown_secrets() if network_zone in ("", self._zone_at(each.via, each.target)))
         yield from dict.fromkeys((each.ref, each.purpose) for each in needed)
 

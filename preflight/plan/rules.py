@@ -279,8 +279,7 @@ def _database_or_host(plan: Plan, entry: Backup | Scripts, raw: Mapping[str, Any
 
 
 def _is_called(program: str, name: str) -> bool:
-    """Whether a program is called by its name, or by its full path: a path from elsewhere leads from the folder in
-    which the work happens to be started."""
+    """Whether a program is called by its name or full path: another path leads from where the work is started."""
     _, slash, base = program.rpartition("/")
     return base == name and (not slash or program.startswith("/"))
 
@@ -544,9 +543,7 @@ def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
 
 
 def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:
-    """Cycles, each as the names on the way round, beginning with the first one in the file; at least one of those
-    that share a name.
-
+    """Cycles, each as the names on the way round from the first in the file; at least one of those that share a name.
     Without recursion: a plan may chain more steps than Python has frames."""
     order = {name: place for place, name in enumerate(ways)}
     done: set[str] = set()

@@ -60,8 +60,7 @@ class Source:
         return self.name if line is None else f"{self.name}:{line}"
 
     def problem(self, keys: Keys, message: str, nearest: str = "", of: str = "") -> PlanProblem:
-        """`keys`: what it is about; a key that is missing gets the line of the table that should hold it. `of`: see
-        PlanProblem."""
+        """`keys`: what it is about; a missing key gets the line of its table. `of`: see PlanProblem."""
         return PlanProblem(self.name, self.nearest_line(keys), dotted(keys), message, nearest, of)
 
     @cached_property

@@ -289,8 +289,7 @@ class Database:
 
 
 def alone_at(entry: Host | Database, password: SecretRef) -> str:
-    """Id of the only entry that has this password; empty where entries with the same reference share it. What is typed
-    is typed for one entry."""
+    """Id of the only entry with this password; empty where several share its reference. A typed one is one entry's."""
     return entry.id if entry.local_account or password.is_typed else ""
 
 

@@ -1,5 +1,4 @@
-"""What a plan's values are: kinds of text and number with the limits the loader enforces, and the words to choose
-from."""
+"""What a plan's values are: kinds of text and number with the loader's limits, and the words to choose from."""
 
 from __future__ import annotations
 
@@ -280,5 +279,4 @@ def same_person(one: str, other: str) -> bool:
 
 def person_key(name: str) -> str:
     """Equal for two names of one person."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(character for character in plain if character.isalnum())
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))

@@ -258,8 +258,7 @@ class PlannedBackup(ServerWork):
         return max(1, jobs if self.part else jobs + 1)
 
     def is_this_windows(self, changed_at: datetime, moment: datetime) -> bool:
-        """Whether what is found under its name is the backup of the window itself: the window is open at `moment`, and
-        it was changed in it."""
+        """Whether what has its name is the window's own backup: the window is open at `moment`, it changed in it."""
         return self.plan.window.start <= min(changed_at, moment)
 
     @property
@@ -379,8 +378,7 @@ def _database(plan: Plan, database_id: str) -> Hashable:
 
 
 def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
-    """Who fetches what a rehearsal runs on: the database's backup by pg_dump, another backup of it, or else its
-    scripts."""
+    """Who fetches what a rehearsal runs on: the database's backup by pg_dump, else another of it, else its scripts."""
     backups = plan.once(_backups_by_database).get(_database(plan, database), ())
     by_dump = [each for each in backups if each.backup.method is BackupMethod.PG_DUMP]
     return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
@@ -399,14 +397,12 @@ def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
 def other_accounts(plan: Plan, host: Host) -> list[str]:
     """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
     named = [entry.account for entry in host.become]
-    worked = [work.account for work in work_on(plan, host.id)]
-    worked += [work.account for work in kept_on(plan, host.id)]
+    worked = [work.account for work in (*work_on(plan, host.id), *kept_on(plan, host.id))]
     return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
 def minutes_at_stake(work: Iterable[ServerWork]) -> float | None:
-    """Minutes lost when this work has to run over the network: the price of its steps, each counted once. None when
-    the plan prices none of them."""
+    """Minutes lost when this runs over the network: the price of its steps, each once. None where none has one."""
     prices = {each.step: each.price_minutes for each in work if each.price_minutes is not None}
     return sum(prices.values()) if prices else None
 
@@ -423,8 +419,7 @@ def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
 
 
 def _kept(plan: Plan) -> Mapping[str, Sequence[PlannedBackup]]:
-    kept = (work.kept for work in planned_backups(plan) if work.kept is not work)
-    return grouped(kept, lambda work: work.host.id)
+    return grouped((work.kept for work in planned_backups(plan) if work.kept is not work), lambda kept: kept.host.id)
 
 
 def _by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:

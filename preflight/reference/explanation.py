@@ -32,8 +32,7 @@ class Explanation:
         first = next((item for item in items if item.probes), items[0] if items else None)
         asked = list(first.probes.values()) if first else []
         self.subject = first.subject.id if first else ""
-        """About which subject it is shown what it asks first: the first one of which it asks anything. Empty where the
-        plan has none for it."""
+        """The subject it is shown with: the first of which it asks anything. Empty where the plan has none."""
         self.asks = list({planned.question.id: planned.question for planned in asked}.values())
         self.second_round = second_round(check)
         self.settings = keys(check.Settings)
@@ -45,8 +44,7 @@ class Explanation:
             ("cure", check.cure or "each finding names its own"),
         ]
         """Name and text of what is told in a line each."""
-        families = dict.fromkeys(str(planned.probe.family) for planned in asked)
-        if families:
+        if families := dict.fromkeys(str(planned.probe.family) for planned in asked):
             self.facts.append(("ages by", f"{', '.join(families)} in [freshness]"))
 
 

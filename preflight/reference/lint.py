@@ -106,8 +106,7 @@ class _Remark(NamedTuple):
 
 
 def left_open(inspection: Inspection) -> Iterator[Broken]:
-    """What a valid plan says of a time that is over, what is not there, what it leaves unconfirmed, and that a run
-    would ask nothing at all."""
+    """What is over, not there or left unconfirmed in a valid plan, and that a run would ask nothing at all."""
     plan = inspection.plan
     yield from outlived(plan, inspection.moment)
     yield from missing_files(plan)
@@ -120,8 +119,7 @@ def left_open(inspection: Inspection) -> Iterator[Broken]:
 
 
 def left_to_do(merged: Merged, told: Iterable[Broken] = ()) -> Iterator[PlanProblem]:
-    """Comments with a TODO, as `preflight init` leaves them at what may stay away; but those at a key of which it is
-    `told` already that it is wanted."""
+    """Comments with a TODO, as `preflight init` leaves them; but those at a key of which it is `told` already."""
     wanted = {dotted(each.keys) for each in told}
     for source in merged.sources:
         table = ""

@@ -152,8 +152,7 @@ def _question(question: Question, wanted: Iterable[str]) -> tuple[str, str, str]
 
 
 def text_of(question: Question) -> Iterator[str]:
-    """The question word for word, scripts for another shell in clear; what a terminal would act on is shown as an
-    escape, tabs stay."""
+    """The question word for word, scripts for another shell in clear; what a terminal acts on is escaped, tabs stay."""
     for line in _in_clear(question.text.removesuffix("\n")).split("\n"):
         yield _VERBATIM + "\t".join(map(clean, line.split("\t"))) if line else _VERBATIM.rstrip()
 

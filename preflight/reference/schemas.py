@@ -143,8 +143,7 @@ class _Builder:
                 properties |= {key.name: _or_taken_back(properties[key.name]) for key in own if not key.required}
                 properties[OVERRIDE], required = {"const": True, "description": SHARING[OVERRIDE]}, []
             table = _table(properties, required, first_paragraph(cls))
-            short = getattr(cls, "shorthand", None)
-            if short:
+            if short := getattr(cls, "shorthand", None):
                 bare = next(self.key(key) for key in own if key.name == short)
                 table = {"anyOf": [bare, table]}
             self.definitions[name] = table

@@ -30,8 +30,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How a report is shown, and what is known of the run besides its verdict. A format ignores what does not concern
-    it."""
+    """How a report is shown, and what is known of the run besides its verdict; a format takes what it needs of it."""
 
     verbose: bool = False
     """Passes and everything that the plan leaves unconfirmed, too."""

@@ -121,8 +121,7 @@ def in_words(difference: Difference | None) -> str:
 
 
 def in_lines(difference: Difference) -> Iterator[str]:
-    """One line for each change, blockers first: `host-login db1: pass -> FAIL: no login`. Another number in the same
-    sentence is none."""
+    """One line for each change, blockers first: `host-login db1: pass -> FAIL: no login`. A new number is none."""
     for group in pairs_by_cause([pair for pair in difference.pairs if _is_told(pair)]):
         names = listed([f"{pair.line.check} {pair.line.subject}" for pair in group], MOST_NAMED)
         old, new = group[0].old, group[0].new
@@ -212,8 +211,7 @@ def render(difference: Difference, *, color: bool = False) -> str:
         lines += wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))
     lines.append("")
     for change, title in _TITLES.items():
-        pairs = difference.which(change)
-        if pairs:
+        if pairs := difference.which(change):
             lines += [colours.bold(f"{len(pairs)} {title}"), ""]
             for group in pairs_by_cause(pairs):
                 lines += [*_group(group, change, colours), ""]
@@ -292,8 +290,7 @@ def _observations(pair: Pair, change: Change) -> Iterator[str]:
 def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:
     """What is still not green, one line each, and how much there is."""
     still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
-    open_pairs = [pair for pair in still if pair.line.status not in _GREEN]
-    if open_pairs:
+    if open_pairs := [pair for pair in still if pair.line.status not in _GREEN]:
         yield colours.bold(f"{len(open_pairs)} still open")
         for group in pairs_by_cause(open_pairs):
             line = group[0].line

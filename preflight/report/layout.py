@@ -35,8 +35,7 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iterator[str]:
-    """`text` cleaned and folded to `width` columns, not between a number and its unit; `first` replaces the indent of
-    the first line."""
+    """`text` cleaned and folded to `width` columns, not between number and unit; `first`: the first line's indent."""
     lead = first or indent
     lines = textwrap.wrap(
         _BEFORE_UNIT.sub(_HELD, clean(shortened(text, _MOST_CHARACTERS))),

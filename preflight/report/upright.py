@@ -1,5 +1,4 @@
-"""The window as an SVG picture for a small screen, to scale: time runs down, and a step stands below the one whose
-place it can take. Pure."""
+"""The window as SVG for small screens, to scale: time runs down, a step is below one whose place it can take. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,8 +28,7 @@ class Upright:
         lanes: list[list[Bar]] = []
         bars = [each for bars in self.timeline.tracks().values() for each in bars]
         for each in sorted(bars, key=lambda each: (each.planned.begins_at, each.found.begins_at)):
-            free = [lane for lane in lanes if _follows(lane[-1], each)]
-            if free:
+            if free := [lane for lane in lanes if _follows(lane[-1], each)]:
                 free[0].append(each)
             else:
                 lanes.append([each])

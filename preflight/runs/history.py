@@ -1,5 +1,4 @@
-"""The saved runs of a release, each judged again (a verdict is never taken from a file), and how `preflight history`
-prints them, newest first."""
+"""A release's saved runs, each judged again (no verdict is taken from a file), and how `history` prints them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -120,8 +120,7 @@ def _provenance(plan: Plan, name: str, part: Evidence) -> str:
 
 
 def _shards(parts: Mapping[str, Evidence]) -> Mapping[str, tuple[int, frozenset[int]]]:
-    """Network zone -> into how many shards it was split, and which of them are here; those of several zones may be
-    split otherwise. Raises MergeError."""
+    """Network zone -> its number of shards, and which are here; zones may be split differently. Raises MergeError."""
     found: dict[str, tuple[str, Shard]] = {}
     for name, part in parts.items():
         if part.shard:
@@ -160,8 +159,7 @@ def _gaps(answered: Answered, numbers: Mapping[str, tuple[int, frozenset[int]]])
             yield f"shard {number} of {of} is missing, which asks {_targets(here[number])}: {cure}"
         left = [question for number, questions in here.items() if number not in missing for question in questions]
     for zone in plan.network_zones or ("",):
-        targets = _targets(question for question in left if plan.is_asked_from(zone, question))
-        if targets:
+        if targets := _targets(question for question in left if plan.is_asked_from(zone, question)):
             cure = plan.call("collect", *_of_zone(zone), "--output", f"{zone}.json") if zone else plan.call("run")
             yield f"nobody asked {targets}: {cure}"
 

@@ -74,8 +74,7 @@ def keep(plan: Plan, evidence: Evidence, report: str) -> Path:
 
 
 def newest(plan: Plan) -> SavedRun | UnreadableRun | None:
-    """The latest run of the plan's release, or why that very one cannot be read: an older one is never taken for it.
-    None when none is kept."""
+    """The latest run of the plan's release, or why it cannot be read: never an older one. None when none is kept."""
     try:
         return next(every(plan), None)
     except OSError as error:

@@ -54,8 +54,7 @@ class Steadiness:
 
     @property
     def lacking(self) -> str:
-        """Why the last round does not end long enough a row of GO, and what tells the state of now; empty where it
-        does."""
+        """Why the last round does not end a long enough row of GO, and what tells the state of now; else empty."""
         long_enough = self._begun_at and self._begun_at[-1] - self._begun_at[0] >= self.wanted
         return "" if long_enough else f"not steady: {self.text}; `preflight gate` without --steady judges just now"
 

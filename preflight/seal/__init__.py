@@ -240,8 +240,7 @@ class RecordedSchema:
 
 
 def seal_schema(plan: Plan, evidence: Evidence, database: str) -> RecordedSchema:
-    """Writes the schema that was seen. Raises SealError, with the cure, where it was not, and when the file cannot be
-    written."""
+    """Writes the schema that was seen. Raises SealError, with the cure, where it was not, and when writing fails."""
     schema, path = _read(plan, evidence, SchemaProbe(database)), plan.sealed_schema(database)
     before, problem = _before(path, Schema.parse)
     if before != schema:
@@ -286,8 +285,7 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
 
 
 def sign_manifest(plan: Plan, manifest: SealedManifest, key: Path) -> Path:
-    """The file beside the manifest with its signature for the plan's release, written. Raises SignatureFailed and
-    SealError."""
+    """Writes the signature for the plan's release beside the manifest; its path. Raises SignatureFailed, SealError."""
     path = manifest.scripts.manifest
     signature = path.with_name(f"{path.name}.sig")
     write_sealed(signature, sign(key, Namespace.MANIFEST, approved_text(plan.release.id, manifest.text)))

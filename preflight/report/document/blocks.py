@@ -68,8 +68,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Every row has as many cells as there are columns; what the row is about stands in its first cell without a
-    status."""
+    """Every row has a cell for each column; what it is about stands in its first cell without a status."""
 
     columns: tuple[str, ...] = ()
     """Their heads; empty words for a table whose cells need none."""

@@ -1,5 +1,4 @@
-"""The times that a call looks at, one figure each: what a clock on the wall shows, the same in UTC, what to know of it.
-Pure."""
+"""The times that a call looks at, one figure each: as the clock on the wall shows it, in UTC, with a remark. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,8 +34,7 @@ def without_times(verdict: Verdict) -> str:
 
 
 def figures(verdict: Verdict) -> tuple[Figure, ...]:
-    """With what failed: finish, decide-by, start-rollback-by, latest start, margin. None without steps, and once the
-    window is over."""
+    """With what failed: finish, decide-by, start-rollback-by, latest start, margin. None without steps or once over."""
     planned, found = verdict.planned_schedule, verdict.found_schedule
     return () if planned is None or found is None else tuple(_figures(verdict, planned, found))
 

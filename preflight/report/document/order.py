@@ -37,8 +37,7 @@ class Blocker:
     behind: str = ""
     """The entry of the same list that is that cause, where one is."""
     cost: str
-    """What it costs in the window if it stays so: `70 min`, `70+ min` where that is not all; empty where the plan does
-    not price it."""
+    """What it costs in the window: `70 min`, `70+ min` where that is not all; empty where the plan has no price."""
     ask_by: datetime
     """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window's start."""
     ask_by_words: str
@@ -70,8 +69,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
 
 
 def first_of(rows: Sequence[Blocker], most: int) -> list[Blocker]:
-    """Not more than `most` of them, one of them what could not be looked at where there is such a thing: it is no
-    trouble of its own, and hides others."""
+    """At most `most`, one of them what could not be looked at, if any: it is no trouble itself, and hides others."""
     told = list(rows[:most])
     unseen = next((row for row in rows if row.waiting), None)
     return [*told[:-1], unseen] if unseen and unseen not in told else told
@@ -215,8 +213,7 @@ def _place(plan: Plan, cause: str) -> tuple[str, str]:
 
 
 def findings_by_host(plan: Plan, findings: Sequence[Finding]) -> dict[str, list[Finding]]:
-    """The findings by the host they were seen on or are about, in the plan's order; last, under an empty name, those
-    that are about none."""
+    """The findings by the host they were seen on or are about, in plan order; last, under no name, those of none."""
     groups: dict[str, list[Finding]] = {name: [] for name in [*plan.hosts, ""]}
     places = {name: place for place, name in enumerate(plan.hosts)}
     for finding in findings:

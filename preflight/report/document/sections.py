@@ -163,8 +163,7 @@ def _deselected(verdict: Verdict) -> list[str]:
 
 
 def entries(verdict: Verdict) -> tuple[Entry, ...]:
-    """All that is no pass, each once: what blocks, what is required, what could not look by its cause, what is
-    advisory."""
+    """All that is no pass, each once: what blocks, what is required, what could not look by cause, what is advisory."""
     plan, findings = verdict.plan, verdict.findings
     ordered = (order.findings_in_order(plan, findings, severity) for severity in Severity)
     alike = (order.findings_alike(plan, told) for told in ordered)

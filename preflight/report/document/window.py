@@ -25,8 +25,7 @@ def window_span(window: Window, moment: datetime) -> str:
     if not (_is_utc(window, window.start) and _is_utc(window, window.end)):
         text += f", {_in_utc(window, window.start)} to {_in_utc(window, window.end)} UTC"
     text += f", {format_duration(window.end - window.start)}"
-    changes = [change.text for change in clock_changes(zone(window.zone), window.start, window.end)]
-    if changes:
+    if changes := [change.text for change in clock_changes(zone(window.zone), window.start, window.end)]:
         text += f": {', '.join(changes)}"
     if moment <= window.start:
         return text

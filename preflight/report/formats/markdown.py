@@ -41,8 +41,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     ]
     lines = []
     for title, section in sections:
-        body = list(limited(section, _MOST_BYTES.get(title, _MOST_BYTES_OF_A_SECTION)))
-        if body:
+        if body := list(limited(section, _MOST_BYTES.get(title, _MOST_BYTES_OF_A_SECTION))):
             lines += [f"## {title}", "", *body, ""] if title else [*body, ""]
     lines += [*_commands(shown), *_all_checks(shown), "", "To reproduce:", "", *fenced([shown.call], "sh")]
     return "\n".join(lines) + "\n"

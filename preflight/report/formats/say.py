@@ -68,8 +68,7 @@ def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
     over = ", over" if verdict.moment >= window.end else ""
     yield f"window {day(window.start, window)}, {opens} to {ends}{over}"
     yield from _to_cure(verdict)
-    warnings = [each for each in verdict.findings if each.status is Status.WARN]
-    if warnings:
+    if warnings := [each for each in verdict.findings if each.status is Status.WARN]:
         told = [said_of(each.check, each.subject) for each in warnings[:_MOST_WARNINGS]]
         told += [f"{number(len(warnings) - _MOST_WARNINGS)} more"] if len(warnings) > _MOST_WARNINGS else []
         yield f"{counted(len(warnings), 'warning')}: {listed(told)}"
@@ -120,8 +119,7 @@ def _to_cure(verdict: Verdict) -> Iterator[str]:
     told = cards(rows)
     for card in told[:_MOST_PEOPLE]:
         yield _person(verdict, card)
-    rest = sum(len(card.acts) for card in told[_MOST_PEOPLE:])
-    if rest:
+    if rest := sum(len(card.acts) for card in told[_MOST_PEOPLE:]):
         yield f"and {number(rest)} more"
 
 
