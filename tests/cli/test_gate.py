@@ -190,6 +190,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     (basis,) = document.pop("basis")
     assert basis.endswith("(GO): everything is asked again")
     assert len(document.pop("unconfirmed")) == 1
+    assert "hosts: a toy" in document.pop("without")
     assert document.pop("vantage").startswith("from ")
     since = document["since"]["collected_at"]
     assert document.pop("made_with") == [f"preflight {__version__}", "plan in no git commit"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.cli import asking
+from preflight.cli import asking, console
 from preflight.engine.cut_off import at_deadline
 from preflight.plan import Account, Host, SecretRef
 from tests.cli.program import BASE, preflight, write_plan
@@ -115,8 +115,8 @@ def test_what_is_typed_before_a_run_takes_nothing_of_the_time_of_its_checks(monk
         signal.setitimer(signal.ITIMER_REAL, 500)  # the rest was spent on typing
         return "correct horse battery"
 
-    monkeypatch.setattr(asking, "has_terminal", lambda: True)
-    monkeypatch.setattr(asking, "ask_hidden", typed)
+    monkeypatch.setattr(console, "has_terminal", lambda: True)
+    monkeypatch.setattr(console, "ask_hidden", typed)
     host = Host(id="db1", user=Account("dbadmin"), password=SecretRef("prompt", ""))
     with at_deadline(1000):
         asking.secrets_of(toy_plan([host]))
