@@ -101,7 +101,6 @@ _Arrival = tuple[_Batch, Question, Answer] | tuple[_Batch, None, str]
 
 class Asking:
     """A context manager: inside, questions are asked at any time and their answers come in any order. For one thread.
-
     Every question gets exactly one answer; what is missing when the time of its target or of the run is over gets
     `timed out`."""
 

@@ -17,8 +17,6 @@ COMPARED = 2
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a backup will be."""
-
     expected: int
     """Bytes; 0 when nothing tells."""
     method: str

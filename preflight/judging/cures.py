@@ -39,10 +39,9 @@ def command_on(plan: Plan, host: Host, account: str, command: str) -> str:
 
 
 def copy_command(plan: Plan, host: Host, account: str, source: str, target: str) -> str:
-    """`source`, a path seen from the plan's folder, to `target` on the host; what is in it where it ends in `/.`.
-
-    What belongs to another account than the login is written by that account: through its shell, which alone its
-    checks need too, and which takes nothing from the login but what it is handed."""
+    """`source`, a path seen from the plan's folder, to `target` on the host; what is in it where it ends in `/.`. What
+    belongs to another account than the login is written by that account: through its shell, which alone its checks need
+    too, and which takes nothing from the login but what it is handed."""
     folder, become = source.endswith("/."), AsAccount.on(host, account)
     if become.is_login:
         options = [*(["-r"] if folder else []), *_options(plan, host, port="-P")]
@@ -95,8 +94,7 @@ def _login(host: Host) -> str:
 
 def could_not_look(plan: Plan, via: Via, target: str, lost: NoReply, at: str = "") -> Judgement:
     """UNKNOWN for want of an answer. `at`: what one looked for, where that is not the whole subject."""
-    cure = cure_of(plan, via, target, lost)
-    return unknown(f"could not look{at}: {lost.reason}", actual=lost.detail, remedy=cure)
+    return unknown(f"could not look{at}: {lost.reason}", actual=lost.detail, remedy=cure_of(plan, via, target, lost))
 
 
 def refuses_login(lost: NoReply) -> bool:

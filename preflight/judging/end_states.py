@@ -1,8 +1,7 @@
 """The versions in which a release may leave its applications, and what is known about each combination. Pure.
 
 Every application ends at its `from` or its `to`. Which combinations can occur follows from the steps (their order, and
-what can be taken back) and from the agreed rules; each one that can occur must have been tested.
-"""
+what can be taken back) and from the agreed rules; each one that can occur must have been tested."""
 
 from __future__ import annotations
 
@@ -83,8 +82,7 @@ class DeployOrder:
     it. `moving`: those that change their version, in the plan's order."""
 
     def __init__(self, plan: Plan) -> None:
-        applications = plan.applications.values()
-        self.moving = tuple(each.id for each in applications if each.from_ != each.to)
+        self.moving = tuple(each.id for each in plan.applications.values() if each.from_ != each.to)
         deploying = {step.deploys: step for step in plan.steps if step.deploys in self.moving}
         self.unplanned = tuple(name for name in self.moving if name not in deploying)
         """Those that no step deploys: their order is free, and they are taken to be undoable."""

@@ -1,7 +1,6 @@
 """Until when things must hold: accounts, passwords, keys, certificates, roles, waivers, whatever ends by itself. Pure.
 
-Design, section 2: what ends is held against the window's end and its rollback reserve, by one function.
-"""
+Design, section 2: what ends is held against the window's end and its rollback reserve, by one function."""
 
 from __future__ import annotations
 
@@ -51,8 +50,7 @@ def certificate_ends(
 ) -> list[End]:
     """Of the certificate of `owner` and of all above it; `remedy`: of its own end; `more`: further fields of each."""
     more = {**more, "where": f"of {owner}"}
-    told = str(certificate)
-    ends = [End(what=what, at=certificate.not_after, remedy=remedy, actual=told, **more)]
+    ends = [End(what=what, at=certificate.not_after, remedy=remedy, actual=str(certificate), **more)]
     for issuer in certificate.issuers:
         then = "and it trusted here and by all clients" if issuer.is_root else "and sent with it"
         renewal = f"have {issuer.subject} replaced by its successor, {then}, and the certificate issued anew under it"

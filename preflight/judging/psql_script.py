@@ -3,8 +3,7 @@ Whatever else it does is shown by running it (`preflight rehearse`). Pure.
 
 psql takes a backslash outside quotes, dollar quotes and comments for a meta-command wherever it stands, not only at
 the beginning of a line (psqlscan.l, psqlscanslash.l and `parse_slash_copy` of PostgreSQL; behaviour tried on psql 15).
-A pattern search would find includes in comments and string literals, and miss `select 1; \\i next.sql`.
-"""
+A pattern search would find includes in comments and string literals, and miss `select 1; \\i next.sql`."""
 
 import posixpath
 import re
@@ -132,9 +131,8 @@ def scan_script(text: str) -> Scan:
 
 
 def find_inputs(folder: str, texts: Mapping[str, str]) -> list[Include]:
-    """What the scripts `texts` (by path relative to `folder`) read, in their order.
-
-    psql takes `\\i` relative to the folder it was started in, which is `folder`; `\\ir` relative to the script."""
+    """What the scripts `texts` (by path relative to `folder`) read, in their order. psql takes `\\i` relative to the
+    folder it was started in, which is `folder`; `\\ir` relative to the script."""
     found = []
     for name, text in texts.items():
         for include in scan_script(text).includes:
@@ -386,10 +384,9 @@ def _rest_of_line(text: str, at: int) -> tuple[str, int]:
 
 
 def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_Argument], int]:
-    """(arguments of a meta-command whose name ends at `at`, where reading goes on).
-
-    They end with the line, at the next meta-command, or at `\\\\`. `pipes`: an argument that begins with `|` takes the
-    rest of the line, as for `\\o` and `\\g`. Trailing semicolons are dropped, as `\\i` does."""
+    """(arguments of a meta-command whose name ends at `at`, where reading goes on). They end with the line, at the next
+    meta-command, or at `\\\\`. `pipes`: an argument that begins with `|` takes the rest of the line, as for `\\o` and
+    `\\g`. Trailing semicolons are dropped, as `\\i` does."""
     arguments: list[_Argument] = []
     while True:
         while text.startswith(_BLANKS, at):

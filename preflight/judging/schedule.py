@@ -3,8 +3,7 @@ may change what a backup of the window is to protect before that backup is finis
 
 Every step begins as soon as those it comes after have ended; lines of work without a step in common run side by side.
 The way back is the same graph backwards: a step is taken back only after those that came after it. Nothing here
-knows a clock or a local time: all instants are UTC, and only `time_in_window` writes one down for a reader.
-"""
+knows a clock or a local time: all instants are UTC, and only `time_in_window` writes one down for a reader."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ _END = attrgetter("ends_at")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One step in its place."""
-
     step: Step
     begins_at: datetime
     ends_at: datetime
@@ -52,7 +49,6 @@ class Schedule:
     """In the order in which they begin; of those that begin together, a step comes before what waits for it."""
     begins_at: datetime
     finish_at: datetime
-    """When the last step ends."""
     rollback: timedelta
     """Planned time to take back all that begins before the point of no return; at least, with `unknown_undo`."""
     start_rollback_by: datetime
@@ -121,11 +117,9 @@ class Schedule:
 
 
 def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collection[str] = ()) -> Schedule | None:
-    """The schedule of the plan's work; None when the plan has no steps.
-
-    `begins_at`: an aware moment, by default the window's start. `over_network`: ids of steps that run over the
-    network. Raises graphlib.CycleError when steps wait for each other in a circle, which the loader refuses.
-    """
+    """The schedule of the plan's work; None when the plan has no steps. `begins_at`: an aware moment, by default the
+    window's start. `over_network`: ids of steps that run over the network. Raises graphlib.CycleError when steps wait
+    for each other in a circle, which the loader refuses."""
     if not plan.steps:
         return None
     window = plan.window

@@ -177,5 +177,4 @@ def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str,
 
 
 def sealed_order(entry: Scripts, manifest: LocalText, texts: Texts) -> ScriptOrder:
-    """In which the sealed scripts run."""
     return sealed_scripts(entry, *read_manifest(manifest), texts).order

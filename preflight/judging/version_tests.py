@@ -1,8 +1,7 @@
 """What `[[tested]]` says about versions that meet: shown to work, never tried, tried and failed, or too long ago. Pure.
 
 Applications meet in pairs, so a combination is shown to work by one record that covers all of it or by records that
-cover each related pair of it. Two applications that both keep their version run together now and need no record.
-"""
+cover each related pair of it. Two applications that both keep their version run together now and need no record."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

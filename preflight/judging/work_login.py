@@ -39,7 +39,6 @@ _JUDGED = (_READ_ONLY, *_TIMEOUTS, "search_path", "session_replication_role")
 
 
 def method_of(work: ServerWork) -> Method:
-    """Which program logs in."""
     if work.replicates:
         return Method.REPLICATION
     return Method.PG_DUMP if work.programs[0] == work.program("pg_dump") else Method.PSQL

@@ -50,8 +50,7 @@ class UserCertificate:
     @classmethod
     def in_session(cls, session: Mapping[str, str]) -> tuple[Self, ...]:
         """Those that the way to the host took. Raises Unreadable."""
-        values = parse_json(session.get("user_certificates", "[]"))
-        return tuple(read_record(cls, value) for value in values)
+        return tuple(read_record(cls, value) for value in parse_json(session.get("user_certificates", "[]")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,6 @@ class KeyLine:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedKey:
-    """The same, read."""
-
     setting: int
     file: str
     fingerprint: str

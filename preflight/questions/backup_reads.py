@@ -45,8 +45,6 @@ _NOTHING = Held(0, frozenset(), frozenset(), frozenset())
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRead:
-    """What pg_restore made of an archive."""
-
     list_code: int
     code: int
     """Exit status of the full read, or of the listing where that failed."""
@@ -279,8 +277,7 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         lines = (line.partition(":") for line in fields.pop("header", []))
         header = {name: value.strip() for name, _, value in lines}
         server, dumped_by = (header.get(f"Dumped {by} version", "").partition(" ")[0] for by in _VERSIONS)
-        database = header.get("dbname", "")
-        found = read_lines(ArchiveRead, fields, database=database, server=server, dumped_by=dumped_by)
+        found = read_lines(ArchiveRead, fields, database=header.get("dbname", ""), server=server, dumped_by=dumped_by)
         if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
         if found.listed and not (found.database and server and found.created):

@@ -178,8 +178,6 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Looked):
-    """The newest backups that match a pattern."""
-
     backups: tuple[BackupFile, ...]
     """Newest first, each file once, at most `MOST_LISTED`."""
     count: int

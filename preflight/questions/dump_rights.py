@@ -63,8 +63,6 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class DumpRights:
-    """What was found, by kind."""
-
     names: Mapping[Kind, Sequence[str]] = field(default_factory=dict)
     """At most MOST_FOUND of each."""
     totals: Mapping[Kind, int] = field(default_factory=dict)

@@ -3,8 +3,7 @@
 The names of lines, and the columns of rows, are the fields of a dataclass. A field that is a tuple takes every line of
 its name, any other exactly one, though it has a default. A field that is a dataclass takes the words of its line, in
 the order of its fields or of its own `words`; the last word is the rest of the line. What may be None is an empty line
-or the word `?`.
-"""
+or the word `?`."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -72,7 +72,6 @@ class Tree:
 
     @property
     def files(self) -> Mapping[str, TreeEntry]:
-        """The regular files by path."""
         return {entry.path: entry for entry in self.entries if entry.kind is EntryKind.FILE}
 
     @property
@@ -83,8 +82,6 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class LocalText:
-    """One text file, whole."""
-
     text: str = ""
     """What is not UTF-8 in it is U+FFFD."""
     sha256: str = ""
@@ -177,8 +174,6 @@ def refusal_of(reply: Reply) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
-
     code: int
     """Exit status; 128 + N when signal N ended it."""
     output: str

@@ -3,8 +3,7 @@
 The words are those of Spring Boot (status; parts at the top, in `details` or `components`), MicroProfile Health
 (status; `outcome` and `state` in 1.0), ASP.NET Core, draft-inadarei-api-health-check, Consul, django-health-check,
 gRPC, and what is written by hand. As JSON, as lines `name: word`, as Kubernetes' `[-]name failed`, as `<status>` in
-XML, or as one word.
-"""
+XML, or as one word."""
 
 import re
 from collections.abc import Iterator

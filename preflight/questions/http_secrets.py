@@ -51,7 +51,6 @@ class SecretHeader:
 
 
 def secret_headers(endpoint: Endpoint) -> tuple[SecretHeader, ...]:
-    """By which the plan's endpoint is asked."""
     headers = [SecretHeader(name, ref) for name, ref in endpoint.headers.items()]
     if endpoint.bearer:
         headers.append(SecretHeader("Authorization", endpoint.bearer, is_bearer=True))

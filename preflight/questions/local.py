@@ -80,8 +80,6 @@ class Namespace(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What came of verifying one."""
-
     signers: tuple[str, ...] = ()
     """Who signed it, as the file of allowed signers names the owner of the key; a pattern is nobody."""
     problem: str = ""
@@ -110,8 +108,7 @@ class SignatureProbe(Probe[Signature]):
     signature: str
 
     def ask(self) -> str:
-        words = (self.namespace, self.content, self.signature)
-        return LocalRequest(LocalAct.SIGNATURE, self.allowed, words).text()
+        return LocalRequest(LocalAct.SIGNATURE, self.allowed, (self.namespace, self.content, self.signature)).text()
 
     def read(self, reply: Reply) -> Signature:
         return read_record(Signature, parse_json(reply.text), complete=True)

@@ -220,8 +220,6 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What one table says."""
-
     heads: tuple[str, ...] = ()
     """Where it ends, in order; none where nothing is applied."""
     troubles: tuple[str, ...] = ()

@@ -11,8 +11,6 @@ from preflight.record import parse_json
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the server gave."""
-
     columns: Sequence[str] = ()
     """Their names; none where there are no rows."""
     rows: Sequence[Sequence[str | None]] = ()

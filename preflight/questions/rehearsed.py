@@ -101,8 +101,6 @@ class Drill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsedEntry:
-    """One entry of `[scripts]`."""
-
     database: str
     """The entry of `[databases]`."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -180,8 +178,6 @@ def version_text(version_num: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """The whole record."""
-
     release: str
     at: datetime
     """When it began, UTC."""
@@ -200,8 +196,6 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What lies beside the plan."""
-
     record: Rehearsal | None
     problem: str = ""
     """Why there is no record: no such file, or one that cannot be relied on."""
@@ -235,5 +229,4 @@ def parse_rehearsal(text: str) -> Rehearsal:
 
 
 def format_rehearsal(record: Rehearsal) -> str:
-    """The file's text."""
     return json.dumps(asdict(record), indent=1, default=plain, ensure_ascii=False) + "\n"

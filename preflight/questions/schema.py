@@ -131,8 +131,6 @@ class SchemaProbe(SqlProbe[Schema]):
 
 @dataclass(frozen=True, slots=True)
 class SealedSchema:
-    """What lies beside the plan."""
-
     schema: Schema | None
     problem: str = ""
     """Why there is none: no such file, or one that cannot be relied on."""

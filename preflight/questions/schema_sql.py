@@ -2,8 +2,7 @@
 
 `item` is every object that a person made. A sequence that a column owns and a statistics object stand with their table
 (`object.home`), so that what depends on a table is told with it. Catalogues of rare objects are told by the names of
-their own columns, without the oids, which differ in every database. PostgreSQL 14 and newer have all that is read.
-"""
+their own columns, without the oids, which differ in every database. PostgreSQL 14 and newer have all that is read."""
 
 WITNESS_SCHEMA = "preflight_witness"
 """Where a rehearsal keeps its event triggers' functions and notes; neither is part of the schema."""

@@ -18,8 +18,6 @@ printf 'said=%s\\nend=yes\\n' "$said\""""
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the login was told."""
-
     running: tuple[str, ...] = ()
     """Units: `shop.service`."""
     said: str = ""

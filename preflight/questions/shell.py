@@ -47,8 +47,7 @@ def glob_word(pattern: str) -> str:
 
 def fixed_folder(pattern: str) -> str:
     """The folder in which the pattern's first wild part is looked for."""
-    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    return fixed.rpartition("/")[0] or "/"
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0] or "/"
 
 
 def filled(script: str, **values: str) -> str:

@@ -34,7 +34,6 @@ class Sizes:
 
     @property
     def dumped_bytes(self) -> int:
-        """What a dump reads."""
         return self.table_bytes + self.large_object_bytes
 
 
@@ -120,8 +119,6 @@ FROM (SELECT coalesce(sum(heap + toast), 0) AS stored FROM t WHERE NOT readable)
 
 @dataclass(frozen=True, slots=True)
 class DataDirectories:
-    """Directories on the server's machine."""
-
     data: str
     """`data_directory`; empty for a role that is no member of pg_read_all_settings (so not of pg_monitor)."""
     tablespaces: Mapping[str, int] = field(default_factory=dict)
@@ -136,8 +133,6 @@ class DataDirectories:
 
 @dataclass(frozen=True, slots=True)
 class LiveTable:
-    """One table of a list."""
-
     name: str
     bytes: Count
     """With its indexes and its TOAST table."""

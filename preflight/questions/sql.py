@@ -131,7 +131,6 @@ def quote_literal(value: str) -> str:
 
 
 def array_of(texts: Iterable[str]) -> str:
-    """An array of string constants."""
     return f"ARRAY[{', '.join(map(quote_literal, texts))}]::text[]"
 
 

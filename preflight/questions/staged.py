@@ -158,8 +158,7 @@ class StagedFolder(AccountProbe[StagedTree]):
     def ask(self) -> str:
         limits = {"LIMIT": str(MOST_ENTRIES + 2), "MOST": str(MOST_ENTRIES)}
         values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, **limits}
-        script = filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL)
-        return self.account.or_login(script)
+        return self.account.or_login(filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL))
 
     def read(self, reply: Reply) -> StagedTree:
         fields = read_fields(reply.text, ends_in_nul=True)
@@ -231,8 +230,7 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
 
     def ask(self) -> str:
         names = " ".join(_file(name) for name in self.names)
-        script = filled(_FORMS, STAGE=quoted(self.folder), NAMES=names, FIND_TOOL=FIND_HASH_TOOL)
-        return self.account.or_login(script)
+        return self.account.or_login(filled(_FORMS, STAGE=quoted(self.folder), NAMES=names, FIND_TOOL=FIND_HASH_TOOL))
 
     def read(self, reply: Reply) -> dict[str, Forms]:
         forms = read_lines(_FormsTold, reply).form

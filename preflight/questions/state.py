@@ -72,8 +72,6 @@ _SERVER = """\
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something in a state worth telling."""
-
     kind: Annotated[str, Matches(_KIND, "a kind of fault")]
     """`hidden` is a sequence that the role may not read, `narrow` a foreign key, `commits` are those that no standby
     confirms. One of `server` is always there."""
@@ -134,11 +132,10 @@ class StateProbe(_Items):
 
     An index that is just being built is not yet valid, and no finding. A constraint counts where it is made, a trigger
     too, not once more in each partition. Tables without statistics have rows, and were never analyzed; a partitioned
-    table, which has no rows of its own, is left out. An archive command that does nothing and says yes leaves no
-    trace in the counters. A setting of the server's command line is the same after a restart. A slot that a replica
-    keeps for others counts once it holds too much. Who replicates, without which commits wait, only
-    pg_read_all_stats shows. Of collations those count by which the database or an index is
-    sorted. Of the `sequences` the last value is read."""
+    table, which has no rows of its own, is left out. An archive command that does nothing and says yes leaves no trace
+    in the counters. A setting of the server's command line is the same after a restart. A slot that a replica keeps for
+    others counts once it holds too much. Who replicates, without which commits wait, only pg_read_all_stats shows. Of
+    collations those count by which the database or an index is sorted. Of the `sequences` the last value is read."""
 
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""

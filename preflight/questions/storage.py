@@ -80,10 +80,9 @@ class Mount:
 
 
 def mount_of(path: str, device: str, lines: Iterable[str]) -> Mount | None:
-    """The mount that `path` (absolute, without links) lies on; None when no line fits.
-
-    `device`: `major:minor` by stat(2), empty when not known. It tells a mount from one that lies hidden below a later
-    mount; where it fits none (btrfs shows another one), the longest mount point decides."""
+    """The mount that `path` (absolute, without links) lies on; None when no line fits. `device`: `major:minor` by
+    stat(2), empty when not known. It tells a mount from one that lies hidden below a later mount; where it fits none
+    (btrfs shows another one), the longest mount point decides."""
     fitting = [mount for mount in map(_parsed, lines) if _lies_in(path, mount.point)]
     exact = [mount for mount in fitting if mount.device == device]
     # Of several mounts on one point, the last one is seen.
@@ -209,8 +208,6 @@ printf '%s\\n' "$told\""""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a path lies."""
-
     path: str
     reached: str
     """The path itself, or the deepest directory on the way to it that could be seen; the rest is known by name only."""

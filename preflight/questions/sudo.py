@@ -22,8 +22,6 @@ _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """What came of one program."""
-
     program: str
     code: int
     path: str

@@ -94,8 +94,6 @@ _ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """An active timer."""
-
     name: str
     starts: str
     """The unit that it starts."""

@@ -31,8 +31,6 @@ class Wanted:
 
 
 class Lacks(StrEnum):
-    """What a row tells."""
-
     ROLE = "role"
     """The role itself, whatever is wanted: `superuser` or `role` as its kind, and how it inherits as its right."""
     OWNER = "owner"
@@ -85,8 +83,6 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class WorkRights:
-    """What was found."""
-
     lacks: Sequence[Lack] = ()
     hidden: str = ""
     """The catalogue that the asking role may not read; then nothing else is known."""

@@ -1,8 +1,7 @@
 """The OS account under which servers that are thrown away, and what belongs to them, run on this machine.
 
 PostgreSQL refuses to run as root, and root may write everywhere, which would make every permission look fine. So root
-starts them as an unprivileged account; anybody else runs them as themselves.
-"""
+starts them as an unprivileged account; anybody else runs them as themselves."""
 
 import contextlib
 import os
@@ -43,8 +42,7 @@ class Account:
 
     def can_reach(self, path: Path) -> bool:
         """Whether the account can pass every folder above `path`, judged by the permission bits for others."""
-        parents = path.resolve().parents
-        return not self.switched or all(parent.stat().st_mode & stat.S_IXOTH for parent in parents)
+        return not self.switched or all(parent.stat().st_mode & stat.S_IXOTH for parent in path.resolve().parents)
 
 
 def site_account() -> Account:
@@ -64,9 +62,8 @@ def site_account() -> Account:
 
 
 def new_folder(account: Account) -> Path:
-    """A new folder, readable by `account`; the caller removes it.
-
-    Raises ScratchError when no folder for temporary files can be reached by the account."""
+    """A new folder, readable by `account`; the caller removes it. Raises ScratchError when no folder for temporary
+    files can be reached by the account."""
     for parent in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - mkdtemp makes it safe
         if parent.is_dir() and account.can_reach(parent / "x"):
             return _made(parent)
@@ -74,9 +71,8 @@ def new_folder(account: Account) -> Path:
 
 
 def new_memory_folder(least_bytes: int) -> Path | None:
-    """A new folder on the memory file system for shared memory; None where there is none or too little room.
-
-    A database that lies there starts faster, and on another device than what is written beside it."""
+    """A new folder on the memory file system for shared memory; None where there is none or too little room. A database
+    that lies there starts faster, and on another device than what is written beside it."""
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
     if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < least_bytes:
         return None

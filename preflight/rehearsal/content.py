@@ -38,8 +38,6 @@ _SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: (\d+)\.(\d+)",
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What was fetched."""
-
     content: Content
     roles: str
     """SQL that makes the server's roles, without passwords and commands of psql."""

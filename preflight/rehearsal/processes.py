@@ -63,10 +63,9 @@ def run_at_the_end(script: str, path: Path, account: Account | None = None, held
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Signals that come inside take effect on leaving.
-
-    Starting a server and noting that it must be stopped are two steps; an interrupt between them would leave the
-    server behind, and an impatient second Ctrl-C would do so while the first one clears up."""
+    """Signals that come inside take effect on leaving. Starting a server and noting that it must be stopped are two
+    steps; an interrupt between them would leave the server behind, and an impatient second Ctrl-C would do so while the
+    first one clears up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -279,9 +279,8 @@ class ScratchServer(Server):
 
 
 def reachable(programs: Path, folder: Path, account: Account) -> Path:
-    """The same programs, copied when the account cannot reach them: a virtual environment in root's home.
-
-    The wheel finds its libraries by a path relative to the programs, so the copy keeps the layout."""
+    """The same programs, copied when the account cannot reach them: a virtual environment in root's home. The wheel
+    finds its libraries by a path relative to the programs, so the copy keeps the layout."""
     server = programs / "psql"
     if account.can_reach(server) and server.stat().st_mode & stat.S_IXOTH:
         return programs

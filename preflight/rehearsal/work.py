@@ -33,8 +33,6 @@ _MOST_ERROR_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
-
     code: int
     """128 + N when signal N ended it."""
     said: str

@@ -170,12 +170,9 @@ def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
 
 
 class QuickSocket(socket.socket):
-    """A TCP socket that acknowledges at once and reads big.
-
-    Without TCP_NODELAY and TCP_QUICKACK every short exchange waits 40 ms for a delayed acknowledgement; the kernel
-    forgets QUICKACK, so it is set again after each read. Reading big and serving small spares a system call for
-    each of the many short reads of the SSH packet layer.
-    """
+    """A TCP socket that acknowledges at once and reads big. Without TCP_NODELAY and TCP_QUICKACK every short exchange
+    waits 40 ms for a delayed acknowledgement; the kernel forgets QUICKACK, so it is set again after each read. Reading
+    big and serving small spares a system call for each of the many short reads of the SSH packet layer."""
 
     _unread = b""
 

@@ -2,8 +2,7 @@
 
 Values live only in a `Secrets` registry; every text that leaves the program passes through `Secrets.redact`. A password
 is tried once for each account, however many entries of the plan log in with it: a directory that counts refusals over
-all its hosts would lock the account.
-"""
+all its hosts would lock the account."""
 
 import base64
 import html
@@ -73,9 +72,8 @@ class Secrets:
         return "Secrets()"
 
     def value(self, ref: SecretRef, purpose: str = "") -> str:
-        """The secret that `ref` names. Raises SecretError; the error never holds a value.
-
-        `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
+        """The secret that `ref` names. Raises SecretError; the error never holds a value. `purpose` is shown at a
+        prompt, for example `password of dbadmin on db1`."""
         key = SecretRef(ref.scheme, purpose) if ref.is_typed else ref
 
         def resolve() -> str | SecretError:

@@ -116,7 +116,6 @@ def secure(
     sock: socket, context: ssl.SSLContext, name: str, deadline: Deadline, connect_again: Callable[[], socket]
 ) -> ssl.SSLSocket:
     """TLS over `sock`, chain, dates and name verified. Raises TlsFailed, also for a connection that is lost meanwhile.
-
     A refused certificate is looked at in a second handshake, on a socket of `connect_again`; no request goes there."""
     try:
         sock.settimeout(max(0.001, deadline.left()))
@@ -142,7 +141,6 @@ def secure(
 
 
 def verify_reason(error: ssl.SSLCertVerificationError) -> Reason:
-    """What is wrong with a certificate that OpenSSL refused."""
     return _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNFIT)
 
 

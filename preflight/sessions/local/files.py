@@ -52,9 +52,8 @@ class _Found:
 
 
 def list_tree(folder: Path, deadline: Deadline) -> list[dict[str, Any]]:
-    """The fields of a `TreeEntry` for everything below `folder`, sorted by path.
-
-    Raises Problem, TooMuchToRead, TimeoutError, and OSError when the folder itself cannot be listed."""
+    """The fields of a `TreeEntry` for everything below `folder`, sorted by path. Raises Problem, TooMuchToRead,
+    TimeoutError, and OSError when the folder itself cannot be listed."""
     found = _walk(folder, deadline)
     if sum(entry.status.st_size for entry in found if entry.kind is EntryKind.FILE) > MOST_BYTES:
         raise TooMuchToRead(f"the files hold more than {MOST_BYTES // 1024**2} MiB")

@@ -1,8 +1,7 @@
 """A PostgreSQL server's certificate: why it was refused, and until when it is valid. libpq tells neither.
 
 A second look through Python's ssl on a connection of its own: a request for TLS and the handshake, never a startup
-packet, so it is no login attempt.
-"""
+packet, so it is no login attempt."""
 
 import contextlib
 import ssl

@@ -3,8 +3,7 @@
 Limits and the read-only mode are set for that transaction only. Set for the session they would hide the values that
 scripts get, and behind a pooler they would stay on a server connection that the application gets next. Everything is
 sent at once (libpq's pipeline mode), so any number of statements costs one round trip, and the server ends each by
-itself: no cancel request is needed when we go away.
-"""
+itself: no cancel request is needed when we go away."""
 
 import contextlib
 import json
@@ -102,9 +101,8 @@ class Connection:
         return bool(self._pgconn.status == pq.ConnStatus.BAD)
 
     def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
-        """Sends all statements, and gives their outcomes in order as they arrive.
-
-        Here and in the iterator CannotAsk is raised when there will be no answer any more."""
+        """Sends all statements, and gives their outcomes in order as they arrive. Here and in the iterator CannotAsk is
+        raised when there will be no answer any more."""
         left = deadline.left() - _LEAST_SECONDS
         if left < _LEAST_SECONDS:
             return iter([CannotAsk(Reason.RUN_DEADLINE, "no time was left to ask") for _ in statements])

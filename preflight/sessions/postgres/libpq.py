@@ -2,8 +2,7 @@
 trace of a login.
 
 libpq is driven through `psycopg.pq` and not through `psycopg.connect`: only there are name resolution, every wait and
-the number of login attempts in our hands, and only there does a refused login tell its SQLSTATE.
-"""
+the number of login attempts in our hands, and only there does a refused login tell its SQLSTATE."""
 
 import contextlib
 import os
@@ -51,7 +50,6 @@ def scrub_environment(secrets: Secrets, databases: Iterable[Database]) -> None:
 
 def conninfo(parameters: Mapping[str, str]) -> bytes:
     """Parameters as libpq reads them; those an older libpq does not know (`sslcertmode`, `require_auth`) are left out.
-
     Raises ValueError for a NUL, at which libpq would silently end the value."""
     words = []
     for key, value in parameters.items():
@@ -65,7 +63,6 @@ def conninfo(parameters: Mapping[str, str]) -> bytes:
 
 def service_parameters(service: str) -> Mapping[str, str]:
     """What libpq itself finds in pg_service.conf, with its own defaults; without `host` where there is no such service.
-
     It takes the service's name from the environment alone; all but where the file is stays out of it meanwhile."""
     kept = dict(os.environ)
     for name in kept:

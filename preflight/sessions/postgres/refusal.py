@@ -1,8 +1,7 @@
 """Why a database login failed: from SQLSTATE, the server's routine, and libpq's own words. Pure.
 
 The server's sentences follow its `lc_messages` and are never matched. libpq's own are in English here, since Python
-leaves LC_MESSAGES alone, and come from one bundled library.
-"""
+leaves LC_MESSAGES alone, and come from one bundled library."""
 
 import errno
 import os
@@ -83,8 +82,6 @@ _LIBPQ_SAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """All that is known of one failed login."""
-
     role: str
     name: str
     """Database name."""
@@ -106,7 +103,6 @@ class Failed:
 
 
 def explain(failed: Failed) -> CannotAsk:
-    """The `NoReply` to be."""
     if failed.word.sqlstate:
         reason, sentence = _server_refused(failed)
         said = failed.said.partition(": ")[2] or failed.said  # without the severity, FATAL in the server's language

@@ -1,7 +1,6 @@
 """One database: a connection that is kept from the first question to the end.
 
-It stays open between the rounds because its backend is what proves, over SSH, that a host is the database's host.
-"""
+It stays open between the rounds because its backend is what proves, over SSH, that a host is the database's host."""
 
 from __future__ import annotations
 
@@ -162,10 +161,9 @@ class SqlSession:
         return outcomes
 
     def _log_in(self, deadline: Deadline) -> ServerAddress:
-        """The address that answered. Raises CannotAsk.
-
-        The time for the login begins when the server is called: what this machine needs for its driver, a secret or a
-        name, and the host for a channel, is not the server's slowness."""
+        """The address that answered. Raises CannotAsk. The time for the login begins when the server is called: what
+        this machine needs for its driver, a secret or a name, and the host for a channel, is not the server's
+        slowness."""
         begun = monotonic()
         try:
             self.stage = "loading the PostgreSQL driver"
@@ -276,7 +274,6 @@ class SqlSession:
             self._session["certificate"] = certificate.to_json()
 
     def _note(self, told: dict[str, str]) -> None:
-        """Adds to the session what the server tells of itself."""
         tls, shown = told.pop("tls"), told.pop("client_serial")
         self._session |= told
         # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.

@@ -1,8 +1,7 @@
 """A TCP port on loopback whose one connection runs through a channel of an SSH connection.
 
 libpq can only dial, and TLS with a name to verify needs TCP. Other users of this machine can dial as well: the one
-connection let in is the one from the port that `admit` names, and nobody listens any more once it is there.
-"""
+connection let in is the one from the port that `admit` names, and nobody listens any more once it is there."""
 
 from __future__ import annotations
 

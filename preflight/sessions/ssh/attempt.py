@@ -34,8 +34,6 @@ class JumpFailed(CannotAsk):
 
 @dataclass(eq=False)
 class Attempt:
-    """Reaches a host."""
-
     _host: Host
     _jump: Connection | None
     _shared: Shared
@@ -76,7 +74,6 @@ class Attempt:
                 return self._connect_again(known, dropped)
 
     def end_turn(self, *, dropped: bool = False) -> None:
-        """Lets the next one log in."""
         server, self._server = self._server, ""
         if server:
             self._shared.turns.give_back(server, dropped=dropped)

@@ -3,8 +3,7 @@
 The script goes to the standard input of `env LC_ALL=C sh -s`, a command every login shell understands (csh and fish
 too). Around each question it prints a line with a random nonce, to standard output and to standard error alike, so
 that noisy profiles, binary output, a missing last line feed or an early `exit` cannot be mistaken for an answer, and
-an answer counts only when its end was seen on both streams.
-"""
+an answer counts only when its end was seen on both streams."""
 
 import math
 import shlex
@@ -118,8 +117,6 @@ class _MarkReader:
 
 @dataclass(slots=True)
 class _Open:
-    """An answer being read."""
-
     since: float
     """By the monotonic clock."""
     asked_at: datetime = field(default_factory=now)

@@ -61,10 +61,9 @@ class Ending(Enum):
 
 
 class BatchRun:
-    """Sends the script of a batch and takes its answers, a step at a time, without ever waiting.
-
-    None of paramiko's timeouts bounds a command as a whole, its two output streams share one window (reading one while
-    the other fills is a deadlock), and a background child can keep the output open after the command has ended."""
+    """Sends the script of a batch and takes its answers, a step at a time, without ever waiting. None of paramiko's
+    timeouts bounds a command as a whole, its two output streams share one window (reading one while the other fills is
+    a deadlock), and a background child can keep the output open after the command has ended."""
 
     def __init__(
         self,
@@ -100,7 +99,6 @@ class BatchRun:
 
     @property
     def current(self) -> Question | None:
-        """The question that is being answered."""
         number = self.reader.current
         return None if number is None else self._open[number]
 

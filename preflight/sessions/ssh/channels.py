@@ -49,7 +49,6 @@ class ChannelSlots:
         return opened
 
     def close(self, channel: Channel) -> None:
-        """Ends a channel of `open`."""
         channel.close()
         with self._lock:
             self._open -= 1

@@ -118,10 +118,9 @@ def _ssh(host: Host, deadline: Deadline, *options: str) -> subprocess.CompletedP
 
 
 def _key_files(host: Host, options: Mapping[str, list[str]], deadline: Deadline) -> dict[str, list[str]]:
-    """The names of files with keys (`identity`) and with certificates (`certificate`).
-
-    `ssh -G` prints them as they are written. What their tokens and variables stand for, ssh tells when it is about to
-    connect; the way there that it is given leads nowhere."""
+    """The names of files with keys (`identity`) and with certificates (`certificate`). `ssh -G` prints them as they are
+    written. What their tokens and variables stand for, ssh tells when it is about to connect; the way there that it is
+    given leads nowhere."""
     names = {kind: options.get(f"{kind}file", []) for kind in ("identity", "certificate")}
     if not any(mark in name for written in names.values() for name in written for mark in "%$"):
         return names

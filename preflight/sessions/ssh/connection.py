@@ -37,8 +37,6 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A connection that is logged in."""
-
     transport: Transport
     session: Mapping[str, str]
     vantage: str
@@ -302,7 +300,6 @@ class Connection:
             raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR)
 
     def _configure(self, deadline: Deadline) -> Configured:
-        """The host as ssh_config completes it."""
         host = self.host
         as_planned = Configured(replace(host, address=host.address or host.id))
         configured = configure(host, deadline) if host.ssh_config else as_planned

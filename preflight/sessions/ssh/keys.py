@@ -33,9 +33,8 @@ _KEY_CLASSES = {
 
 
 def load_key(path: Path, passphrase: Callable[[], str]) -> Any:
-    """paramiko's key of a file. `passphrase`: called where there is one. Raises CannotAsk.
-
-    paramiko is told the type: trying its classes in turn turns one wrong passphrase into five different errors."""
+    """paramiko's key of a file. `passphrase`: called where there is one. Raises CannotAsk. paramiko is told the type:
+    trying its classes in turn turns one wrong passphrase into five different errors."""
     kind, cipher = _inspect(_content(path))
     if cipher not in (*_READABLE_CIPHERS, _PEM):
         detail = f"{path} is encrypted with {one_line(cipher, 60)}, which this tool cannot read"

@@ -1,8 +1,7 @@
 """Which host keys are trusted: the known_hosts format of OpenSSH (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
 
 paramiko's own reader gives up a whole file at the first `@cert-authority`, `@revoked` or damaged line, knows no
-wildcards and pins one key per type, so it is not used. A line this reader cannot use is skipped, as OpenSSH does.
-"""
+wildcards and pins one key per type, so it is not used. A line this reader cannot use is skipped, as OpenSSH does."""
 
 from __future__ import annotations
 

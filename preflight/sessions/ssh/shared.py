@@ -106,8 +106,6 @@ class OpenConnections:
 
 
 class _Server:
-    """What is known of one address and port."""
-
     def __init__(self, lock: threading.Lock) -> None:
         self.changed = threading.Condition(lock)
         self.pending = 0
@@ -168,8 +166,6 @@ class LoginTurns:
 
 @dataclass(slots=True)
 class Shared:
-    """What all connections of a run share."""
-
     known_hosts: KnownHostsFiles
     secrets: Secrets
     turns: LoginTurns = field(default_factory=LoginTurns)
