@@ -112,8 +112,7 @@ class SchemaDrift(Check):
     def _judge_work(
         self, database: Database, changed: Mapping[str, str], record: Rehearsal | None, problem: str, allowed: str
     ) -> Judgement:
-        """Once the scripts have run. `changed`: since the schema was sealed, by object. `problem`: why the record does
-        not tell what they were to change."""
+        """Once scripts ran. `changed`: since sealing, by object. `problem`: why the record tells no wanted change."""
         told = f"{counted(len(changed), 'object')} changed since the schema was sealed{allowed}"
         expected = "just what the scripts were to change"
         details = listed("\n".join(changed.values()).split("\n"), _MOST_LINES, "\n")

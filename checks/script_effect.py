@@ -285,8 +285,7 @@ def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
     """What a script drops, opens to everybody or gives to another owner."""
     for run in tried.forward:
         gone = (f"drops {each.kind} {each.name}" for each in run.touched if each.dropped and not each.created)
-        told = [*gone, *_rights_changed(run)]
-        if told:
+        if told := [*gone, *_rights_changed(run)]:
             yield warned(
                 f"{run.script} {listed(told, _MOST_NAMED)}",
                 expected="that its reviewer knows it",

@@ -18,8 +18,7 @@ Keys = tuple[str | int, ...]
 
 
 class Misfit(Unreadable):
-    """A value that its annotation does not allow. The text says what was expected; where the value may be a secret in
-    the wrong place, it does not repeat it."""
+    """A value that its annotation refuses. Says what was expected; what may be a misplaced secret is not repeated."""
 
     def __init__(self, message: str, nearest: str = "") -> None:
         super().__init__(message)

@@ -91,8 +91,7 @@ class Judgement:
     quantity: Quantity | None = None
     """The measured value that failed, for a waiver's limit."""
     behind: str = ""
-    """Of an UNKNOWN: the line of another check that tells why, as `check subject: what it says`; the report folds all
-    that are behind one line."""
+    """Of an UNKNOWN: the line of another check that tells why, `check subject: what it says`; a report folds by it."""
     waivable: bool = True
     """False for identity, script content, primary or replica: no waiver ever covers such a failure."""
 

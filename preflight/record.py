@@ -273,8 +273,7 @@ def plain(value: Any) -> Any:
 
 
 def read_record(cls: type[T], value: Any, *, exact: bool = True, complete: bool = False, **preset: object) -> T:
-    """The dataclass `cls` from a JSON object that `parse_json` read. `exact` and `complete`: see `Reader`; `preset`:
-    fields that are no keys. Raises Unreadable."""
+    """`cls` from a JSON object. `exact` and `complete`: see `Reader`; `preset`: no keys. Raises Unreadable."""
     return cast(T, Reader(_JSON, exact=exact, complete=complete).record(cls, value, (), **preset))
 
 

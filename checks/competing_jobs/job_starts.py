@@ -210,8 +210,7 @@ def _cron_starts(source: str, job: CronJob, jobs: HostJobs, interval: Interval, 
     since, schedule = interval.since - late, job.schedule
     runs = {run for each in zones if schedule for run in schedule.runs(since, interval.end, each)}
     command = shown(job.command)
-    parts = [name for folder, names in sorted(jobs.parts.items()) if folder in job.command for name in names]
-    if parts:
+    if parts := [name for folder, names in sorted(jobs.parts.items()) if folder in job.command for name in names]:
         command += f" [{shown(', '.join(parts))}]"
     when = f"{job.when} CRON_TZ={one_line(job.zone, 40)}" if job.zone else job.when
     when += f", up to {format_duration(late)} later" if late else ""

@@ -110,8 +110,7 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
             actual=named(f"{entry.path} ({entry.error})" for entry in tree.unread),
             remedy=f"make everything in {folder} readable, then run again",
         )
-    unusual = [entry.path for entry in tree.entries if entry.kind in (EntryKind.SYMLINK, EntryKind.OTHER)]
-    if unusual:
+    if unusual := [entry.path for entry in tree.entries if entry.kind in (EntryKind.SYMLINK, EntryKind.OTHER)]:
         yield failed(
             "the approved folder holds links or special files",
             expected="regular files only, because a link's target is not sealed",
@@ -239,8 +238,7 @@ def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
 def _changed(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
     """The heart of it: staged files with other bytes than sealed."""
     # What can be explained first: the others may not be shown.
-    accepted = [name for name in seen.changed if seen.is_accepted(name, differences.forms.get(name))]
-    if accepted:
+    if accepted := [name for name in seen.changed if seen.is_accepted(name, differences.forms.get(name))]:
         yield _other_line_ends(seen, differences, accepted)
     changed = [name for name in seen.changed if name not in accepted]
     ordered = sorted(changed, key=lambda name: name not in differences.read)
@@ -254,8 +252,7 @@ def _changed(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
             f"if not, stage it as approved: {seen.stage([name])}",
             details=differences.diff(name),
         )
-    rest = ordered[_MOST_POINTS:]
-    if rest:
+    if rest := ordered[_MOST_POINTS:]:
         yield failed(
             f"{len(rest)} more scripts were changed on the server",
             expected="every staged file as sealed",
@@ -314,8 +311,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             remedy=f"take it away: {seen.removal(entry.path for entry in others)}; or put it into "
             f"{seen.approved_folder} and run: {seen.plan.call('seal')}",
         )
-    empty = [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]
-    if empty:
+    if empty := [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]:
         yield failed(
             f"{counted(len(empty), 'script')} on the server without content",
             expected="every script holds at least one statement",
@@ -355,8 +351,7 @@ def _owners(seen: Comparison) -> Iterator[Judgement]:
     tree, known = seen.staged_tree, {"root", seen.login, seen.account, *seen.scripts.staged_by}
     inside = {entry.path: entry.owner for entry in tree.entries if entry.owner not in known}
     above = {each.path: each.owner for each in tree.parents if each.owner not in known}
-    others = inside | above
-    if others:
+    if others := inside | above:
         owners = sorted({*others.values()})
         chown = [f"chown -R {shlex.quote(seen.account)} -- {seen.remote('.')}"] if inside else []
         chown += [f"chown root -- {' '.join(map(seen.remote, above))}"] if above else []
@@ -392,8 +387,7 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
             actual=f"mode o+w: {named(by_anybody)}",
             remedy=seen.command("chmod o-w", by_anybody, by_anybody.values()),
         )
-    by_group = {entry.path: entry.owner for entry in solid if entry.mode & _GROUP and not entry.mode & _WORLD}
-    if by_group:
+    if by_group := {entry.path: entry.owner for entry in solid if entry.mode & _GROUP and not entry.mode & _WORLD}:
         yield warned(
             "a whole group on the server may change the staged scripts",
             expected=f"nothing in {where} writable for its group",

@@ -190,8 +190,7 @@ class OrderedScripts:
 
     def _deviations(self) -> Iterator[Judgement]:
         """Where psql does not run every statement and stop at the first error, or may not."""
-        unread = self.sealed.unread
-        if unread:
+        if unread := self.sealed.unread:
             yield unknown(
                 f"whether psql stops at the first error is not known: {named(unread)} could not be read",
                 expected="sealed scripts whose text tells it",

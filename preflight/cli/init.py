@@ -292,8 +292,7 @@ def _database(hosts: Sequence[Place], text: str) -> Place:
 
 
 def _placed(database: Place, hosts: Sequence[Place]) -> Place:
-    """With what stands behind the @: the name of a host, its address, or else the address of a managed database, which
-    no host's name looks like. Raises CallError."""
+    """With what stands behind the @: a host's name, its address, else that of a managed database. Raises CallError."""
     host = next((each for each in hosts if database.at and database.at in (each.name, each.at)), None)
     if host is not None:
         return replace(database, at=host.name)

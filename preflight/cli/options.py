@@ -214,8 +214,7 @@ class ReportOptions:
                     raise no_such(term.by, term.name, known[term.by], option)
 
     def moment(self, plan: Plan, asked_at: datetime) -> datetime | None:
-        """The instant that --at names, UTC; None without it. Raises CallError, also for one before `asked_at`: what is
-        seen tells nothing of the time before."""
+        """The instant that --at names, UTC, or None. Raises CallError; before `asked_at` too: nothing was seen then."""
         if self.at is None:
             return None
         try:

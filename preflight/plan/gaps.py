@@ -60,8 +60,7 @@ class Gap:
 
 
 def left_out(plan: Plan) -> Iterator[Gap]:
-    """What must be in a plan, or be left out for a reason; the check plan-coverage judges it. Of a section that is not
-    there, its entries say nothing more."""
+    """What a plan must hold or leave out for a reason, for plan-coverage; of entries, where their section is there."""
     provided = bool(plan.databases) and all(each.provider_restores for each in plan.databases.values())
     for section in SECTIONS:
         if not getattr(plan, section) and not (section == "backups" and provided):

@@ -1,5 +1,4 @@
-"""`include`: the files of one plan, each read once, after those that it includes; and the paths in them, which start at
-the folder of the file that says them."""
+"""`include`: the files of one plan, each once and after those it includes; paths in them start at their own folder."""
 
 import os
 from collections.abc import Mapping

@@ -1,5 +1,4 @@
-"""The whole plan: what is deployed, when and whose it is, and what several of its sections say together:
-which entries are one machine or one database server."""
+"""The whole plan, and what its sections say together: which entries are one machine or one database server."""
 
 from __future__ import annotations
 

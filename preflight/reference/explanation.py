@@ -1,5 +1,4 @@
-"""All that can be said of a check, from the check itself (its docstrings, its settings, the questions it asks), and how
-`preflight checks` and `preflight explain` print it."""
+"""All that can be said of a check, from its docstrings, settings and questions, and how it is printed."""
 
 import inspect
 import re

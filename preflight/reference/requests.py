@@ -370,8 +370,7 @@ def _for_scripts(entry: Scripts, login: str, *, opened: bool) -> Iterator[str]:
     used = dict.fromkeys(pattern.partition(".")[0] for pattern in entry.privileges)
     for schema in (each for each in {**made, **used} if "*" not in each):
         is_open = opened or schema == "public"
-        rights = [*([] if is_open else ["USAGE"]), *(["CREATE"] if schema in made else [])]
-        if rights:
+        if rights := [*([] if is_open else ["USAGE"]), *(["CREATE"] if schema in made else [])]:
             yield f"GRANT {', '.join(rights)} ON SCHEMA {quote_identifier(schema)} TO {role};"
     for pattern, privileges in entry.privileges.items():
         schema, _, name = pattern.partition(".")

@@ -204,8 +204,7 @@ def render(difference: Difference, *, color: bool = False) -> str:
             f"{report.plan.sha256[:12]}, evidence {report.evidence_sha256[:12]}"
         )
         lines += wrapped(told, BODY, f"{label:<9}")
-    apart = after.collected_at - before.collected_at
-    if apart:
+    if apart := after.collected_at - before.collected_at:
         lines += wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
     for note in difference.notes:
         lines += wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))

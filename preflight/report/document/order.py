@@ -1,5 +1,4 @@
-"""In which order a report tells what is not good: what to do first stands first. And what stands between a verdict and
-GO, one entry for each thing to cure. Pure."""
+"""In which order a report tells what is not good, first what to do first; and what to cure before a GO. Pure."""
 
 import math
 import re
@@ -163,15 +162,13 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
 
 
 def findings_by_cause(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding]]:
-    """UNKNOWN and STALE findings, one list for each shared cause, and one for causes that are alike but for the name of
-    the place; the cause behind most of them first."""
+    """UNKNOWN and STALE findings, a list for each cause, alike but for the place's name; the one behind most first."""
     groups = grouped(filter(is_folded, findings), lambda each: _without(each.cause, {_place(plan, each.cause)[0]}))
     return sorted(groups.values(), key=len, reverse=True)
 
 
 def findings_alike(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding]]:
-    """Lists of findings of one check and owner that say and cost the same, but for the names of what they are about:
-    forty hosts that refuse one password are told once."""
+    """Findings of one check and owner that differ only in what they are about: forty hosts that refuse are one list."""
 
     def told(each: Finding) -> tuple[str, ...]:
         said = _told_without_names(plan, each)

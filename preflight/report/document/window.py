@@ -1,5 +1,4 @@
-"""The window: its times in words, in its zone and in UTC, what a failure costs, what ends inside; and to scale, as each
-picture shows it, whatever it is drawn with. Pure."""
+"""The window: its times in words, in its zone and UTC, what a failure costs, what ends inside; and to scale. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

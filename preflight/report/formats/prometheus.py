@@ -45,8 +45,7 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     ]
     if taken:
         yield _family("decided", "What people decided last.", taken)
-    waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
-    if waivers:
+    if waivers := [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
     if without := [({**release, "what": each}, 1.0) for each in left_out(verdict)]:
         yield _family("without", "What the plan leaves out, does not let block, or overrides.", without)

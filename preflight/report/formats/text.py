@@ -75,8 +75,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
         *_facts(shown, "open"),
     ]
     yield from head
-    rows = shown.blockers
-    if rows:
+    if rows := shown.blockers:
         yield ""
         room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
         told = rows if len(rows) <= room + 1 else first_of(rows, room)
@@ -149,8 +148,7 @@ def _columns(label: str, table: Table) -> Iterator[str]:
 
 
 def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
-    gaps = shown.verdict.unconfirmed
-    if gaps:
+    if gaps := shown.verdict.unconfirmed:
         told = gaps if verbose else gaps[:_MOST_NOT_CHECKED]
         yield f"{unconfirmed_in_words(gaps).capitalize()}:"
         for line in told:
