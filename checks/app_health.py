@@ -219,7 +219,7 @@ def _is_ipv6(address: str) -> bool:
 
 
 def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
-    clock = "; where only its clock is wrong, have that set, or ask with `samples = 3`"
+    clock = "; where only its clock is wrong, as `samples = 3` would tell, have that set"
     return unknown(
         f"a cache answers from {address}: the application was not seen",
         expected="an answer of this moment",

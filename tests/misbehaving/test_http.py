@@ -130,10 +130,18 @@ FAULTS: Mapping[str, Fault] = {
     "interim-first": Fault(
         says(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + SOUND), Told(PASS, None, "")
     ),
-    "of-tomorrow": Fault(dated(timedelta(days=1)), Told(PASS, None, "")),
+    "of-tomorrow": Fault(
+        dated(timedelta(days=1)),
+        Told(
+            UNKNOWN,
+            None,
+            "look at this machine's clock first",
+            "ahead of this machine's clock: one of the two is wrong",
+        ),
+    ),
     "of-an-hour-ago": Fault(
         dated(timedelta(hours=-1)),
-        Told(UNKNOWN, None, "where only its clock is wrong, have that set, or ask with `samples = 3`", "dated 1 h"),
+        Told(UNKNOWN, None, "where only its clock is wrong, as `samples = 3` would tell, have that set", "dated 1 h"),
     ),
     "endless-continue": Fault(
         floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500),

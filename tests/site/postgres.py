@@ -170,7 +170,8 @@ class Cluster:
         return self.sql(statement, *parameters, dbname=dbname)[0][0]
 
     def wait_for(self, primary: Cluster) -> None:
-        """Returns when this standby has replayed everything the primary has written by now; fails after 20 s."""
+        """Returns when this standby has replayed a transaction of this moment, with all before it; fails after 20 s."""
+        primary.sql("SELECT txid_current()")
         written = primary.scalar("SELECT pg_current_wal_flush_lsn()::text")
         caught_up = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn OR pg_sleep(0.05) IS NULL"
         for _ in range(400):
