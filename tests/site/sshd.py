@@ -59,8 +59,9 @@ class Sshd:
     @property
     def whole_log(self) -> str:
         """The log with everything written so far: it arrives in order, so a line of our own is waited for."""
+        start = len(self.log)  # an earlier connection may have had the same port
         with socket.create_connection((self.address, self.port)) as connection:
-            self.wait_for_log(f"port {connection.getsockname()[1]} on {self.address}")
+            self.wait_for_log(f"port {connection.getsockname()[1]} on {self.address}", start)
         return self.log
 
     def wait_for_log(self, text: str, start: int = 0) -> None:

@@ -23,8 +23,11 @@ _ASK = """\
 out=$(mariadb --defaults-file=@FILE@ --connect-timeout=5 --batch --skip-column-names -e @STATEMENT@ 2>&1 </dev/null)
 code=$?
 printf 'code=%s\\n' "$code"
-if [ "$code" -eq 0 ]; then printf '%s\\n' "$out"
-else printf 'said=%s\\n' "$(printf %s "$out" | tr '\\n' ' ' | cut -c 1-300)"; fi
+if [ "$code" -eq 0 ]; then printf 'said=\\n%s\\n' "$out"
+else
+  printf 'said=%s\\n' "$(printf %s "$out" | tr '\\n' ' ' | cut -c 1-300)"
+  printf 'version=\\nuser=\\nread_only=no\\ndatabase=\\n'
+fi
 """
 _READ = """\
 out=$(mariadb-dump --defaults-file=@FILE@ --single-transaction --skip-lock-tables --where=1=0 @DATABASE@ \
@@ -32,10 +35,12 @@ out=$(mariadb-dump --defaults-file=@FILE@ --single-transaction --skip-lock-table
 printf 'dump_code=%s\\ndump_said=%s\\n' "$?" "$(printf %s "$out" | tr '\\n' ' ' | cut -c 1-300)"
 """
 """Every table is opened for reading, and no row is read."""
+_NOT_READ = "printf 'dump_code=0\\ndump_said=\\n'\n"
 _STATEMENT = """\
 SELECT CONCAT('version=', VERSION()); SELECT CONCAT('user=', @USER@); \
 SELECT CONCAT('read_only=', IF(@@global.read_only, 'yes', 'no')); \
-SELECT CONCAT('database=', SCHEMA_NAME) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '@DATABASE@'; \
+SELECT CONCAT('database=', COALESCE(MAX(SCHEMA_NAME), '')) FROM information_schema.SCHEMATA \
+WHERE SCHEMA_NAME = '@DATABASE@'; \
 SELECT CONCAT('right=', PRIVILEGE_TYPE) FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = @USER@; \
 SELECT CONCAT('right=', PRIVILEGE_TYPE) FROM information_schema.SCHEMA_PRIVILEGES \
 WHERE GRANTEE = @USER@ AND '@DATABASE@' LIKE TABLE_SCHEMA"""
@@ -48,16 +53,16 @@ class Seen:
     """What the client on the host said."""
 
     code: int
-    said: str = ""
-    version: str = ""
-    user: str = ""
-    read_only: bool = False
-    database: str = ""
+    said: str
+    version: str
+    user: str
+    read_only: bool
+    database: str
     """Its name, where the role sees it."""
+    dump_code: int
+    dump_said: str
     right: tuple[str, ...] = ()
-    """What the role may do in all of it."""
-    dump_code: int = 0
-    dump_said: str = ""
+    """What the role may do in all of the database."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,7 @@ class ServerProbe(AccountProbe[Seen | None]):
     def ask(self) -> str:
         file, statement = quoted(self.option_file), filled(_STATEMENT, DATABASE=self.database, USER=_USER)
         script = filled(_ASK, FILE=file, STATEMENT=quoted(statement))
-        if self.is_dumped:
-            script += filled(_READ, FILE=file, DATABASE=quoted(self.database))
+        script += filled(_READ, FILE=file, DATABASE=quoted(self.database)) if self.is_dumped else _NOT_READ
         return self.account.wrap(f"{script}echo end=yes\n")
 
     def read(self, reply: Reply) -> Seen | None:
