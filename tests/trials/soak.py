@@ -87,12 +87,18 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._lines: Queue[str] = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.child.stdout is not None
         for line in self.child.stdout:
             self._lines.put(line.rstrip("\n"))
+
+    def end(self) -> None:
+        """Ends the program, and waits for the end of its output."""
+        self.child.terminate()
+        self._reader.join()
 
     def first_round(self) -> None:
         line = self._lines.get(timeout=LATEST_SECONDS)
@@ -157,7 +163,7 @@ def soak(site: Site, span: timedelta, seed: int) -> Watch:
             for fault in some:
                 watch.until(fault.told, well=True)
         watch.settle()
-        child.terminate()
+        watch.end()
     example.close()
     ill = {what: state for what, state in watch.state.items() if state not in ("pass", "warn", "waived")}
     assert not ill, f"not told to be well again: {ill}"
