@@ -32,7 +32,7 @@ from preflight.questions.http import (
 )
 from preflight.questions.http_secrets import secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
-from preflight.reasons import Reason, Side
+from preflight.reasons import LOOK_AT_OUR_CLOCK, Reason, Side
 from preflight.units import format_duration
 from preflight.wording import beside, in_toml, shortened
 
@@ -239,8 +239,7 @@ def _clocks(instance: _Instance, address: str, answers: Sequence[HttpAnswer]) ->
             expected="an answer dated as this machine's clock says",
             actual=f"asked {asked_at:%Y-%m-%d %H:%M:%S} UTC, dated about {asked_at + offset:%Y-%m-%d %H:%M:%S} UTC",
             remedy=instance.fill(
-                "look at this machine's clock first (chronyc tracking, timedatectl); where it is right, have the clock "
-                "of {host} set from a time server"
+                f"{LOOK_AT_OUR_CLOCK}; where it is right, have the clock of {{host}} set from a time server"
             ),
         )
 

@@ -11,6 +11,7 @@ from preflight.plan import Database, Host, Plan
 from preflight.plan.release_plan import is_one_machine, machine_of
 from preflight.probe import NoReply, Probe
 from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.reasons import LOOK_AT_OUR_CLOCK
 from preflight.units import format_duration
 
 _WITNESSES = ("witness_1", "witness_2", "witness_3")
@@ -105,7 +106,7 @@ class ClockSkew(Check):
             remedy = f"have the clock of {names[0]} set from a time server: {_SET_THE_CLOCK}"
         if agreeing := self._agreeing(entry, boot, reading, witnesses):
             summary += f", and so is that of {' and '.join(agreeing)}: this machine's own clock is suspect"
-            remedy = f"look at this machine's clock first (chronyc tracking, timedatectl), and set it: {_SET_THE_CLOCK}"
+            remedy = f"{LOOK_AT_OUR_CLOCK}, and set it: {_SET_THE_CLOCK}"
         said = f"{reading.earliest:%Y-%m-%d %H:%M:%S} UTC"
         actual = (
             f"{name} said {said} when it was {reading.asked_at:%H:%M:%S} to {reading.answered_at:%H:%M:%S} here: "

@@ -29,6 +29,8 @@ Cures = str | Mapping[str, str]
 """An act or command that cures it, for every kind of session or by kind (`ssh`, `sql`, `http`, `local`). The fields
 in braces are filled by `preflight.judging.cures`."""
 
+LOOK_AT_OUR_CLOCK = "look at this machine's clock first (chronyc tracking, timedatectl)"
+"""The cure of checks that see another clock than ours, and cannot know which of the two is wrong."""
 _ENDED = "read the log of {target} for why it ended the session"
 _ASK = "ask it, too: preflight run, or the part of preflight collect that asks it"
 _SHOW = "have somebody run what `preflight show` prints for it there, and mend what spoils its output"

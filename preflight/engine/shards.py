@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
@@ -72,8 +73,11 @@ class Split:
         """Targets that must stay in one shard."""
         group_of = {target: {target} for target in sorted(self._questions)}
         for bound in _bound(self.plan):
-            joined = set[Target]().union(*(group_of[target] for target in bound if target in group_of))
-            group_of.update(dict.fromkeys(joined, joined))
+            for one, other in pairwise(target for target in bound if target in group_of):
+                small, large = sorted((group_of[one], group_of[other]), key=len)
+                if small is not large:
+                    large |= small  # the smaller one moves: a thousand databases behind one host are joined one by one
+                    group_of.update(dict.fromkeys(small, large))
         return list(grouped(group_of, lambda target: id(group_of[target])).values())
 
     def jump_hosts(self, number: int) -> Sequence[str]:

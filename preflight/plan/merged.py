@@ -24,6 +24,8 @@ HEALTH = "health"
 """`[defaults.health]` is for the endpoints of every application."""
 _GO_TOGETHER = {"hosts": (*CREDENTIALS, "passphrase", "certificate")}
 """Keys of which an entry that logs in by another credential than what it is laid over takes none from there."""
+_NEVER_OVERRIDDEN = {"freeze": "a freeze is not overridden: an exception is one of [[waivers]] for change-freeze"}
+"""Section of which no other file may change an entry, as no release does for itself -> what to do instead."""
 SHAPES: Mapping[str, Shape] = {key: each.shape for key, each in fields_of(Plan).items() if key not in NOT_WRITTEN}
 """Top-level key of a plan -> what it holds."""
 DEFAULTS: Mapping[str, Shape] = {
@@ -235,7 +237,7 @@ class Merger:
             self._lay(source, at, entry, written)
         elif not is_there:
             self._put(source, at, self._not_overriding(source, entry, written), written)
-        elif _overrides(entry) and at[0] != "freeze":
+        elif _overrides(entry) and at[0] not in _NEVER_OVERRIDDEN:
             self._override(source, at, entry, written)
         else:
             self._note_doubled(source, at, written)
@@ -340,9 +342,7 @@ class Merger:
 
     def _note_doubled(self, source: Source, at: Keys, written: Keys) -> None:
         earlier, keys = self.merged.place(at)
-        advice = "override = true lets what is said here win"
-        if at[0] == "freeze":  # which no release gives itself
-            advice = "a freeze is not overridden: an exception is one of [[waivers]] for change-freeze"
+        advice = _NEVER_OVERRIDDEN.get(str(at[0]), "override = true lets what is said here win")
         message = f"is there already, at {earlier.at(keys)}; {advice}"
         is_of_several = at != written and isinstance(at[-1], str)
         self.problems.found.append(source.problem(written, message, of=dotted(at) if is_of_several else ""))

@@ -5,7 +5,6 @@ asked at midnight whether to trust another one says yes."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from preflight.questions.files import EntryKind
 from preflight.questions.local import Namespace
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
 from preflight.questions.schema import Schema, SchemaProbe
-from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, sha256
 from preflight.sessions.signatures import sign
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
@@ -214,7 +213,7 @@ def merge_signers(plan: Plan) -> Mapping[str, str]:
     merged, problems = dict(plan.sealed_signers), list[str]()
     for where, path in plan.signers.items():
         try:
-            merged[where] = hashlib.sha256(path.read_bytes()).hexdigest()
+            merged[where] = sha256(path.read_bytes())
         except OSError as error:
             problems.append(f"{_shown(path)}: {error.strerror or error}")
     sealed = zip(plan.sealed_signers, sealed_signers(plan), strict=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from preflight.sessions.postgres import SqlPool
     from preflight.sessions.postgres.connection import Connection, Outcome
-    from preflight.sessions.postgres.login import ServerAddress
+    from preflight.sessions.postgres.login import Login, ServerAddress
 
 LOGIN_SECONDS = 10.0
 """From the call to the server to the accepted login."""
@@ -177,13 +177,7 @@ class SqlSession:
             with contextlib.ExitStack() as trial:
                 login = Login(self._database, password, self._closing, lambda: self._wait_alone(trial, deadline))
                 self.stage = f"logging in at {self._session['address']}"
-                limit = deadline.at_most(LOGIN_SECONDS)
-                self._pgconn, server = login.connect(addresses, limit)
-        except CannotAsk as slow:
-            if slow.reason not in (Reason.NO_ANSWER, Reason.LOGIN_LATE) or limit.seconds >= LOGIN_SECONDS:
-                raise
-            # Ours, and shorter than what a login may take: it tells nothing of the server.
-            raise CannotAsk(Reason.TARGET_LIMIT, f"{slow.detail}: all the time left for this database") from None
+                self._pgconn, server = self._connect(login, addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             raise CannotAsk(Reason.NO_DRIVER, f"the PostgreSQL driver is unusable here: {error}") from None
         except SessionFailed as failed:
@@ -196,6 +190,18 @@ class SqlSession:
             self._session["address"] = str(server)
         self._connection, self._made_at = Connection(self._pgconn, self._closing), monotonic()
         return server
+
+    def _connect(
+        self, login: Login, addresses: Sequence[ServerAddress], limit: Deadline
+    ) -> tuple[pq.abc.PGconn, ServerAddress]:
+        """See `Login.connect`. Raises CannotAsk."""
+        try:
+            return login.connect(addresses, limit)
+        except CannotAsk as slow:
+            if slow.reason not in (Reason.NO_ANSWER, Reason.LOGIN_LATE) or limit.seconds >= LOGIN_SECONDS:
+                raise
+            # Ours, and shorter than what a login may take: it tells nothing of the server.
+            raise CannotAsk(Reason.TARGET_LIMIT, f"{slow.detail}: all the time left for this database") from None
 
     def _wait_alone(self, trial: contextlib.ExitStack, deadline: Deadline) -> float:
         """See `PasswordTrials.alone`. Raises CannotAsk."""
