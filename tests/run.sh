@@ -86,9 +86,9 @@ fi
 # suite without them, so that every test is in one part. They are cut by the time they take. A part makes its own servers,
 # accounts and files; their names carry the process that made them.
 part1="tests/site/test_[a-d]*.py tests/checks tests/questions"
-part2="tests/sessions tests/cli"
+part2="tests/sessions tests/cli tests/misbehaving"
 part3="tests/site/test_[e-m]*.py"
-part4="tests/site/test_[!a-r]*.py"
+part4="tests/site/test_[!a-r]*.py tests/trials"
 part5="tests/demo"
 part6="tests/docs tests/site/test_[n-r]*.py"
 others=

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ MAY_TOUCH = {
 }
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Every module a file imports, wherever in the file; `TYPE_CHECKING` blocks included."""
     found: set[str] = set()
@@ -130,6 +132,7 @@ def test_rooms_know_only_what_stands_before_them() -> None:
     assert [fault for path in SOURCE for fault in faults(path)] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "call",
     [
@@ -216,6 +219,7 @@ def test_help_and_version_load_neither_plan_nor_checks_nor_reports(call: str) ->
     }
 
 
+@pytest.mark.long
 def test_lint_loads_neither_metadata_of_packages_nor_checks_without_use(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(MINIMAL)
     loaded = loaded_by(

@@ -68,6 +68,7 @@ def texts_of_sections(text: str) -> Mapping[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_the_example_and_the_reference_explain_every_key_of_the_schema_where_it_belongs() -> None:
     registry = find_checks()
     schema, example = plan_schema(registry), EXAMPLE.read_text()

@@ -122,6 +122,7 @@ def with_plugin(installed: Path, *argv: str) -> subprocess.CompletedProcess[str]
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, env=environment, timeout=60)
 
 
+@pytest.mark.long
 def test_an_installed_plug_in_is_planned_beside_the_built_in_checks(installed: Path, tmp_path: Path) -> None:
     plan = plan_of(HOST, tmp_path, Ready).path
     text = plan.read_text() + '[checks.queue-empty]\nfolders = { db1 = "/spool" }\n'
@@ -135,6 +136,7 @@ def test_an_installed_plug_in_is_planned_beside_the_built_in_checks(installed: P
     assert "checks.queue-empty.folders" in done.stdout
 
 
+@pytest.mark.long
 def test_the_plug_ins_own_tests_pass(installed: Path) -> None:
     done = with_plugin(installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(PLUGIN),
                        "-c", os.devnull, str(PLUGIN / "tests"))  # fmt: skip

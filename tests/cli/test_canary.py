@@ -61,6 +61,7 @@ def shapes_of(value: str) -> list[str]:
     return [value, *shown, *coded, *(line for line in value.splitlines() if len(line) >= 6)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("canary", CANARIES.values(), ids=CANARIES)
 def test_a_refused_secret_is_in_no_output_evidence_or_log(
     tmp_path: Path, sshd: Sshd, postgres: Cluster, good_account: Account, https_app: HttpsApp, canary: str
@@ -94,6 +95,7 @@ def test_a_literal_secret_in_a_plan_is_never_repeated(tmp_path: Path) -> None:
     assert "hunter22" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_defect_that_quotes_a_secret_is_masked(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\n"

@@ -104,6 +104,7 @@ def test_a_wrong_name_is_told_with_the_nearest_and_nothing_is_written(
     assert not load_plan(plan).confirmed_file.exists()
 
 
+@pytest.mark.long
 def test_many_at_once_lose_no_word(plan: Path) -> None:
     """Each in a process of its own, all begun before the first has ended."""
     calls = [("dba", "D. Kaya"), ("dba", "M. Ortiz"), ("app1", "J. O'Neil"), ("app1", "L. Brandt")]

@@ -114,6 +114,7 @@ def reported(plan: Path) -> str:
     return "\n".join(text for name, text in {**told, "short": short}.items() if name != "prometheus")
 
 
+@pytest.mark.long
 def test_a_signed_decision_is_shown_with_who_signed_it_in_every_format(plan: Path, signing: Path) -> None:
     run(plan)
     done = decide(plan, "go", "--by", "A. Haddad", "--sign", str(signing))
@@ -125,6 +126,7 @@ def test_a_signed_decision_is_shown_with_who_signed_it_in_every_format(plan: Pat
     assert taken["signed"] == "signed by A. Haddad"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("then", "now"),
     [('decision = "hold"', 'decision = "go"'), ('because = "late"', 'because = "early"'), ("run = ", "run = ")],

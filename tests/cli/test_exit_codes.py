@@ -131,6 +131,7 @@ def test_only_and_skip_are_never_go(tmp_path: Path) -> None:
     assert done.returncode == 3
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away_does_not_change_the_code(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
     read, write = os.pipe()
@@ -142,6 +143,7 @@ def test_a_reader_that_goes_away_does_not_change_the_code(tmp_path: Path) -> Non
     assert b"BrokenPipe" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_report_that_cannot_be_written_never_ends_in_0(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         for arguments in (
@@ -154,6 +156,7 @@ def test_a_report_that_cannot_be_written_never_ends_in_0(tmp_path: Path) -> None
             assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_closed_standard_output_never_ends_in_0(tmp_path: Path) -> None:
     line = f'exec "{sys.executable}" -m preflight run "{write_plan(tmp_path)}" >&-'
     done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, env=environment(), timeout=90)
@@ -161,6 +164,7 @@ def test_a_closed_standard_output_never_ends_in_0(tmp_path: Path) -> None:
     assert b"could not be written" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_is_130_and_waits_for_no_answer(tmp_path: Path, which: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -210,6 +214,7 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert "could not be written" in done.stderr
 
 
+@pytest.mark.long
 def test_a_defect_of_the_tool_is_4_and_says_so_in_one_line(tmp_path: Path) -> None:
     program = (
         "import sys\nimport preflight.cli.options as loading\nfrom preflight.cli import main\n"

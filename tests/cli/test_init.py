@@ -325,6 +325,7 @@ def test_what_cannot_be_looked_at_is_told_and_the_plan_loads_without_it(tmp_path
     assert "canary" not in path.read_text() + done.stderr
 
 
+@pytest.mark.long
 def test_answers_that_do_not_suffice_to_log_in_need_not_be_given_again(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     call = ("init", tmp_path / "plan.toml", "--look", *WHOLE[:10], "--host", "db1=dba@h.net", "--by", "D. Kaya")

@@ -88,6 +88,7 @@ def test_sealing_records_at_which_server_each_database_is(sealing: Sealing) -> N
     assert f"{cluster.data}, port {cluster.port} at 127.0.0.1 (added to)" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.case(17)
 def test_a_server_that_was_sealed_is_never_replaced(sealing: Sealing, site: Site) -> None:
     assert sealing.seal("--accept-host-keys").returncode == 0
@@ -122,6 +123,7 @@ def test_a_database_that_lets_nobody_in_is_named_and_the_seal_is_incomplete(seal
     assert sealing.pinned.exists()
 
 
+@pytest.mark.long
 def test_the_schema_is_recorded_as_text_and_what_changed_since_is_named(sealing: Sealing) -> None:
     cluster = sealing.cluster
     name = cluster.create_database("orders", owner=sealing.role.name)

@@ -48,6 +48,7 @@ def planned(
         yield path, sshd, codes
 
 
+@pytest.mark.long
 def test_two_hosts_ask_one_after_another_hidden_and_the_code_stands_nowhere(
     site: Site, accounts: Accounts, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_without_a_terminal_each_host_is_unknown_with_its_way_out_and_nothing_is
         assert f'at "{WORDS}"' in preflight_says("show", plan)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["key", "signal"])
 def test_an_interruption_at_the_question_ends_with_130_and_the_terminal_as_it_was(
     site: Site, accounts: Accounts, tmp_path: Path, how: str
@@ -107,6 +109,7 @@ def test_an_interruption_at_the_question_ends_with_130_and_the_terminal_as_it_wa
         assert "Failed keyboard-interactive" not in sshd.whole_log
 
 
+@pytest.mark.long
 def test_an_empty_line_and_a_wrong_code_are_told_apart(site: Site, accounts: Accounts, tmp_path: Path) -> None:
     with planned(site, accounts, tmp_path) as (plan, sshd, codes):
         terminal = Terminal("run", plan, "--only", "host-login", "-v")
@@ -121,6 +124,7 @@ def test_an_empty_line_and_a_wrong_code_are_told_apart(site: Site, accounts: Acc
         assert sshd.whole_log.count("Failed keyboard-interactive") == 1
 
 
+@pytest.mark.long
 def test_a_watch_asks_for_a_code_once_and_again_when_somebody_says_so(
     site: Site, accounts: Accounts, tmp_path: Path
 ) -> None:
@@ -167,6 +171,7 @@ def test_a_watch_asks_for_a_code_once_and_again_when_somebody_says_so(
             terminal.process.wait()
 
 
+@pytest.mark.long
 def test_what_is_behind_such_a_host_is_sealed_and_asked_through_it(
     site: Site, accounts: Accounts, tmp_path: Path, postgres: Cluster
 ) -> None:
@@ -192,6 +197,7 @@ def test_what_is_behind_such_a_host_is_sealed_and_asked_through_it(
         assert "asks" not in terminal.written.partition("'")[2], "none for what is not on the way"
 
 
+@pytest.mark.long
 def test_what_the_server_says_is_shown_is_shown_while_it_is_typed_and_masked_afterwards(tmp_path: Path) -> None:
     server = misbehaving.Asking(["\x1b[31mVerification \u202ecode: ", "canary-482913: "], shown=True)
     server.instructions = "Sent to the phone that ends in 42."

@@ -27,6 +27,7 @@ def watching(folder: Path, **more: str) -> Iterator[Terminal]:
         terminal.process.wait()
 
 
+@pytest.mark.long
 def test_it_is_drawn_over_asked_again_by_a_key_and_left_as_it_was_found(tmp_path: Path) -> None:
     with watching(tmp_path, TERM="xterm") as terminal:
         seen = terminal.until(r"next round in 9 min.*r: ask now.*Ctrl-C: end")
@@ -59,6 +60,7 @@ def test_it_is_drawn_over_asked_again_by_a_key_and_left_as_it_was_found(tmp_path
         assert len(list((tmp_path / ".preflight" / "REL-1").glob("*Z.json"))) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])
 def test_a_terminal_that_cannot_draw_gets_lines_and_one_without_colours_none(
     tmp_path: Path, name: str, value: str

@@ -88,6 +88,7 @@ def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) ->
     assert "NOTE the plan is not the same" in difference
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_demo_leaves_nothing(folder: Path, which: signal.Signals) -> None:
     process = subprocess.Popen(

@@ -156,6 +156,7 @@ def test_scripts_are_sealed_staged_and_run(demo: DemoSite) -> None:
             demo.postgres.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=script.read_text())
 
 
+@pytest.mark.long
 def test_each_line_of_the_sheet_works_when_it_is_pasted(demo: DemoSite) -> None:
     """The way back is gone before the restore, which puts the tables back as the role that owns them."""
     sheet = preflight("show", demo.plan_path, "--commands").stdout
@@ -283,6 +284,7 @@ def left_behind(folder: str) -> list[str]:
     return [line for line in command_lines().values() if folder in line] + [folder] * Path(folder).exists()
 
 
+@pytest.mark.long
 def test_leaving_the_site_leaves_nothing() -> None:
     threads = set(threading.enumerate())
     with DemoSite() as demo:
@@ -300,6 +302,7 @@ def test_leaving_the_site_leaves_nothing() -> None:
         assert not thread.is_alive(), thread.name
 
 
+@pytest.mark.long
 def test_a_start_that_fails_leaves_nothing(mocker: Any) -> None:
     mocker.patch.object(DemoSite, "_start_apps", side_effect=ScratchError("no"))
     demo = DemoSite()
@@ -353,6 +356,7 @@ def held_site(*prefix: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_the_site_runs_without_root_too() -> None:
     needs_root("start a demo as an ordinary account")
     # The capability only lets the test's interpreter be read where root keeps it; the account stays an ordinary one.
@@ -374,6 +378,7 @@ def only_the_wheel(mocker: Any) -> None:
     mocker.patch("preflight.rehearsal.server._machine_folders", return_value=[])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("only_the_wheel")
 def test_the_site_runs_on_the_wheels_postgresql() -> None:
     with DemoSite() as demo:
@@ -383,6 +388,7 @@ def test_the_site_runs_on_the_wheels_postgresql() -> None:
         test_databases_take_the_plans_role(demo)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("only_the_wheel")
 def test_programs_in_a_private_folder_are_copied_for_the_server(shared_path: Path, tmp_path: Path) -> None:
     needs_root("keep programs where the server's account cannot reach them")

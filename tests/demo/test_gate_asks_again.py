@@ -114,6 +114,7 @@ def settle(file: Path) -> None:
     os.utime(file, (ago, ago))
 
 
+@pytest.mark.long
 @pytest.mark.case(2)
 @pytest.mark.parametrize(
     "changes",
@@ -142,6 +143,7 @@ def test_what_broke_since_the_run_is_no_go(
         assert any(failed == check and where.startswith(subject) for failed, where in failures(report)), check
 
 
+@pytest.mark.long
 @pytest.mark.case(4)
 def test_a_backup_taken_since_is_the_one_that_is_read(shared: DemoSite) -> None:
     made = archive(shared) / "tonight.dump"
@@ -165,6 +167,7 @@ def test_a_nightly_dump_that_was_cut_off_fails(shared: DemoSite) -> None:
     assert ("earlier-backup", "billing") in failures(ask(shared, "gate"))
 
 
+@pytest.mark.long
 @pytest.mark.case(25)
 def test_scripts_changed_with_their_manifest_are_told_by_hash_and_a_pinned_manifest_decides(demo: DemoSite) -> None:
     manifest = demo.plan_path.parent / "sql" / "orders.SHA256SUMS"

@@ -148,6 +148,7 @@ def test_every_check_was_at_work(good: Run) -> None:
     assert {finding.check for finding in good.verdict.findings} == every - of_other_engines
 
 
+@pytest.mark.long
 def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
     asked = [question for question, _ in good.evidence]
     assert len(asked) > 30
@@ -162,6 +163,7 @@ def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
             assert {finding.check for finding in unknown} <= ADVISORY, told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["good", "night"])
 def test_no_finding_is_better_without_a_reply_or_with_a_damaged_one(which: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(which)
@@ -281,6 +283,7 @@ def test_every_failing_line_says_what_was_needed_and_how_to_cure_it(night: Run) 
                 assert finding.owner, finding
 
 
+@pytest.mark.long
 def test_the_first_view_of_the_page_holds_every_card_and_it_prints_on_one_sheet(night: Run, tmp_path: Path) -> None:
     (tmp_path / "night.html").write_text(html.render(night.verdict), "utf-8")
     with Browser() as browser:

@@ -129,6 +129,7 @@ def verdict_of(report: Path) -> str:
     return next((tag for tag in ("failure", "error") if case.find(tag) is not None), "passed")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("schema", "names"), [("github-workflows", [PLANS, READINESS, FLEET]), ("gitlab-ci", [GITLAB, GITLAB_FLEET])]
 )
@@ -140,6 +141,7 @@ def test_the_files_follow_their_schema(tmp_path: Path, schema: str, names: Seque
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_github_lint_annotates_the_plan_that_is_wrong(checkout: Path) -> None:
     lint_step = step(PLANS, "lint", "Lint")
     done = github(lint_step, checkout)
@@ -177,6 +179,7 @@ def test_github_collects_in_every_zone_and_judges_all_of_it(checkout: Path) -> N
     assert verdict_of(checkout / "preflight.xml") == "error"
 
 
+@pytest.mark.long
 def test_sarif_is_written_also_for_a_wrong_plan(checkout: Path) -> None:
     break_plan(checkout)
     sarif, *_ = snippets.commands()
@@ -185,6 +188,7 @@ def test_sarif_is_written_also_for_a_wrong_plan(checkout: Path) -> None:
     assert {result["ruleId"] for result in results} == {"invalid-plan", "unconfirmed"}
 
 
+@pytest.mark.long
 def test_gitlab_lint_leaves_its_report_and_ends_as_lint_does(checkout: Path) -> None:
     break_plan(checkout)
     done = gitlab("lint", checkout)
@@ -238,6 +242,7 @@ def test_github_splits_a_plan_over_the_jobs_of_a_matrix(checkout: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_jenkins_lints_collects_and_judges(checkout: Path) -> None:
     plan = {"PLAN": "plans/release.toml"}
     assert "defaultValue: 'plans/release.toml'" in snippets.files()["Jenkinsfile"]

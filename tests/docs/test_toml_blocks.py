@@ -81,10 +81,12 @@ def test_the_example_is_a_go_with_the_waiver_that_it_explains(example: ExampleSi
     assert run(example, tmp_path, EXAMPLE.read_text()).startswith("GO with 1 waiver  REL-")
 
 
+@pytest.mark.long
 def test_the_plan_with_which_the_example_begins_is_a_go(example: ExampleSite, tmp_path: Path) -> None:
     assert run(example, tmp_path, head_of(EXAMPLE.read_text())).startswith("GO")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_whole_plan_is_a_go(example: ExampleSite, tmp_path: Path, name: str) -> None:
     assert run(example, tmp_path, BLOCKS[name]).startswith("GO")

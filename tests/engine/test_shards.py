@@ -78,6 +78,7 @@ def host(name: str, **fields: object) -> Host:
     return Host(id=name, user=USER, **fields)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_the_shards_of_5000_hosts_are_equal_and_each_host_is_in_one() -> None:
     many = random.Random(12)
     names = [f"h{number}x{many.choice([1, 2, 5, 20])}" for number in range(5000)]

@@ -110,6 +110,7 @@ def ordered_plans(draw: st.DrawFn) -> Plan:
     return agreed_plan(names, steps=tuple(steps[: draw(st.integers(0, 4))]))
 
 
+@pytest.mark.long
 @given(ordered_plans())
 def test_a_state_is_reachable_just_when_some_stop_and_some_undo_lead_there(plan: Plan) -> None:
     steps = {step.deploys: step for step in plan.steps}
@@ -379,6 +380,7 @@ def test_a_failed_test_of_three_among_many_is_not_lost() -> None:
     assert [dict(state.versions) for state in found if state.status is StateStatus.FAILED] == [versions_of("a2 b2 c1")]
 
 
+@pytest.mark.long
 @given(ordered_plans(), st.lists(st.sampled_from(("ab", "bc", "bd", "abd")), max_size=2), st.data())
 def test_pairs_and_whole_states_ask_for_the_same_tests(plan: Plan, groups: list[str], data: st.DataObject) -> None:
     pairs = [f"{one}{v} {other}{w}" for one, other in combinations("abcd", 2) for v, w in product("12", "12")]

@@ -224,6 +224,7 @@ def test_places_carry_their_line_and_a_short_text() -> None:
     assert [(place.line, len(place.text)) for place in found.unsealable] == [(5, 60)]
 
 
+@pytest.mark.long
 def test_a_large_script_is_read_in_passing() -> None:
     body = "insert into t values (1, 'it''s \\i no', E'\\'x', $$y$$); -- note\n" * 20_000
     assert files(body + "\\i a.sql") == [r"\i a.sql"]

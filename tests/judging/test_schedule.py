@@ -305,6 +305,7 @@ def grown(own: Sequence[Step], name: str, by: float) -> list[Step]:
     return [replace(each, minutes=each.minutes + by) if each.id == name else each for each in own]
 
 
+@pytest.mark.long
 @given(steps())
 def test_no_step_begins_before_another_it_waits_for_has_ended_and_none_waits_longer(own: tuple[Step, ...]) -> None:
     found = made(*own)
@@ -318,6 +319,7 @@ def test_no_step_begins_before_another_it_waits_for_has_ended_and_none_waits_lon
     assert all(places[name] < places[each.id] for each in own for name in each.after)
 
 
+@pytest.mark.long
 @given(steps(), st.data())
 def test_a_longer_step_never_ends_the_work_earlier_nor_leaves_more_slack(
     own: tuple[Step, ...], data: st.DataObject
@@ -329,6 +331,7 @@ def test_a_longer_step_never_ends_the_work_earlier_nor_leaves_more_slack(
         assert after.finish_at == before.finish_at + minutes(by)
 
 
+@pytest.mark.long
 @given(steps(kinds=[kind for kind in UndoKind if kind is not NONE]), st.data())
 def test_the_margin_falls_by_exactly_what_a_step_on_the_way_to_the_last_risky_one_grows(
     own: tuple[Step, ...], data: st.DataObject
@@ -341,12 +344,14 @@ def test_the_margin_falls_by_exactly_what_a_step_on_the_way_to_the_last_risky_on
     assert made(*grown(own, name, by)).margin == before.margin - minutes(by)
 
 
+@pytest.mark.long
 @given(steps(kinds=[kind for kind in UndoKind if kind is not NONE]))
 def test_the_rollback_is_that_of_the_played_one(own: tuple[Step, ...]) -> None:
     found = made(*own)
     assert found.rollback == backwards(found.slots)
 
 
+@pytest.mark.long
 @given(steps())
 def test_work_begun_at_the_latest_start_keeps_all_limits_with_nothing_to_spare(own: tuple[Step, ...]) -> None:
     strict = window(margin=minutes(30), decision_reserve=minutes(15), rollback_factor=1.25)
@@ -357,6 +362,7 @@ def test_work_begun_at_the_latest_start_keeps_all_limits_with_nothing_to_spare(o
     assert found.latest_start == planned.latest_start
 
 
+@pytest.mark.long
 @given(steps())
 def test_what_cannot_be_undone_begun_when_the_rollback_must_start_at_the_latest_still_ends_in_the_window(
     own: tuple[Step, ...],
@@ -380,6 +386,7 @@ def followers(own: Sequence[Step], name: str) -> set[str]:
     return found
 
 
+@pytest.mark.long
 @given(steps())
 def test_the_last_risky_step_begins_before_the_point_of_no_return_or_must_be_done_by_then(
     own: tuple[Step, ...],

@@ -155,6 +155,7 @@ def crashing(cluster: Cluster) -> Iterator[None]:
         killer.join()
 
 
+@pytest.mark.long
 def test_the_crash_of_one_session_ends_all_of_its_server(
     german: Troubled, postgres: Cluster, role: DatabaseRole, tmp_path: Path
 ) -> None:

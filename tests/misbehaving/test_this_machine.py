@@ -63,6 +63,7 @@ def without_descriptors(free: int, *arguments: str | Path) -> subprocess.Complet
     return subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=90)
 
 
+@pytest.mark.long
 def test_without_a_descriptor_the_plan_that_cannot_be_read_is_named(site: Site, tmp_path: Path) -> None:
     plan = Plan(site).write(tmp_path)
     done = without_descriptors(0, plan)
@@ -70,6 +71,7 @@ def test_without_a_descriptor_the_plan_that_cannot_be_read_is_named(site: Site, 
     assert done.stderr.strip() == f"{plan}: cannot be read: Too many open files"
 
 
+@pytest.mark.long
 def test_with_one_descriptor_whoever_got_none_is_this_machines_trouble(
     site: Site, good_account: Account, tmp_path: Path
 ) -> None:

@@ -249,6 +249,7 @@ def test_an_entry_with_a_fault_is_still_declared(folder: Path) -> None:
     assert len(problems(MINIMAL + DATABASE.replace("dbadmin", "db admin"))) == 1
 
 
+@pytest.mark.long
 def test_a_long_chain_of_steps_is_no_recursion(folder: Path) -> None:
     steps = [f'[[steps]]\nid = "s{n}"\nminutes = 1\nafter = ["s{n + 1}"]\n' for n in range(3000)]
     load(MINIMAL + "".join(steps) + '[[steps]]\nid = "s3000"\nminutes = 1\n')
@@ -380,6 +381,7 @@ def loads_or_explains(path: Path, content: bytes) -> None:
             assert line.startswith(str(path))
 
 
+@pytest.mark.long
 @given(text=mutated_plans())
 def test_a_mutated_plan_is_loaded_or_explained(tmp_path: Path, text: str) -> None:
     loads_or_explains(tmp_path / "x.toml", text.encode("utf-8", "surrogatepass"))
@@ -392,12 +394,14 @@ def test_any_bytes_are_loaded_or_explained(tmp_path: Path, content: bytes) -> No
     loads_or_explains(tmp_path / "x.toml", content)
 
 
+@pytest.mark.long
 @given(where=st.sampled_from(ASSIGNMENTS), value=st.sampled_from(VALUES))
 def test_every_key_with_every_odd_value_is_loaded_or_explained(tmp_path: Path, where: int, value: str) -> None:
     lines = [*LINES[:where], LINES[where].partition(" = ")[0] + " = " + value, *LINES[where + 1 :]]
     loads_or_explains(tmp_path / "x.toml", "\n".join(lines).encode())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", ["1", '"x"', "[]", "{}"])
 def test_every_key_with_a_value_of_each_type_is_loaded_or_explained(tmp_path: Path, value: str) -> None:
     for where in ASSIGNMENTS:

@@ -393,6 +393,7 @@ def test_a_text_that_grows_without_end_is_refused(monkeypatch: pytest.MonkeyPatc
     assert told == "rel/x.toml: its tables are nested too deep"
 
 
+@pytest.mark.long
 def test_an_id_that_two_ranges_make_is_told_once_for_each_and_one_may_override() -> None:
     hosts = f'{LOGIN}[hosts."web[1-9]"]\n[hosts."web[8-10]"]\nport = 1\n'
     (told,) = problems(hosts)
@@ -605,6 +606,7 @@ def toml(tables: Mapping[str, Any]) -> str:
     return "".join(f"{toml_key(key)} = {in_toml(value)}\n" for key, value in tables.items())
 
 
+@pytest.mark.long
 @given(chance=st.randoms(use_true_random=False))
 def test_a_plan_split_over_files_defaults_variables_and_ranges_is_the_plain_one(chance: Random) -> None:
     plain = tomllib.loads(FULL)
@@ -652,6 +654,7 @@ host = "web[01-03]"
 """
 
 
+@pytest.mark.long
 @given(own=mutated_plans(SHARED), shared=mutated_plans(SHARED), values=st.sampled_from([{}, {"word": "w"}, {"a": ""}]))
 def test_no_text_gives_a_traceback(own: str, shared: str, values: Mapping[str, str]) -> None:
     path = written(own, {"rel/s.toml": shared.replace("s.toml", "t.toml"), "rel/t.toml": UNIX})

@@ -80,6 +80,7 @@ def test_a_key_is_found_on_its_line(path: Keys, line: int) -> None:
     assert key_lines(TRICKY.replace("\n", "\r\n"))[path] == line
 
 
+@pytest.mark.long
 @given(text=mutated_plans())
 def test_in_any_valid_text_every_key_is_found_and_no_other(text: str) -> None:
     try:

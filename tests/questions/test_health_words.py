@@ -188,6 +188,7 @@ def test_other_words_are_no_pass_and_no_failure(body: object, path: str, state: 
     assert unwell(body) == {path: state}
 
 
+@pytest.mark.long
 @given(st.recursive(
     st.none() | st.booleans() | st.text() | st.sampled_from(["UP", "DOWN"]),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["status", "a.b", "name", "ok", "1"]), inner),

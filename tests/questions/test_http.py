@@ -175,6 +175,7 @@ ANSWER = HttpAnswer(
 LOST = NoReply(Reason.NOT_LISTENING, "192.0.2.8:443 refused", AT, 0.1, "from here", {"certificate": "{}"})
 
 
+@pytest.mark.long
 @given(st.lists(st.text() | st.sampled_from(["", "\n", "\n{", "\n {", '{"reason": "x"}', "a\n\n b\r\n"]), min_size=1))
 def test_samples_are_read_back_whole_whatever_their_bodies_hold(bodies: list[str]) -> None:
     samples = [replace(ANSWER, body=body) for body in bodies]

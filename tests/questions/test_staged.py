@@ -154,6 +154,7 @@ def test_a_far_too_large_folder_is_not_read(tmp_path: Path, monkeypatch: pytest.
     assert not look(tmp_path).problem
 
 
+@pytest.mark.long
 def test_two_thousand_files_in_deep_folders_fit_into_one_answer(tmp_path: Path) -> None:
     folder = tmp_path.joinpath(*["nested_folder"] * 10)
     folder.mkdir(parents=True)

@@ -73,6 +73,7 @@ def test_a_real_server_answers_any_role(site: Site) -> None:
     assert held in ("true", "false")
 
 
+@pytest.mark.long
 @pytest.mark.case(59)
 def test_the_counters_of_a_clean_restart_go_on_and_only_a_slot_that_holds_counts(site: Site) -> None:
     cluster = site.start_postgres()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from preflight.finding import Finding, Status
 from preflight.report import PLAIN, View
 from preflight.report.document import document
@@ -16,6 +18,7 @@ LOGIN = "login of 200: web000.example.net, web001.example.net, web002.example.ne
 BEHIND = f"200 checks behind {LOGIN}: the server refused the password of dbadmin"
 
 
+@pytest.mark.long
 def test_two_hundred_equal_failures_are_one_line_with_their_count_in_every_format() -> None:
     verdict = two_hundred_hosts()
     short = " ".join(text.render(verdict, View(short=True)).split())
@@ -28,6 +31,7 @@ def test_two_hundred_equal_failures_are_one_line_with_their_count_in_every_forma
     assert github.render(verdict).count("::error ") < 10
 
 
+@pytest.mark.long
 def test_each_of_them_has_its_own_command_in_the_page() -> None:
     _, act = document(two_hundred_hosts(), PLAIN).cards[0].acts
     assert act.blocker.alike[-1] == (

@@ -156,6 +156,7 @@ LINES = st.dictionaries(st.sampled_from("abcdef"), STATUSES).map(
 )
 
 
+@pytest.mark.long
 @given(LINES, LINES)
 def test_every_line_of_both_is_in_exactly_one_list_and_only_a_pass_is_cured(old: Report, new: Report) -> None:
     found = compare(old, new)
@@ -291,6 +292,7 @@ def test_what_is_no_report_at_all_is_said(text: str, words: str) -> None:
     assert str(caught.value).startswith(words)
 
 
+@pytest.mark.long
 @given(st.data())
 def test_no_damage_ends_in_anything_but_a_report_error(data: st.DataObject) -> None:
     text = json_report.render(verdict(finding(JUDGEMENTS[1])))

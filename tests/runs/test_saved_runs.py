@@ -69,6 +69,7 @@ def test_why_a_run_cannot_be_kept_is_told_where_its_name_is_gone_too(
         keep_one(plan_in(tmp_path), MOMENT)
 
 
+@pytest.mark.long
 def test_two_processes_at_the_same_moment_keep_every_run_of_both(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(

@@ -159,6 +159,7 @@ def test_two_folders_cannot_share_a_manifest(folder: Path) -> None:
         seal_scripts(plan(scripts(folder), other))
 
 
+@pytest.mark.long
 def test_two_thousand_files_are_sealed(tmp_path: Path) -> None:
     deep = (tmp_path / "sql").joinpath(*["nested"] * 20)
     deep.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Many hosts on loopback: one stock sshd at all of their addresses, and for the faulty ones what is wrong with them."""
+"""Many hosts on loopback: one sshd at all of their addresses, and for the faulty ones what is wrong with them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Fleet:
     def __init__(self, site: Site, folder: Path, ports: Mapping[str, int]) -> None:
         self._folder = folder
         self._account: Account = site.account("good")
-        self._sshd: Sshd = site.start_sshd(address="0.0.0.0")
+        # Thousands of logins: without PAM's message of the day.
+        self._sshd: Sshd = site.start_sshd(address="0.0.0.0", options={"UsePAM": "no"})
         self._ports = ports
         self._stranger = make_key(folder / "stranger")
 

@@ -237,6 +237,7 @@ def test_a_tablespace_on_the_backups_disk_fails(ask: Ask, place: Path, postgres:
     assert ask(place).status is Status.PASS
 
 
+@pytest.mark.long
 def test_a_data_directory_the_role_may_not_see_is_unknown_until_somebody_answers_for_it(
     ask: Ask, place: Path, postgres: Cluster, beside_data: Path
 ) -> None:
@@ -273,6 +274,7 @@ def test_a_directory_for_everybody_warns_without_the_sticky_bit(ask: Ask, place:
     assert ask(place).status is Status.PASS
 
 
+@pytest.mark.long
 def test_what_stands_in_the_way_under_the_backups_own_name_fails(ask: Ask, place: Path, account: Account) -> None:
     target = place / "night"
 
@@ -321,6 +323,7 @@ def test_a_limit_on_the_size_of_files_below_the_proof_fails(ask: Ask, place: Pat
     assert "EFBIG" in told(found)
 
 
+@pytest.mark.long
 def test_the_backup_account_behind_sudo_is_the_one_that_is_judged(ask: Ask, place: Path, accounts: Accounts) -> None:
     login, keeper = accounts.add("login"), accounts.add("keeper", authorize=False)
     accounts.allow_sudo(login, keeper.name)
@@ -349,6 +352,7 @@ def test_the_backup_account_is_reached_with_the_password_of_the_plan(
     assert login.password not in repr(found)
 
 
+@pytest.mark.long
 def test_without_a_shell_of_the_backup_account_its_permission_bits_decide(
     ask: Ask, place: Path, accounts: Accounts
 ) -> None:

@@ -120,6 +120,7 @@ CLOSED = {
 """State -> how it is made, when pg_dump fails, what the check says it lacks."""
 
 
+@pytest.mark.long
 def test_pg_dump_fails_just_when_the_check_says_and_works_once_its_statement_was_run(orders: Orders) -> None:
     orders.is_open()
     for state, (made, when, lacks) in CLOSED.items():
@@ -137,6 +138,7 @@ def test_pg_dump_fails_just_when_the_check_says_and_works_once_its_statement_was
         orders.is_open()
 
 
+@pytest.mark.long
 def test_each_of_several_statements_is_needed(orders: Orders) -> None:
     orders.sql(*(made for made, _, _ in CLOSED.values()))
     cures = [point.remedy for point in orders.judge().judgement.points]
@@ -155,6 +157,7 @@ def _taken_back(cure: str) -> str:
     return cure.replace("GRANT", "REVOKE").replace(" TO ", " FROM ").replace(" BYPASSRLS", " NOBYPASSRLS")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders", ["newer_postgres"], indirect=True)
 def test_many_tables_are_counted_and_one_predefined_role_opens_them(orders: Orders) -> None:
     orders.sql(
@@ -179,6 +182,7 @@ def _in_psql(orders: Orders, line: str) -> None:
     subprocess.run(psql, input=line, check=True, capture_output=True, text=True, env=clean_environment())
 
 
+@pytest.mark.long
 def test_owners_members_and_superusers_read_without_a_grant(orders: Orders) -> None:
     owner, name = orders.cluster.create_role("owner"), orders.role.name
     orders.sql(
@@ -217,6 +221,7 @@ def test_what_is_left_out_without_an_error_is_named(orders: Orders) -> None:
     orders.sql("ALTER SUBSCRIPTION copies SET (slot_name = NONE)", "DROP SUBSCRIPTION copies")
 
 
+@pytest.mark.long
 def test_a_dump_of_a_replica_leaves_out_unlogged_tables(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ def test_long_texts_stored_in_a_fiftieth_of_their_size_are_told_by_a_sample(serv
     assert server.one(packed).status is Status.PASS, "compressed, it is small"
 
 
+@pytest.mark.long
 def test_tables_that_the_role_may_not_read_leave_the_size_of_text_unknown(server: Server, mounts: Mounts) -> None:
     with server.cluster.connect(server.name) as connection:
         connection.execute(LONG)
@@ -152,6 +153,7 @@ def test_tables_that_the_role_may_not_read_leave_the_size_of_text_unknown(server
     assert server.one(point, format=BackupFormat.PLAIN).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(15)
 def test_a_database_that_grew_since_its_previous_dump(server: Server, mounts: Mounts, shared_path: Path) -> None:
     previous = shared_path / "orders.dump"
@@ -178,6 +180,7 @@ def test_a_database_that_grew_since_its_previous_dump(server: Server, mounts: Mo
     assert server.one(mounts.tmpfs("now", size="12m"), **pattern).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(16)
 def test_a_limit_on_the_size_of_files_fails_below_the_size_that_is_known(
     server: Server, mounts: Mounts, accounts: site_accounts.Accounts
@@ -195,6 +198,7 @@ def test_a_limit_on_the_size_of_files_fails_below_the_size_that_is_known(
     assert server.one(point).status is Status.PASS
 
 
+@pytest.mark.long
 def test_large_objects_are_part_of_a_dump(server: Server, mounts: Mounts) -> None:
     point = mounts.tmpfs("room", size="12m")
     assert server.one(point).status is Status.PASS
@@ -204,6 +208,7 @@ def test_large_objects_are_part_of_a_dump(server: Server, mounts: Mounts) -> Non
     fails(server.one(point), "orders does not fit:", "free ")
 
 
+@pytest.mark.long
 def test_a_base_backup_needs_the_whole_cluster_and_the_right_to_see_it(server: Server, mounts: Mounts) -> None:
     point = mounts.tmpfs("room", size="30m")
     found = server.one(point, method=BackupMethod.PG_BASEBACKUP)
@@ -218,6 +223,7 @@ def test_a_base_backup_needs_the_whole_cluster_and_the_right_to_see_it(server: S
     assert server.one(wide, method=BackupMethod.PG_BASEBACKUP).status is Status.PASS
 
 
+@pytest.mark.long
 def test_two_backups_that_only_together_do_not_fit_fail(server: Server, mounts: Mounts) -> None:
     shared, own = mounts.tmpfs("shared", size="40m"), mounts.tmpfs("own", size="40m")
     folders = [shared / "orders", shared / "billing", own / "billing"]
@@ -235,6 +241,7 @@ def test_two_backups_that_only_together_do_not_fit_fail(server: Server, mounts: 
     assert [one.status for one in apart.values()] == [Status.PASS, Status.PASS]
 
 
+@pytest.mark.long
 @pytest.mark.case(13)
 def test_two_hosts_of_the_plan_that_are_one_machine_are_added_up(server: Server, mounts: Mounts) -> None:
     """The same disk of the same machine, reached by two names, each with a backup that fits alone."""
@@ -254,6 +261,7 @@ def test_two_hosts_of_the_plan_that_are_one_machine_are_added_up(server: Server,
     assert {one.status for one in apart.values()} == {Status.PASS}, apart
 
 
+@pytest.mark.long
 def test_too_few_inodes_fail_where_bytes_are_plenty(server: Server, mounts: Mounts) -> None:
     point = mounts.tmpfs("few", size="64m", inodes=120)
     assert server.one(point).status is Status.PASS, "one file and 100 to spare"
@@ -273,6 +281,7 @@ def test_blocks_that_only_root_may_use_do_not_count(server: Server, mounts: Moun
     fails(server.one(point, expected=between), "orders does not fit:", "free ")
 
 
+@pytest.mark.long
 def test_the_previous_backup_tells_the_size(server: Server, mounts: Mounts, shared_path: Path) -> None:
     for name, size, age in (("a", 30, 300), ("b", 6, 200), ("c", 1, 100)):
         file = shared_path / f"orders-{name}.dump"
@@ -338,6 +347,7 @@ def test_the_account_that_writes_looks_where_the_login_may_not(
     assert "needs 3 MiB" in found.judgement.summary
 
 
+@pytest.mark.long
 @pytest.mark.case(53)
 def test_the_nightly_dump_counts_until_it_is_there(server: Server, mounts: Mounts) -> None:
     """Room for one more of 7 MiB and the window's own, then for the window's own alone."""

@@ -163,6 +163,7 @@ def test_no_rule_at_all_fails(ask: Ask, accounts: Accounts) -> None:
     assert f"have this line in sudoers on db1: {line}; or" in found.judgement.remedy
 
 
+@pytest.mark.long
 def test_what_sudo_hides_from_other_checks_is_behind_its_line(
     planned: Callable[..., Plan], accounts: Accounts, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +251,7 @@ def test_without_work_in_the_plan_rules_for_another_account_fail(ask: Ask, accou
     assert ask(bare, work=False).status is Status.FAIL
 
 
+@pytest.mark.long
 @pytest.mark.case(6)
 def test_a_rule_that_ends_in_the_window_fails_and_its_cure_works(ask: Ask, accounts: Accounts) -> None:
     """It runs now, and sudo asks for a password by the time it is needed."""
@@ -282,6 +284,7 @@ def test_a_rule_with_a_password_ends_too(ask: Ask, accounts: Accounts, work: boo
     assert ask(account, password=account.password, work=work).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("limit", "status"),
     [("TIMEOUT=30m", Status.FAIL), ("TIMEOUT=2h", Status.PASS), ("command_timeout=90", Status.FAIL)],

@@ -97,6 +97,7 @@ def test_many_jobs_put_a_dump_back(postgres: Cluster, database: str, backup_form
     assert count(postgres, database) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backup_format", [BackupFormat.PLAIN, BackupFormat.TAR])
 def test_a_base_backup_with_every_option_that_is_allowed_is_whole(
     postgres: Cluster, backup_format: BackupFormat

@@ -107,6 +107,7 @@ def night(site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path, req
     return Night(site, postgres, login, worker, tmp_path)
 
 
+@pytest.mark.long
 def test_each_line_of_the_sheet_does_what_it_says(night: Night) -> None:
     backup, scripts, undo_rows, undo_table, restore = night.lines()
     done = night.paste(scripts)

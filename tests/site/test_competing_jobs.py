@@ -87,6 +87,7 @@ def test_a_job_in_the_window_is_told_with_its_time_and_without_its_password(ask:
     assert WINDOW.start <= event.at <= WINDOW.needed_until
 
 
+@pytest.mark.long
 def test_an_agreed_job_is_not_warned_of(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     use_crontab(account, f"{AT_START} /opt/report")
@@ -112,6 +113,7 @@ def test_a_crontab_that_is_refused_is_said(ask: Ask, accounts: Accounts) -> None
     assert f"not seen: the crontab of {account.name} (You ({account.name}) are not allowed" in told(found)
 
 
+@pytest.mark.long
 def test_the_crontab_of_an_account_it_becomes_is_read(ask: Ask, accounts: Accounts) -> None:
     login, worker = accounts.add(), accounts.add("worker")
     use_crontab(login, f"{AFTERWARDS} true")
@@ -140,6 +142,7 @@ def spool() -> Iterator[Path]:
         path.rmdir()
 
 
+@pytest.mark.long
 def test_crontabs_of_others_that_may_not_be_read_are_never_a_silent_pass(
     ask: Ask, accounts: Accounts, spool: Path
 ) -> None:

@@ -245,6 +245,7 @@ def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, 
     assert ask(**there, role=ServerRole.ANY).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(27)
 def test_a_replica_that_is_backed_up_must_replay(site: Site, orders: Orders, ask: Ask) -> None:
     """The cure is pasted on its host."""
@@ -276,6 +277,7 @@ def test_a_replica_that_is_backed_up_must_replay(site: Site, orders: Orders, ask
     assert ask(**alone).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(17)
 def test_a_copy_of_the_server_that_was_sealed_fails_and_no_waiver_covers_it(
     site: Site, orders: Orders, ask: Ask

@@ -183,6 +183,7 @@ def test_a_sound_database_passes_whatever_it_holds_besides(billing: Billing) -> 
         assert words in found.judgement.summary
 
 
+@pytest.mark.long
 def test_what_is_broken_fails_until_the_statements_of_its_lines_were_run(billing: Billing) -> None:
     break_tables(billing)
     touches = ("billing.invoices", "billing.customers", "billing.Odd name", "billing.lines")
@@ -402,6 +403,7 @@ def test_a_collation_of_another_version(billing: Billing) -> None:
     assert billing.ask("billing.*").status is Status.PASS
 
 
+@pytest.mark.long
 def test_slots_that_hold_wal(billing: Billing) -> None:
     cluster = billing.cluster
     cluster.sql("SELECT pg_create_physical_replication_slot('standby', true)")
@@ -422,6 +424,7 @@ def test_slots_that_hold_wal(billing: Billing) -> None:
     assert billing.ask("billing.*").status is Status.PASS
 
 
+@pytest.mark.long
 def test_commits_that_wait_for_a_standby_that_is_not_there(billing: Billing) -> None:
     """A session that reads does not notice: just its COMMIT would wait."""
     cluster = billing.cluster
@@ -440,6 +443,7 @@ def test_commits_that_wait_for_a_standby_that_is_not_there(billing: Billing) -> 
         cluster.reload()
 
 
+@pytest.mark.long
 def test_a_commit_that_a_standby_does_not_confirm(
     site: Site, billing: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,6 +479,7 @@ def _until(cluster: Cluster, statement: str) -> None:
         assert time.monotonic() < deadline, statement
 
 
+@pytest.mark.long
 def test_an_archiver_that_fails_hangs_or_pretends(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = billing.cluster
     good = str(cluster.scalar("SHOW archive_command"))
@@ -572,6 +577,7 @@ def test_no_question_locks_more_than_a_reader_does(billing: Billing, kind: str) 
     assert locks == [("AccessShareLock",)]
 
 
+@pytest.mark.long
 def test_a_replica_is_judged_for_what_is_its_own(
     site: Site, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

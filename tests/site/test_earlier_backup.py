@@ -162,6 +162,7 @@ def is_warned(found: Finding, *words: str) -> None:
 # The newest earlier backup.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("form", "option"), [("custom", "-Fc"), ("directory", "-Fd"), ("tar", "-Ft")])
 def test_an_archive_that_reads_to_its_end_passes(orders: Orders, ask_backup: AskBackup, form: str, option: str) -> None:
     orders.dump("old.dump", option, age=25 * HOUR)
@@ -201,6 +202,7 @@ def test_an_archive_by_a_newer_pg_dump_fails(orders: Orders, ask_backup: AskBack
     is_fail(ask_backup(), "made by a newer pg_dump", "unsupported version")
 
 
+@pytest.mark.long
 def test_a_backup_that_the_window_would_write_over_fails(orders: Orders, ask_backup: AskBackup) -> None:
     orders.dump("orders.dump", "-Fc")
     is_fail(
@@ -221,6 +223,7 @@ def test_a_backup_of_another_database_fails(orders: Orders, ask_backup: AskBacku
     is_fail(ask_backup(), "of another database: postgres")
 
 
+@pytest.mark.long
 def test_a_backup_much_smaller_than_the_one_before_fails(orders: Orders, ask_backup: AskBackup) -> None:
     """A dump of empty tables is whole, has every table, and reads well."""
     orders.dump("old.dump", "-Fc", age=25 * HOUR)
@@ -242,6 +245,7 @@ def test_an_empty_file_fails(orders: Orders, ask_backup: AskBackup) -> None:
     is_fail(ask_backup(), "the newest backup is empty")
 
 
+@pytest.mark.long
 def test_an_old_backup_fails(orders: Orders, ask_backup: AskBackup) -> None:
     orders.dump("new.dump", "-Fc", age=27 * HOUR)
     is_fail(ask_backup(), "is 1 d 3 h old", "not older than 1 d 2 h")
@@ -267,6 +271,7 @@ def test_a_backup_nobody_may_read_fails(orders: Orders, ask_backup: AskBackup) -
     is_fail(ask_backup(), f"may not be read by {orders.account.name}")
 
 
+@pytest.mark.long
 def test_a_backup_that_is_being_written_is_told_and_the_one_before_judged(
     orders: Orders, ask_backup: AskBackup
 ) -> None:
@@ -290,6 +295,7 @@ def test_sql_text_passes_whole_and_fails_cut_off(orders: Orders, ask_backup: Ask
     is_fail(ask_backup(format=BackupFormat.PLAIN), "does not begin as pg_dump begins")
 
 
+@pytest.mark.long
 def test_sql_text_with_its_database_in_it_is_held_against_the_plan(orders: Orders, ask_backup: AskBackup) -> None:
     orders.dump("new.dump", "-Fp", "--create")
     is_pass(ask_backup(format=BackupFormat.PLAIN), f"of the database {orders.name}")
@@ -302,6 +308,7 @@ def openssl(content: bytes, *options: str) -> bytes:
     return subprocess.run(words, input=content, capture_output=True, check=True).stdout
 
 
+@pytest.mark.long
 @pytest.mark.case(44)
 @pytest.mark.parametrize(
     "pack",
@@ -329,6 +336,7 @@ def test_what_cannot_be_read_here_is_unknown_until_a_command_of_the_plan_says_th
     assert found.status is Status.UNKNOWN, told(found)
 
 
+@pytest.mark.long
 def test_an_archive_that_can_be_read_is_read_whatever_the_plans_command_says(
     orders: Orders, ask_backup: AskBackup
 ) -> None:
@@ -358,6 +366,7 @@ def base_backup(orders: Orders, kind: BackupFormat, *options: str) -> Backup:
     )
 
 
+@pytest.mark.long
 @pytest.mark.case(60)
 def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders, ask: Ask) -> None:
     backup = base_backup(orders, BackupFormat.TAR, "-Ft", "-Z", "1")
@@ -376,6 +385,7 @@ def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders,
     is_fail(found(verify=verify), "status 1", "unexpected end of file")
 
 
+@pytest.mark.long
 @pytest.mark.case(61)
 @pytest.mark.parametrize("form", ["custom", "directory", "plain"])
 def test_a_backup_is_as_old_as_it_says_of_itself(orders: Orders, ask_backup: AskBackup, form: str) -> None:
@@ -398,6 +408,7 @@ def test_a_backup_is_as_old_as_it_says_of_itself(orders: Orders, ask_backup: Ask
     is_pass(begun(4 * HOUR))
 
 
+@pytest.mark.long
 @pytest.mark.case(62)
 def test_a_dump_of_another_database_of_the_same_name(orders: Orders, ask_backup: AskBackup, ask: Ask) -> None:
     other = orders.cluster.create_database("orders")
@@ -439,6 +450,7 @@ def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask_bac
     is_fail(found, "/opt/nowhere/bin/pg_restore is missing", "client programs installed on db1")
 
 
+@pytest.mark.long
 @pytest.mark.case(50)
 def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask) -> None:
     backup = base_backup(orders, BackupFormat.PLAIN, "-X", "stream")
@@ -455,6 +467,7 @@ def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask) ->
     is_fail(found(""), "checksum mismatch")  # Debian has pg_verifybackup off the PATH
 
 
+@pytest.mark.long
 def test_another_accounts_backups_are_read_by_the_programs_that_sudo_lists(
     orders: Orders, ask_backup: AskBackup, accounts: Accounts
 ) -> None:
@@ -491,6 +504,7 @@ def test_sudos_password_is_used_and_shown_nowhere(
     assert login.password not in repr(found)
 
 
+@pytest.mark.long
 def test_what_the_account_may_not_list_or_read_is_opened_by_the_cure(orders: Orders, ask_backup: AskBackup) -> None:
     newest = orders.dump("new.dump", "-Fc")
     orders.folder.chmod(0o711)
@@ -562,6 +576,7 @@ def of_four(ask: Ask, orders: Orders, four: str) -> AskBackup:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])
 def test_a_dump_that_is_readable_and_not_complete_fails(
     orders: Orders, of_four: AskBackup, four: str, form: BackupFormat
@@ -602,6 +617,7 @@ def test_a_dump_by_newer_tools_than_the_server_fails_as_its_restore_does(
     orders.cluster.sql(f"DROP DATABASE {empty}")
 
 
+@pytest.mark.long
 def test_what_is_split_or_packed_otherwise_is_not_called_broken(
     orders: Orders, of_four: AskBackup, four: str, tmp_path: Path
 ) -> None:
@@ -624,6 +640,7 @@ def test_what_is_split_or_packed_otherwise_is_not_called_broken(
         assert "the newest backup cannot be read here" in told(found)
 
 
+@pytest.mark.long
 def test_a_sum_written_down_at_backup_time_tells_a_flipped_byte(orders: Orders, of_four: AskBackup, four: str) -> None:
     newest = orders.dump("new.dump", "-Fc", "-Z0", database=four)
     content = newest.read_bytes()
@@ -636,6 +653,7 @@ def test_a_sum_written_down_at_backup_time_tells_a_flipped_byte(orders: Orders, 
     assert "readable to its end" in str(found.judgement), "nothing else tells"
 
 
+@pytest.mark.long
 def test_the_roles_that_a_restore_needs(orders: Orders, of_four: AskBackup, four: str) -> None:
     cluster, gone = orders.cluster, orders.cluster.create_role("gone").name
     cluster.sql(f"CREATE TABLE owned (n int); ALTER TABLE owned OWNER TO {gone}", dbname=four)
@@ -652,6 +670,7 @@ def test_the_roles_that_a_restore_needs(orders: Orders, of_four: AskBackup, four
     is_fail(of_four(globals=pattern), "it is not whole")
 
 
+@pytest.mark.long
 def test_earlier_backups_may_lie_on_another_host(
     orders: Orders, site: Site, accounts: Accounts, tmp_path: Path
 ) -> None:

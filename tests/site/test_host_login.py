@@ -318,6 +318,7 @@ def test_a_key_that_others_may_read_fails_and_the_cure_works_when_pasted(site: S
     assert ask(host).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(36)
 def test_a_key_in_a_cipher_of_openssh_alone_is_this_tools_limit_and_the_cure_works_when_pasted(
     site: Site, ask: Ask, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

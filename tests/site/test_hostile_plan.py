@@ -64,6 +64,7 @@ def test_the_trap_is_one(empty: Path) -> None:
     assert [*empty.iterdir()] == [empty / "canary"]
 
 
+@pytest.mark.long
 def test_no_question_to_a_host_runs_what_the_plan_says(empty: Path, tmp_path: Path) -> None:
     (tmp_path / "sudo").write_text(SUDO)
     (tmp_path / "sudo").chmod(0o755)

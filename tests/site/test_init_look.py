@@ -11,6 +11,8 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from preflight.plan.load import load_plan
 from tests.cli.program import argv, environment, preflight, until
 from tests.site.accounts import Accounts
@@ -33,6 +35,7 @@ esac"""
 """In the shape of systemd 252: no machine of the tests runs it."""
 
 
+@pytest.mark.long
 def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     site: Site, tmp_path: Path, shared_path: Path, accounts: Accounts, https_app: HttpsApp
 ) -> None:
@@ -103,6 +106,7 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     assert set(failed) - {"competing-jobs"} == {"on-call"}, done.stdout  # no cron runs on the tests' machine
 
 
+@pytest.mark.long
 def test_answers_by_which_not_everything_was_seen_need_not_be_given_again(
     site: Site, tmp_path: Path, accounts: Accounts
 ) -> None:

@@ -99,6 +99,7 @@ def test_its_login_is_checked_and_no_host_is_asked_for_it(site: Site, managed: D
     assert {each.status for each in clocks.values()} == {Status.PASS}, clocks
 
 
+@pytest.mark.long
 def test_its_work_runs_on_the_host_that_the_entry_names(
     site: Site, postgres: Cluster, managed: Database, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_its_work_runs_on_the_host_that_the_entry_names(
         assert "said by D. Kaya (dba)" in told(said)
 
 
+@pytest.mark.long
 def test_of_several_addresses_the_one_that_is_what_the_plan_says_is_taken(
     site: Site, postgres: Cluster, managed: Database, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ TWO_ENTRIES = {
 }
 
 
+@pytest.mark.long
 def test_good_scripts_pass_there_and_nothing_is_left(stage: Stage, rehearsals: Rehearsals) -> None:
     """Whatever roles are called, the comment by which the database is known is changed, and without the password for
     another server; a second entry is drilled on what the first one leaves."""
@@ -255,6 +256,7 @@ def test_a_server_that_does_not_fit_is_left_as_it_is(
     cluster.drop_databases(0)
 
 
+@pytest.mark.long
 def test_a_server_that_lets_the_scripts_role_not_in_is_told(stage: Stage, rehearsals: Rehearsals) -> None:
     with (
         rehearsals.cluster.hba(f"host all {stage.release.name} 127.0.0.0/8 reject"),

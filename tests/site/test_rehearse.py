@@ -215,6 +215,7 @@ done
 """
 
 
+@pytest.mark.long
 def test_the_witness_tells_what_each_script_did(newer: Stage) -> None:
     newer.back_up()
     scripts = {"010_define.sql": DEFINE, "020_rows.sql": ROWS, "030_unseen.sql": UNSEEN}
@@ -295,6 +296,7 @@ COMMIT;
 """
 
 
+@pytest.mark.long
 def test_a_script_that_goes_on_after_an_error_fails(stage: Stage) -> None:
     plan = stage.plan({"010_late.sql": GOES_ON}, way_back="")
     (run,) = tried(plan).runs
@@ -303,6 +305,7 @@ def test_a_script_that_goes_on_after_an_error_fails(stage: Stage) -> None:
     assert "010_late.sql goes on after an error and ends with status 0" in told(judged(plan))
 
 
+@pytest.mark.long
 def test_what_a_role_of_the_database_writes_is_never_run_by_the_superuser(stage: Stage, shared_path: Path) -> None:
     touched = shared_path / "touched"
     act = f"COPY (SELECT 1) TO PROGRAM $$touch {touched}$$"
@@ -319,6 +322,7 @@ def test_what_a_role_of_the_database_writes_is_never_run_by_the_superuser(stage:
     assert ([run.exit_code for run in found.runs], touched.exists()) == ([0], False)
 
 
+@pytest.mark.long
 def test_what_the_servers_own_configuration_makes_of_a_script_is_rehearsed(stage: Stage) -> None:
     stage.cluster.sql("ALTER SYSTEM SET standard_conforming_strings = off")
     stage.cluster.reload()
@@ -330,6 +334,7 @@ def test_what_the_servers_own_configuration_makes_of_a_script_is_rehearsed(stage
     assert run.exit_code == 0, run.said
 
 
+@pytest.mark.long
 def test_a_script_that_fails_is_told_in_psqls_own_words(stage: Stage) -> None:
     path = plan_file(stage, {**GOOD, "020_total.sql": "SELECT 1;\nSELEC 1;\n"})
     done = preflight("rehearse", path, RELEASE_PASSWORD=stage.release.password)
@@ -405,6 +410,7 @@ def test_a_fault_on_the_way_ends_it(stage: Stage, mocker: Any, fault: Exception)
         rehearsed(stage.plan(GOOD))
 
 
+@pytest.mark.long
 def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(stage: Stage) -> None:
     plan = stage.plan({"010_late.sql": "CREATE TABLE billing.late ();\n"}, way_back="")
     gone = replace(plan.databases["orders"], id="gone")
@@ -424,6 +430,7 @@ def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(s
     assert "/no/such/pg_dump" in told(found["gone"])
 
 
+@pytest.mark.long
 def test_what_a_job_takes_is_fetched_by_the_server_that_its_entry_names(stage: Stage) -> None:
     plan = stage.plan({"010_select.sql": "SELECT 1;\n"}, way_back="")
     by_cron = replace(plan.backups["orders"], taken_by="cron")
@@ -433,6 +440,7 @@ def test_what_a_job_takes_is_fetched_by_the_server_that_its_entry_names(stage: S
     assert list(rehearsed(replace(plan, backups={"orders": by_cron})).scripts) == ["orders"]
 
 
+@pytest.mark.long
 def test_the_backups_account_is_reached_by_sudo_for_two_programs(
     site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,6 +499,7 @@ server = "{saved.server}"
 LEAVES_ONE_BEHIND = "\\! setsid -f sh -c 'sleep 600; true' \"$HOME\" >/dev/null 2>&1\nSELECT pg_sleep(600);\n"
 
 
+@pytest.mark.long
 def test_what_a_script_leaves_running_ends_with_it(stage: Stage) -> None:
     waits = LEAVES_ONE_BEHIND.partition("\n")[0]  # `nothing_is_left_anywhere` looks for it
     assert [run.exit_code for run in tried(stage.plan({"010_leave.sql": f"{waits}\n"}, way_back="")).runs] == [0]

@@ -161,6 +161,7 @@ def test_the_lines_of_the_document_are_enough_and_each_is_needed(
     assert list(red(wanted.plan)) == []
 
 
+@pytest.mark.long
 def test_the_lines_for_base_backups_and_the_plans_own_commands_are_enough_and_needed(
     site: Site, postgres: Cluster, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

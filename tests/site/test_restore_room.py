@@ -70,6 +70,7 @@ def is_fail(found: Finding, *words: str) -> None:
     assert all(word in told(found) for word in words), told(found)
 
 
+@pytest.mark.long
 def test_a_restore_has_room_or_the_line_says_what_is_missing(orders: Orders, ask: Ask, mounts: Mounts) -> None:
     is_pass(ask(), "needed to restore orders over the broken one")
     kept = Rollback(rehearsed=NOW.date(), keep_broken=True)

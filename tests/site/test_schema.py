@@ -250,6 +250,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.long
 def test_each_single_change_alters_its_object_alone(
     described: Described, session: psycopg.Connection[tuple[str]]
 ) -> None:
@@ -265,6 +266,7 @@ def test_each_single_change_alters_its_object_alone(
     assert len(CHANGES) > 40
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", ["described", "newer"])
 def test_a_restored_twin_is_the_same_to_the_byte(version: str, request: pytest.FixtureRequest) -> None:
     described: Described = request.getfixturevalue(version)
@@ -307,6 +309,7 @@ def test_reading_locks_views_and_what_they_read_with_access_share_alone(
     assert set(locks) <= {("AccessShareLock", f"billing.{name}") for name in tables}
 
 
+@pytest.mark.long
 def test_what_an_attempt_that_stopped_half_way_left_behind_is_told_by_the_check(
     described: Described, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_script_changed_on_the_server_fails_with_its_author_time_and_diff(rele
     assert "+alter table a add c bigint;" in found.judgement.details.splitlines()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "how"),
     [
@@ -133,6 +134,7 @@ def test_how_the_staged_text_differs_is_told(release: Release, change: Callable[
     assert all(line.isprintable() for line in found.judgement.details.splitlines())
 
 
+@pytest.mark.long
 def test_forty_files_converted_by_the_transfer_are_explained_without_reading_them(release: Release) -> None:
     for number in range(40):
         (release.approved / f"{number:03}.sql").write_text(f"select {number};\n")
@@ -246,6 +248,7 @@ def test_a_folder_above_that_everybody_may_write_to_fails(release: Release) -> N
     assert f"o+w: {above}" in told(found)
 
 
+@pytest.mark.long
 def test_hostile_names_are_sealed_staged_and_compared(release: Release) -> None:
     names = ["new\nline.sql", "back\\slash.sql", "-n.sql", " lead.sql", "a'b\"c$(id)`id`.sql", "*.sql", "ünï.sql"]
     for name in names:
@@ -296,6 +299,7 @@ def test_the_account_that_runs_the_scripts_does_the_hashing(
     assert "+select 1;" in found.judgement.details
 
 
+@pytest.mark.long
 def test_what_belongs_to_another_account_is_staged_and_taken_away_by_its_cures(
     release: Release, accounts: Accounts
 ) -> None:
@@ -391,6 +395,7 @@ def test_an_owner_nobody_named_may_change_the_scripts(release: Release, path: st
     assert release.finding().status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(56)
 def test_other_line_endings_are_named_and_accepted_where_the_plan_says_so(release: Release) -> None:
     for name in ("010_tables.sql", "020_rows.sql"):

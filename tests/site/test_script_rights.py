@@ -229,6 +229,7 @@ def orders(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return orders
 
 
+@pytest.mark.long
 def test_what_is_refused_is_found_and_runs_once_the_named_statement_was_run(orders: Orders) -> None:
     for name, work in WORKS.items():
         begun = orders.begin(work)
@@ -246,6 +247,7 @@ def test_what_is_refused_is_found_and_runs_once_the_named_statement_was_run(orde
         begun.passes()
 
 
+@pytest.mark.long
 def test_each_of_several_statements_is_needed(orders: Orders) -> None:
     """Membership in an owner brings what else it has, which is not asked for; each that is named is needed."""
     other = orders.cluster.create_role("other").name

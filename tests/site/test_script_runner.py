@@ -204,6 +204,7 @@ def test_a_backup_that_can_log_in_and_read_back_passes(server: Server) -> None:
         assert words in found.judgement.summary
 
 
+@pytest.mark.long
 def test_a_base_backup_needs_a_role_that_may_replicate(server: Server) -> None:
     base = {"method": BackupMethod.PG_BASEBACKUP, "server": server.cluster.address}
     fails(server.backup(backup=base), "the role may not replicate", "REPLICATION")
@@ -213,6 +214,7 @@ def test_a_base_backup_needs_a_role_that_may_replicate(server: Server) -> None:
     assert found.status is Status.PASS, told(found)
 
 
+@pytest.mark.long
 def test_a_login_that_would_ask_for_a_password_fails(server: Server) -> None:
     (server.account.home / ".pgpass").unlink()
     fails(server.scripts(), "no database login on the server: no password at hand", "/.pgpass && chmod 600")
@@ -234,6 +236,7 @@ def test_the_password_is_put_where_psql_finds_it_by_the_printed_command(server: 
     assert "no database login" not in told(found), told(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "break_it", ['ALTER ROLE "{role}" NOLOGIN', 'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC', ""]
 )
@@ -279,6 +282,7 @@ def test_a_pg_hba_conf_without_an_entry_fails(server: Server) -> None:
         fails(server.scripts(), "no pg_hba.conf entry", "pg_hba.conf")
 
 
+@pytest.mark.long
 def test_a_wrong_database_or_role_fails(server: Server) -> None:
     fails(server.scripts(name="nosuch"), "no such database", "`name` of [databases.orders]")
     other = server.cluster.create_role("other")
@@ -311,6 +315,7 @@ def test_a_server_that_database_login_does_not_reach_proves_nothing(server: Serv
     assert "could not look" in found.judgement.summary
 
 
+@pytest.mark.long
 def test_a_promoted_clone_fails(server: Server) -> None:
     """It has the system identifier that the plan names, the database and the roles; another start."""
     system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
@@ -338,6 +343,7 @@ def test_a_restart_between_the_logins_is_unknown(
     assert found.judgement.remedy == "run again"
 
 
+@pytest.mark.long
 def test_settings_that_end_scripts_fail_for_the_role_that_runs_them(server: Server) -> None:
     deployer = server.cluster.create_role("deployer")
     server.write_pgpass("\n".join(f"*:*:*:{role.name}:{role.password}" for role in (server.role, deployer)))
@@ -361,6 +367,7 @@ def test_a_role_that_works_as_another_one_is_named(server: Server) -> None:
     fails(server.scripts(), "the login arrives elsewhere", f"ALTER ROLE {server.role.name} RESET role;")
 
 
+@pytest.mark.long
 def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Server) -> None:
     fails(server.scripts(entry={"files": ("010.sql", "020.sql")}), "names what is not sealed: 020.sql", '["010.sql"]')
     (server.folder / "approved" / "010.sql").write_text("\\set ON_ERROR_STOP off\nselect 1;\n")
@@ -394,6 +401,7 @@ def test_what_cannot_be_sealed_and_what_never_ends_is_told_with_its_line(
     assert said in told(found)
 
 
+@pytest.mark.long
 @pytest.mark.case(29)
 def test_another_order_than_the_sealed_one_fails_with_both(server: Server) -> None:
     server.write_scripts({"fill.sql": "select 2;\n", "create.sql": "select 1;\n"})
@@ -411,6 +419,7 @@ def test_another_order_than_the_sealed_one_fails_with_both(server: Server) -> No
     assert server.scripts(entry={"files": ("9_last.sql", "10_x.sql")}).status is Status.PASS, "numbers tell the order"
 
 
+@pytest.mark.long
 def test_a_log_must_be_writable_where_it_is_written(server: Server) -> None:
     def log(path: str) -> Finding:
         return server.scripts(entry={"log": RemotePath(path)})
@@ -444,6 +453,7 @@ def test_a_log_of_an_account_that_sudo_gives_no_shell_of_is_unknown(server: Serv
     assert f"who may not become {server.account.name}" in found.judgement.actual
 
 
+@pytest.mark.long
 def test_the_login_must_enter_the_folder_in_which_it_starts_psql(server: Server, accounts: Accounts) -> None:
     from shutil import chown
 
@@ -457,6 +467,7 @@ def test_the_login_must_enter_the_folder_in_which_it_starts_psql(server: Server,
     assert server.scripts(account=runner, become=server.account.name).status is Status.PASS
 
 
+@pytest.mark.long
 def test_a_command_is_there_and_executable_for_its_account(server: Server) -> None:
     def run(**entry: object) -> Finding:
         return server.scripts(entry={"server": "", "command": ("./deploy.sh", "prod"), **entry})
@@ -505,6 +516,7 @@ def test_the_same_server_by_another_name_passes(server: Server) -> None:
     assert found.status is Status.PASS, told(found)
 
 
+@pytest.mark.long
 def test_a_cluster_owner_dumps_over_the_socket_and_scripts_run_over_tcp(server: Server, accounts: Accounts) -> None:
     """The server of a backup is left to pg_dump's default; psql tells which one that is where sudo lists it."""
     runner = accounts.add("login")
@@ -530,6 +542,7 @@ def test_a_cluster_owner_dumps_over_the_socket_and_scripts_run_over_tcp(server: 
     assert "pg_dump reaches is not known" in found.judgement.summary
 
 
+@pytest.mark.long
 def test_a_backup_must_reach_the_server_that_the_plan_names(server: Server, accounts: Accounts) -> None:
     """Another cluster with the same port, role and database is told by its system identifier."""
     other = server.site.start_postgres(settings={"listen_addresses": ""}, port=server.cluster.port)
@@ -553,6 +566,7 @@ def test_a_backup_must_reach_the_server_that_the_plan_names(server: Server, acco
     fails(server.backup(**ask), "another server answers", "`server` of")
 
 
+@pytest.mark.long
 def test_who_puts_a_backup_back_must_get_in(server: Server) -> None:
     reader = server.cluster.create_role("reader")
     logins = [f"*:*:*:{role.name}:{role.password}" for role in (server.role, reader)]
@@ -569,6 +583,7 @@ def test_who_puts_a_backup_back_must_get_in(server: Server) -> None:
     fails(server.backup(backup=backup), "restore: no database login on the server: no password", ".pgpass && chmod 600")
 
 
+@pytest.mark.long
 def test_the_folder_that_keeps_the_login_out_is_named(server: Server, accounts: Accounts) -> None:
     from shutil import chown
 
@@ -678,6 +693,7 @@ def over_tcp(server: Server, work: str) -> Finding:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work", ["scripts", "backup"])
 def test_a_login_on_the_host_names_us_and_a_refused_password_is_not_tried_again_without_tls(
     server: Server, work: str
@@ -693,6 +709,7 @@ def test_a_login_on_the_host_names_us_and_a_refused_password_is_not_tried_again_
     assert server.cluster.whole_log[before:].count("password authentication failed") == tried[work]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work", ["scripts", "backup"])
 def test_where_tls_is_not_let_in_the_login_goes_without_as_psql_does(server: Server, work: str) -> None:
     with server.cluster.hba(f"hostssl all {server.role.name} all reject"):

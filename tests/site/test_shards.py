@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.program import BASE, preflight, write_plan
 from tests.site.accounts import Accounts
 from tests.site.site import Site
@@ -11,6 +13,7 @@ from tests.site.site import Site
 SHARDS = 3
 
 
+@pytest.mark.long
 def test_a_wrong_password_that_ten_entries_share_is_refused_once(
     site: Site, accounts: Accounts, tmp_path: Path
 ) -> None:

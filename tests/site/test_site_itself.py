@@ -65,6 +65,7 @@ def test_a_password_about_to_expire_is_announced_at_login(site: Site, sshd: Sshd
     assert "your password will expire in 3 days" in done.stderr
 
 
+@pytest.mark.long
 def test_sudo_lets_postgres_client_programs_through_and_nothing_else(site: Site, sshd: Sshd) -> None:
     become = "sudo -k -n -u postgres --"
     done = ssh(sshd, site.account("sudo"), f"{become} /usr/bin/psql --version; {become} /bin/true")
@@ -87,6 +88,7 @@ def test_an_account_made_for_a_test_is_gone_after_it(site: Site) -> None:
     assert not any(account.name in file.read_text() for file in Path("/etc/sudoers.d").iterdir())
 
 
+@pytest.mark.long
 def test_another_sshd_has_keys_and_options_of_its_own(site: Site, accounts: Accounts) -> None:
     other = site.start_sshd(address="127.0.0.2", options={"PasswordAuthentication": "no"}, key_types=("ecdsa", "rsa"))
     account = accounts.add("other")
@@ -140,6 +142,7 @@ def test_the_replica_is_in_recovery(site: Site) -> None:
     assert site.postgres.scalar("SELECT pg_is_in_recovery()") is False
 
 
+@pytest.mark.long
 def test_a_cluster_restarts_with_other_settings(site: Site) -> None:
     cluster = site.start_postgres()
     cluster.restart({"max_connections": "12"})
@@ -227,6 +230,7 @@ def test_the_surroundings_are_clean(clean_surroundings: Path) -> None:
     assert datetime.now().astimezone().utcoffset() == timedelta(0)
 
 
+@pytest.mark.long
 def test_what_a_killed_run_left_behind_is_cleared_away(site: Site) -> None:
     script = (
         "import os, signal\n"

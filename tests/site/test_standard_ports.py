@@ -70,6 +70,7 @@ def cluster(site: Site, machine: Namespace) -> Cluster:
     return site.start_postgres(namespace=machine)
 
 
+@pytest.mark.long
 @pytest.mark.case(1)
 @pytest.mark.parametrize("connect", ["direct", "tunnel"])
 def test_an_address_is_enough(site: Site, machine: Namespace, cluster: Cluster, tmp_path: Path, connect: str) -> None:

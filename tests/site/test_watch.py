@@ -114,6 +114,7 @@ def night(site: Site, tmp_path: Path, https_app: HttpsApp, monkeypatch: pytest.M
     night.other_sshd.close()
 
 
+@pytest.mark.long
 def test_a_site_that_breaks_and_heals_is_asked_over_connections_that_stay_open(night: Night) -> None:
     seen: list[tuple[int, list[int]]] = []
 
@@ -140,6 +141,7 @@ def test_a_site_that_breaks_and_heals_is_asked_over_connections_that_stay_open(n
     assert told[2].endswith("fail -> pass")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("connect", Connect)
 def test_a_connection_that_died_is_opened_again(night: Night, connect: Connect) -> None:
     night.database = replace(night.database, connect=connect)
@@ -154,6 +156,7 @@ def test_a_connection_that_died_is_opened_again(night: Night, connect: Connect) 
     assert night.logins() == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("connect", Connect)
 def test_a_login_that_is_too_old_is_made_anew(night: Night, good_account: Account, connect: Connect) -> None:
     """Also those behind a jump host, which ends with them."""
@@ -184,6 +187,7 @@ def children(pids: Sequence[int]) -> list[int]:
     return [int(pid) for pid in subprocess.run(["pgrep", "-P", parents], capture_output=True, text=True).stdout.split()]
 
 
+@pytest.mark.long
 def test_a_refused_account_is_tried_again_once_somebody_says_so(night: Night, site: Site) -> None:
     def correct_it() -> bool:
         night.patch.setenv("DB2_PASSWORD", site.account("good").password)
@@ -196,6 +200,7 @@ def test_a_refused_account_is_tried_again_once_somebody_says_so(night: Night, si
     assert told[-1].startswith("host-login db2") or "-> GO" in " ".join(told)
 
 
+@pytest.mark.long
 def test_a_key_that_was_refused_is_offered_once(night: Night, good_account: Account, tmp_path: Path) -> None:
     night.hosts[1] = host_on(night.other_sshd, good_account, id="db2", key=make_key(tmp_path / "unknown"))
     told = night.watch([lambda: None] * 3)
@@ -203,6 +208,7 @@ def test_a_key_that_was_refused_is_offered_once(night: Night, good_account: Acco
     assert night.other_sshd.whole_log.count("Failed publickey") == 1
 
 
+@pytest.mark.long
 def test_sealing_anew_offers_no_refused_key_again(night: Night, good_account: Account, tmp_path: Path) -> None:
     night.hosts[1] = host_on(night.other_sshd, good_account, id="db2", key=make_key(tmp_path / "unknown"))
 
@@ -214,6 +220,7 @@ def test_sealing_anew_offers_no_refused_key_again(night: Night, good_account: Ac
     assert night.other_sshd.whole_log.count("Failed publickey") == 1
 
 
+@pytest.mark.long
 def test_what_kept_a_host_from_being_reached_is_tried_again_each_round(night: Night) -> None:
     """Its key is not pinned at first."""
     lines = night.sshd.known_hosts_lines()

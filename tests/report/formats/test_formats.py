@@ -40,6 +40,7 @@ def test_hostile_text_leaves_nothing_that_moves_a_cursor_or_turns_text_round(nam
     text.encode("utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_megabyte_on_one_line_wherever_it_can_stand_is_cut(name: str) -> None:
     """But in JSON, which keeps what the evidence holds; probes have limits of their own."""
@@ -69,6 +70,7 @@ def test_runbooks_and_versions_stand_in_every_written_format(name: str) -> None:
         assert '<a href="https://wiki.example.net/db1?a=b&amp;c" rel="noreferrer">' in text
 
 
+@pytest.mark.long
 def test_the_same_verdict_gives_the_same_text_in_every_format() -> None:
     program = (
         "from preflight.report.formats import FORMATS, render\nfrom preflight.report import PLAIN\n"

@@ -106,6 +106,7 @@ def as_harmless(name: str, case: Callable[[], Verdict]) -> object:
     return READERS[name](render(name, full_of(case(), "(x("), View(verbose=True)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", [no_go, waived])
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_column_shifts_no_line_is_forged_and_nothing_is_obeyed(name: str, case: Callable[[], Verdict]) -> None:
@@ -113,6 +114,7 @@ def test_no_column_shifts_no_line_is_forged_and_nothing_is_obeyed(name: str, cas
         assert_harmless(name, case, trap)
 
 
+@pytest.mark.long
 @given(name=st.sampled_from(sorted(FORMATS)), parts=st.lists(st.sampled_from(TRAPS) | st.text(max_size=4), max_size=4))
 def test_nor_by_any_other_text(name: str, parts: list[str]) -> None:
     assert_harmless(name, no_go, "".join(parts))

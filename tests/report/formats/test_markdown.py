@@ -206,6 +206,7 @@ def test_hostile_text_is_shown_as_text() -> None:
     assert max(map(len, text.splitlines())) < 6000, "a megabyte from a server does not fill a ticket"
 
 
+@pytest.mark.long
 def test_it_is_never_longer_than_github_takes_as_a_summary_and_says_what_is_left_out() -> None:
     bad = failed("no" * 900, expected="y" * 2000, actual="n" * 2000, remedy="c" * 2000, details="line\n" * 4000)
     first, *others = no_go().findings

@@ -131,6 +131,7 @@ def test_the_style_is_applied_under_the_policy(browser: Browser, pages: Path) ->
     assert browser.evaluate("getComputedStyle(document.querySelector('.word')).borderTopWidth") == "4px"
 
 
+@pytest.mark.long
 def test_the_policy_stops_a_script_a_style_and_a_request_if_one_ever_got_in(browser: Browser, tmp_path: Path) -> None:
     text = html.render(no_go())
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'")
@@ -184,6 +185,7 @@ def board(verdict: Verdict) -> str:
     return html.render(verdict, View(watch=watch))
 
 
+@pytest.mark.long
 def test_the_board_of_a_watch_reads_itself_again_and_holds_the_cards_in_its_first_view(
     browser: Browser, tmp_path: Path
 ) -> None:

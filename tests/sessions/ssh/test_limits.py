@@ -47,6 +47,7 @@ def ask_hosts(pool: SshPool, hosts: Sequence[Host]) -> dict[str, Answer]:
         return dict(zip([host.id for host in hosts], answers, strict=True))
 
 
+@pytest.mark.long
 def test_a_crowded_sshd_answers_for_all_its_addresses(make_pool: MakePool, site: Site, good_account: Account) -> None:
     crowded = site.start_sshd(options={"MaxStartups": "3:50:5", "ListenAddress": "0.0.0.0"})
     template = key_host(crowded, good_account)
@@ -92,6 +93,7 @@ def test_whoever_waits_for_a_turn_is_let_go_when_all_is_closed() -> None:
     assert outcome == [False]
 
 
+@pytest.mark.long
 def test_more_hosts_than_descriptors_are_all_answered_and_open_again_for_a_second_question(
     make_pool: MakePool, sshd: Sshd, good_account: Account
 ) -> None:
@@ -201,6 +203,7 @@ def test_channels_of_one_connection_need_no_threads(pool_of: PoolOf, good_accoun
     assert started == ["Transport"]
 
 
+@pytest.mark.long
 @pytest.mark.case(31)
 def test_one_silent_host_among_fifty_of_one_account_costs_only_itself(
     make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch

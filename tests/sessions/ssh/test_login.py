@@ -281,6 +281,7 @@ def test_many_askers_of_one_host_share_one_login(make_pool: MakePool, unused_ssh
     assert unused_sshd.whole_log.count("Accepted publickey") == 1
 
 
+@pytest.mark.long
 def test_fifty_hosts_behind_one_stock_sshd_are_all_answered(
     make_pool: MakePool, sshd: Sshd, good_account: Account
 ) -> None:
