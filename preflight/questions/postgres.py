@@ -21,7 +21,7 @@ from preflight.questions.fields import (
     whole_number,
 )
 from preflight.questions.shell import ShellProbe, quoted
-from preflight.questions.sql import ASKED_MS, STARTED_MS, RoleSettings, SqlProbe, quote_literal
+from preflight.questions.sql import ASKED_MS, STARTED_MS, RoleSettings, SqlProbe, array_of, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,49 @@ class SystemIdentifierProbe(SqlProbe[str]):
         if reply.code != 0 and reply.error.startswith("42501"):  # insufficient_privilege
             return ""
         return read_row(Value, reply).value
+
+
+SERVER_WIDE = ("max_locks_per_transaction", "max_prepared_transactions", "track_commit_timestamp", "wal_level")
+"""The settings that decide what a statement may do and that no role, database or session can have otherwise."""
+NO_ALTER_SYSTEM = "allow_alter_system"
+"""Likewise, where it is off; known since PostgreSQL 17."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What one server lets statements do, and another may not."""
+
+    name: str
+    """A setting; or `library`, `tablespace`, `CREATE ON TABLESPACE` with a name."""
+    setting: str
+
+
+@dataclass(frozen=True)
+class AllowedProbe(SqlProbe[Mapping[str, str]]):
+    """`Allowed`, by name. A role without pg_read_all_settings sees no libraries."""
+
+    family = Family.IDENTITY
+    logins: tuple[str, ...]
+    """Roles of which it tells where they may create."""
+
+    def ask(self) -> str:
+        # Names are quoted as literals; everything else is fixed text.
+        return f"""\
+SELECT name, setting FROM pg_settings
+WHERE name = ANY ({array_of(SERVER_WIDE)}) OR name = '{NO_ALTER_SYSTEM}' AND setting = 'off'
+UNION ALL SELECT 'library ' || btrim(library), 'loaded'
+FROM pg_settings, regexp_split_to_table(setting, ',') library
+WHERE name LIKE '%\\_preload\\_libraries' AND library <> ''
+UNION ALL SELECT 'tablespace ' || quote_ident(spcname), 'made' FROM pg_tablespace
+UNION ALL SELECT format('CREATE ON TABLESPACE %I TO %I', spcname, rolname), 'granted'
+FROM pg_tablespace t, pg_roles r
+WHERE rolname = ANY ({array_of(self.logins)}) AND has_tablespace_privilege(r.oid, t.oid, 'CREATE')"""  # noqa: S608
+
+    def read(self, reply: Reply) -> Mapping[str, str]:
+        told = {row.name: row.setting for row in read_rows(Allowed, reply)}
+        if not set(SERVER_WIDE) <= told.keys():
+            raise Unreadable("a setting of the server is missing")
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,17 @@ OF_SCRIPTS = (
     "TimeZone",
     "bytea_output",
     "check_function_bodies",
+    "default_table_access_method",
+    "default_tablespace",
     "default_text_search_config",
     "default_transaction_isolation",
     "lock_timeout",
+    "row_security",
     "search_path",
     "session_replication_role",
     "standard_conforming_strings",
     "statement_timeout",
+    "transform_null_equals",
 )
 """The settings that decide what the same script does."""
 _SETTINGS = (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from preflight.plan import RehearsalServer
 from preflight.plan.values import show_address
+from preflight.questions.postgres import AllowedProbe
 from preflight.questions.sql import quote_identifier, quote_literal
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
@@ -85,13 +86,15 @@ class NamedServer(Server):
         folder: Path,
         account: Account,
         settings: Mapping[str, str],
+        allowed: Mapping[str, str],
     ) -> None:
-        """`logins`: the roles of the scripts. `settings`: of the database that is made. Nothing is written before the
+        """`logins`: the roles of the scripts. `settings`: of the database that is made. `allowed`: what the real server
+        lets them do, as `AllowedProbe` tells. Nothing is written before the
         server is known to be none of the plan's. Raises ScratchError."""
         folder.mkdir()
         account.give(folder)
         super().__init__(reachable(programs, folder, account), folder, account)
-        self._place, self._logins, self._settings = place, logins, settings
+        self._place, self._logins, self._settings, self._allowed = place, logins, settings, allowed
         self.place, self._password = show_address(place.server.address, place.server.port), secrets.token_urlsafe(24)
         tls = {"sslmode": place.server.sslmode.value, "sslrootcert": ca_file(place.server)}
         way = {"connect_timeout": _CONNECT_SECONDS, "hostaddr": place.ip, **tls}
@@ -142,6 +145,7 @@ class NamedServer(Server):
         self.execute("\n".join(statements))
         for login in self._logins:
             self._session("postgres", {"user": login, "password": self._password}).close()
+        self._require_no_more_allowed()
 
     def create_database(self, name: str, options: str) -> None:
         self.execute(f"CREATE DATABASE {_NEW_DATABASE} TEMPLATE template0{options}")
@@ -205,6 +209,18 @@ class NamedServer(Server):
             raise self._refused(f"runs autovacuum, whose work would be taken for the scripts': run there: {cure}")
         if not alone:
             raise self._refused("is in use by another rehearsal: wait for its end")
+        self._require_no_more_allowed()
+
+    def _require_no_more_allowed(self) -> None:
+        """Raises ScratchError where something could pass here and fail at the real server."""
+        own = self._lock.execute(AllowedProbe("", tuple(self._logins)).ask().encode()).fetchall()
+        real = {name: self._allowed.get(name, "none") for name, _ in own}
+        if others := [f"{name} is {value} (real server: {real[name]})" for name, value in own if value != real[name]]:
+            raise self._refused(
+                f"lets scripts do what the real server may not: {named(others)}: have the setting or library as the "
+                "real one, in postgresql.conf and by a restart (a role with pg_read_all_settings sees its libraries); "
+                "the tablespace dropped, or CREATE on it revoked from PUBLIC; or name another server"
+            )
 
     def _refused(self, why: str) -> ScratchError:
         return ScratchError(f"the server {self.place} of [rehearsal.server] {why}")

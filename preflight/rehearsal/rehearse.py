@@ -10,8 +10,8 @@ from preflight.evidence import write_private
 from preflight.judging.cures import cure_of
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import planned_source, scripts_by_database
-from preflight.probe import Answer, NoReply, Probe, T
-from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
+from preflight.probe import Answer, NoReply, Probe, T, Unreadable
+from preflight.questions.postgres import AllowedProbe, IdentityProbe, SystemIdentifierProbe
 from preflight.questions.rehearsed import Rehearsal, RehearsedDatabase, RehearsedEntry, format_rehearsal
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import READABLE, site_account
@@ -107,8 +107,12 @@ def _rehearse_one(
     """The entries of one database. Raises ScratchError and SessionFailed."""
     import psycopg
 
-    identity = _asked(plan, IdentityProbe(entries[0].database), pools, deadline)
-    real = RealServer(identity, _asked(plan, SystemIdentifierProbe(entries[0].database), pools, deadline))
+    database, logins = entries[0].database, tuple(dict.fromkeys(work_of(plan, each).login for each in entries))
+    real = RealServer(
+        _asked(plan, IdentityProbe(database), pools, deadline),
+        _asked(plan, SystemIdentifierProbe(database), pools, deadline),
+        _asked(plan, AllowedProbe(database, logins), pools, deadline),
+    )
     with ExitStack() as stack:
         stack.callback(os.umask, os.umask(READABLE))
         try:
@@ -153,4 +157,7 @@ def _asked(plan: Plan, probe: Probe[T], pools: Pools, deadline: Deadline) -> T:
     if isinstance(answer, NoReply):
         cure = cure_of(plan, question.via, question.target, answer)
         raise ScratchError(f"{question.target} was not seen: {answer.detail}; cure: {cure}")
-    return probe.read(answer)
+    try:
+        return probe.read(answer)
+    except Unreadable as error:
+        raise ScratchError(f"{question.target} was not seen: {error}") from None

@@ -16,7 +16,7 @@ from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.work import ServerWork, planned_source, script_work
 from preflight.questions.files import Texts
-from preflight.questions.postgres import Identity
+from preflight.questions.postgres import NO_ALTER_SYSTEM, SERVER_WIDE, Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
 from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
 from preflight.questions.sql import OF_SCRIPTS, quote_identifier
@@ -37,8 +37,9 @@ _FLUSH = "flush.sql"
 _LEAST_MEMORY_BYTES = 512 * 1024 * 1024
 _UNPACKED = 20
 """How many times its archive a database takes at most, with its indexes and a second copy."""
-_OF_SERVER = ("configuration file", "command line", "environment variable")
-"""Sources of pg_settings that are the server's own; a container's is often started with `-c`."""
+_OF_SERVER = ("default", "configuration file", "command line", "environment variable", "global")
+"""Sources of pg_settings that are the server's own; a container's is often started with `-c`. `global`: ALTER ROLE ALL,
+which pg_dumpall leaves out."""
 _OLDEST = 15
 """Major version of the scratch server: older ones do not count changed rows between two scripts."""
 
@@ -50,6 +51,14 @@ class RealServer:
     identity: Identity
     system_identifier: str
     """Empty where the role may not see it."""
+    allowed: Mapping[str, str]
+    """As `AllowedProbe` tells."""
+
+    @property
+    def server_wide(self) -> Mapping[str, str]:
+        """For a server that is started for it, which replicates to nobody: with `wal_level = minimal` none may."""
+        taken = {name: self.allowed[name] for name in (*SERVER_WIDE, NO_ALTER_SYSTEM) if name in self.allowed}
+        return {**taken, "max_wal_senders": "0"}
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -162,8 +171,8 @@ class Stage:
         known = {**place.system_identifiers, self._real.system_identifier: self._database}
         place = replace(place, system_identifiers=known)
         with signals_deferred():
-            settings = self._real.settings
-            server = NamedServer(place, logins, programs, self._folder / "server", self._account, settings)
+            settings, allowed = self._real.settings, self._real.allowed
+            server = NamedServer(place, logins, programs, self._folder / "server", self._account, settings, allowed)
             self._stack.callback(server.leave, self._say)
         self._require_version(server)
         return server
@@ -182,8 +191,9 @@ class Stage:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
         self._stack.enter_context(run_at_the_end(STOP, folder / "server" / "data", self._account, self._removals))
         programs = find_programs(self._major, self._plan.rehearsal.programs)
+        settings = {**self._real.settings, **self._real.server_wide}
         server = ScratchServer(
-            programs, folder / "server", folder / "s", self._account, settings=self._real.settings, before=self._before
+            programs, folder / "server", folder / "s", self._account, settings=settings, before=self._before
         )
         self._require_version(server)
         identifier = server.query("SELECT system_identifier FROM pg_control_system()")

@@ -13,6 +13,8 @@ import pytest
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.postgres import (
+    SERVER_WIDE,
+    AllowedProbe,
     Backend,
     BackendProbe,
     IdentityProbe,
@@ -116,6 +118,15 @@ def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:
     assert probe.read(reply("", 1, "42501 permission denied for function pg_control_system")) == ""
     with pytest.raises(Unreadable):
         probe.read(reply("", 1, "42883 function pg_control_system() does not exist"))
+
+
+def test_what_a_server_allows_is_told_whole() -> None:
+    told = [{"name": name, "setting": "1"} for name in SERVER_WIDE]
+    probe = AllowedProbe("orders", ("a'b",))
+    assert probe.read(rows(*told)) == dict.fromkeys(SERVER_WIDE, "1")
+    assert "ARRAY['a''b']" in probe.ask()
+    with pytest.raises(Unreadable, match="a setting of the server is missing"):
+        probe.read(rows(*told[1:]))
 
 
 def test_slots_are_numbers() -> None:

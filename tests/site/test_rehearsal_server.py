@@ -161,6 +161,17 @@ def test_a_restore_there_on_a_newer_version(newer: Stage, newer_rehearsals: Rehe
     assert f"at {ADDRESS}:{newer_rehearsals.cluster.port}, " in found.judgement.summary
 
 
+@pytest.mark.long
+def test_a_setting_of_that_server_is_as_the_real_server_has_it(stage: Stage, rehearsals: Rehearsals) -> None:
+    rehearsals.cluster.sql("ALTER SYSTEM SET transform_null_equals = on")
+    rehearsals.cluster.reload()
+    plan = stage.plan({"010_off.sql": "SELECT 1 / (('a' = NULL) IS NULL)::int;\n"}, way_back="")
+    (run,) = rehearsed(rehearsals.on(plan)).scripts["orders"].runs
+    rehearsals.cluster.sql("ALTER SYSTEM RESET transform_null_equals")
+    rehearsals.cluster.reload()
+    assert run.exit_code == 0, run.said
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -238,9 +249,37 @@ def altering_role(stage: Stage, rehearsals: Rehearsals) -> str:
     return "the role of the scripts may change the whole server"
 
 
+def prepared_transactions(stage: Stage, rehearsals: Rehearsals) -> str:
+    rehearsals.cluster.restart({"max_prepared_transactions": "10"})
+    return "lets scripts do what the real server may not: max_prepared_transactions is 10 (real server: 0): have the"
+
+
+def library(stage: Stage, rehearsals: Rehearsals) -> str:
+    rehearsals.cluster.restart({"shared_preload_libraries": "auto_explain"})
+    return "what the real server may not: library auto_explain is loaded (real server: none): have"
+
+
+def tablespace(stage: Stage, rehearsals: Stage | Rehearsals) -> str:
+    with rehearsals.cluster.connect() as connection:
+        connection.execute("SET allow_in_place_tablespaces = on")
+        connection.execute("CREATE TABLESPACE fast LOCATION ''")
+    return "what the real server may not: tablespace fast is made (real server: none): have"
+
+
+def open_tablespace(stage: Stage, rehearsals: Rehearsals) -> str:
+    tablespace(stage, rehearsals)
+    tablespace(stage, stage)
+    rehearsals.cluster.sql("GRANT CREATE ON TABLESPACE fast TO PUBLIC")
+    return f"may not: CREATE ON TABLESPACE fast TO {stage.release.name} is granted (real server: none): have"
+
+
 @pytest.mark.parametrize(
-    "made", [no_superuser, autovacuum, wrong_password, others, taken_role, mighty_role, altering_role]
-)
+    "made",
+    [
+        no_superuser, autovacuum, wrong_password, others, taken_role, mighty_role, altering_role,
+        prepared_transactions, library, tablespace, open_tablespace,
+    ],
+)  # fmt: skip
 def test_a_server_that_does_not_fit_is_left_as_it_is(
     stage: Stage, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, made: Callable[[Stage, Rehearsals], str]
 ) -> None:
@@ -251,8 +290,11 @@ def test_a_server_that_does_not_fit_is_left_as_it_is(
     with pytest.raises(ScratchError, match=re.escape(why)):
         rehearsed(rehearsals.on(stage.plan(GOOD)))
     assert rehearsals.state() == before
-    if made is autovacuum:
-        cluster.restart({"autovacuum": "off"})
+    if made in (autovacuum, prepared_transactions, library):
+        usual = {"autovacuum": "off", "max_prepared_transactions": "0", "shared_preload_libraries": ""}
+        cluster.restart(usual)
+    for of_cluster in (cluster, stage.cluster):
+        of_cluster.sql("DROP TABLESPACE IF EXISTS fast")
     cluster.drop_databases(0)
 
 

@@ -22,6 +22,7 @@ from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Scripts, SecretRef, SslMode
 from preflight.probe import NoReply
+from preflight.questions.postgres import SERVER_WIDE
 from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched, parse_rehearsal
 from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
@@ -256,6 +257,28 @@ def test_what_stands_in_the_line_that_starts_the_real_server_holds_in_the_rehear
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_prepared_transactions": "3", "max_locks_per_transaction": "70", "track_commit_timestamp": "on"},
+        {"wal_level": "minimal", "max_wal_senders": "0"},
+    ],
+    ids=["more", "less"],
+)
+def test_what_the_whole_real_server_allows_is_what_the_scratch_server_allows(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]
+) -> None:
+    stage = make_stage(site, site.start_postgres(settings=settings), tmp_path, monkeypatch)
+    told = " || ' ' || ".join(f"current_setting('{name}')" for name in SERVER_WIDE)
+    same = f"SELECT 1 / ({told} = '{stage.cluster.scalar(f'SELECT {told}')}')::int;\n"
+    prepare = "BEGIN; CREATE TABLE billing.late (); PREPARE TRANSACTION 'late'; COMMIT PREPARED 'late';\n"
+    runs = tried(stage.plan({"010_same.sql": same, "020_late.sql": prepare}, way_back="")).runs
+    refused = "max_prepared_transactions" not in settings
+    assert [run.exit_code for run in runs] == [0, 3 if refused else 0], runs
+    assert ("prepared transactions are disabled" in runs[1].said) is refused
+
+
+@pytest.mark.long
 def test_settings_and_roles_that_the_ways_back_leave_are_told(stage: Stage) -> None:
     forward = f"ALTER ROLE {stage.release.name} SET search_path = billing;\nCREATE TABLE billing.late ();\n"
     found = tried(stage.plan({"010_late.sql": forward, "undo/010_late.down.sql": "DROP TABLE billing.late;\n"}))
@@ -326,9 +349,12 @@ def test_what_a_role_of_the_database_writes_is_never_run_by_the_superuser(stage:
 def test_what_the_servers_own_configuration_makes_of_a_script_is_rehearsed(stage: Stage) -> None:
     stage.cluster.sql("ALTER SYSTEM SET standard_conforming_strings = off")
     stage.cluster.reload()
+    stage.cluster.sql("ALTER ROLE ALL SET transform_null_equals = on")
+    off = "SELECT 1 / (length('a\\\\b') = 3)::int, 1 / (('a' = NULL) IS NOT NULL)::int;\n"
     try:
-        (run,) = tried(stage.plan({"010_off.sql": "SELECT 1 / (length('a\\\\b') = 3)::int;\n"})).runs
+        (run,) = tried(stage.plan({"010_off.sql": off})).runs
     finally:
+        stage.cluster.sql("ALTER ROLE ALL RESET transform_null_equals")
         stage.cluster.sql("ALTER SYSTEM RESET standard_conforming_strings")
         stage.cluster.reload()
     assert run.exit_code == 0, run.said
