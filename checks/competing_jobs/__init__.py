@@ -15,6 +15,7 @@ from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
     AT_SPOOLS,
+    CRONS,
     CrontabProbe,
     HostJobs,
     HostJobsProbe,
@@ -129,13 +130,13 @@ class CompetingJobs(Check):
 
     def _without_daemon(self, subject: Subject, jobs: HostJobs, own: Sequence[Table]) -> Iterator[Judgement]:
         """A crontab starts nothing then, the backup of the plan neither."""
-        if jobs.daemons is None or jobs.daemons & {"cron", "crond", "fcron"}:
+        if jobs.daemons is None or jobs.daemons & CRONS:
             return
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
         for planned in self._taken_by_jobs(subject):
             by = planned.backup.taken_by
             if "cron" in by.split() or any(by in " ".join(line.split()) for line in lines):
-                service = jobs.cron if jobs.cron in ("crond", "fcron") else "cron"
+                service = jobs.cron if jobs.cron in CRONS else "cron"
                 yield failed(
                     f"no cron daemon runs, so nothing takes the backup of {planned.table}",
                     expected=f"a cron daemon on {subject.id}, which starts {by}",

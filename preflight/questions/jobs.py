@@ -54,6 +54,8 @@ lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOR
     REDACTION=shlex.quote(SED_PROGRAM),
     MORE=str(_MOST_LINES + 1),
 )
+CRONS = frozenset({"cron", "crond", "fcron"})
+"""The names of the daemons that read crontabs."""
 AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 """Of Debian, and of Red Hat: what everybody gave to `at`."""
 _JOBS = """\
@@ -73,7 +75,8 @@ command -v crontab >/dev/null 2>&1 && cron=crontab
 for file in /usr/sbin/fcron /usr/sbin/crond /sbin/crond /usr/sbin/cron; do [ -e "$file" ] && cron=${file##*/}; done
 printf 'cron=%s\\n' "$cron"
 daemons= # of a login that is shown its own processes alone
-[ ! -r /proc/1/comm ] || daemons=$(cat /proc/[0-9]*/comm 2>/dev/null | grep -xE 'cron|crond|fcron|atd' || echo none)
+[ ! -r /proc/1/stat ] || daemons=$(cat /proc/[0-9]*/stat 2>/dev/null |
+  sed -nE 's/^[0-9]+ \\((cron|crond|fcron|atd)\\) [^ZX] .*/\\1/p' | grep . || echo none)
 printf 'daemons=%s\\n' "$(printf %s "$daemons" | tr '\\n' ' ')"
 atq 2>/dev/null | while read -r number _ month day time year _ user; do
   printf 'at=%s %s %s\\n' "$(date -d "$month $day $year $time" +%s)" "$user" "$number"
@@ -200,6 +203,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
     def read(self, reply: Reply) -> HostJobs:
         text = output_of(reply)
         told = read_lines(_HostTold, read_fields(_TABLE.sub("", text)))
+        daemons = frozenset(told.daemons.split())
+        cron = told.cron if told.cron in daemons else max(CRONS & daemons, default=told.cron)  # a path tells less
         tables: list[Table] = []
         anacrontab = None
         for kind, path, lines in _TABLE.findall(text):
@@ -208,19 +213,19 @@ class HostJobsProbe(ShellProbe[HostJobs]):
             table = Table.told(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)))
             if kind == "anacrontab":
                 anacrontab = table if told.anacron else None
-            elif _is_run(table, told.cron):
+            elif _is_run(table, cron):
                 tables.append(table)
         parts = grouped(told.part, lambda path: path.rpartition("/")[0])
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
-            cron=told.cron,
+            cron=cron,
             tables=tuple(tables),
             anacrontab=anacrontab,
             has_anacron=told.anacron,
             parts={folder: tuple(shown(path.rpartition("/")[2]) for path in paths) for folder, paths in parts.items()},
             unread=tuple(map(shown, filter(None, told.unread.split(":")))),
-            daemons=frozenset(told.daemons.split()) if told.daemons else None,
+            daemons=daemons or None,
             at=told.at,
             systemd=told.systemd,
             timers=timers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -148,6 +149,28 @@ def test_a_host_whose_tools_do_not_work_is_no_answer(tmp_path: Path) -> None:
         HostJobsProbe("db1").read(ask(HostJobsProbe("db1").ask(), tmp_path / "bin"))
 
 
+@pytest.mark.parametrize(
+    ("processes", "daemons", "cron"),
+    [
+        ({1: "(systemd) S 0", 70: "(crond) S 1", 71: "(cron job) R 70", 9: "(atd) S 1"}, {"atd", "crond"}, "crond"),
+        ({1: "(init) S 0", 70: "(fcron) Z 1", 71: "(cron) S 1"}, {"cron"}, "cron"),
+        ({1: "(init) S 0", 70: "(cron) Z 1", 71: "(crond) X 1"}, {"none"}, None),
+        ({}, None, None),
+    ],
+)
+def test_a_daemon_counts_while_it_runs_wherever_its_program_is(
+    tmp_path: Path, processes: Mapping[int, str], daemons: set[str] | None, cron: str | None
+) -> None:
+    """The kernel's words on each process stand in for `/proc`: other tests ask for this machine's own."""
+    for number, told in processes.items():
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/stat").write_text(f"{number} {told} {number} {number} 0 -1 4194560\n")
+    answer = ask(HostJobsProbe("db1").ask().replace("/proc/", f"{tmp_path}/"))
+    installed = re.findall("^cron=(.*)", answer.text, re.MULTILINE)[0]
+    found = HostJobsProbe("db1").read(answer)
+    assert (found.daemons, found.cron) == (daemons, cron or installed)
+
+
 def test_timers_are_read_as_systemd_shows_them() -> None:
     found = read(HEAD + TIMERS)
     calendars = ("*-*-* 01:00:00", "Sun *-*-* 12:00:00")
@@ -217,7 +240,8 @@ def test_tables_are_read_with_their_users() -> None:
      ("crond", "x.rpmnew", False), ("crontab", "a.dpkg-old", False)],
 )  # fmt: skip
 def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) -> None:
-    text = HEAD.replace("cron=cron\n", f"cron={cron}\n") + f"table=table /etc/cron.d/{name}\nline=* * * * * root x\n\n"
+    head = HEAD.replace("cron=cron\n", f"cron={cron}\n").replace("cron atd", cron.replace("crontab", "none"))
+    text = head + f"table=table /etc/cron.d/{name}\nline=* * * * * root x\n\n"
     assert bool(read(text + OFFLINE).tables) is is_run
 
 
