@@ -73,7 +73,6 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/earlier_backup/reading.py _judge_verified": ("said: by the plan's own command, so in the plan",),
     "checks/earlier_backup/content.py _versions": ("seen: both versions",),
     "checks/earlier_backup/seen_backup.py SeenBackup.being_written": ("seen: the backup before it was read",),
-    "checks/earlier_backup/seen_backup.py SeenBackup.judge_age": ("seen: its time and the host's clock",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_name": ("seen: the file that has the name",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_owner": ("seen: its owner", "seen: its mode"),
     "checks/script_effect.py _for_reviewer": ("seen: what the rehearsal showed",),

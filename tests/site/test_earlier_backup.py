@@ -252,9 +252,18 @@ def test_an_old_backup_fails(orders: Orders, ask_backup: AskBackup) -> None:
     is_pass(ask_backup(max_age=timedelta(days=2)))
 
 
-def test_a_backup_from_the_future_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
-    orders.dump("new.dump", "-Fc", age=-2 * HOUR)
-    is_warned(ask_backup(), "changed after the moment judged")
+@pytest.mark.parametrize("form", ["custom", "directory"])
+def test_a_backup_from_the_future_is_of_no_known_age_until_it_has_its_own_time(
+    orders: Orders, ask_backup: AskBackup, form: str
+) -> None:
+    orders.dump("new.dump", f"-F{form[0]}", age=-2 * HOUR)
+    found = ask_backup(format=BackupFormat(form))
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "cannot be known" in found.judgement.summary
+    made = f"{NOW - HOUR:%Y-%m-%d %H:%M} UTC"
+    cure = found.judgement.remedy.rpartition(": ")[2].replace("YYYY-MM-DD HH:MM", made)
+    subprocess.run(["sh", "-c", cure], check=True)
+    is_pass(ask_backup(format=BackupFormat(form)), "not older than")
 
 
 def test_a_backup_of_somebody_elses_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
