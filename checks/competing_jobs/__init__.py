@@ -15,6 +15,7 @@ from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
     AT_SPOOLS,
+    CRONS,
     CrontabProbe,
     HostJobs,
     HostJobsProbe,
@@ -47,7 +48,8 @@ class CompetingJobs(Check):
     tables, anacron, `at` and systemd's timers are read on every host, and pg_cron in every database, and every start
     in the window is a warning with its time; those that smell of backup, deletion or restart come first. The job
     that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window;
-    where cron is to start it, a cron daemon must run.
+    where cron is to start it, a cron daemon must run. A table of the system that cron refuses, as not root alone
+    may write to it, is a warning.
     What may start at random (RandomizedDelaySec, AccuracySec, cronie's RANDOM_DELAY) is told with all of its time. A
     crontab that the login may not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by
     `asked`.
@@ -108,6 +110,15 @@ class CompetingJobs(Check):
         found = host_starts(jobs, own, self._interval)
         yield from self._judge_found(subject, found, _looked_at(jobs, crontabs, found))
         yield from self._without_daemon(subject, jobs, own)
+        for path, mode in jobs.refused.items() if jobs.cron != "none" else ():
+            file = shlex.quote(path)
+            yield warned(
+                f"cron refuses {path}, and starts none of its jobs",
+                expected="a table that is root's, and that nobody else may write to, or execute",
+                actual=mode,
+                remedy=f"where they are to start, as root on {subject.id}: chown root {file} && chmod a-x,go-w {file}; "
+                "where not, have it removed",
+            )
         if jobs.systemd is Systemd.FAILED:
             unseen_timers = unknown(
                 "the timers of systemd are not seen",
@@ -129,13 +140,13 @@ class CompetingJobs(Check):
 
     def _without_daemon(self, subject: Subject, jobs: HostJobs, own: Sequence[Table]) -> Iterator[Judgement]:
         """A crontab starts nothing then, the backup of the plan neither."""
-        if jobs.daemons is None or jobs.daemons & {"cron", "crond", "fcron"}:
+        if jobs.daemons is None or jobs.daemons & CRONS:
             return
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
         for planned in self._taken_by_jobs(subject):
             by = planned.backup.taken_by
             if "cron" in by.split() or any(by in " ".join(line.split()) for line in lines):
-                service = jobs.cron if jobs.cron in ("crond", "fcron") else "cron"
+                service = jobs.cron if jobs.cron in CRONS else "cron"
                 yield failed(
                     f"no cron daemon runs, so nothing takes the backup of {planned.table}",
                     expected=f"a cron daemon on {subject.id}, which starts {by}",

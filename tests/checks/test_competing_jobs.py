@@ -376,6 +376,17 @@ def test_without_cron_its_tables_start_nothing() -> None:
     assert judged(replace(jobs, cron="crond")).status is Status.UNKNOWN
 
 
+def test_a_table_that_cron_refuses_is_told_with_its_cure() -> None:
+    jobs = replace(IDLE, refused={"/etc/cron.d/a b": "-rw-rw-r--, owner 0"})
+    found = judged(jobs)
+    assert (found.status, summaries(found)) == (
+        Status.WARN, ["cron refuses /etc/cron.d/a b, and starts none of its jobs"]
+    )  # fmt: skip
+    assert found.actual == "-rw-rw-r--, owner 0"
+    assert "as root on db1: chown root '/etc/cron.d/a b' && chmod a-x,go-w '/etc/cron.d/a b'; where not" in found.remedy
+    assert judged(replace(jobs, cron="none")).status is Status.PASS
+
+
 def test_what_is_given_to_at_starts_once_and_what_others_gave_is_asked_for() -> None:
     jobs = replace(IDLE, at=(AtJob(WINDOW.start, "dbadmin", "7"),), daemons=frozenset({"cron", "atd"}))
     found = judged(jobs)
