@@ -4,7 +4,7 @@
 tells what the archive is, and the full read that it is there."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -38,6 +38,8 @@ class Held:
     """What else is in it, as pg_dump calls it: `TABLE`, `INDEX`, `FK CONSTRAINT`."""
     owners: frozenset[str]
     """Roles that own these tables; of an archive, those of tables whose names hold no blank."""
+    others: frozenset[str] = frozenset()
+    """All sequences and views that it defines, named alike."""
 
 
 _NOTHING = Held(0, frozenset(), frozenset(), frozenset())
@@ -61,6 +63,8 @@ class ArchiveRead:
     """Of these, at most `MOST_NAMES`: schema, name and owner with blanks between."""
     kind: tuple[str, ...] = ()
     """What else is in it, each once: `TABLE`, `INDEX`, `FK CONSTRAINT` and so on, as its table of contents says it."""
+    other: tuple[str, ...] = ()
+    """Its sequences and views, as `entry`."""
     text_bytes: Count = 0
     """Of the SQL that it is put back with; 0 where it was not read."""
     unended: Count = 0
@@ -70,11 +74,9 @@ class ArchiveRead:
 
     @property
     def held(self) -> Held:
-        words = [each.split(" ") for each in self.entry]
-        # Where a name holds blanks, others beside it.
-        names = frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+        words, others = ([line.split(" ") for line in lines] for lines in (self.entry, self.other))
         owners = frozenset(each[2] for each in words if len(each) == _WORDS_OF_ENTRY)
-        return Held(self.tables, names, frozenset(self.kind), owners)
+        return Held(self.tables, _names(words), frozenset(self.kind), owners, _names(others))
 
     @property
     def listed(self) -> bool:
@@ -197,7 +199,10 @@ printf 'created=%s\\n' "$created"
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
     if (sub(/^TABLE DATA /, "")) { if (++names <= @NAMES@) print "entry=" $0 }
-    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|EXTENSION|BLOBS) /)) kinds[substr($0, 1, RLENGTH - 1)]
+    else if (/^(SEQUENCE (SET|OWNED BY)|MATERIALIZED VIEW DATA) /) next
+    else if (sub(/^(SEQUENCE|(MATERIALIZED )?VIEW) /, "")) print "other=" $0
+    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|BLOBS) /))
+      kinds[substr($0, 1, RLENGTH - 1)]
   }
   END { for (kind in kinds) print "kind=" kind }'
 said=$list
@@ -244,6 +249,7 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; f=/dev/null; fi
   /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / {
     kind = $0; sub(/.*; Type: /, "", kind); sub(/; Schema: .*/, "", kind)
     if (kind == "TABLE DATA" && ++tables[databases + 0] && ++names <= @NAMES@) print "into=" databases + 0 " " $0
+    else if (kind ~ /^(SEQUENCE|(MATERIALIZED )?VIEW)$/) print "other=" databases + 0 " " $0
     else kinds[databases + 0 " " kind]
   }
   END {
@@ -265,7 +271,7 @@ if [ -n "$beside" ]; then
 fi
 printf 'file=%s\\nwanted=%s\\nsha256=%s\\n' "$beside" "$wanted" "$sum"
 echo end=yes"""
-_DATA_FOR = re.compile(r"-- Data for Name: (.*); Type: TABLE DATA; Schema: (.*); Owner: (.*)")
+_COMMENT = re.compile(r"-- (?:Data for )?Name: (.*); Type: .*; Schema: (.*); Owner: (.*)")
 _VERSIONS = ("from database", "by pg_dump")
 _READERS = {BackupKind.TEXT: "cat"} | {
     kind: f"{kind} -dc" for kind in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
@@ -337,12 +343,13 @@ class ReadText(LongRead[TextRead]):
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(output_of(reply))
         names, held = list[str](), dict[str, Held]()
-        by_place = [grouped(fields.pop(name, []), lambda line: line.partition(" ")[0]) for name in ("into", "kind")]
+        by_line = (fields.pop(name, []) for name in ("into", "kind", "other"))
+        by_place = [grouped(lines, lambda line: line.partition(" ")[0]) for lines in by_line]
         for place, line in enumerate(fields.pop("database", [])):
             tables, _, argument = line.partition(" ")
-            into, kinds = ([line.partition(" ")[2] for line in each.get(str(place), [])] for each in by_place)
+            told = ([line.partition(" ")[2] for line in each.get(str(place), [])] for each in by_place)
             names.append(connected_to(argument))
-            held[names[-1]] = _held(whole_number(tables), into, kinds)
+            held[names[-1]] = _held(whole_number(tables), *told)
         if not names:
             raise Unreadable("what it holds is not told")
         said = " ".join(reply.error.split())[:300]
@@ -350,11 +357,16 @@ class ReadText(LongRead[TextRead]):
         return read_lines(TextRead, fields, said=said, databases=tuple(names[1:]), held=held, roles=roles)
 
 
-def _held(tables: int, comments: Iterable[str], kinds: Iterable[str]) -> Held:
-    """By what pg_dump writes before the data of each table."""
-    found = [match for match in map(_DATA_FOR.fullmatch, comments) if match]
-    names, owners = (frozenset(each.expand(words) for each in found) for words in (r"\2 \1", r"\3"))
-    return Held(tables, names, frozenset(kinds), owners)
+def _names(words: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Of entries, schema and name; where a name holds blanks, others beside it."""
+    return frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+
+
+def _held(tables: int, comments: Iterable[str], kinds: Iterable[str], others: Iterable[str]) -> Held:
+    """By what pg_dump writes before the data of each table, and before each sequence and view."""
+    data, defined = ([match for match in map(_COMMENT.fullmatch, lines) if match] for lines in (comments, others))
+    names, named = (frozenset(each.expand(r"\2 \1") for each in found) for found in (data, defined))
+    return Held(tables, names, frozenset(kinds), frozenset(each[3] for each in data), named)
 
 
 @dataclass(frozen=True)
