@@ -203,6 +203,7 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         (replace(ARCHIVE, dumped_by="16.4"), Status.WARN, "made by pg_dump 16, newer than the server, 15"),
         (replace(ARCHIVE, dumped_by="17.1"), Status.FAIL, "made by pg_dump 17, newer than the server, 15"),
         (replace(ARCHIVE, entry=("public x release", *ENTRIES)), Status.PASS, ""),
+        (replace(ARCHIVE, unended=1), Status.FAIL, "the data of 1 table in it was emptied or cut off"),
         (replace(ARCHIVE, text_bytes=80 * MIB), Status.PASS, ""),
         (replace(ARCHIVE, text_bytes=79 * MIB), Status.WARN, "holds 79% of what the database holds now"),
         (replace(ARCHIVE, text_bytes=49 * MIB), Status.FAIL, "holds 49% of what the database holds now"),

@@ -196,6 +196,37 @@ def test_a_directory_that_lacks_a_file_fails(orders: Orders, ask_backup: AskBack
     is_fail(ask_backup(), "cannot be read to its end")
 
 
+@pytest.mark.parametrize("option", ["-Z6", "-Z0"])
+@pytest.mark.parametrize("damage", ["empty", "zeros", "empty gzip", "zeros in gzip"])
+def test_a_directory_whose_smallest_table_was_emptied_fails(
+    orders: Orders, ask_backup: AskBackup, option: str, damage: str
+) -> None:
+    """pg_restore reads it to its end, and says nothing."""
+    newest = orders.dump("new.dump", "-Fd", option)
+    data = min(newest.glob("*.dat*"), key=lambda path: path.stat().st_size if path.name[0].isdigit() else 10**9)
+    zeros = bytes(data.stat().st_size)
+    packer = gzip.compress if "gzip" in damage else bytes
+    data.write_bytes(packer(b"" if "empty" in damage else zeros))
+    orders.settle(newest)
+    is_fail(ask_backup(format=BackupFormat.DIRECTORY), "the data of 1 table in it was emptied or cut off")
+
+
+def test_a_line_of_data_is_neither_the_beginning_nor_the_end_of_a_tables_data(
+    orders: Orders, ask_backup: AskBackup
+) -> None:
+    """Nor is there any in a dump of single statements."""
+    rows = r"('one'), ('COPY x FROM stdin;'), ('\.'), (E'COPY x (n) FROM stdin;\n\\.\n'), (E'-- PostgreSQL\n')"
+    for made in (f"quoted AS SELECT * FROM (VALUES {rows}) v", "nothing (n int)", "bare ()"):
+        orders.cluster.sql(f"CREATE TABLE {made}", dbname=orders.name)
+    try:
+        for options in ([], ["--inserts"], ["-Z0"]):
+            orders.dump("new.dump", "-Fc", *options)
+            found = ask_backup()
+            assert "readable to its end by pg_restore" in str(found.judgement), told(found)
+    finally:
+        orders.cluster.sql("DROP TABLE quoted, nothing, bare", dbname=orders.name)
+
+
 def test_an_archive_by_a_newer_pg_dump_fails(orders: Orders, ask_backup: AskBackup) -> None:
     content = orders.dump("new.dump", "-Fc").read_bytes()
     orders.put("new.dump", b"PGDMP\x01\x7f" + content[7:])
