@@ -32,7 +32,7 @@ from preflight.questions.sql import quote_literal
 from preflight.units import format_duration
 from preflight.wording import counted
 
-from .job_starts import AT, PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes
+from .job_starts import AT, PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes, words_of
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
@@ -148,7 +148,7 @@ class CompetingJobs(Check):
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
         for planned in self._taken_by_jobs(subject):
             by = planned.backup.taken_by
-            if not has_daemon and ("cron" in by.split() or any(by in " ".join(line.split()) for line in lines)):
+            if not has_daemon and ("cron" in by.split() or any(words_of(by) in words_of(line) for line in lines)):
                 service = jobs.cron if jobs.cron in CRONS else "cron"
                 yield failed(
                     f"no cron daemon runs, so nothing takes the backup of {planned.table}",

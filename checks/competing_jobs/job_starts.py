@@ -138,7 +138,7 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
     meant: `taken_by` names its timer, or its command in full; or the account of the backup calls nothing but the
     backup's own program, which writes a file that `previous` finds."""
     backup = planned.backup
-    if backup.taken_by in (job.source, _words(job)):
+    if backup.taken_by == job.source or words_of(shown(backup.taken_by)) == words_of(job.command):
         return bool(backup.taken_by)
     is_named = backup.taken_by and planned.target  # another engine's program is not known
     if not is_named or job.user not in ("", planned.account) or FURTHER_COMMAND.search(job.command):
@@ -150,11 +150,12 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
 
 def name_of(job: JobStarts) -> str:
     """How `taken_by` names it, as TOML."""
-    return in_toml(job.source if job.source.endswith(".timer") else _words(job))
+    return in_toml(job.source if job.source.endswith(".timer") else words_of(job.command))
 
 
-def _words(job: JobStarts) -> str:
-    return " ".join(_REDIRECTION.sub("", job.command).split())
+def words_of(command: str) -> str:
+    """By which a job is told apart: without where its output goes, and the mark of what is not shown of it."""
+    return " ".join(_REDIRECTION.sub("", command).split()).rstrip("…")
 
 
 def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -> Found:

@@ -581,6 +581,16 @@ def test_a_backup_that_no_job_seen_takes_is_warned_of(by: str, line: str, is_see
         assert said.summary.startswith(f"{UNTAKEN}; said by the DBA on call (dba)")
 
 
+@pytest.mark.parametrize("command", ["dump orders >/x/o.dump && rm /x/old", f"dump {'x' * 170} >/x/o.dump 2>&1"])
+def test_a_job_is_known_by_its_crontab_s_line_and_by_the_name_that_is_offered(command: str) -> None:
+    remedy = judged_with(taken("cron"), f"0 0 * * * {command}").remedy
+    for by in (command, remedy.partition(' taken_by = "')[2].partition('"')[0]):
+        line = f"0 12 * * * {command}"
+        assert judged_with(taken(by), line).status is Status.PASS
+        stopped = replace(IDLE, daemons=frozenset({"none"}))
+        assert judged_with(taken(by), line, jobs=stopped).status is Status.FAIL
+
+
 def test_a_timer_that_takes_the_backup_at_another_time_is_seen() -> None:
     timer = Timer("night.timer", "night.service", ("*-*-* 12:00:00",))
     assert judged_with(taken("night.timer"), timer=timer).status is Status.PASS
