@@ -61,7 +61,7 @@ AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 _JOBS = """\
 unread=
 table() {
-  if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
+  if [ -r "$2" ]; then printf 'table=%s %s\\n%s\\n' "$1" "$2" "$(ls -lLnd "$2")"; lines <"$2"; echo
   else unread=$unread:$2; fi
 }
 folder() {
@@ -88,7 +88,6 @@ if [ -e /usr/sbin/anacron ]; then printf 'anacron=yes\\n'; else printf 'anacron=
 [ -e /etc/crontab ] && table table /etc/crontab
 [ -e /etc/anacrontab ] && table anacrontab /etc/anacrontab
 folder table /etc/cron.d
-ls -lLnd /etc/crontab /etc/cron.d/* 2>/dev/null | sed 's/^/ls=/'
 for name in crontabs tabs .; do folder spool "/var/spool/cron/$name"; done
 printf 'unread=%s\\n' "$unread"
 for name in hourly daily weekly monthly; do
@@ -177,10 +176,8 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-_TABLE = re.compile(r"^table=(\S+) (.*)\n((?:line=.*\n)*)\n", re.MULTILINE)
-"""What is told of one table: its kind, its path, its lines."""
-_LISTED = re.compile(r"^(\S+) +\d+ +(\d+) .* (/etc/cron.*)", re.MULTILINE)
-"""What `ls -lnd` tells of it: its mode, the number of its owner, its path."""
+_TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\n((?:line=.*\n)*)\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its lines."""
 _TRUSTED = {"crond": r"-r.-.--.--"}
 _TRUSTED_BY_ALL = r"-.{4}-.{2}-"
 """The modes of a table of the system, which must be root's: in Debian's cron (`process_crontab`) only root may write to
@@ -199,7 +196,6 @@ class _HostTold(ZoneTold):
     """A colon before each."""
     said: tuple[str, ...] = ()
     at: tuple[AtJob, ...] = ()
-    ls: tuple[str, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
     service: tuple[str, ...] = ()
@@ -215,31 +211,31 @@ class HostJobsProbe(ShellProbe[HostJobs]):
         told = read_lines(_HostTold, read_fields(_TABLE.sub("", text)))
         daemons = frozenset(told.daemons.split())
         cron = told.cron if told.cron in daemons else max(CRONS & daemons, default=told.cron)  # a path tells less
-        refused = {
-            shown(path): f"{mode}, owner {uid}"
-            for mode, uid, path in _LISTED.findall("\n".join(told.ls))
-            if uid != "0" or not re.match(_TRUSTED.get(cron, _TRUSTED_BY_ALL), mode)
-        }
         tables: list[Table] = []
+        refused: dict[str, str] = {}
         anacrontab = None
-        for kind, path, lines in _TABLE.findall(text):
+        for kind, path, mode, uid, lines in _TABLE.findall(text):
             user = path.rpartition("/")[2] if kind == "spool" else ""
             source = f"crontab of {shown(user)}" if user else shown(path)
             table = Table.told(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)))
             if kind == "anacrontab":
                 anacrontab = table if told.anacron else None
-            elif _is_run(table, cron):
+            elif not _is_run(table, cron):
+                continue
+            elif kind == "spool" or (uid == "0" and re.match(_TRUSTED.get(cron, _TRUSTED_BY_ALL), mode)):
                 tables.append(table)
+            else:
+                refused[source] = f"{mode}, owner {uid}"
         parts = grouped(told.part, lambda path: path.rpartition("/")[0])
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
             cron=cron,
-            tables=tuple(table for table in tables if table.source not in refused),
+            tables=tuple(tables),
             anacrontab=anacrontab,
             has_anacron=told.anacron,
             parts={folder: tuple(shown(path.rpartition("/")[2]) for path in paths) for folder, paths in parts.items()},
-            refused={table.source: refused[table.source] for table in tables if table.source in refused},
+            refused=refused,
             unread=tuple(map(shown, filter(None, told.unread.split(":")))),
             daemons=daemons or None,
             at=told.at,

@@ -40,6 +40,7 @@ daemons=cron atd
 unread=
 at=1792177200 dbadmin 7
 """
+LS = "-rw-r--r-- 1 0 0 45 Nov 29 10:00 /etc/a table\n"
 OFFLINE = "systemd=offline\nend=yes\n"
 TIMERS = """\
 systemd=running
@@ -220,9 +221,9 @@ def test_two_timers_that_are_not_told_apart_are_not_lost(place: int) -> None:
 def test_tables_are_read_with_their_users() -> None:
     found = read(
         HEAD.replace("unread=", "unread=:/etc/cron.d/secret:/var/spool/cron/crontabs")
-        + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
-        "table=table /etc/cron.d/backup\n" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\n"
-        "table=spool /var/spool/cron/./root\nline=@daily clean\n\n"
+        + f"table=table /etc/crontab\n{LS}line=17 * * * * root run-parts /etc/cron.hourly\n\n"
+        f"table=table /etc/cron.d/backup\n{LS}" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\n"
+        f"table=spool /var/spool/cron/./root\n{LS}line=@daily clean\n\n"
         "part=/etc/cron.daily/dpkg\npart=/etc/cron.daily/man-db\n" + OFFLINE
     )
     assert found.tables == (
@@ -242,7 +243,7 @@ def test_tables_are_read_with_their_users() -> None:
 )  # fmt: skip
 def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) -> None:
     head = HEAD.replace("cron=cron\n", f"cron={cron}\n").replace("cron atd", cron.replace("crontab", "none"))
-    text = head + f"table=table /etc/cron.d/{name}\nline=* * * * * root x\n\n"
+    text = head + f"table=table /etc/cron.d/{name}\n{LS}line=* * * * * root x\n\n"
     assert bool(read(text + OFFLINE).tables) is is_run
 
 
@@ -258,7 +259,7 @@ def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) ->
 )  # fmt: skip
 def test_a_table_that_cron_does_not_trust_is_not_run(cron: str, listed: str, refused: str) -> None:
     text = HEAD.replace("cron=cron", f"cron={cron}").replace("cron atd", "atd")
-    text += f"table=table /etc/cron.d/b\nline=* * * * * root x\n\nls={listed}     0 45 Nov 29 10:00 /etc/cron.d/b\n"
+    text += f"table=table /etc/cron.d/b\n{listed}     0 45 Nov 29 10:00 /etc/cron.d/b\nline=* * * * * root x\n\n"
     found = read(text + OFFLINE)
     assert (found.refused, bool(found.tables)) == ({"/etc/cron.d/b": refused} if refused else {}, not refused)
     assert not read(text.replace("/cron.d/b", "/cron.d/b~") + OFFLINE).refused, "cron does not look at it"
@@ -282,7 +283,7 @@ def test_the_mode_and_the_owner_of_a_table_are_asked(tmp_path: Path, folder: str
 def test_a_table_of_anacron_counts_where_anacron_is(anacron: str, there: bool) -> None:
     text = (
         HEAD.replace("anacron=no", f"anacron={anacron}")
-        + "table=anacrontab /etc/anacrontab\nline=1 5 cron.daily true\n\n"
+        + f"table=anacrontab /etc/anacrontab\n{LS}line=1 5 cron.daily true\n\n"
     )
     assert (read(text + OFFLINE).anacrontab is not None) is there
 
@@ -315,7 +316,8 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         HEAD + "systemd=offline\n",
         HEAD + OFFLINE + "more\n",
         HEAD + "line=* * * * * x\n" + OFFLINE,
-        HEAD + "table=table /etc/crontab\nline=* * * * * x\n" + OFFLINE,
+        HEAD + f"table=table /etc/crontab\n{LS}line=* * * * * x\n" + OFFLINE,
+        HEAD + "table=table /etc/crontab\nline=* * * * * x\n\n" + OFFLINE,
         HEAD + "rumour=1\n" + OFFLINE,
         HEAD + "systemd=maybe\nend=yes\n",
         (HEAD + OFFLINE).replace("epoch=1792177200", "epoch=soon"),
