@@ -161,12 +161,14 @@ class SeenBackup:
             )
         if self.begun and moment - self.begun[0] > limit:
             return self._begun_before(moment - self.begun[0], moment - self.begun[1])
-        if age < -_CLOCK_SLACK:
-            return warned(
-                f"{self.file.path} was changed after the moment judged: {at}",
-                expected=f"a time before {format_moment(moment, zone)}",
-                actual=f"the host's clock says {format_moment(self.listing.now, zone)}",
-                remedy=f"compare the clock of {self.host} with the time, and look when the backup was made",
+        if min(age, self.listing.age(self.file)) < -_CLOCK_SLACK:
+            dated = f"{self.file.path}/toc.dat" if self.file.kind is BackupKind.DIRECTORY else self.file.path
+            return unknown(
+                f"how old the newest backup is cannot be known: {self.file.path} is of a time to come",
+                expected=f"last changed before {format_moment(min(moment, self.listing.now), zone)}",
+                actual=f"last changed {at}; the host's clock says {format_moment(self.listing.now, zone)}",
+                remedy=f"is the clock of {self.host} right, give the file the time at which it was made, on "
+                f"{self.host}: touch -d 'YYYY-MM-DD HH:MM' {shlex.quote(dated)}",
             )
         size = "of unknown size" if self.file.size_bytes is None else format_size(self.file.size_bytes)
         return passed(

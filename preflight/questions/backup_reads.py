@@ -63,6 +63,8 @@ class ArchiveRead:
     """What else is in it, each once: `TABLE`, `INDEX`, `FK CONSTRAINT` and so on, as its table of contents says it."""
     text_bytes: Count = 0
     """Of the SQL that it is put back with; 0 where it was not read."""
+    unended: Count = 0
+    """Tables whose data does not end as pg_dump ends it: emptied, or cut off, which pg_restore takes for their end."""
     created: _Begun = ""
     """When it was begun, `2026-10-16 22:00:01` by the clock of whoever dumped, in a zone that it does not tell."""
 
@@ -81,7 +83,7 @@ class ArchiveRead:
     @property
     def is_whole(self) -> bool:
         """It was read to its end, and ends where it should."""
-        return self.code == 0
+        return self.code == 0 and not self.unended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,25 +189,32 @@ def connected_to(argument: str) -> str:
 
 _ARCHIVE = """\
 list=$(run "$p" -l -- "$f" 2>&1); code=$?
-printf 'list_code=%s\\n' "$code"
+tables=$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]* TABLE DATA ')
+printf 'list_code=%s\\ntables=%s\\n' "$code" "$tables"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
 created=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/\\1/p' | head -n 1)
 printf 'created=%s\\n' "$created"
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
-    if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" $0 }
+    if (sub(/^TABLE DATA /, "")) { if (++names <= @NAMES@) print "entry=" $0 }
     else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|EXTENSION|BLOBS) /)) kinds[substr($0, 1, RLENGTH - 1)]
   }
-  END { print "tables=" tables + 0; for (kind in kinds) print "kind=" kind }'
+  END { for (kind in kinds) print "kind=" kind }'
 said=$list
 if [ "$code" -ne 0 ]; then
   printf '%s\\n' "$list" | tail -n 3 >&2
-  echo text_bytes=0
+  printf 'text_bytes=0\\nunended=0\\n'
 else
-  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | wc -c | sed 's/^ */text_bytes=/' >&4; } 4>&1)
+  # The data of each table ends with \\., which is no row; --inserts has none. Zeros are taken out: they are one line.
+  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | low tr -d '\\000' |
+    low grep -a -b -x -e '\\\\\\.' -e 'COPY .* FROM stdin;' -e '-- PostgreSQL database dump complete' |
+    awk -v "tables=$tables" '{ split($0, at, ":"); sub(/^[0-9]*:/, "") }
+      /^COPY / { begun = open = 1 }
+      open && $0 == "\\\\." { ended++; open = 0 }
+      END { printf "text_bytes=%s\\nunended=%d\\n", at[1] + 0 ? at[1] : 0, begun ? tables - ended : 0 }' >&4; } 4>&1)
   code=$(printf '%s\\n' "$said" | sed -n 's/^code=//p')
-  printf '%s\\n' "$said" | grep '^text_bytes='
-  said=$(printf '%s\\n' "$said" | grep -v '^code=\\|^text_bytes=')
+  printf '%s\\n' "$said" | grep '^text_bytes=\\|^unended='
+  said=$(printf '%s\\n' "$said" | grep -v '^code=\\|^text_bytes=\\|^unended=')
 fi
 printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)\""""
 _VERIFY = """\
@@ -280,6 +289,8 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         found = read_lines(ArchiveRead, fields, database=header.get("dbname", ""), server=server, dumped_by=dumped_by)
         if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
+        if found.code == 0 and not found.text_bytes:
+            raise Unreadable("how the data of its tables ends was not seen")
         if found.listed and not (found.database and server and found.created):
             raise Unreadable("the table of contents does not say what was dumped, or when")
         return found

@@ -90,6 +90,9 @@ class Source:
         words = [database if word == "-d" else word for word in words]
         line = self._account.command(f'"$p" -w {shlex.join([*options, *words])}')
         status, said = self._shell(f"cd /\n{found_program(named, self._account)}\n{line}", take)
+        if status and database == "-l" and "could not connect" in said:
+            # PostgreSQL's own reason is not in what pg_dumpall says then; pg_dump ends with it.
+            self._run("pg_dump", ["--schema-only", _LOCK_WAIT], lambda _: None, database="-d")
         if status:
             raise ScratchError(self._complaint(program, said, status))
 
@@ -106,9 +109,11 @@ class Source:
             named = self._work.program(program)
             path = named if named.startswith("/") else f"/usr/bin/{named}"
             return f"{told}; {sudo_cure(host, self._account.account, path)}"
-        if isinstance(self._work, PlannedBackup) and self._work.taken_otherwise and not self._work.server:
-            cure = f'say in {self._work.table} how it is reached there, such as server = "/run/postgresql"'
-            return f"{told}; {cure}, then rehearse again"
+        if isinstance(self._work, PlannedBackup) and self._work.taken_otherwise:
+            cure = (
+                'as which role and how the server is reached, such as login = "postgres" and server = "/run/postgresql"'
+            )
+            return f"{told}; say in {self._work.table} {cure}, then rehearse again"
         return f"{told}; cure it as the lines backup-rights and script-runner say, then rehearse again"
 
     def _fetch_backup(self, roles: str, folder: Path) -> Archive:

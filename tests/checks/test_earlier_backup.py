@@ -203,6 +203,7 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         (replace(ARCHIVE, dumped_by="16.4"), Status.WARN, "made by pg_dump 16, newer than the server, 15"),
         (replace(ARCHIVE, dumped_by="17.1"), Status.FAIL, "made by pg_dump 17, newer than the server, 15"),
         (replace(ARCHIVE, entry=("public x release", *ENTRIES)), Status.PASS, ""),
+        (replace(ARCHIVE, unended=1), Status.FAIL, "the data of 1 table in it was emptied or cut off"),
         (replace(ARCHIVE, text_bytes=80 * MIB), Status.PASS, ""),
         (replace(ARCHIVE, text_bytes=79 * MIB), Status.WARN, "holds 79% of what the database holds now"),
         (replace(ARCHIVE, text_bytes=49 * MIB), Status.FAIL, "holds 49% of what the database holds now"),
@@ -247,11 +248,16 @@ def test_what_the_full_read_shows_decides(read: Any, status: Status, words: str)
         (timedelta(hours=26), Status.PASS),
         (timedelta(hours=26, minutes=1), Status.FAIL),
         (timedelta(minutes=-5), Status.PASS),
-        (timedelta(minutes=-6), Status.WARN),
+        (timedelta(minutes=-6), Status.UNKNOWN),
     ],
 )
 def test_age_is_counted_to_the_moment_judged(age: timedelta, status: Status) -> None:
     assert judged(with_new(changed_at=MOMENT - age)).status is status
+
+
+def test_a_file_of_a_time_to_come_is_of_no_known_age_at_a_later_moment_either() -> None:
+    listing = with_new(changed_at=MOMENT + timedelta(hours=2))
+    assert judged(listing, moment=MOMENT + timedelta(hours=12)).status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize(("percent", "status"), [(300, "pass"), (80, "pass"), (79, "warn"), (50, "warn"), (49, "fail")])

@@ -638,6 +638,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"read": earlier_backup.ARCHIVE},
         ),
     ),
+    "checks/earlier_backup/seen_backup.py SeenBackup.judge_age": (
+        Way(
+            "act: its own time",
+            earlier,
+            {"listing": earlier_backup.with_new(changed_at=MOMENT + timedelta(hours=2))},
+            {"listing": earlier_backup.LISTING},
+        ),
+    ),
     "checks/earlier_backup/content.py judge_content": (
         Way("line: database-login", earlier, {"live": GONE}, {"live": earlier_backup.LIVE}),
     ),

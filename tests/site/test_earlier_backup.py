@@ -196,6 +196,37 @@ def test_a_directory_that_lacks_a_file_fails(orders: Orders, ask_backup: AskBack
     is_fail(ask_backup(), "cannot be read to its end")
 
 
+@pytest.mark.parametrize("option", ["-Z6", "-Z0"])
+@pytest.mark.parametrize("damage", ["empty", "zeros", "empty gzip", "zeros in gzip"])
+def test_a_directory_whose_smallest_table_was_emptied_fails(
+    orders: Orders, ask_backup: AskBackup, option: str, damage: str
+) -> None:
+    """pg_restore reads it to its end, and says nothing."""
+    newest = orders.dump("new.dump", "-Fd", option)
+    data = min(newest.glob("*.dat*"), key=lambda path: path.stat().st_size if path.name[0].isdigit() else 10**9)
+    zeros = bytes(data.stat().st_size)
+    packer = gzip.compress if "gzip" in damage else bytes
+    data.write_bytes(packer(b"" if "empty" in damage else zeros))
+    orders.settle(newest)
+    is_fail(ask_backup(format=BackupFormat.DIRECTORY), "the data of 1 table in it was emptied or cut off")
+
+
+def test_a_line_of_data_is_neither_the_beginning_nor_the_end_of_a_tables_data(
+    orders: Orders, ask_backup: AskBackup
+) -> None:
+    """Nor is there any in a dump of single statements."""
+    rows = r"('one'), ('COPY x FROM stdin;'), ('\.'), (E'COPY x (n) FROM stdin;\n\\.\n'), (E'-- PostgreSQL\n')"
+    for made in (f"quoted AS SELECT * FROM (VALUES {rows}) v", "nothing (n int)", "bare ()"):
+        orders.cluster.sql(f"CREATE TABLE {made}", dbname=orders.name)
+    try:
+        for options in ([], ["--inserts"], ["-Z0"]):
+            orders.dump("new.dump", "-Fc", *options)
+            found = ask_backup()
+            assert "readable to its end by pg_restore" in str(found.judgement), told(found)
+    finally:
+        orders.cluster.sql("DROP TABLE quoted, nothing, bare", dbname=orders.name)
+
+
 def test_an_archive_by_a_newer_pg_dump_fails(orders: Orders, ask_backup: AskBackup) -> None:
     content = orders.dump("new.dump", "-Fc").read_bytes()
     orders.put("new.dump", b"PGDMP\x01\x7f" + content[7:])
@@ -252,9 +283,18 @@ def test_an_old_backup_fails(orders: Orders, ask_backup: AskBackup) -> None:
     is_pass(ask_backup(max_age=timedelta(days=2)))
 
 
-def test_a_backup_from_the_future_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
-    orders.dump("new.dump", "-Fc", age=-2 * HOUR)
-    is_warned(ask_backup(), "changed after the moment judged")
+@pytest.mark.parametrize("form", ["custom", "directory"])
+def test_a_backup_from_the_future_is_of_no_known_age_until_it_has_its_own_time(
+    orders: Orders, ask_backup: AskBackup, form: str
+) -> None:
+    orders.dump("new.dump", f"-F{form[0]}", age=-2 * HOUR)
+    found = ask_backup(format=BackupFormat(form))
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "cannot be known" in found.judgement.summary
+    made = f"{NOW - HOUR:%Y-%m-%d %H:%M} UTC"
+    cure = found.judgement.remedy.rpartition(": ")[2].replace("YYYY-MM-DD HH:MM", made)
+    subprocess.run(["sh", "-c", cure], check=True)
+    is_pass(ask_backup(format=BackupFormat(form)), "not older than")
 
 
 def test_a_backup_of_somebody_elses_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:

@@ -434,10 +434,18 @@ def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(s
 def test_what_a_job_takes_is_fetched_by_the_server_that_its_entry_names(stage: Stage) -> None:
     plan = stage.plan({"010_select.sql": "SELECT 1;\n"}, way_back="")
     by_cron = replace(plan.backups["orders"], taken_by="cron")
-    unnamed = replace(plan, backups={"orders": replace(by_cron, server="")})
-    with pytest.raises(ScratchError, match=r"say in \[backups.orders\] how it is reached there, such as server = "):
-        rehearsed(unnamed)
-    assert list(rehearsed(replace(plan, backups={"orders": by_cron})).scripts) == ["orders"]
+    cure = r"; say in \[backups.orders\] .* such as login = \"postgres\" and server = "
+    with pytest.raises(ScratchError, match=rf"connection to server on socket .* failed: .*{cure}"):
+        rehearsed(replace(plan, backups={"orders": replace(by_cron, server="")}))
+    for content in Content:
+        plan = replace(plan, rehearsal=Rehearsing(content=content))
+        with (
+            stage.cluster.hba("local all absent trust"),
+            pytest.raises(ScratchError, match=f'FATAL: role "absent" does not exist{cure}'),
+        ):
+            rehearsed(replace(plan, backups={"orders": replace(by_cron, login=Login("absent"))}))
+    plan = replace(plan, rehearsal=Rehearsing(), backups={"orders": by_cron})
+    assert list(rehearsed(plan).scripts) == ["orders"]
 
 
 @pytest.mark.long
