@@ -254,7 +254,8 @@ class Reason(Enum):
     CLOSED_DURING_LOGIN = ("cut off (closed during login)", Side.FAR_END,
         "read sshd's log on {target} for {user}: expiry, pam_time or AllowUsers end it so")
     PASSWORD_EXPIRED = ("no usable shell (password expired)", Side.FAR_END,
-        "log in to {target} as {user}, set a new password, and put it where the plan finds it")
+        ("log in to {target} as {user}, set a new password, and put it where the plan finds it; where the login is by "
+        'key and nobody knows a password, its age may count from today, as root there: chage -d "$(date +%F)" {user}'))
     NOLOGIN = "no usable shell (nologin)", Side.FAR_END, _SHELL
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
     NO_SESSION = ("no usable shell (no session)", Side.FAR_END,
@@ -281,7 +282,7 @@ class Reason(Enum):
     AUTHENTICATION_FAILED = ("authentication failed", Side.FAR_END,
         "have pg_hba.conf ask {user} for a password (scram-sha-256), or map the account")
     NO_PG_HBA = ("no entry in pg_hba.conf", Side.FAR_END,
-        "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()")
+        "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf();")
     NOT_PERMITTED_TO_LOGIN = ("not permitted to log in", Side.FAR_END,
         f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;")
     DATABASE_MISSING = ("database missing", Side.FAR_END,

@@ -15,6 +15,7 @@ from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
     AT_SPOOLS,
+    CRONS,
     CrontabProbe,
     HostJobs,
     HostJobsProbe,
@@ -31,7 +32,7 @@ from preflight.questions.sql import quote_literal
 from preflight.units import format_duration
 from preflight.wording import counted
 
-from .job_starts import AT, PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes
+from .job_starts import AT, PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes, words_of
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
@@ -47,7 +48,8 @@ class CompetingJobs(Check):
     tables, anacron, `at` and systemd's timers are read on every host, and pg_cron in every database, and every start
     in the window is a warning with its time; those that smell of backup, deletion or restart come first. The job
     that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window;
-    where cron is to start it, a cron daemon must run.
+    that no job seen takes it is a warning, and where cron is to start it, a cron daemon must run. A table of the system
+    that cron refuses, as not root alone may write to it, is a warning.
     What may start at random (RandomizedDelaySec, AccuracySec, cronie's RANDOM_DELAY) is told with all of its time. A
     crontab that the login may not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by
     `asked`.
@@ -106,8 +108,18 @@ class CompetingJobs(Check):
     def _judge_host(self, subject: Subject, jobs: HostJobs, crontabs: Sequence[OwnCrontab]) -> Iterator[Judgement]:
         own = [crontab.table for crontab in crontabs if crontab.table]
         found = host_starts(jobs, own, self._interval)
-        yield from self._judge_found(subject, found, _looked_at(jobs, crontabs, found))
-        yield from self._without_daemon(subject, jobs, own)
+        looked_at = _looked_at(jobs, crontabs, found)
+        yield from self._judge_found(subject, found, looked_at)
+        yield from self._judge_takers(subject, jobs, own, found, looked_at)
+        for path, mode in jobs.refused.items() if jobs.cron != "none" else ():
+            file = shlex.quote(path)
+            yield warned(
+                f"cron refuses {path}, and starts none of its jobs",
+                expected="a table that is root's, and that nobody else may write to, or execute",
+                actual=mode,
+                remedy=f"where they are to start, as root on {subject.id}: chown root {file} && chmod a-x,go-w {file}; "
+                "where not, have it removed",
+            )
         if jobs.systemd is Systemd.FAILED:
             unseen_timers = unknown(
                 "the timers of systemd are not seen",
@@ -127,15 +139,17 @@ class CompetingJobs(Check):
         if at_jobs and (jobs.daemons is None or "atd" in jobs.daemons):
             yield from self._judge_unseen(subject, ["what others gave to at"], "atq as root")
 
-    def _without_daemon(self, subject: Subject, jobs: HostJobs, own: Sequence[Table]) -> Iterator[Judgement]:
-        """A crontab starts nothing then, the backup of the plan neither."""
-        if jobs.daemons is None or jobs.daemons & {"cron", "crond", "fcron"}:
-            return
+    def _judge_takers(
+        self, subject: Subject, jobs: HostJobs, own: Sequence[Table], found: Found, looked_at: str
+    ) -> Iterator[Judgement]:
+        """Without a daemon a crontab starts nothing, the backup of the plan neither."""
+        untaken = self._untaken(subject, found)
+        has_daemon = jobs.daemons is None or bool(jobs.daemons & CRONS)
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
         for planned in self._taken_by_jobs(subject):
             by = planned.backup.taken_by
-            if "cron" in by.split() or any(by in " ".join(line.split()) for line in lines):
-                service = jobs.cron if jobs.cron in ("crond", "fcron") else "cron"
+            if not has_daemon and ("cron" in by.split() or any(words_of(by) in words_of(line) for line in lines)):
+                service = jobs.cron if jobs.cron in CRONS else "cron"
                 yield failed(
                     f"no cron daemon runs, so nothing takes the backup of {planned.table}",
                     expected=f"a cron daemon on {subject.id}, which starts {by}",
@@ -143,6 +157,16 @@ class CompetingJobs(Check):
                     remedy=f"have it started on {subject.id}, as root: systemctl enable --now {service}; or correct "
                     f"`taken_by` of {planned.table}",
                 )
+            elif planned in untaken:
+                calls = [name_of(job) for job in found.looked_at if planned.backup.method in job.command]
+                not_seen = warned(
+                    f"no job was seen that takes the backup of {planned.table}",
+                    expected=f"a job on {subject.id} as `taken_by` says: {by}",
+                    actual=f"none of {looked_at}",
+                    remedy=f"have it put back on {subject.id}; or name the job that takes it in `taken_by` of "
+                    f"{planned.table}: {', or '.join(calls) or 'its timer, or its whole command'}",
+                )
+                yield self._answered(subject, not_seen)
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
@@ -178,7 +202,7 @@ class CompetingJobs(Check):
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
         parts = [part for part in self.settings.known if part]
         known = [job for job in found.jobs if any(part in f"{job.command} {job.source}" for part in parts)]
-        by_jobs = self._taken_by_jobs(subject)
+        by_jobs, untaken = self._taken_by_jobs(subject), self._untaken(subject, found)
         rest = (job for job in found.jobs if job not in known)
         takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
         ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
@@ -195,7 +219,7 @@ class CompetingJobs(Check):
             taken = passed(f"takes the backup of {planned.table}: {job.label}")
             yield replace(taken, events=tuple(self._events(job, subject)))
         for job, backup in sorted(warned_of, key=lambda each: (not each[0].risky, each[0].runs[0])):
-            yield self._judge_job(subject, job, backup)
+            yield self._judge_job(subject, job, backup, untaken)
         for source, line in found.unreadable[:_MOST_UNREADABLE]:
             unread = unknown(
                 f"a line of {source} cannot be read: {line}",
@@ -213,18 +237,24 @@ class CompetingJobs(Check):
         """The host's backups that something takes by itself."""
         return [each for each in planned_backups(self.plan) if each.taken_by and each.host == subject.item]
 
+    def _untaken(self, subject: Subject, found: Found) -> Sequence[PlannedBackup]:
+        """Those of them that no job takes that was looked at."""
+        return [each for each in self._taken_by_jobs(subject) if not any(takes(job, each) for job in found.looked_at)]
+
     def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
         """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
         current = schedule(self.plan)
         slot = current.slot(planned.step) if current else None
         return max(job.runs) + job.late < (slot.ends_at if slot else self.plan.window.start)
 
-    def _judge_job(self, subject: Subject, job: JobStarts, planned: PlannedBackup | None) -> Judgement:
+    def _judge_job(
+        self, subject: Subject, job: JobStarts, planned: PlannedBackup | None, untaken: Sequence[PlannedBackup]
+    ) -> Judgement:
         remedy = (
             f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
             f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]"
         )
-        perhaps = [each.table for each in self._taken_by_jobs(subject) if job.user in ("", "root", each.account)]
+        perhaps = [each.table for each in untaken if job.user in ("", "root", each.account)]
         if planned:
             in_its_step = f"to before the end of its step {planned.step}"
             ahead = f"ahead of the window; if it is to run in it, name its step: `step` of {planned.table}"
@@ -317,4 +347,4 @@ def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> 
         Systemd.ABSENT: "no systemd, so no timers",
         Systemd.FAILED: "no timers",
     }[jobs.systemd]
-    return f"{counted(found.counted, 'job')}: {cron}; {timers}; zone {jobs.zone.text}"
+    return f"{counted(len(found.looked_at), 'job')}: {cron}; {timers}; zone {jobs.zone.text}"

@@ -91,18 +91,17 @@ class JobStarts:
 
 @dataclass(slots=True)
 class Found:
-    """What was reckoned: the jobs that start in the interval, and what could not be reckoned."""
+    """What was reckoned, and what could not be."""
 
-    jobs: list[JobStarts] = field(default_factory=list)
+    looked_at: list[JobStarts] = field(default_factory=list)
+    """Also those that do not start in the interval."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """(source, line or expression)."""
-    counted: int = 0
-    """Jobs looked at, also those that do not start in the interval."""
 
-    def add(self, job: JobStarts) -> None:
-        self.counted += 1
-        if job.runs:
-            self.jobs.append(job)
+    @property
+    def jobs(self) -> Sequence[JobStarts]:
+        """Those that start in the interval."""
+        return [job for job in self.looked_at if job.runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
     meant: `taken_by` names its timer, or its command in full; or the account of the backup calls nothing but the
     backup's own program, which writes a file that `previous` finds."""
     backup = planned.backup
-    if backup.taken_by in (job.source, _words(job)):
+    if backup.taken_by == job.source or words_of(shown(backup.taken_by)) == words_of(job.command):
         return bool(backup.taken_by)
     is_named = backup.taken_by and planned.target  # another engine's program is not known
     if not is_named or job.user not in ("", planned.account) or FURTHER_COMMAND.search(job.command):
@@ -151,11 +150,12 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
 
 def name_of(job: JobStarts) -> str:
     """How `taken_by` names it, as TOML."""
-    return in_toml(job.source if job.source.endswith(".timer") else _words(job))
+    return in_toml(job.source if job.source.endswith(".timer") else words_of(job.command))
 
 
-def _words(job: JobStarts) -> str:
-    return " ".join(_REDIRECTION.sub("", job.command).split())
+def words_of(command: str) -> str:
+    """By which a job is told apart: without where its output goes, and the mark of what is not shown of it."""
+    return " ".join(_REDIRECTION.sub("", command).split()).rstrip("…")
 
 
 def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -> Found:
@@ -172,12 +172,12 @@ def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -
                 found.unreadable.append((table.source, f"more than {len(table.lines)} lines"))
             for job in crontab.jobs:
                 if not any(guard.search(job.command) and holds(jobs) for guard, holds in _GUARDS):
-                    found.add(_cron_starts(table.source, job, jobs, interval, where))
+                    found.looked_at.append(_cron_starts(table.source, job, jobs, interval, where))
         if jobs.anacrontab:
             _add_anacron(jobs.anacrontab, found, interval, where)
     for once in jobs.at:
         runs = (once.starts_at,) if interval.since <= once.starts_at <= interval.end else ()
-        found.add(JobStarts(AT, once.user, "once", f"job {once.number}", runs))
+        found.looked_at.append(JobStarts(AT, once.user, "once", f"job {once.number}", runs))
     for timer in jobs.timers:
         _add_timer(timer, found, interval, where)
     found.unreadable += [(name, "its times are not understood") for name in jobs.unread_timers]
@@ -197,7 +197,7 @@ def pg_cron_starts(jobs: Sequence[PgCronJob], zone_name: str, interval: Interval
             continue
         runs = tuple(schedule.runs(interval.since, interval.end, where))
         command = f"{job.name} in {job.database}: {job.command}"
-        found.add(JobStarts(PG_CRON, job.user, job.schedule, command, runs))
+        found.looked_at.append(JobStarts(PG_CRON, job.user, job.schedule, command, runs))
     return found
 
 
@@ -226,7 +226,7 @@ def _add_anacron(table: Table, found: Found, interval: Interval, where: tzinfo) 
         starts = daily.runs(interval.start - late, interval.end, where)
         runs = tuple(run for run in starts if run + late > interval.start)
         period = f"every {job.when} d" if job.when.isdecimal() else job.when
-        found.add(JobStarts(table.source, job.user, period, shown(job.command), runs, late))
+        found.looked_at.append(JobStarts(table.source, job.user, period, shown(job.command), runs, late))
 
 
 def _add_timer(timer: Timer, found: Found, interval: Interval, where: tzinfo) -> None:
@@ -237,7 +237,7 @@ def _add_timer(timer: Timer, found: Found, interval: Interval, where: tzinfo) ->
         found.unreadable.append((timer.name, timer.when))
         return
     reaching = tuple(run for run in runs if run + timer.delay >= interval.since)
-    found.add(JobStarts(timer.name, "", timer.when, command, reaching, timer.delay))
+    found.looked_at.append(JobStarts(timer.name, "", timer.when, command, reaching, timer.delay))
 
 
 def parse_schedule(text: str) -> Schedule:

@@ -236,7 +236,7 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
         return
     mode = login.database.sslmode
     if certificate := Certificate.in_session(identity.session):
-        remedy = f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf()"
+        remedy = f"have the certificate of {login.database.place}'s PostgreSQL renewed, then: SELECT pg_reload_conf();"
         tolerated = "" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may"
         owner, stake = f"database {login.database.id}", minutes_at_stake(login.work)
         ends = certificate_ends(certificate, owner, remedy, tolerated=tolerated, minutes_at_stake=stake)

@@ -27,13 +27,14 @@ class EarlierBackup(Check):
     pg_dump's last line, packed text through its unpacker, a base backup by pg_verifybackup against its manifest. Of
     what cannot be read here, the entry's own `verify` says whether it is whole, which is no more than a warning: nobody
     saw it. Readable is not complete: a dump must be of the right database and server version, by a pg_dump that the
-    server is not older than, hold data of every table that the database has now but for those of `left_out`, the
-    definitions of the tables, its indexes, keys, extensions and large objects, and about as much as the database holds
-    now; a base backup must be of this server. The roles that own the tables must be on the server or in a dump of the
-    `globals`. It must be young enough by its file and by what it says of itself, not be much smaller than the one
-    before, and not bear the name to which the window's backup is written. Where its SHA-256 was written down beside it
-    (FILE.sha256), it is compared: an archive written without compression has no checksums, and a flipped byte in it
-    shows nowhere else.
+    server is not older than, hold data of every table and every sequence and view that the database has now but for
+    those of `left_out`, the definitions of the tables, its indexes, keys, functions, extensions and large objects, and
+    about as much as the database holds now; a base backup must be of this server. Whether a dump is of a database of
+    the same name on another server cannot be told: pg_dump writes down no identity. The roles that own the tables must
+    be on the server or in a dump of the `globals`. It must be young enough by its file and by what it says of itself,
+    not be much smaller than the one before, and not bear the name to which the window's backup is written. Where its
+    SHA-256 was written down beside it (FILE.sha256), it is compared: an archive written without compression has no
+    checksums, and a flipped byte in it shows nowhere else.
     """
 
     @dataclass(frozen=True, slots=True)

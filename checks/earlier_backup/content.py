@@ -25,6 +25,7 @@ _KINDS = {
     "FK CONSTRAINT": "foreign keys",
     "INDEX": "indexes",
     "EXTENSION": "extensions",
+    "FUNCTION": "functions",
     "BLOBS": "large objects",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
@@ -112,11 +113,18 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
     if live.count > MOST_NAMES or held.tables > MOST_NAMES:  # too many to be told by name
         missing = frozenset(map(str, range(live.count - held.tables)))
     allowed = re.compile("|".join(map(as_regular_expression, seen.planned.backup.left_out)) or r"(?!)")
-    on_purpose = {name for name in missing if allowed.search(_written(name))}
-    if lost := sorted(map(_written, missing - on_purpose)):
+    owned = [line.partition("\t") for line in live.others.splitlines()]
+    # A column's sequence is left out together with its table.
+    others = {name for name, _, table in owned if table not in missing} - held.others
+    on_purpose = {name for name in missing | others if allowed.search(_written(name))}
+    lost, undefined = (sorted(map(_written, names - on_purpose)) for names in (missing, others))
+    if undefined:
+        lacks.append(f"{_others(len(undefined))} ({listed(undefined, MOST_NAMED)})")
+    if lost:
         lacks.insert(0, f"data of {len(lost)} of the {live.count} tables ({listed(lost, MOST_NAMED)})")
     if lacks:
-        named = f'; or, where it is meant, name them: {seen.planned.table} left_out = ["{lost[0]}"]' if lost else ""
+        first = next(iter(lost + undefined), "")
+        named = f'; or, where it is meant, name them: {seen.planned.table} left_out = ["{first}"]' if first else ""
         yield seen.broken(
             f"the backup is not complete: it lacks {', '.join(lacks)}",
             f"data of {held.tables} tables; what else is in it: {', '.join(sorted(held.kinds)).lower() or 'nothing'}",
@@ -124,9 +132,14 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
             remedy=f"{seen.anew} without options that leave anything out{named}",
         )
     else:
-        yield passed(f"complete: data of {counted(held.tables, 'table')}, and what defines them")
+        named = f"; by name {_others(len(owned))}" if owned else ""
+        yield passed(f"complete: data of {counted(held.tables, 'table')}, and what defines them{named}")
     if on_purpose:
         yield passed(f"left out on purpose, by the plan: {listed(sorted(map(_written, on_purpose)), MOST_NAMED)}")
+
+
+def _others(number: int) -> str:
+    return counted(number, "sequence or view", "sequences or views")
 
 
 def _written(name: str) -> str:

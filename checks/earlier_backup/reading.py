@@ -15,6 +15,7 @@ from preflight.questions.shell import Refusal
 from preflight.questions.sizes import LiveContent
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
+from preflight.wording import counted
 
 from .content import judge_content
 from .seen_backup import NOT_READ, SeenBackup
@@ -37,6 +38,9 @@ def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgeme
         case ArchiveRead() as read:
             if read.is_whole:
                 yield passed("readable to its end by pg_restore")
+            elif read.code == 0:
+                what = f"the data of {counted(read.unended, 'table')} in it was emptied or cut off"
+                yield seen.broken(what, "no line \\. ends it", expected="a line \\. after the data of each table")
             else:
                 yield seen.broken("the newest backup cannot be read to its end", read.said)
             yield from judge_content(seen, read, least, usual)

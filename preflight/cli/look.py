@@ -223,7 +223,10 @@ def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evid
 
 def _tell_newest(looked: Looked, table: str, found: _Found, listing: Listing | None) -> None:
     if listing is None or not listing.backups:
-        looked.to_do(table, f"no file was seen that {found.job.pattern} finds")
+        # To a login that may not enter it, or what is above it, a folder is missing.
+        seen = listing and listing.folder != "unreadable" and (listing.as_account or listing.folder == "readable")
+        closed = f"the folder of {found.job.pattern} could not be read: whether a backup is there was not seen"
+        looked.to_do(table, f"no file was seen that {found.job.pattern} finds" if seen else closed)
         return
     newest = listing.backups[0]
     size = "" if newest.size_bytes is None else f", {format_size(newest.size_bytes)}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from os.path import isdir, isfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -261,13 +262,13 @@ def _steps(plan: Plan) -> Iterator[Broken]:
 def missing_files(plan: Plan) -> Iterator[Broken]:
     """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
     for where, path in plan.signers.items():
-        if not path.is_file():
+        if not isfile(path):
             yield Broken(_signers_keys(where), f"The file of allowed signers is not there: correct it ({path}).")
     for scripts in plan.scripts.values():
         table = f"[scripts.{scripts.id}]"
-        if not scripts.approved.is_dir():
+        if not isdir(scripts.approved):
             told = f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
             yield Broken(("scripts", scripts.id, "approved"), told)
-        elif not scripts.manifest.is_file():
+        elif not isfile(scripts.manifest):
             told = f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run {plan.call('seal')}."
             yield Broken(("scripts", scripts.id, "manifest"), told)

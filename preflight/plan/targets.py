@@ -384,8 +384,8 @@ class Backup:
     0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
     nothing. What can be read here is read all the same, and what was read counts."""
     left_out: tuple[ObjectPattern, ...] = ()
-    """Tables whose data the job leaves out on purpose, each as SCHEMA.NAME, where `*` stands for any text; a backup
-    that lacks another one is not complete."""
+    """Tables whose data the job leaves out on purpose, also sequences and views, each as SCHEMA.NAME, where `*` stands
+    for any text; a backup that lacks another one is not complete."""
     globals: RemotePath = RemotePath("")
     """Glob of files of `pg_dumpall --globals-only` on the host: a dump of a database holds no roles."""
     keep: Annotated[int, Between(1)] | None = None

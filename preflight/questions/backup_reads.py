@@ -4,7 +4,7 @@
 tells what the archive is, and the full read that it is there."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -38,6 +38,8 @@ class Held:
     """What else is in it, as pg_dump calls it: `TABLE`, `INDEX`, `FK CONSTRAINT`."""
     owners: frozenset[str]
     """Roles that own these tables; of an archive, those of tables whose names hold no blank."""
+    others: frozenset[str] = frozenset()
+    """All sequences and views that it defines, named alike."""
 
 
 _NOTHING = Held(0, frozenset(), frozenset(), frozenset())
@@ -61,18 +63,20 @@ class ArchiveRead:
     """Of these, at most `MOST_NAMES`: schema, name and owner with blanks between."""
     kind: tuple[str, ...] = ()
     """What else is in it, each once: `TABLE`, `INDEX`, `FK CONSTRAINT` and so on, as its table of contents says it."""
+    other: tuple[str, ...] = ()
+    """Its sequences and views, as `entry`."""
     text_bytes: Count = 0
     """Of the SQL that it is put back with; 0 where it was not read."""
+    unended: Count = 0
+    """Tables whose data does not end as pg_dump ends it: emptied, or cut off, which pg_restore takes for their end."""
     created: _Begun = ""
     """When it was begun, `2026-10-16 22:00:01` by the clock of whoever dumped, in a zone that it does not tell."""
 
     @property
     def held(self) -> Held:
-        words = [each.split(" ") for each in self.entry]
-        # Where a name holds blanks, others beside it.
-        names = frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+        words, others = ([line.split(" ") for line in lines] for lines in (self.entry, self.other))
         owners = frozenset(each[2] for each in words if len(each) == _WORDS_OF_ENTRY)
-        return Held(self.tables, names, frozenset(self.kind), owners)
+        return Held(self.tables, _names(words), frozenset(self.kind), owners, _names(others))
 
     @property
     def listed(self) -> bool:
@@ -81,7 +85,7 @@ class ArchiveRead:
     @property
     def is_whole(self) -> bool:
         """It was read to its end, and ends where it should."""
-        return self.code == 0
+        return self.code == 0 and not self.unended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,25 +191,35 @@ def connected_to(argument: str) -> str:
 
 _ARCHIVE = """\
 list=$(run "$p" -l -- "$f" 2>&1); code=$?
-printf 'list_code=%s\\n' "$code"
+tables=$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]* TABLE DATA ')
+printf 'list_code=%s\\ntables=%s\\n' "$code" "$tables"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
 created=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/\\1/p' | head -n 1)
 printf 'created=%s\\n' "$created"
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
-    if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" $0 }
-    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|EXTENSION|BLOBS) /)) kinds[substr($0, 1, RLENGTH - 1)]
+    if (sub(/^TABLE DATA /, "")) { if (++names <= @NAMES@) print "entry=" $0 }
+    else if (/^(SEQUENCE (SET|OWNED BY)|MATERIALIZED VIEW DATA) /) next
+    else if (sub(/^(SEQUENCE|(MATERIALIZED )?VIEW) /, "")) print "other=" $0
+    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|BLOBS) /))
+      kinds[substr($0, 1, RLENGTH - 1)]
   }
-  END { print "tables=" tables + 0; for (kind in kinds) print "kind=" kind }'
+  END { for (kind in kinds) print "kind=" kind }'
 said=$list
 if [ "$code" -ne 0 ]; then
   printf '%s\\n' "$list" | tail -n 3 >&2
-  echo text_bytes=0
+  printf 'text_bytes=0\\nunended=0\\n'
 else
-  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | wc -c | sed 's/^ */text_bytes=/' >&4; } 4>&1)
+  # The data of each table ends with \\., which is no row; --inserts has none. Zeros are taken out: they are one line.
+  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | low tr -d '\\000' |
+    low grep -a -b -x -e '\\\\\\.' -e 'COPY .* FROM stdin;' -e '-- PostgreSQL database dump complete' |
+    awk -v "tables=$tables" '{ split($0, at, ":"); sub(/^[0-9]*:/, "") }
+      /^COPY / { begun = open = 1 }
+      open && $0 == "\\\\." { ended++; open = 0 }
+      END { printf "text_bytes=%s\\nunended=%d\\n", at[1] + 0 ? at[1] : 0, begun ? tables - ended : 0 }' >&4; } 4>&1)
   code=$(printf '%s\\n' "$said" | sed -n 's/^code=//p')
-  printf '%s\\n' "$said" | grep '^text_bytes='
-  said=$(printf '%s\\n' "$said" | grep -v '^code=\\|^text_bytes=')
+  printf '%s\\n' "$said" | grep '^text_bytes=\\|^unended='
+  said=$(printf '%s\\n' "$said" | grep -v '^code=\\|^text_bytes=\\|^unended=')
 fi
 printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)\""""
 _VERIFY = """\
@@ -235,6 +249,7 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; f=/dev/null; fi
   /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / {
     kind = $0; sub(/.*; Type: /, "", kind); sub(/; Schema: .*/, "", kind)
     if (kind == "TABLE DATA" && ++tables[databases + 0] && ++names <= @NAMES@) print "into=" databases + 0 " " $0
+    else if (kind ~ /^(SEQUENCE|(MATERIALIZED )?VIEW)$/) print "other=" databases + 0 " " $0
     else kinds[databases + 0 " " kind]
   }
   END {
@@ -256,7 +271,7 @@ if [ -n "$beside" ]; then
 fi
 printf 'file=%s\\nwanted=%s\\nsha256=%s\\n' "$beside" "$wanted" "$sum"
 echo end=yes"""
-_DATA_FOR = re.compile(r"-- Data for Name: (.*); Type: TABLE DATA; Schema: (.*); Owner: (.*)")
+_COMMENT = re.compile(r"-- (?:Data for )?Name: (.*); Type: .*; Schema: (.*); Owner: (.*)")
 _VERSIONS = ("from database", "by pg_dump")
 _READERS = {BackupKind.TEXT: "cat"} | {
     kind: f"{kind} -dc" for kind in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
@@ -280,6 +295,8 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         found = read_lines(ArchiveRead, fields, database=header.get("dbname", ""), server=server, dumped_by=dumped_by)
         if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
+        if found.code == 0 and not found.text_bytes:
+            raise Unreadable("how the data of its tables ends was not seen")
         if found.listed and not (found.database and server and found.created):
             raise Unreadable("the table of contents does not say what was dumped, or when")
         return found
@@ -326,12 +343,13 @@ class ReadText(LongRead[TextRead]):
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(output_of(reply))
         names, held = list[str](), dict[str, Held]()
-        by_place = [grouped(fields.pop(name, []), lambda line: line.partition(" ")[0]) for name in ("into", "kind")]
+        by_line = (fields.pop(name, []) for name in ("into", "kind", "other"))
+        by_place = [grouped(lines, lambda line: line.partition(" ")[0]) for lines in by_line]
         for place, line in enumerate(fields.pop("database", [])):
             tables, _, argument = line.partition(" ")
-            into, kinds = ([line.partition(" ")[2] for line in each.get(str(place), [])] for each in by_place)
+            told = ([line.partition(" ")[2] for line in each.get(str(place), [])] for each in by_place)
             names.append(connected_to(argument))
-            held[names[-1]] = _held(whole_number(tables), into, kinds)
+            held[names[-1]] = _held(whole_number(tables), *told)
         if not names:
             raise Unreadable("what it holds is not told")
         said = " ".join(reply.error.split())[:300]
@@ -339,11 +357,16 @@ class ReadText(LongRead[TextRead]):
         return read_lines(TextRead, fields, said=said, databases=tuple(names[1:]), held=held, roles=roles)
 
 
-def _held(tables: int, comments: Iterable[str], kinds: Iterable[str]) -> Held:
-    """By what pg_dump writes before the data of each table."""
-    found = [match for match in map(_DATA_FOR.fullmatch, comments) if match]
-    names, owners = (frozenset(each.expand(words) for each in found) for words in (r"\2 \1", r"\3"))
-    return Held(tables, names, frozenset(kinds), owners)
+def _names(words: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Of entries, schema and name; where a name holds blanks, others beside it."""
+    return frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+
+
+def _held(tables: int, comments: Iterable[str], kinds: Iterable[str], others: Iterable[str]) -> Held:
+    """By what pg_dump writes before the data of each table, and before each sequence and view."""
+    data, defined = ([match for match in map(_COMMENT.fullmatch, lines) if match] for lines in (comments, others))
+    names, named = (frozenset(each.expand(r"\2 \1") for each in found) for found in (data, defined))
+    return Held(tables, names, frozenset(kinds), frozenset(each[3] for each in data), named)
 
 
 @dataclass(frozen=True)

@@ -35,16 +35,16 @@ _WELL = _set(
     "operational serving online connected good active started true yes"
 )
 _IMPAIRED = _set("warn warning degraded yellow partial partially_available limited circuit_open circuit_half_open")
-_ALWAYS_ILL = _set("down out_of_service unhealthy unavailable unreachable connection_refused connection_lost")
+_ALWAYS_ILL = _set(
+    "down out_of_service unhealthy unavailable unreachable connection_refused connection_lost shutting_down"
+)
 """Under whatever name they stand."""
 _ILL_PART = _ALWAYS_ILL | _set(
     "fail failed failing failure error critical fatal timeout dead offline disconnected broken unexpected_result "
     "unknown_error ko nok err refused unresponsive crashed faulty"
 )
 """Under whatever name they stand, beside other parts that are well."""
-_ILL = _ILL_PART | _set(
-    "false no red stopped stopping shutting_down maintenance impaired outage sick bad lost inactive"
-)
+_ILL = _ILL_PART | _set("false no red stopped stopping maintenance impaired outage sick bad lost inactive")
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
 _KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode")
@@ -65,7 +65,9 @@ _TELLS = _set("message msg reason detail")
 _BELOW_KEY = ("code", "value")
 _HOLDS_WHY = _set("unhealthy failing failed failures errors error exception problems")
 """A text under these says what is wrong, unless it says that nothing is."""
-_HOLDS_ILL = _HOLDS_WHY | _set("draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode")
+_HOLDS_ILL = _HOLDS_WHY | _set(
+    "degraded draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode"
+)
 """What is true, or names anything, under these is ill."""
 _NOUGHT = _set("false no 0 0.0")
 _NOTHING_WRONG = _set("off null nil n/a disabled")

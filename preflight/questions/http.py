@@ -267,6 +267,8 @@ def _in_headers(answer: HttpAnswer) -> str:
             served = value.isascii() and value.isdigit() and int(value) > 0
         elif name == "x-varnish":
             served = len(value.split()) > 1  # of the request, and of the one whose answer was kept
+        elif name == "warning":  # RFC 7234, 5.5: a cache says that what it gives is stale
+            served = re.search(r"(?:^|,)\s*11[0-3]\b", value) is not None
         elif name.endswith("cache-hits"):
             served = any(int(number) > 0 for number in re.findall(r"\d+", value))
         elif name == "cache-status":  # RFC 9211: `fwd=stale` was forwarded

@@ -54,12 +54,14 @@ lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOR
     REDACTION=shlex.quote(SED_PROGRAM),
     MORE=str(_MOST_LINES + 1),
 )
+CRONS = frozenset({"cron", "crond", "fcron"})
+"""The names of the daemons that read crontabs."""
 AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 """Of Debian, and of Red Hat: what everybody gave to `at`."""
 _JOBS = """\
 unread=
 table() {
-  if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
+  if [ -r "$2" ]; then printf 'table=%s %s\\n%s\\n' "$1" "$2" "$(ls -lLnd "$2")"; lines <"$2"; echo
   else unread=$unread:$2; fi
 }
 folder() {
@@ -73,7 +75,8 @@ command -v crontab >/dev/null 2>&1 && cron=crontab
 for file in /usr/sbin/fcron /usr/sbin/crond /sbin/crond /usr/sbin/cron; do [ -e "$file" ] && cron=${file##*/}; done
 printf 'cron=%s\\n' "$cron"
 daemons= # of a login that is shown its own processes alone
-[ ! -r /proc/1/comm ] || daemons=$(cat /proc/[0-9]*/comm 2>/dev/null | grep -xE 'cron|crond|fcron|atd' || echo none)
+[ ! -r /proc/1/stat ] || daemons=$(cat /proc/[0-9]*/stat 2>/dev/null |
+  sed -nE 's/^[0-9]+ \\((cron|crond|fcron|atd)\\) [^ZX] .*/\\1/p' | grep . || echo none)
 printf 'daemons=%s\\n' "$(printf %s "$daemons" | tr '\\n' ' ')"
 atq 2>/dev/null | while read -r number _ month day time year _ user; do
   printf 'at=%s %s %s\\n' "$(date -d "$month $day $year $time" +%s)" "$user" "$number"
@@ -158,6 +161,8 @@ class HostJobs:
     has_anacron: bool = False
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Folder (`/etc/cron.daily`) -> names of the scripts in it."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Path of a table of the system that cron does not trust, and starts nothing of -> its mode and owner."""
     unread: tuple[str, ...] = ()
     """Files and folders that are there and may not be read."""
     daemons: frozenset[str] | None = None
@@ -171,8 +176,12 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-_TABLE = re.compile(r"^table=(\S+) (.*)\n((?:line=.*\n)*)\n", re.MULTILINE)
-"""What is told of one table: its kind, its path, its lines."""
+_TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\n((?:line=.*\n)*)\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its lines."""
+_TRUSTED = {"crond": r"-r.-.--.--"}
+_TRUSTED_BY_ALL = r"-.{4}-.{2}-"
+"""The modes of a table of the system, which must be root's: in Debian's cron (`process_crontab`) only root may write to
+it, in cronie (`check_open`) nobody may execute it, either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,27 +209,35 @@ class HostJobsProbe(ShellProbe[HostJobs]):
     def read(self, reply: Reply) -> HostJobs:
         text = output_of(reply)
         told = read_lines(_HostTold, read_fields(_TABLE.sub("", text)))
+        daemons = frozenset(told.daemons.split())
+        cron = told.cron if told.cron in daemons else max(CRONS & daemons, default=told.cron)  # a path tells less
         tables: list[Table] = []
+        refused: dict[str, str] = {}
         anacrontab = None
-        for kind, path, lines in _TABLE.findall(text):
+        for kind, path, mode, uid, lines in _TABLE.findall(text):
             user = path.rpartition("/")[2] if kind == "spool" else ""
             source = f"crontab of {shown(user)}" if user else shown(path)
             table = Table.told(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)))
             if kind == "anacrontab":
                 anacrontab = table if told.anacron else None
-            elif _is_run(table, told.cron):
+            elif not _is_run(table, cron):
+                continue
+            elif kind == "spool" or (uid == "0" and re.match(_TRUSTED.get(cron, _TRUSTED_BY_ALL), mode)):
                 tables.append(table)
+            else:
+                refused[source] = f"{mode}, owner {uid}"
         parts = grouped(told.part, lambda path: path.rpartition("/")[0])
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
-            cron=told.cron,
+            cron=cron,
             tables=tuple(tables),
             anacrontab=anacrontab,
             has_anacron=told.anacron,
             parts={folder: tuple(shown(path.rpartition("/")[2]) for path in paths) for folder, paths in parts.items()},
+            refused=refused,
             unread=tuple(map(shown, filter(None, told.unread.split(":")))),
-            daemons=frozenset(told.daemons.split()) if told.daemons else None,
+            daemons=daemons or None,
             at=told.at,
             systemd=told.systemd,
             timers=timers,

@@ -259,6 +259,8 @@ class LiveContent:
     """What they hold, as stored."""
     listed: str = ""
     """Schema and name of each with a blank between, on a line; empty where there are more than 10000."""
+    others: str = ""
+    """All its sequences and views likewise; after the name of a column's sequence, a tab and the name of its table."""
     kinds: str = ""
     """What it has besides, as pg_dump calls it, each on a line: `INDEX`, `FK CONSTRAINT`."""
     roles: str = ""
@@ -273,22 +275,32 @@ class LiveContentProbe(SqlProbe[LiveContent]):
     """CONNECT is enough for it."""
 
     text = f"""\
-WITH t AS (
-  SELECT c.oid, n.nspname || ' ' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {OWN_SCHEMA}
+WITH c AS (
+  SELECT c.oid, relkind, n.nspname || ' ' || relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+  WHERE relkind IN ('r', 'S', 'v', 'm') AND relpersistence <> 't' AND {OWN_SCHEMA}
     AND NOT EXISTS (SELECT FROM pg_depend d
       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+t AS (SELECT oid, name FROM c WHERE relkind = 'r'),
+o AS (
+  SELECT c.name || coalesce(chr(9) || (SELECT t.name FROM pg_depend d JOIN t ON t.oid = d.refobjid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
+      AND d.deptype IN ('a', 'i') AND relkind = 'S'), '') AS name
+  FROM c WHERE relkind <> 'r'),
 k AS (
   SELECT CASE contype WHEN 'f' THEN 'FK CONSTRAINT' ELSE 'CONSTRAINT' END AS kind
   FROM pg_constraint JOIN t ON t.oid = conrelid WHERE contype IN ('f', 'p', 'u', 'x') AND conparentid = 0
   UNION SELECT 'INDEX' FROM pg_index JOIN t ON t.oid = indrelid
   WHERE indisvalid AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+  UNION SELECT 'FUNCTION' FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+  WHERE prokind IN ('f', 'w') AND {OWN_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
   UNION SELECT 'EXTENSION' FROM pg_extension WHERE extname <> 'plpgsql'
   UNION SELECT 'BLOBS' FROM pg_largeobject_metadata)
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS system_identifier,
   current_setting('server_version_num') AS version_num, count(*)::text AS count,
   coalesce(sum(pg_table_size(oid)), 0)::text AS stored_bytes,
   CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(name, chr(10)), '') ELSE '' END AS listed,
+  (SELECT coalesce(string_agg(name, chr(10)), '') FROM o) AS others,
   (SELECT coalesce(string_agg(kind, chr(10)), '') FROM k) AS kinds,
   (SELECT string_agg(rolname, chr(10)) FROM pg_roles) AS roles
 FROM t"""  # noqa: S608 - all of it is fixed text

@@ -41,14 +41,16 @@ _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
 _json_string = json.encoder.encode_basestring_ascii
 
+_SQL = "(?:ALTER|GRANT|REVOKE|CREATE|SELECT|DROP|ANALYZE|REINDEX) "
 _CURE_COMMAND = re.compile(
     r"""(?:^|(?<=: ))(?:(?:preflight|systemctl) (?:'[^']*'|"[^"]*"|[^;])*|(?:ssh|sudo|printf|psql|rm|chmod|chown"""
-    r"|chage|install|mkdir|cd|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|ALTER|GRANT"
-    r"""|REVOKE|CREATE|SELECT) (?:'[^']*'|"[^"]*"|(?!; or[ ,]).)*)""",
+    r"|chage|install|mkdir|cd|faillock|pg_restore|pg_verifybackup|openssl|timedatectl|chronyc|setfacl|scp|usermod"
+    r"""|sha256sum|ssh-keygen(?= -)|[\w.-]+(?= ALL=)) (?:'[^']*'|"[^"]*"|(?!; or[ ,]).)*"""
+    rf"""|(?:{_SQL}(?:'[^']*'|"[^"]*"|[^;])*;?(?: (?={_SQL}))?)+)""",
     re.DOTALL,
 )
-"""The line of a cure that a shell or psql takes: to its end or to `; or`, one of this tool or of systemctl to the next
-semicolon that is not quoted."""
+"""The line of a cure that a shell, sudoers or psql takes: to its end or to `; or`, one of this tool or of systemctl to
+the next semicolon that is not quoted, of SQL all statements that follow each other."""
 _VOID = {"meta", "br", "hr", "input"}
 """Elements of HTML without an end."""
 

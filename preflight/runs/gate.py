@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from os.path import isfile
 from pathlib import Path
 
 from preflight import __version__
@@ -129,7 +130,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
             continue
         for argument in getattr(command, "argv", ()):
             path = plan.folder / argument
-            if path.is_file():
+            if isfile(path):
                 yield f"checks.command.run.{name} {argument}", path
 
 

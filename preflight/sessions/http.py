@@ -48,7 +48,7 @@ _LATE_IN_PHASE = {
     "body": Reason.BODY_LATE,
 }
 _REDIRECTS = (301, 302, 303, 307, 308)
-_KEPT_HEADERS = ("age", "content-type", "date", "server", "via", "x-varnish")
+_KEPT_HEADERS = ("age", "content-type", "date", "server", "via", "warning", "x-varnish")
 """Besides every header with "cache" in its name."""
 _LONGEST_HEADER = 500
 _ALERT_SECONDS = 2.0

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
     """Who signed. `words`: the namespace, the text, its signature. Raises CannotAsk where ssh-keygen is missing, and
     TimeoutError."""
     namespace, content, signature = words
-    if not (folder / allowed).is_file():
+    if not isfile(folder / allowed):
         return Signature(problem=f"{allowed}: no such file")
     try:
         listed = (folder / allowed).read_text("utf-8", "replace")

@@ -376,6 +376,17 @@ def test_without_cron_its_tables_start_nothing() -> None:
     assert judged(replace(jobs, cron="crond")).status is Status.UNKNOWN
 
 
+def test_a_table_that_cron_refuses_is_told_with_its_cure() -> None:
+    jobs = replace(IDLE, refused={"/etc/cron.d/a b": "-rw-rw-r--, owner 0"})
+    found = judged(jobs)
+    assert (found.status, summaries(found)) == (
+        Status.WARN, ["cron refuses /etc/cron.d/a b, and starts none of its jobs"]
+    )  # fmt: skip
+    assert found.actual == "-rw-rw-r--, owner 0"
+    assert "as root on db1: chown root '/etc/cron.d/a b' && chmod a-x,go-w '/etc/cron.d/a b'; where not" in found.remedy
+    assert judged(replace(jobs, cron="none")).status is Status.PASS
+
+
 def test_what_is_given_to_at_starts_once_and_what_others_gave_is_asked_for() -> None:
     jobs = replace(IDLE, at=(AtJob(WINDOW.start, "dbadmin", "7"),), daemons=frozenset({"cron", "atd"}))
     found = judged(jobs)
@@ -402,6 +413,7 @@ def test_without_a_cron_daemon_nothing_takes_the_backup(by: str, daemons: set[st
     found = judged_with(taken(by), "30 2 * * 7 /opt/nightly.sh  orders", jobs=jobs)
     assert ("no cron daemon runs, so nothing takes the backup of [backups.b]" in found.summary) is fails
     assert (found.status is Status.FAIL) is fails
+    assert any("no job was seen" in each for each in summaries(found)) is (not fails and not by.startswith("/opt"))
 
 
 def test_root_s_own_crontab_counts_once() -> None:
@@ -480,9 +492,14 @@ TAKEN = {"previous": RemotePath("/backup/*.dump"), "account": Account("postgres"
 
 
 def judged_with(
-    backup: Backup, *lines: str, steps: tuple[Step, ...] = (), timer: Timer | None = None, jobs: HostJobs = IDLE
+    backup: Backup,
+    *lines: str,
+    steps: tuple[Step, ...] = (),
+    timer: Timer | None = None,
+    jobs: HostJobs = IDLE,
+    **settings: Any,
 ) -> Judgement:
-    made = check()
+    made = check(**settings)
     made.plan = replace(made.plan, backups={"b": backup}, steps=steps)
     facts: dict[str, Any] = {"jobs": with_timer(timer) if timer else jobs, "crontab_of_postgres": crontab(*lines)}
     return made.judge(made.subjects()[0], **facts)
@@ -535,6 +552,60 @@ def test_a_timer_takes_the_backup_that_names_it() -> None:
     assert found.status is Status.WARN
     assert found.remedy.endswith('say so there: taken_by = "night.timer"')
     assert "taken_by" not in judged(with_timer(timer)).remedy
+
+
+UNTAKEN = "no job was seen that takes the backup of [backups.b]"
+
+
+@pytest.mark.parametrize(
+    ("by", "line", "is_seen"),
+    [
+        ("cron", "", False), ("cron", f"0 12 * * * {DUMP}", True), ("cron", f"@reboot {DUMP}", True),
+        ("cron", "0 12 * * * vacuumdb -a", False), ("night.timer", f"0 12 * * * {DUMP}", True),
+        ("night.timer", "", False), ("/opt/nightly.sh orders", "0 12 * * * /opt/nightly.sh billing", False),
+        ("/opt/nightly.sh orders", "0 12 * * * /opt/nightly.sh orders 2>&1", True), ("", "", True),
+    ],
+)  # fmt: skip
+def test_a_backup_that_no_job_seen_takes_is_warned_of(by: str, line: str, is_seen: bool) -> None:
+    """Of all jobs, also those that do not start in the window."""
+    found = judged_with(taken(by), *([line] if line else []))
+    assert (found.status, summaries(found)) == ((Status.PASS, []) if is_seen else (Status.WARN, [UNTAKEN]))
+    if not is_seen:
+        (point,) = found.telling_points()
+        assert point.expected == f"a job on db1 as `taken_by` says: {by}"
+        assert point.actual.startswith(f"none of {1 + bool(line)} job")
+        assert point.remedy.startswith(
+            "have it put back on db1; or name the job that takes it in `taken_by` of [backups.b]:"
+        )
+        said = judged_with(taken(by), *([line] if line else []), asked={"db1": NOTHING})
+        assert said.summary.startswith(f"{UNTAKEN}; said by the DBA on call (dba)")
+
+
+@pytest.mark.parametrize("command", ["dump orders >/x/o.dump && rm /x/old", f"dump {'x' * 170} >/x/o.dump 2>&1"])
+def test_a_job_is_known_by_its_crontab_s_line_and_by_the_name_that_is_offered(command: str) -> None:
+    remedy = judged_with(taken("cron"), f"0 0 * * * {command}").remedy
+    for by in (command, remedy.partition(' taken_by = "')[2].partition('"')[0]):
+        line = f"0 12 * * * {command}"
+        assert judged_with(taken(by), line).status is Status.PASS
+        stopped = replace(IDLE, daemons=frozenset({"none"}))
+        assert judged_with(taken(by), line, jobs=stopped).status is Status.FAIL
+
+
+def test_a_timer_that_takes_the_backup_at_another_time_is_seen() -> None:
+    timer = Timer("night.timer", "night.service", ("*-*-* 12:00:00",))
+    assert judged_with(taken("night.timer"), timer=timer).status is Status.PASS
+
+
+def test_the_job_that_calls_the_program_is_named_where_none_takes_the_backup() -> None:
+    found = judged_with(taken("cron"), "0 12 * * * cd /x && pg_dump orders >/x/y.dump", "0 12 * * * vacuumdb -a")
+    assert '`taken_by` of [backups.b]: "cd /x && pg_dump orders"; or have' in found.remedy
+
+
+def test_another_job_is_no_guess_where_the_one_that_takes_the_backup_is_seen() -> None:
+    hint = "if it takes the backup of [backups.b], say so there"
+    jobs = replace(IDLE, tables=(Table("/etc/cron.d/e2scrub_all", "", ("30 3 * * 6 root e2scrub_all",)),))
+    assert hint not in str(judged_with(taken("cron"), f"0 12 * * * {DUMP}", jobs=jobs).points)
+    assert hint in str(judged_with(taken("cron"), jobs=jobs).points)
 
 
 def test_the_job_of_another_account_takes_no_backup_of_this_one() -> None:

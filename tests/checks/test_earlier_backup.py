@@ -203,6 +203,7 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         (replace(ARCHIVE, dumped_by="16.4"), Status.WARN, "made by pg_dump 16, newer than the server, 15"),
         (replace(ARCHIVE, dumped_by="17.1"), Status.FAIL, "made by pg_dump 17, newer than the server, 15"),
         (replace(ARCHIVE, entry=("public x release", *ENTRIES)), Status.PASS, ""),
+        (replace(ARCHIVE, unended=1), Status.FAIL, "the data of 1 table in it was emptied or cut off"),
         (replace(ARCHIVE, text_bytes=80 * MIB), Status.PASS, ""),
         (replace(ARCHIVE, text_bytes=79 * MIB), Status.WARN, "holds 79% of what the database holds now"),
         (replace(ARCHIVE, text_bytes=49 * MIB), Status.FAIL, "holds 49% of what the database holds now"),
@@ -455,6 +456,20 @@ def test_more_tables_than_are_told_by_name_are_counted() -> None:
     many = replace(LIVE, count=10_001, listed="")
     assert judged(live=many, read=replace(ARCHIVE, tables=10_001)).status is Status.PASS
     assert "data of 1 of the 10001 tables" in judged(live=many, read=replace(ARCHIVE, tables=10_000)).summary
+
+
+def test_sequences_and_views_are_compared_by_name() -> None:
+    live = replace(LIVE, others="public q\npublic t0_id_seq\tpublic t0\npublic v")
+    whole = replace(ARCHIVE, other=("public q release", "public t0_id_seq release", "public v release"))
+    assert "; by name 3 sequences or views" in judged(live=live, read=whole).summary
+    found = judged(live=live, read=replace(whole, other=whole.other[:1]))
+    assert "it lacks 2 sequences or views (public.t0_id_seq, public.v)" in found.summary
+    assert 'left_out = ["public.t0_id_seq"]' in found.remedy
+    text = replace(HELD, others=frozenset({"public q", "public t0_id_seq"}))
+    assert "it lacks 1 sequence or view (public.v)" in judged(live=live, read=replace(UNNAMED, held={"": text})).summary
+    without = replace(whole, entry=ENTRIES[1:], tables=6, other=(whole.other[0], whole.other[2]))
+    assert judged(live=live, read=without, backup=replace(BACKUP, left_out=("public.t0",))).status is Status.PASS
+    assert "it lacks functions" in judged(live=replace(LIVE, kinds="FUNCTION")).summary
 
 
 def test_tables_left_out_on_purpose_are_named_by_the_plan() -> None:

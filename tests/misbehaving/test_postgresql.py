@@ -222,9 +222,8 @@ TROUBLED: Mapping[str, Told] = {
     "terminated": Told(UNKNOWN, Reason.CONNECTION_LOST, "mend what the server says", "57P01 terminating"),
     "session": Told(WARN, None, "name the server's own address and port in [databases.session]", "a connection pooler"),
     "transaction": Told(WARN, None, "name the server's own address and port", "a connection pooler answers"),
-    "statement": Told(
-        UNKNOWN, Reason.CONNECTION_LOST, "name the server's own address", "blocks not allowed in statement pooling mode"
-    ),
+    # "blocks not allowed in statement pooling mode", unless pgBouncer has closed before that is read.
+    "statement": Told(UNKNOWN, Reason.CONNECTION_LOST, "name the server's own address"),
     "down": Told(FAIL, Reason.SERVER_REFUSED, "in the log of the server, or of a pooler before it"),
     "nowhere": Told(FAIL, Reason.DATABASE_MISSING, "correct `name` in [databases.nowhere]", "no such database"),
 }

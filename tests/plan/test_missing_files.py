@@ -24,3 +24,9 @@ def test_a_missing_folder_of_scripts_and_a_missing_manifest_are_named_with_the_c
     assert "run preflight seal" in manifest.message
     (tmp_path / "sums").write_text("")
     assert tuple(missing_files(plan)) == ()
+
+
+def test_a_name_that_is_too_long_is_that_of_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(TEXT.replace('"sql"', f'"{"s" * 300}"'))
+    (folder,) = missing_files(load_plan(tmp_path / "x.toml"))
+    assert 'correct "approved" in [scripts.orders]' in folder.message

@@ -26,6 +26,7 @@ header=Dumped by pg_dump version: 16.4
 created=2026-11-23 05:37:42
 tables=2
 text_bytes=900
+unended=0
 code=0
 said=
 end=yes
@@ -77,6 +78,9 @@ def test_an_archives_header_tells_whose_it_is() -> None:
         ("code=0\nsaid", "said"),
         ("said=\n", ""),
         ("text_bytes=900\n", ""),
+        ("text_bytes=900", "text_bytes=0"),
+        ("unended=0\n", ""),
+        ("unended=0", "unended=-1"),
         ("end=yes\n", ""),
         ("header=dbname: orders\n", ""),
         ("created=2026-11-23 05:37:42\n", ""),  # its file may be younger than what is in it

@@ -84,6 +84,8 @@ ILL = {
     "why, within": ({**UP, "error": {"message": "db gone", "code": 7}}, "error"),
     "failed ones": ({"failed": ["db"]}, "failed"),
     "one that takes leave": ({**UP, "shuttingDown": True}, "shuttingDown"),
+    "degraded": ({**UP, "degraded": True}, "degraded"),
+    "going down": ({**UP, "lifecycle": "SHUTTING_DOWN"}, "lifecycle"),
     "maintenance mode": ({**UP, "maintenance_mode": True}, "maintenance_mode"),
     "an address that is not reached": ({**UP, "db": "unreachable"}, "db"),
     "a part that is lost": ({**UP, "db": {"state": "lost"}}, "db.state"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +40,7 @@ daemons=cron atd
 unread=
 at=1792177200 dbadmin 7
 """
+LS = "-rw-r--r-- 1 0 0 45 Nov 29 10:00 /etc/a table\n"
 OFFLINE = "systemd=offline\nend=yes\n"
 TIMERS = """\
 systemd=running
@@ -148,6 +151,28 @@ def test_a_host_whose_tools_do_not_work_is_no_answer(tmp_path: Path) -> None:
         HostJobsProbe("db1").read(ask(HostJobsProbe("db1").ask(), tmp_path / "bin"))
 
 
+@pytest.mark.parametrize(
+    ("processes", "daemons", "cron"),
+    [
+        ({1: "(systemd) S 0", 70: "(crond) S 1", 71: "(cron job) R 70", 9: "(atd) S 1"}, {"atd", "crond"}, "crond"),
+        ({1: "(init) S 0", 70: "(fcron) Z 1", 71: "(cron) S 1"}, {"cron"}, "cron"),
+        ({1: "(init) S 0", 70: "(cron) Z 1", 71: "(crond) X 1"}, {"none"}, None),
+        ({}, None, None),
+    ],
+)
+def test_a_daemon_counts_while_it_runs_wherever_its_program_is(
+    tmp_path: Path, processes: Mapping[int, str], daemons: set[str] | None, cron: str | None
+) -> None:
+    """The kernel's words on each process stand in for `/proc`: other tests ask for this machine's own."""
+    for number, told in processes.items():
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/stat").write_text(f"{number} {told} {number} {number} 0 -1 4194560\n")
+    answer = ask(HostJobsProbe("db1").ask().replace("/proc/", f"{tmp_path}/"))
+    installed = re.findall("^cron=(.*)", answer.text, re.MULTILINE)[0]
+    found = HostJobsProbe("db1").read(answer)
+    assert (found.daemons, found.cron) == (daemons, cron or installed)
+
+
 def test_timers_are_read_as_systemd_shows_them() -> None:
     found = read(HEAD + TIMERS)
     calendars = ("*-*-* 01:00:00", "Sun *-*-* 12:00:00")
@@ -196,9 +221,9 @@ def test_two_timers_that_are_not_told_apart_are_not_lost(place: int) -> None:
 def test_tables_are_read_with_their_users() -> None:
     found = read(
         HEAD.replace("unread=", "unread=:/etc/cron.d/secret:/var/spool/cron/crontabs")
-        + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
-        "table=table /etc/cron.d/backup\n" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\n"
-        "table=spool /var/spool/cron/./root\nline=@daily clean\n\n"
+        + f"table=table /etc/crontab\n{LS}line=17 * * * * root run-parts /etc/cron.hourly\n\n"
+        f"table=table /etc/cron.d/backup\n{LS}" + "line=0 1 * * * postgres pg_dump\n" * 301 + "\n"
+        f"table=spool /var/spool/cron/./root\n{LS}line=@daily clean\n\n"
         "part=/etc/cron.daily/dpkg\npart=/etc/cron.daily/man-db\n" + OFFLINE
     )
     assert found.tables == (
@@ -217,15 +242,48 @@ def test_tables_are_read_with_their_users() -> None:
      ("crond", "x.rpmnew", False), ("crontab", "a.dpkg-old", False)],
 )  # fmt: skip
 def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) -> None:
-    text = HEAD.replace("cron=cron\n", f"cron={cron}\n") + f"table=table /etc/cron.d/{name}\nline=* * * * * root x\n\n"
+    head = HEAD.replace("cron=cron\n", f"cron={cron}\n").replace("cron atd", cron.replace("crontab", "none"))
+    text = head + f"table=table /etc/cron.d/{name}\n{LS}line=* * * * * root x\n\n"
     assert bool(read(text + OFFLINE).tables) is is_run
+
+
+@pytest.mark.parametrize(
+    ("cron", "listed", "refused"),
+    [
+        ("cron", "-rw-r--r-- 1 0", ""), ("cron", "-rw-------  1 0", ""), ("cron", "-rwxr-xr-x+ 1 0", ""),
+        ("cron", "-rw-r--r-- 1 1000", "-rw-r--r--, owner 1000"), ("cron", "-rw-rw-r-- 1 0", "-rw-rw-r--, owner 0"),
+        ("cron", "-rw-r--rw- 1 0", "-rw-r--rw-, owner 0"), ("crontab", "-rw-rw-r--. 1 0", "-rw-rw-r--., owner 0"),
+        ("crond", "-rw-r--r--. 1 0", ""), ("crond", "-rw------- 1 0", ""),
+        ("crond", "-rw-rw-r-- 1 0", "-rw-rw-r--, owner 0"), ("crond", "-rwxr-xr-x 1 0", "-rwxr-xr-x, owner 0"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cron_does_not_trust_is_not_run(cron: str, listed: str, refused: str) -> None:
+    text = HEAD.replace("cron=cron", f"cron={cron}").replace("cron atd", "atd")
+    text += f"table=table /etc/cron.d/b\n{listed}     0 45 Nov 29 10:00 /etc/cron.d/b\nline=* * * * * root x\n\n"
+    found = read(text + OFFLINE)
+    assert (found.refused, bool(found.tables)) == ({"/etc/cron.d/b": refused} if refused else {}, not refused)
+    assert not read(text.replace("/cron.d/b", "/cron.d/b~") + OFFLINE).refused, "cron does not look at it"
+
+
+@pytest.mark.parametrize("folder", ["", "cron.d/"])
+def test_the_mode_and_the_owner_of_a_table_are_asked(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "etc/cron.d").mkdir(parents=True)
+    table = tmp_path / "etc" / folder / "crontab"
+    table.write_text("* * * * * root x\n")
+    for mode, word in ((0o644, "-rw-r--r--"), (0o664, "-rw-rw-r--")):
+        table.chmod(mode)
+        answer = ask(HostJobsProbe("db1").ask().replace("/etc/cron", f"{tmp_path}/etc/cron"))
+        found = HostJobsProbe("db1").read(replace(answer, text=answer.text.replace(f"{tmp_path}", "")))
+        is_trusted = mode == 0o644 and os.geteuid() == 0
+        told = {} if is_trusted else {f"/etc/{folder}crontab": f"{word}, owner {os.geteuid()}"}
+        assert (found.refused, len(found.tables)) == (told, is_trusted)
 
 
 @pytest.mark.parametrize(("anacron", "there"), [("yes", True), ("no", False)])
 def test_a_table_of_anacron_counts_where_anacron_is(anacron: str, there: bool) -> None:
     text = (
         HEAD.replace("anacron=no", f"anacron={anacron}")
-        + "table=anacrontab /etc/anacrontab\nline=1 5 cron.daily true\n\n"
+        + f"table=anacrontab /etc/anacrontab\n{LS}line=1 5 cron.daily true\n\n"
     )
     assert (read(text + OFFLINE).anacrontab is not None) is there
 
@@ -258,7 +316,8 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         HEAD + "systemd=offline\n",
         HEAD + OFFLINE + "more\n",
         HEAD + "line=* * * * * x\n" + OFFLINE,
-        HEAD + "table=table /etc/crontab\nline=* * * * * x\n" + OFFLINE,
+        HEAD + f"table=table /etc/crontab\n{LS}line=* * * * * x\n" + OFFLINE,
+        HEAD + "table=table /etc/crontab\nline=* * * * * x\n\n" + OFFLINE,
         HEAD + "rumour=1\n" + OFFLINE,
         HEAD + "systemd=maybe\nend=yes\n",
         (HEAD + OFFLINE).replace("epoch=1792177200", "epoch=soon"),

@@ -68,7 +68,7 @@ def test_a_folder_in_place_of_a_file_is_absent_and_no_crash(tmp_path: Path) -> N
 
 
 def test_a_script_of_the_plans_own_is_an_input(tmp_path: Path) -> None:
-    text = '[checks.command.run.q]\nprogram = "./q.sh"\narguments = ["list.txt", "-v"]\n'
+    text = '[checks.command.run.q]\nprogram = "./q.sh"\narguments = ["list.txt", "-v", "' + "x" * 300 + '"]\n'
     (tmp_path / "plan.toml").write_text(MINIMAL + text)
     (tmp_path / "q.sh").write_text("echo fine")
     (tmp_path / "list.txt").write_text("a")

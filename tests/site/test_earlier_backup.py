@@ -196,6 +196,37 @@ def test_a_directory_that_lacks_a_file_fails(orders: Orders, ask_backup: AskBack
     is_fail(ask_backup(), "cannot be read to its end")
 
 
+@pytest.mark.parametrize("option", ["-Z6", "-Z0"])
+@pytest.mark.parametrize("damage", ["empty", "zeros", "empty gzip", "zeros in gzip"])
+def test_a_directory_whose_smallest_table_was_emptied_fails(
+    orders: Orders, ask_backup: AskBackup, option: str, damage: str
+) -> None:
+    """pg_restore reads it to its end, and says nothing."""
+    newest = orders.dump("new.dump", "-Fd", option)
+    data = min(newest.glob("*.dat*"), key=lambda path: path.stat().st_size if path.name[0].isdigit() else 10**9)
+    zeros = bytes(data.stat().st_size)
+    packer = gzip.compress if "gzip" in damage else bytes
+    data.write_bytes(packer(b"" if "empty" in damage else zeros))
+    orders.settle(newest)
+    is_fail(ask_backup(format=BackupFormat.DIRECTORY), "the data of 1 table in it was emptied or cut off")
+
+
+def test_a_line_of_data_is_neither_the_beginning_nor_the_end_of_a_tables_data(
+    orders: Orders, ask_backup: AskBackup
+) -> None:
+    """Nor is there any in a dump of single statements."""
+    rows = r"('one'), ('COPY x FROM stdin;'), ('\.'), (E'COPY x (n) FROM stdin;\n\\.\n'), (E'-- PostgreSQL\n')"
+    for made in (f"quoted AS SELECT * FROM (VALUES {rows}) v", "nothing (n int)", "bare ()"):
+        orders.cluster.sql(f"CREATE TABLE {made}", dbname=orders.name)
+    try:
+        for options in ([], ["--inserts"], ["-Z0"]):
+            orders.dump("new.dump", "-Fc", *options)
+            found = ask_backup()
+            assert "readable to its end by pg_restore" in str(found.judgement), told(found)
+    finally:
+        orders.cluster.sql("DROP TABLE quoted, nothing, bare", dbname=orders.name)
+
+
 def test_an_archive_by_a_newer_pg_dump_fails(orders: Orders, ask_backup: AskBackup) -> None:
     content = orders.dump("new.dump", "-Fc").read_bytes()
     orders.put("new.dump", b"PGDMP\x01\x7f" + content[7:])
@@ -538,7 +569,7 @@ def test_a_read_that_takes_too_long_is_unknown(orders: Orders, ask_backup: AskBa
 
 # Backups that lie.
 
-FULL = "complete: data of 4 tables, and what defines them"
+FULL = "complete: data of 4 tables, and what defines them; by name 5 sequences or views"
 LIES = {
     (): FULL,
     ("--data-only",): "it lacks the tables themselves (data only)",
@@ -547,23 +578,32 @@ LIES = {
     ("--exclude-table-data=billing.*",): "it lacks data of 2 of the 4 tables",
     ("--section=pre-data", "--section=data"): "indexes",
     ("--no-blobs",): "it lacks large objects",
+    ("--table=*.*",): "functions",
+    ("-T", "q", "-T", "v_open"): "it lacks 2 sequences or views (public.q, public.v_open)",
+    ("-T", "sums"): "it lacks 1 sequence or view (public.sums)",
 }
 
 
 FOUR = (
     *TABLES,
     "CREATE SCHEMA billing",
-    "CREATE TABLE billing.paid (id int PRIMARY KEY)",
-    "CREATE TABLE billing.entry (paid int REFERENCES billing.paid)",
+    "CREATE TABLE billing.paid (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)",
+    "CREATE TABLE billing.entry (n serial, paid int REFERENCES billing.paid)",
     "CREATE INDEX ON billing.entry (paid)",
     "CREATE EXTENSION pgcrypto",
     "SELECT lo_create(0)",
+    "CREATE SEQUENCE q",
+    "ALTER TABLE other ALTER one SET DEFAULT nextval('q')",
+    "CREATE VIEW v_open AS SELECT * FROM billing.paid",
+    "CREATE MATERIALIZED VIEW sums AS SELECT count(*) FROM v_open",
+    "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
 )
 
 
 @pytest.fixture(scope="module")
 def four(postgres: Cluster, database: tuple[str, str, str]) -> Iterator[str]:
-    """A database with four tables in two schemas, a key to each other, an index, an extension and a large object."""
+    """A database with four tables in two schemas, a key to each other, an index, an extension, a large object,
+    sequences, views and a function."""
     name = postgres.create_database("four", owner=database[1])
     for statement in FOUR:
         postgres.sql(statement, dbname=name)
@@ -598,6 +638,25 @@ def test_a_dump_that_is_readable_and_not_complete_fails(
     left_out = ("billing.*",)
     orders.dump("new.dump", f"-F{form[0]}", "--exclude-table-data=billing.*", database=four)
     is_pass(of_four(format=form, left_out=left_out), "left out on purpose, by the plan: billing.entry, billing.paid")
+
+
+@pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])
+def test_a_dump_without_a_sequence_and_a_view_that_others_need_fails_as_its_restore_does(
+    orders: Orders, of_four: AskBackup, four: str, form: BackupFormat
+) -> None:
+    newest = orders.dump("new.dump", f"-F{form[0]}", "-T", "q", "-T", "v_open", database=four)
+    is_fail(of_four(format=form), LIES["-T", "q", "-T", "v_open"], 'left_out = ["public.q"]')
+    empty = orders.cluster.create_database("empty")
+    restore: tuple[str, ...] = ("psql", "-v", "ON_ERROR_STOP=1", "-d", empty, "-f")
+    if form is BackupFormat.CUSTOM:
+        restore = ("pg_restore", "--exit-on-error", "-d", empty)
+    with pytest.raises(AssertionError, match="does not exist"):
+        orders.cluster.client(*restore, newest, user=None)
+    orders.cluster.sql(f"DROP DATABASE {empty}")
+    is_pass(of_four(format=form, left_out=("public.q", "public.v_open")), "on purpose, by the plan: public.q")
+    orders.dump("new.dump", f"-F{form[0]}", "-T", "billing.entry", "-T", "billing.entry_n_seq", database=four)
+    found = of_four(format=form, left_out=("billing.entry",))
+    assert "sequence" not in found.judgement.summary.replace(FULL, ""), "a table's own is left out with it"
 
 
 @pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])

@@ -174,6 +174,30 @@ def test_a_managed_database_is_looked_at_and_a_service_that_is_not_seen_is_left_
     assert "# TODO: its service on tools, to be asked for as in [checks.command.run.NAME]; none was seen: " in text
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_a_folder_of_backups_that_may_not_be_read_is_told_from_an_empty_one(
+    site: Site, tmp_path: Path, shared_path: Path, accounts: Accounts, mode: int
+) -> None:
+    path, account, folder = tmp_path / "plan.toml", accounts.add("dba"), shared_path / "srv" / "backup"
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    role = site.postgres.create_role("release", options="IN ROLE pg_monitor")
+    database = site.postgres.create_database("orders", owner=role.name)
+    server = f"-h {site.postgres.socket_directory} -p {site.postgres.port}"
+    use_crontab(account, f"0 2 * * * pg_dump {server} -Fc {database} -f {folder}/{database}-$(date +\\%F).dump")
+    needed = ("--release", "R", "--zone", "UTC", "--start", "2030-10-17 00:00", "--end", "2030-10-17 06:00")
+    logins = ("--by", "D. Kaya", "--credential", f"key={account.key}", "--database-password", "env:PW")
+    places = (
+        *("--host", f"db1={account.name}@127.0.0.1:{site.sshd.port}", "--ca", str(site.authority.certificate)),
+        *("--database", f"{database}@{role.name}@db1:{site.postgres.port}"),
+    )
+    done = preflight("init", path, "--look", *needed, *logins, *places, "--accept-host-keys", PW=role.password)
+    assert done.returncode == 0, done.stderr
+    pattern = f"{folder}/{database}-*.dump"
+    told = f"the folder of {pattern} could not be read" if mode == 0o700 else f"no file was seen that {pattern} finds"
+    assert f"# TODO: {told}" in path.read_text(), path.read_text()
+
+
 def _answer(arguments: list[str], answers: dict[str, str], password: str) -> str:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from os.path import isfile
 from pathlib import Path
 
 from preflight.clock import Deadline
@@ -85,7 +86,7 @@ def _files(value: str) -> list[str]:
     that exists is meant."""
     words, names = value.split(" "), list[str]()
     while words:
-        longest = (end for end in range(len(words), 1, -1) if local_path(" ".join(words[:end])).is_file())
+        longest = (end for end in range(len(words), 1, -1) if isfile(local_path(" ".join(words[:end]))))
         end = next(longest, 1)
         names.append(" ".join(words[:end]))
         del words[:end]
@@ -130,7 +131,7 @@ def _key_files(host: Host, options: Mapping[str, list[str]], deadline: Deadline)
 
 def _first_file(names: list[str]) -> Path | None:
     """The first that exists: one credential, one attempt."""
-    return next((path for path in map(local_path, names) if path.is_file()), None)
+    return next((path for path in map(local_path, names) if isfile(path)), None)
 
 
 def _jump_host(spec: str) -> Host:

@@ -7,6 +7,7 @@ import socket
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def certify(key: Any, private: Path, named: Path | None) -> UserCertificate | No
     """Adds the key's certificate: the one that is named, or `KEY-cert.pub` beside its file, which OpenSSH offers first,
     too. One that does not hold now is told and not added: OpenSSH goes on with the plain key then. Raises CannotAsk."""
     beside = private.with_name(private.name + "-cert.pub")
-    for file in ([named.expanduser()] if named else []) + ([beside] if beside.is_file() else []):
+    for file in ([named.expanduser()] if named else []) + ([beside] if isfile(beside) else []):
         try:
             blob = paramiko.pkey.PublicBlob.from_file(str(file)).key_blob
             certificate = read_certificate(blob)

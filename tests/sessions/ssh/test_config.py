@@ -112,6 +112,13 @@ def test_the_agent_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytes
     assert not {"$", "%"} & set(socket)
 
 
+def test_a_name_that_is_too_long_is_that_of_no_file(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        f"Host db1\n  IdentityFile {'x' * 300}\n  UserKnownHostsFile {'x' * 300} {'y' * 300}\n"
+    )
+    assert configure(planned(tmp_path, ""), Deadline(10)).host.key is None
+
+
 def test_the_folder_of_an_account_that_is_not_there_leads_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("Host db1\n  IdentityFile ~gone/id\n  CertificateFile ~gone/id.pub\n")
     found = configure(planned(tmp_path, ""), Deadline(10))
