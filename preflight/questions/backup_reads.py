@@ -210,8 +210,9 @@ if [ "$code" -ne 0 ]; then
   printf '%s\\n' "$list" | tail -n 3 >&2
   printf 'text_bytes=0\\nunended=0\\n'
 else
-  # The data of each table ends with \\., which is no row; --inserts has none. Zeros are taken out: they are one line.
-  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | low tr -d '\\000' |
+  # The data of each table ends with \\., which is no row; --inserts has none. Zeros are taken out: they are one line;
+  # and long lines are folded: grep keeps a whole one in memory.
+  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | low tr -d '\\000' | low fold -b -w 8192 |
     low grep -a -b -x -e '\\\\\\.' -e 'COPY .* FROM stdin;' -e '-- PostgreSQL database dump complete' |
     awk -v "tables=$tables" '{ split($0, at, ":"); sub(/^[0-9]*:/, "") }
       /^COPY / { begun = open = 1 }
