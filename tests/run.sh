@@ -85,11 +85,11 @@ fi
 # The suite waits more than it computes, so its parts run side by side: the paths of each line below, and last the whole
 # suite without them, so that every test is in one part. They are cut by the time they take. A part makes its own servers,
 # accounts and files; their names carry the process that made them.
-part1="tests/site/test_[a-d]*.py tests/checks tests/questions"
-part2="tests/sessions tests/cli tests/misbehaving"
+part1="tests/site/test_[a-d]*.py"
+part2="tests/sessions tests/cli"
 part3="tests/site/test_[e-m]*.py"
 part4="tests/site/test_[!a-r]*.py tests/trials"
-part5="tests/demo"
+part5="tests/demo tests/misbehaving tests/questions tests/checks"
 part6="tests/docs tests/site/test_[n-r]*.py"
 others=
 for path in $part1 $part2 $part3 $part4 $part5 $part6; do others="$others --ignore=$path"; done

@@ -284,7 +284,8 @@ def lost(reason: Reason, vantage: str = "from here to db1 as dbadmin") -> NoRepl
 def test_an_expired_password_or_one_to_be_changed_is_set_anew_by_its_owner() -> None:
     found = judged(lost(Reason.PASSWORD_EXPIRED))
     assert (found.status, found.summary) == (Status.FAIL, "no login: no usable shell (password expired)")
-    assert found.remedy == "log in to db1 as dbadmin, set a new password, and put it where the plan finds it"
+    assert found.remedy.startswith("log in to db1 as dbadmin, set a new password, and put it where the plan finds it;")
+    assert found.remedy.endswith('as root there: chage -d "$(date +%F)" dbadmin')
 
 
 def test_a_server_that_wants_no_second_factor_is_told_and_one_that_does_is_no_news() -> None:

@@ -350,6 +350,7 @@ def test_answers_that_do_not_suffice_to_log_in_need_not_be_given_again(tmp_path:
     assert "--host db1=dba@h.net --database orders@r@db1 --application shop=http://h.net/ --by 'D. Kaya'" in said
 
 
+@pytest.mark.long
 def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     ours, theirs = pty.openpty()

@@ -393,6 +393,7 @@ def test_pairs_and_whole_states_ask_for_the_same_tests(plan: Plan, groups: list[
     assert {gap for state in whole for gap in state.gaps} == {gap for state in by_pairs for gap in state.gaps}
 
 
+@pytest.mark.long
 def test_twelve_applications_are_judged_in_time() -> None:
     assert len(end_states(agreed_plan(MANY[:12]), MOMENT, MAX_AGE)) == 4096
 

@@ -58,6 +58,7 @@ def test_text_reads_as_it_was_wherever_it_stands(place: str, text: str) -> None:
     assert shown == (f"ab{seen(clean(text))}z" if place == "cell" else seen(clean(text)))
 
 
+@pytest.mark.long
 @given(SIGNS)
 def test_no_text_becomes_markup_or_loses_a_sign(text: str) -> None:
     for place in PLACES:

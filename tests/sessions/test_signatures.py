@@ -140,6 +140,7 @@ def test_a_key_that_cannot_sign_says_why(tmp_path: Path) -> None:
         sign(tmp_path / "missing", Namespace.MANIFEST, TEXT)
 
 
+@pytest.mark.long
 def test_a_passphrase_without_a_terminal_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
     key = signing_key(tmp_path / "locked", "correct horse")
     program = (
@@ -159,6 +160,7 @@ SIGN = (
 )
 
 
+@pytest.mark.long
 def test_on_a_terminal_ssh_keygen_asks_for_the_passphrase_itself(tmp_path: Path) -> None:
     key = signing_key(tmp_path / "locked", "correct horse")
     process, terminal = pty.fork()

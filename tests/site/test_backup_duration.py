@@ -188,6 +188,7 @@ def test_text_tells_nothing_and_a_guess_is_warned_of(ask: Ask, shared_path: Path
     assert "how long it takes is a guess" in found.judgement.summary
 
 
+@pytest.mark.long
 def test_a_sample_of_the_storage_leaves_nothing_behind(
     ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account
 ) -> None:

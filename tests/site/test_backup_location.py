@@ -176,6 +176,7 @@ def test_a_read_only_mount_fails_once_and_with_the_remedy_that_helps(ask: Ask, p
     assert "mounted read-only" in told(ask(place))
 
 
+@pytest.mark.long
 def test_a_share_that_is_not_mounted_fails_though_its_folder_can_be_written(
     ask: Ask, place: Path, shared_path: Path
 ) -> None:
@@ -192,6 +193,7 @@ def test_memory_fails(ask: Ask, mounts: Mounts) -> None:
     assert "tmpfs" in found.judgement.summary
 
 
+@pytest.mark.long
 def test_a_containers_layer_fails_unless_the_plan_accepts_it(ask: Ask, place: Path, mounts: Mounts) -> None:
     layered = mounts.overlay("layered", place)
     found = ask(layered)
@@ -214,6 +216,7 @@ def beside_data(postgres: Cluster) -> Iterator[Path]:
     folder.rmdir()
 
 
+@pytest.mark.long
 @pytest.mark.case(52)
 def test_the_disk_of_the_data_directory_fails_or_warns_as_the_plan_says(ask: Ask, beside_data: Path) -> None:
     found = ask(beside_data, settings=IN_MEMORY)
@@ -223,6 +226,7 @@ def test_the_disk_of_the_data_directory_fails_or_warns_as_the_plan_says(ask: Ask
     assert found.status is Status.WARN, told(found)
 
 
+@pytest.mark.long
 def test_a_tablespace_on_the_backups_disk_fails(ask: Ask, place: Path, postgres: Cluster) -> None:
     space = place.parent / "space"
     space.mkdir()
@@ -265,6 +269,7 @@ def test_a_link_warns_unless_it_is_written_out(ask: Ask, place: Path, shared_pat
     assert f'directory = "{place}"' in found.judgement.remedy
 
 
+@pytest.mark.long
 def test_a_directory_for_everybody_warns_without_the_sticky_bit(ask: Ask, place: Path) -> None:
     place.chmod(0o777)
     found = ask(place)

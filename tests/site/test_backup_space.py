@@ -327,6 +327,7 @@ def test_a_database_that_cannot_be_asked_leaves_the_size_unknown(server: Server,
     assert found.status is Status.UNKNOWN, told(found)
 
 
+@pytest.mark.long
 def test_the_account_that_writes_looks_where_the_login_may_not(
     server: Server, mounts: Mounts, accounts: site_accounts.Accounts
 ) -> None:

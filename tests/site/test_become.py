@@ -269,6 +269,7 @@ def test_a_rule_that_ends_in_the_window_fails_and_its_cure_works(ask: Ask, accou
     assert ask(account).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(6)
 @pytest.mark.parametrize("work", [True, False])
 def test_a_rule_with_a_password_ends_too(ask: Ask, accounts: Accounts, work: bool) -> None:
@@ -309,6 +310,7 @@ def test_a_rule_that_ends_the_command_before_its_step_has_ended_fails_and_its_cu
         assert ask(account).status is Status.PASS
 
 
+@pytest.mark.long
 def test_a_rule_that_ends_does_not_matter_beside_one_that_does_not(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     accounts.allow_sudo(account, "postgres", PROGRAMS, until=stamp(WINDOW.start))

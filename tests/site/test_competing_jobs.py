@@ -74,6 +74,7 @@ def test_a_host_without_cron_says_so(ask: Ask, site: Site) -> None:
     assert "looked at" in found.judgement.summary
 
 
+@pytest.mark.long
 def test_a_job_in_the_window_is_told_with_its_time_and_without_its_password(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     use_crontab(account, f"{AT_START} PGPASSWORD=s3cret-7 pg_dump -Fc orders > /backup/orders.dump")
@@ -185,6 +186,7 @@ esac"""
     assert "s3cret" not in repr(found)
 
 
+@pytest.mark.long
 def test_a_systemd_that_does_not_answer_is_unknown(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     use_crontab(account, f"{AFTERWARDS} true")

@@ -232,6 +232,7 @@ def test_a_role_that_dies_inside_the_window_fails_though_it_works_now(orders: Or
         assert ask().status is Status.PASS
 
 
+@pytest.mark.long
 def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, ask: Ask) -> None:
     site.replica.wait_for(site.postgres)
     orders.cluster.sql(f'ALTER ROLE "{orders.role.name}" CONNECTION LIMIT 5')  # something newer than the replica
@@ -405,6 +406,7 @@ def test_a_role_that_becomes_another_at_login_fails(orders: Orders, ask: Ask) ->
     fails(ask(), f"works as {other.name}", "RESET role")
 
 
+@pytest.mark.long
 def test_the_role_of_the_backup_is_judged_too(orders: Orders, ask: Ask) -> None:
     def with_login(name: str) -> Finding:
         backup = Backup(id="b", database="orders", directory=RemotePath("/backup"), login=Login(name))

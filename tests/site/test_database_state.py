@@ -234,6 +234,7 @@ def test_an_index_that_is_being_built_is_no_finding(billing: Billing) -> None:
         builder.pgconn.get_result()
 
 
+@pytest.mark.long
 def test_sessions_warn_until_the_window_is_near_and_fail_then(billing: Billing) -> None:
     with billing.connect(application_name="billing-ui") as holder, billing.connect() as idle, billing.connect() as busy:
         holder.execute("BEGIN; SELECT 'a secret' FROM billing.invoices_2026")
@@ -329,6 +330,7 @@ def test_a_prepared_transaction_fails_until_it_is_rolled_back(billing: Billing) 
     assert billing.ask("billing.customers", settings=AT_ONCE).status is Status.PASS
 
 
+@pytest.mark.long
 def test_clients_from_addresses_that_nobody_listed(billing: Billing) -> None:
     """127.0.0.1 is the server itself; 127.0.0.2 stands for another machine."""
     name = billing.cluster.create_role("app").name

@@ -183,6 +183,7 @@ def test_an_archive_cut_off_anywhere_fails(orders: Orders, ask_backup: AskBackup
     is_fail(ask_backup(), "end of file" if share > 0.1 else "pg_restore", "pg_restore -f /dev/null")
 
 
+@pytest.mark.long
 def test_one_flipped_byte_in_a_packed_archive_fails(orders: Orders, ask_backup: AskBackup) -> None:
     content = bytearray(orders.dump("new.dump", "-Fc").read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -249,6 +250,7 @@ def test_a_backup_without_data_fails(orders: Orders, ask_backup: AskBackup) -> N
     is_fail(ask_backup(), "holds no data (schema only)")
 
 
+@pytest.mark.long
 def test_a_backup_of_another_database_fails(orders: Orders, ask_backup: AskBackup) -> None:
     orders.dump("new.dump", "-Fc", database="postgres")
     is_fail(ask_backup(), "of another database: postgres")
@@ -297,6 +299,7 @@ def test_a_backup_from_the_future_is_of_no_known_age_until_it_has_its_own_time(
     is_pass(ask_backup(format=BackupFormat(form)), "not older than")
 
 
+@pytest.mark.long
 def test_a_backup_of_somebody_elses_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
     newest = orders.dump("new.dump", "-Fc")
     shutil.chown(newest, "daemon")
@@ -528,6 +531,7 @@ def test_another_accounts_backups_are_read_by_the_programs_that_sudo_lists(
     is_pass(ask_backup(host=host, account=Login("postgres")), "readable to its end")
 
 
+@pytest.mark.long
 def test_sudos_password_is_used_and_shown_nowhere(
     orders: Orders, ask_backup: AskBackup, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -659,6 +663,7 @@ def test_a_dump_without_a_sequence_and_a_view_that_others_need_fails_as_its_rest
     assert "sequence" not in found.judgement.summary.replace(FULL, ""), "a table's own is left out with it"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])
 def test_a_dump_by_newer_tools_than_the_server_fails_as_its_restore_does(
     orders: Orders, of_four: AskBackup, four: str, newer_postgres: Cluster, form: BackupFormat

@@ -273,6 +273,7 @@ def open_tablespace(stage: Stage, rehearsals: Rehearsals) -> str:
     return f"may not: CREATE ON TABLESPACE fast TO {stage.release.name} is granted (real server: none): have"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "made",
     [

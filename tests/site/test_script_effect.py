@@ -72,6 +72,7 @@ def write_record(plan: Plan, content: Content) -> None:
     plan.rehearsal_record.write_text(format_rehearsal(record))
 
 
+@pytest.mark.long
 def test_the_live_size_of_a_rewritten_table_must_fit_twice(
     ask: Callable[[Path, Content], Finding], mounts: Mounts
 ) -> None:

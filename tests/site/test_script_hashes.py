@@ -276,6 +276,7 @@ def test_two_thousand_scripts_are_compared(release: Release) -> None:
     assert found.judgement.summary.startswith("2004 files")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("password", [False, True])
 def test_the_account_that_runs_the_scripts_does_the_hashing(
     release: Release, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, password: bool
@@ -380,6 +381,7 @@ def test_whether_psqls_account_can_read_is_told_by_permission_bits(
         assert release.finding(**dict(changes)).status is Status.PASS
 
 
+@pytest.mark.long
 @pytest.mark.case(28)
 @pytest.mark.parametrize("path", ["020_rows.sql", "parts", "."])
 def test_an_owner_nobody_named_may_change_the_scripts(release: Release, path: str) -> None:

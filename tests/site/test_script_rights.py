@@ -379,6 +379,7 @@ def test_without_a_rehearsal_and_without_touches_it_is_unknown_with_both_ways_ou
     assert begun.judge().status is Status.PASS
 
 
+@pytest.mark.long
 def test_a_pattern_that_fits_nothing_is_told(orders: Orders) -> None:
     begun = orders.begin(Work(f"{EVENTS} {OWN}", "", declared={"touches": ("@s.own", "@s.Event")}))
     begun.sql("GRANT CREATE ON SCHEMA @s TO @role")
@@ -414,6 +415,7 @@ def test_a_trusted_extension_takes_create_on_the_database(orders: Orders) -> Non
     begun.passes()
 
 
+@pytest.mark.long
 def test_many_objects_are_counted(orders: Orders) -> None:
     begun = orders.begin(Work(EVENTS, "", declared={"touches": ("@s.t*",)}))
     begun.sql(

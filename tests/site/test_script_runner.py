@@ -221,6 +221,7 @@ def test_a_login_that_would_ask_for_a_password_fails(server: Server) -> None:
     fails(server.backup(), "no password at hand", "/.pgpass && chmod 600")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by_root", [False, True])
 def test_the_password_is_put_where_psql_finds_it_by_the_printed_command(server: Server, by_root: bool) -> None:
     file = server.account.home / ".pgpass"
@@ -291,6 +292,7 @@ def test_a_wrong_database_or_role_fails(server: Server) -> None:
     assert server.scripts(entry={"login": Login(other.name)}).status is Status.PASS, "the declared login is tried"
 
 
+@pytest.mark.long
 def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server) -> None:
     server.cluster.sql(f'REVOKE CONNECT ON DATABASE "{server.name}" FROM PUBLIC')
     server.cluster.sql(f'ALTER DATABASE "{server.name}" OWNER TO postgres')
@@ -299,6 +301,7 @@ def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server)
     fails(server.scripts(), "the role may not log in", "LOGIN")
 
 
+@pytest.mark.long
 def test_no_server_at_the_default_place_fails(server: Server) -> None:
     nobody = f"{server.socket}:{free_port('127.0.0.1')}"
     fails(server.scripts(entry={"server": nobody}), "no server answers", "`server` of [scripts.orders]")

@@ -20,6 +20,7 @@ from tests.report.formats.cases import go
 PAIRS = 100 * 99 // 2
 
 
+@pytest.mark.long
 def test_a_hundred_applications_are_counted_and_the_telling_end_states_listed() -> None:
     applications = {f"app{n}": Application(id=f"app{n}", from_=f"1.{n}", to=f"2.{n}") for n in range(100)}
     plan = replace(go().plan, applications=applications, tested=(), rules=(), steps=())

@@ -49,6 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [375, 1024, 1920])
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_overflows_and_nothing_goes_wrong(browser: Browser, pages: Path, name: str, width: int) -> None:
@@ -95,6 +96,7 @@ def test_a_command_is_never_broken_and_is_selected_whole(browser: Browser, pages
     assert max(lines) < 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_it_prints_on_one_landscape_sheet(browser: Browser, pages: Path, name: str) -> None:
     browser.open(pages / f"{name}.html")

@@ -66,6 +66,7 @@ def test_a_second_round_uses_the_same_login(make_pool: MakePool, unused_sshd: Ss
     assert unused_sshd.whole_log.count("Accepted publickey") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
 def test_a_key_with_a_passphrase_logs_in(
     make_pool: MakePool, site: Site, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -409,6 +410,7 @@ def test_a_server_that_hangs_in_the_login_holds_up_nobody_with_a_key_and_its_own
         pool.close()
 
 
+@pytest.mark.long
 def test_a_right_password_that_many_hosts_share_logs_in_to_all(
     make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
