@@ -88,8 +88,8 @@ fi
 part1="tests/site/test_[a-d]*.py"
 part2="tests/sessions tests/cli"
 part3="tests/site/test_[e-m]*.py"
-part4="tests/site/test_[!a-r]*.py tests/trials"
-part5="tests/demo tests/misbehaving tests/questions tests/checks"
+part4="tests/site/test_[!a-r]*.py tests/trials tests/questions tests/checks"
+part5="tests/demo tests/misbehaving"
 part6="tests/docs tests/site/test_[n-r]*.py"
 others=
 for path in $part1 $part2 $part3 $part4 $part5 $part6; do others="$others --ignore=$path"; done
