@@ -179,6 +179,25 @@ def test_an_interruption_is_130_and_waits_for_no_answer(tmp_path: Path, which: s
     assert (process.returncode, out, err) == (130, b"", f"{INTERRUPTED}\n".encode())
 
 
+def test_with_a_thread_left_it_ends_at_once_with_all_that_was_said() -> None:
+    """Python's own end would stop the thread wherever it is; inside Rust or C++ that aborts the process."""
+    program = (
+        "import atexit, sys, threading\n"
+        "import preflight.__main__, preflight.cli\n"
+        "def run():\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "    print('said')\n"
+        "    sys.exit(3)\n"
+        "atexit.register(print, 'Python has ended')\n"
+        "preflight.cli.main = run\n"
+        "preflight.__main__.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=90
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
+
+
 @pytest.mark.parametrize("number", INTERRUPTIONS)
 @pytest.mark.parametrize("module", ["click", "preflight.cli.run", "tomllib", "paramiko"])
 def test_an_interruption_while_it_is_being_loaded_is_one_line_and_130(
