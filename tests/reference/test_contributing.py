@@ -34,7 +34,7 @@ def tree(tmp_path: Path) -> Path:
 def python(tree: Path, *arguments: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
 

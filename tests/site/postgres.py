@@ -170,11 +170,12 @@ class Cluster:
         return self.sql(statement, *parameters, dbname=dbname)[0][0]
 
     def wait_for(self, primary: Cluster) -> None:
-        """Returns when this standby has replayed a transaction of this moment, with all before it; fails after 20 s."""
-        primary.sql("SELECT txid_current()")
+        """Returns when this standby has replayed a transaction of this moment, with all before it; fails after a minute."""
+        with primary.connect(options="-c synchronous_commit=on") as connection:  # writes what others have not waited for
+            connection.execute("SELECT pg_logical_emit_message(true, 'test', 'until here')")
         written = primary.scalar("SELECT pg_current_wal_flush_lsn()::text")
         caught_up = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn OR pg_sleep(0.05) IS NULL"
-        for _ in range(400):
+        for _ in range(1200):
             if self.scalar(caught_up, written):
                 return
         raise AssertionError(f"the standby has not reached {written}")

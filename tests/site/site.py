@@ -65,8 +65,9 @@ class Site:
 
     @cached_property
     def postgres(self) -> Cluster:
-        """The primary most tests use; its superuser is `postgres`."""
-        return self.start_postgres()
+        """The primary most tests use; its superuser is `postgres`. It keeps the WAL of all tests: each database that is
+        dropped is a checkpoint, and a standby that is slow on a busy machine would never find what it still needs."""
+        return self.start_postgres(settings={"wal_keep_size": "1GB"})
 
     @cached_property
     def newer_programs(self) -> Path:

@@ -236,7 +236,6 @@ def test_a_role_that_dies_inside_the_window_fails_though_it_works_now(orders: Or
 def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, ask: Ask) -> None:
     site.replica.wait_for(site.postgres)
     orders.cluster.sql(f'ALTER ROLE "{orders.role.name}" CONNECTION LIMIT 5')  # something newer than the replica
-    orders.cluster.sql("CHECKPOINT")
     site.replica.wait_for(site.postgres)
     there = {"port": site.replica.port, "sections": {"sealed": sealed_at(site.replica)}}
     found = ask(**there)
@@ -252,7 +251,6 @@ def test_a_replica_that_is_backed_up_must_replay(site: Site, orders: Orders, ask
     """The cure is pasted on its host."""
     site.replica.wait_for(site.postgres)
     orders.cluster.sql(f'ALTER ROLE "{orders.role.name}" CONNECTION LIMIT 5')
-    orders.cluster.sql("CHECKPOINT")
     site.replica.wait_for(site.postgres)
     backup = Backup(id="nightly", database="orders", directory=RemotePath("/backup"), taken_by="cron")
     sections = {"sealed": sealed_at(site.replica), "backups": {"nightly": backup}}
@@ -261,7 +259,6 @@ def test_a_replica_that_is_backed_up_must_replay(site: Site, orders: Orders, ask
     assert found.status is Status.PASS, told(found)
     assert "from its sender, which this role may not see, 0 s behind it" in found.judgement.summary
     orders.cluster.sql(f'GRANT pg_monitor TO "{orders.role.name}"')
-    orders.cluster.sql("CHECKPOINT")  # writes what is committed and not yet written
     site.replica.wait_for(site.postgres)
     site.replica.sql("SELECT pg_wal_replay_pause()")
     found = ask(**there)
