@@ -18,12 +18,11 @@ from preflight.plan.work import behind_become, sudo_cure
 from preflight.probe import NoReply, Via
 from preflight.questions.files import Ended, HostCommand, LocalCommand
 from preflight.questions.local import TARGET
-from preflight.questions.shell import AsAccount
+from preflight.questions.shell import NOT_EXECUTABLE, NOT_FOUND, AsAccount
 from preflight.reasons import Reason
 from preflight.wording import in_toml
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _WARNS = re.compile(r"\bWARN(?:ING)?\b", re.IGNORECASE)
 """How a monitoring plugin says that a 1 is a warning."""
 _DOES_NOT_KNOW = re.compile(r"\bUNKNOWN\b", re.IGNORECASE)
@@ -124,7 +123,7 @@ class CommandCheck(Check):
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
         if problem := _not_run(command, ended):
             remedy, behind = f"make it run{_where(command)}: {typed}", ""
-            remedy += "" if ended.code in (_NOT_FOUND, _NOT_EXECUTABLE) else _as_plugin(command)
+            remedy += "" if ended.code in (NOT_FOUND, NOT_EXECUTABLE) else _as_plugin(command)
             if _refused_by_sudo(command, ended):
                 host = self.plan.hosts[command.host]
                 behind = behind_become(host, command.account)
@@ -159,9 +158,9 @@ def _as_plugin(command: Command) -> str:
 
 def _not_run(command: Command, ended: Ended) -> str:
     """Why the end is not the command's own; empty when it is."""
-    if ended.code == _NOT_FOUND:
+    if ended.code == NOT_FOUND:
         return f"{command.program}, or a program that it calls, is not there"
-    if ended.code == _NOT_EXECUTABLE:
+    if ended.code == NOT_EXECUTABLE:
         return f"{command.program}, or a program that it calls, cannot be executed"
     if _refused_by_sudo(command, ended):
         return f"sudo does not let the login run it as {command.account}"

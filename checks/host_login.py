@@ -324,9 +324,7 @@ def _hidden_line(login: Login, expiry: Expiry, lines: Sequence[AuthorizedKey], n
 def _names(rule: str, account: str) -> bool:
     """Whether a line `services;ttys;users;times` of time.conf may concern the account's SSH logins."""
     fields = [part.strip() for part in rule.split(";")]
-    if len(fields) < 4:
-        return False
-    return _covers(fields[0], "sshd") and _covers(fields[2], account)
+    return len(fields) >= 4 and _covers(fields[0], "sshd") and _covers(fields[2], account)
 
 
 def _covers(names: str, name: str) -> bool:

@@ -46,16 +46,13 @@ class VersionPairs(Check):
     def subjects(self) -> Sequence[Subject]:
         if len(self.plan.applications) < 2 and not self.plan.tested:
             return []
-        return [Subject("end states", self.plan.applications, self._owner())]
+        # Who decides about versions that meet; failing that, about a partial go-live.
+        named = [rule.decides for rule in self.plan.rules if rule.decides]
+        agreed = [each.decides for each in self.plan.decisions if each.on is DecisionKind.PARTIAL]
+        return [Subject("end states", self.plan.applications, next(iter([*named, *agreed]), ""))]
 
     def judge(self, subject: Subject) -> Judgement:
         return Judgement.of(self._points())
-
-    def _owner(self) -> str:
-        """Who decides about versions that meet; failing that, about a partial go-live."""
-        named = [rule.decides for rule in self.plan.rules if rule.decides]
-        agreed = [each.decides for each in self.plan.decisions if each.on is DecisionKind.PARTIAL]
-        return next(iter([*named, *agreed]), "")
 
     def _points(self) -> Iterator[Judgement]:
         max_age: timedelta = self.settings.max_age

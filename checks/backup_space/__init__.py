@@ -161,8 +161,7 @@ class BackupSpace(Check):
         others = self._neighbours(subject)[1:]
         beside = [planned, *(each for each in others if _storage_of(each, facts) == storage != "")]
         perhaps = [each for each in others if not (storage and _storage_of(each, facts))]
-        room = self._room(directory, beside, facts, perhaps)
-        room = room.less(self._wal(planned, storage, places, wal))
+        room = self._room(directory, beside, facts, perhaps).less(self._wal(planned, storage, places, wal))
         if room.unsized:
             return room.unsized.not_known()
         size = (room.needs[0].judge_file_size(directory), *judge_expected(planned, _previous(planned, facts)))

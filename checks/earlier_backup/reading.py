@@ -9,9 +9,9 @@ from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import PROGRAM_MISSING, ArchiveRead, Recorded, TextRead, Verified
+from preflight.questions.backup_reads import ArchiveRead, Recorded, TextRead, Verified
 from preflight.questions.backups import BackupFile, BackupKind, Listing, Repository
-from preflight.questions.shell import Refusal
+from preflight.questions.shell import NOT_EXECUTABLE, NOT_FOUND, Refusal
 from preflight.questions.sizes import LiveContent
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
@@ -19,8 +19,6 @@ from preflight.wording import counted
 
 from .content import judge_content
 from .seen_backup import NOT_READ, SeenBackup
-
-_NOT_RUN = (126, PROGRAM_MISSING)
 
 
 def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgement]:
@@ -172,7 +170,8 @@ def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
         return _judge_base(seen, read)
     why = Refusal.of(read.said)
     program = seen.planned.backup.verify[0] if own else "pg_verifybackup"
-    if read.code in _NOT_RUN or (why is not Refusal.OTHER and program not in read.said.partition(" ")[0]):
+    not_run = read.code in (NOT_EXECUTABLE, NOT_FOUND)
+    if not_run or (why is not Refusal.OTHER and program not in read.said.partition(" ")[0]):
         return unknown(
             f"{program} does not run as {seen.who}: {why}",
             expected=f"{seen.file.path} verified",

@@ -171,10 +171,8 @@ def _combinations(plan: Plan, removal: _Removal) -> Iterator[Versions]:
 
 
 def _crossings(applications: Iterable[Application]) -> Iterator[Versions]:
-    applications = list(applications)
-    names = [each.id for each in applications]
-    for versions in product(*(dict.fromkeys((each.from_, each.to)) for each in applications)):
-        yield dict(zip(names, versions, strict=True))
+    ends = ([(each.id, version) for version in dict.fromkeys((each.from_, each.to))] for each in applications)
+    return map(dict, product(*ends))
 
 
 def _earlier(step: Step, steps: Mapping[str, Step]) -> frozenset[str]:

@@ -218,18 +218,11 @@ class _Reader:
         cut = shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
         return Place(bisect_right(self._line_starts, start), cut, reason, certain)
 
-    def _deviate(self, start: int, written: str, reason: str) -> None:
-        self._deviations.append(self._place(start, written, reason))
+    def _deviate(self, start: int, written: str, reason: str, *, certain: bool = False) -> None:
+        self._deviations.append(self._place(start, written, reason, certain=certain))
 
     def _note_unsealable(self, start: int, written: str, reason: str) -> None:
         self._unsealable.append(self._place(start, written, reason))
-
-    def _variable(self, written: str, start: int) -> None:
-        """psql reads a variable's value as script, meta-commands in it too."""
-        if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
-            self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
-        self._note(":")
-        self._use(written)
 
     def _use(self, written: str) -> None:
         self._used.add(written.strip(":'\"{?}"))
@@ -253,8 +246,12 @@ class _Reader:
                 self._depth += 1
             case "close":
                 self._depth = max(0, self._depth - 1)
-            case "variable":
-                self._variable(self._text[start:end], start)
+            case "variable":  # psql reads its value as script, meta-commands in it too
+                written = self._text[start:end]
+                if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
+                    self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
+                self._note(":")
+                self._use(written)
             case "end" if self._depth == 0:
                 self._end_statement(end)
             case "command":
@@ -357,10 +354,9 @@ class _Reader:
         plain = command in ("set", "unset") and not any(each.open for each in values)
         if plain and word not in _FALSE:
             return  # on; or neither, which psql refuses and leaves the variable as it was
-        if plain and not self._branches:
-            self._deviations.append(self._place(start, written, "makes psql go on after an error", certain=True))
-        else:
-            self._deviate(start, written, "may make psql go on after an error")
+        certain = plain and not self._branches
+        makes = "makes" if certain else "may make"
+        self._deviate(start, written, f"{makes} psql go on after an error", certain=certain)
 
     def _copy(self, arguments: str, start: int, end: int) -> None:
         way, word, file = _copy_target(arguments)

@@ -139,7 +139,9 @@ class Arrival:
         work, login = self.work, self.login
         other_cluster = bool(login.system_identifier) and bool(self._known - {login.system_identifier})
         other_start = bool(login.asked_ms) and login.started_ms != identity.started_ms
-        if other_start and not other_cluster and _one_after_the_other(login, identity):
+        # As by a restart: one of the servers was started after the other was asked.
+        between = max(login.started_ms, identity.started_ms) > min(login.asked_ms, identity.asked_ms)
+        if other_start and not other_cluster and between:
             return unknown(
                 f"whether this is the server of {work.database.id} is not known: one was started between the logins",
                 expected="one start, seen by both logins",
@@ -224,11 +226,6 @@ class Arrival:
 def _real_folder(path: str) -> str:
     """/var/run is a link to /run on every system of today."""
     return re.sub(r"^/var/run(?=/|$)", "/run", path.strip().rstrip("/"))
-
-
-def _one_after_the_other(login: ServerLogin, identity: Identity) -> bool:
-    """Whether one of the servers was started after the other was asked, as by a restart."""
-    return max(login.started_ms, identity.started_ms) > min(login.asked_ms, identity.asked_ms)
 
 
 def let_psql_tell(work: ServerWork) -> str:

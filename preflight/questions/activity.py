@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Annotated
 
 from preflight.plan.limits import Matches
-from preflight.probe import Family, Reply, Unreadable
+from preflight.probe import Reply, Unreadable
 from preflight.questions.fields import Count, read_rows
 from preflight.questions.sql import SqlProbe, quote_literal
 
@@ -70,7 +70,6 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
     Ordinary autovacuum gives way to whoever waits for its lock, so it is left out; the kind that prevents wraparound
     does not. Parallel workers count with their leader. Sessions called `preflight` are this program's."""
 
-    family = Family.STATE
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
     holds: timedelta

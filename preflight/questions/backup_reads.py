@@ -16,10 +16,8 @@ from preflight.probe import Reply, Unreadable
 from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, PreviousBackups, ProgramRead
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
 from preflight.questions.repositories import BarmanBackups, PgBackRestBackups
-from preflight.questions.shell import FIND_HASH_TOOL, AsAccount, Looked, quoted
+from preflight.questions.shell import FIND_HASH_TOOL, NOT_FOUND, AsAccount, Looked, quoted
 
-PROGRAM_MISSING = 127
-"""Exit status, of a shell."""
 _READS_TAR = 18
 """The major version from which on pg_verifybackup does."""
 _WORDS_OF_ENTRY = 3
@@ -124,7 +122,7 @@ class TextRead(Looked):
     @property
     def is_closed(self) -> bool:
         """There is no text in it, or its unpacker is missing: it may well be whole."""
-        return self.holds_archive or self.code == PROGRAM_MISSING
+        return self.holds_archive or self.code == NOT_FOUND
 
     @property
     def of_cluster(self) -> bool:
@@ -372,13 +370,11 @@ def _held(tables: int, comments: Iterable[str], kinds: Iterable[str], others: It
 
 @dataclass(frozen=True)
 class RecordedSum(LongRead[Recorded]):
-    """Hashes a file beside which its SHA-256 was written down, which is no work where there is none."""
+    """Hashes a file beside which its SHA-256 was written down, which is no work where there is none; always anew, since
+    the file beside it may be another one."""
 
     def ask(self) -> str:
         return self.account.or_login(self._text(_RECORDED, FIND_TOOL=FIND_HASH_TOOL))
-
-    def may_be_kept(self, reply: Reply) -> bool:
-        return False  # the file beside it may be another one
 
     def read(self, reply: Reply) -> Recorded:
         return read_lines(Recorded, reply)

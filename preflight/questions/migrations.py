@@ -4,7 +4,7 @@ their columns in any schema, and what each says. One statement each; only the to
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.probe import Family, Reply
+from preflight.probe import Reply
 from preflight.questions.fields import read_rows
 from preflight.questions.sql import OWN_SCHEMA, SqlProbe, quote_identifier, quote_literal
 from preflight.wording import one_line
@@ -188,7 +188,6 @@ _SHAPES = ",\n  ".join(map(_shape, _TOOLS))
 class HistoryTablesProbe(SqlProbe[Sequence[HistoryTable]]):
     """The tables of migration tools, from the catalogue, whether the role may read them or not."""
 
-    family = Family.STATE
     # The shapes are fixed text.
     text = f"""\
 SELECT tool.name AS tool, n.nspname::text AS schema, c.relname::text AS name,
@@ -230,7 +229,6 @@ class History:
 class HistoryProbe(SqlProbe[History]):
     """Reads one tool's table."""
 
-    family = Family.STATE
     tool: str
     table: str
     """Quoted."""

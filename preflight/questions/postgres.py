@@ -165,7 +165,6 @@ class Replay:
 class ReplayProbe(SqlProbe[Replay]):
     """Asks a replica, as any role may."""
 
-    family = Family.STATE
     text = """\
 SELECT pg_is_wal_replay_paused()::text AS paused, EXISTS (SELECT FROM pg_stat_wal_receiver)::text AS receives,
   coalesce(pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn(), false)::text AS caught_up,

@@ -15,7 +15,7 @@ from difflib import unified_diff
 from typing import ClassVar, Self
 
 from preflight.plan import Plan
-from preflight.probe import Family, Reply, Unreadable
+from preflight.probe import Reply, Unreadable
 from preflight.questions.fields import Value, read_row
 from preflight.questions.files import LocalProbe, text_in
 from preflight.questions.local import TARGET, LocalAct
@@ -119,7 +119,6 @@ def _lines(name: str, before: Schema, after: Schema) -> Iterator[str]:
 class SchemaProbe(SqlProbe[Schema]):
     """The schema of the database, as any role may read it."""
 
-    family = Family.STATE
     text = SCHEMA_SQL
     timeout_seconds: ClassVar[float] = 30.0
     own_channel: ClassVar[bool] = True

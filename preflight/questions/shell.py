@@ -16,6 +16,8 @@ from preflight.plan.limits import Matches
 from preflight.plan.work import ServerWork
 from preflight.probe import Probe, T, Unreadable, Via
 
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+"""Exit statuses with which a shell says that of a program."""
 NOT_ALLOWED = 77
 """Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""
 _IF_PROGRAMS_START = f"id >/dev/null 2>&1 || exit {NOT_ALLOWED}\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from preflight.plan.limits import Matches
-from preflight.probe import Family, Reply, Unreadable
+from preflight.probe import Reply, Unreadable
 from preflight.questions.activity import MOST_SHOWN, touched_tables
 from preflight.questions.fields import Count, read_rows
 from preflight.questions.sql import SqlProbe, quote_identifier, quote_literal
@@ -91,8 +91,6 @@ class Item:
 
 
 class _Items(SqlProbe[tuple[Item, ...]]):
-    family = Family.STATE
-
     def read(self, reply: Reply) -> tuple[Item, ...]:
         items = tuple(read_rows(Item, reply))
         if not any(item.kind == "server" for item in items):

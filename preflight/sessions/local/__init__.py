@@ -17,6 +17,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.files import Ended
 from preflight.questions.local import LocalAct, LocalRequest
+from preflight.questions.shell import NOT_EXECUTABLE, NOT_FOUND
 from preflight.reasons import Reason
 from preflight.sessions import VANTAGE, CannotAsk, Deliver
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
@@ -28,7 +29,6 @@ MOST_BYTES = 64 * 1024
 """Of output and error together."""
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ")
 """Environment that a command gets. The rest may hold the secrets of the plan."""
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _CHUNK_BYTES = 16 * 1024
 
 
@@ -119,9 +119,9 @@ def run_command(argv: Sequence[str], folder: Path, deadline: Deadline) -> Ended:
             start_new_session=True,  # a group of its own, so that all of it can be ended
         )
     except FileNotFoundError as error:
-        return Ended(_NOT_FOUND, "", f"{error.filename}: {error.strerror}")
+        return Ended(NOT_FOUND, "", f"{error.filename}: {error.strerror}")
     except (OSError, ValueError) as error:
-        return Ended(_NOT_EXECUTABLE, "", f"{argv[0]}: {getattr(error, 'strerror', None) or error}")
+        return Ended(NOT_EXECUTABLE, "", f"{argv[0]}: {getattr(error, 'strerror', None) or error}")
     with process:
         try:
             output, errors = _read(process, deadline)

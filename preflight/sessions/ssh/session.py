@@ -8,7 +8,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import LoginUse, SecretRef
 from preflight.probe import Question, Reply
 from preflight.questions.accounts import WayThroughProbe
-from preflight.questions.shell import Refusal
+from preflight.questions.shell import NOT_EXECUTABLE, NOT_FOUND, Refusal
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import PasswordAccount, Secrets
@@ -221,7 +221,7 @@ class _Asking:
             reason, what = Reason.NO_SHELL, "the account's shell is a restricted one, which finds no sh"
         elif _NO_ENV.search(said) or _NO_PROCESS.search(said):
             reason, what = Reason.START_UP_FILE, "a start-up file of the shell spoils its PATH or its limits"
-        elif status in (126, 127):
+        elif status in (NOT_EXECUTABLE, NOT_FOUND):
             reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
         elif status == 1 and not said and not forced:
             reason, what = Reason.NO_SHELL, "the account's shell ended at once, as /bin/false does"
