@@ -262,7 +262,7 @@ class DemoSite:
             "freeze_until": (end + 2 * _FREE_AFTER).date().isoformat(),
             "tls": "\n".join(tls),
             "postgres_port": self.postgres.port,
-            "postgres_version": self.postgres.major_version,
+            "postgres_version": self.postgres.version_num // 10_000,
             "system_identifier": self.postgres.query("SELECT system_identifier FROM pg_control_system()"),
             "app1_release_sha256": _sha256(self.hosts["app1-a"].root / _APP1_RELEASE),
         }

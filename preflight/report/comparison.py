@@ -100,11 +100,6 @@ class Difference:
         return any(self.which(each) for each in (Change.NEW, Change.CHANGED, Change.DISAPPEARED))
 
     @property
-    def is_other(self) -> bool:
-        """A line is not what it was."""
-        return self.is_worse or bool(self.which(Change.CURED))
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before he compares; empty for two runs of one plan, the older one first."""
         return tuple(_notes(self.before, self.after))

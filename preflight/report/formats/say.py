@@ -130,7 +130,7 @@ def _person(verdict: Verdict, card: Card) -> str:
     said = [_act(act) for act in acts[:shown]]
     if len(acts) > shown:
         said.append(f"{number(len(acts) - shown)} more")
-    at, window = card.ask_by, verdict.plan.window
+    at, window = card.first.ask_by, verdict.plan.window
     by = "by the start" if at == window.start else f"by {clock_time(at, window)}"
     by = "now" if verdict.expect else by
     return f"{who} must cure {listed(said)}, {'overdue' if at < verdict.moment else by}"
