@@ -225,7 +225,6 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
 
 
 def _scripts(plan: Plan, scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    """The rules of one entry of `[scripts]`."""
     yield from _database_or_host(plan, scripts, raw)
     if _is_of_engine(raw) and "command" not in raw:
         yield Broken(("command",), "is required with host: psql runs scripts in a database of PostgreSQL alone")

@@ -90,8 +90,6 @@ class _Sealed:
 
 
 class Stage:
-    """One scratch server, and what runs there."""
-
     def __init__(
         self,
         plan: Plan,

@@ -27,8 +27,6 @@ _GREEN = (Status.PASS, Status.SKIPPED)
 
 
 class Change(StrEnum):
-    """What became of a line."""
-
     NEW = "new"
     """Not green now, and was green, not selected, or not there."""
     CHANGED = "changed"
@@ -188,7 +186,6 @@ def owners(findings: Iterable[Finding | Line]) -> str:
 
 
 def render(difference: Difference, *, color: bool = False) -> str:
-    """The whole comparison."""
     colours, before, after = Colours(color), difference.before, difference.after
     headline = f"{clean(before.headline)} -> {clean(after.headline)}  {clean(after.release.id)}"
     lines = [colours.bold(headline[:WIDTH])]

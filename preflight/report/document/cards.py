@@ -9,8 +9,6 @@ from preflight.report.document.order import Blocker
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing to do."""
-
     blocker: Blocker
     waiting: int
     """How many checks could not look because of it."""
