@@ -12,6 +12,7 @@ from preflight.finding import Status
 from preflight.probe import T
 from preflight.report import PLAIN, View
 from preflight.report.comparison import in_words
+from preflight.report.document.order import HOLDS
 from preflight.report.document.sections import counts, decided, entries, left_out, unconfirmed_in_words
 from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
@@ -21,7 +22,6 @@ _MOST = 10
 _MOST_OF_A_TITLE = 200
 """Characters; GitHub refuses a title of more than 255."""
 _LEVELS = {ExitCode.GO: "notice", ExitCode.NO_GO: "error", ExitCode.HOLD: "error"}
-_RED = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
@@ -41,7 +41,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     ]
     for entry in entries(verdict):
         if entry.status is not Status.WAIVED:
-            level = "error" if entry.status in _RED and entry.severity.decides else "warning"
+            level = "error" if entry.status in HOLDS and entry.severity.decides else "warning"
             told[level].append((f"{entry.status.upper()} {entry.name}{entry.severity.mark}", "\n".join(entry.lines)))
     if verdict.unconfirmed:
         told["warning"].append((unconfirmed_in_words(verdict.unconfirmed), "\n".join(verdict.unconfirmed)))
