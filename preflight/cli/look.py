@@ -81,7 +81,7 @@ class Looked:
 
 
 def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Mapping[str, Sequence[str]], bool]:
-    """Asks all that the plan names: lines for its tables, and whether all answered; what did not is told, and a TODO."""
+    """Asks all that the plan names: lines for its tables, and whether all answered; what did not is told and a TODO."""
     looked = Looked(plan, now())
     with progress_of_this_call(quiet=False) as tell:
         inspection = inspect(plan, registry, looked.moment, _ASKED)
