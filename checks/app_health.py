@@ -60,23 +60,17 @@ class _Instance:
         return self.application.to if self.expect is Expect.AFTER else self.application.from_
 
     @property
-    def server(self) -> tuple[str, int]:
-        """Host and port, the usual one where the URL names none."""
-        request = HttpRequest(self.endpoint.url)
-        return request.host, request.port
-
-    @property
     def fields(self) -> dict[str, object]:
         """The names that a remedy may hold."""
-        host, port = self.server
+        request = HttpRequest(self.endpoint.url)
         return {
             "app": self.application.id,
             "owner": self.application.owner or "application's owner",
             "old": self.application.from_,
             "version": self.version,
-            "host": host,
-            "port": port,
-            "name": self.endpoint.server_name or host,
+            "host": request.host,
+            "port": request.port,
+            "name": self.endpoint.server_name or request.host,
         }
 
     def fill(self, remedy: str) -> str:
@@ -169,18 +163,15 @@ class AppHealth(Check):
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
         # Where another address of its kind answers, silence is no matter of the way from here.
         alike = [each for each in answers if _is_ipv6(each.address) == _is_ipv6(lost.session.get("address", ""))]
-        is_theirs = lost.reason.side is Side.FAR_END or (alike and lost.reason is Reason.NO_ANSWER)
-        if not is_theirs:
-            found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
-            return replace(found, events=events)
-        found = failed(
-            f"no answer that counts: {lost.reason}",
-            expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",
-            actual=f"{lost.detail}; {certificate}, ends {need.told(certificate.not_after)}"
-            if certificate
-            else lost.detail,
-            remedy=cure,
-        )
+        found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
+        if lost.reason.side is Side.FAR_END or (alike and lost.reason is Reason.NO_ANSWER):
+            told = f"; {certificate}, ends {need.told(certificate.not_after)}" if certificate else ""
+            found = failed(
+                f"no answer that counts: {lost.reason}",
+                expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",
+                actual=lost.detail + told,
+                remedy=cure,
+            )
         return replace(found, events=events)
 
     def _certificate(self, instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
@@ -308,10 +299,9 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             actual=f"sends to {answer.location}; not followed: {answer.redirect_refused}",
             remedy=f"see what is there, perhaps a login or maintenance page; if it is right, {cure} in the plan",
         )
+    elif answer.status in (UNAUTHORIZED, FORBIDDEN):
+        yield _refused(instance, answer)
     else:
-        if answer.status in (UNAUTHORIZED, FORBIDDEN):
-            yield _refused(instance, answer)
-            return
         unwell = "have {app} on {host} looked at before the window: it says itself that it is not well"
         elsewhere = "correct the URL in the plan, or ask the {owner} why {app} does not answer there"
         yield failed(

@@ -100,12 +100,19 @@ class ClockSkew(Check):
         remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
         seen = [each.boot for each in (clock, home) if isinstance(each, Reading)]
         boot = next(filter(None, seen), "")
-        if same := self._same_machine(entry, boot, witnesses):
-            names = sorted({getattr(self._host(entry), "id", ""), *same} - {""})
+        own, named = self._host(entry), self._witnesses(entry)
+        others = [(named[key], each) for key, each in sorted(witnesses.items()) if isinstance(each, Reading)]
+        # Other entries of the plan that are the machine itself; and other machines off by as much, by one name.
+        same = {host.id for host, each in others if own and is_one_machine(own, boot, host, each.boot)}
+        apart = [(host, each) for host, each in others if host.id not in same]
+        alike = [pair for pair in apart if abs(pair[1].offset - reading.offset) < self.settings.warn_from]
+        agreeing = {machine_of(host, each.boot): host.id for host, each in alike}
+        if own and same:
+            names = sorted({own.id, *same})
             summary += f"; {' and '.join(names)} are one machine"
             remedy = f"have the clock of {names[0]} set from a time server: {_SET_THE_CLOCK}"
-        if agreeing := self._agreeing(entry, boot, reading, witnesses):
-            summary += f", and so is that of {' and '.join(agreeing)}: this machine's own clock is suspect"
+        if agreeing:
+            summary += f", and so is that of {' and '.join(agreeing.values())}: this machine's own clock is suspect"
             remedy = f"{LOOK_AT_OUR_CLOCK}, and set it: {_SET_THE_CLOCK}"
         said = f"{reading.earliest:%Y-%m-%d %H:%M:%S} UTC"
         actual = (
@@ -119,26 +126,6 @@ class ClockSkew(Check):
         verdict = failed if off > self.settings.fail_above else warned
         judgement = verdict(summary, expected=expected, actual=actual, remedy=remedy)
         return replace(judgement, quantity=Quantity(value=off.total_seconds(), unit="s"))
-
-    def _same_machine(self, entry: Host | Database, boot: str, witnesses: dict[str, Reading | NoReply]) -> set[str]:
-        """Other entries of the plan that are the machine itself."""
-        own, named = self._host(entry), self._witnesses(entry)
-        seen = ((named[key], witness.boot) for key, witness in witnesses.items() if isinstance(witness, Reading))
-        return {host.id for host, its_boot in seen if own and is_one_machine(own, boot, host, its_boot)}
-
-    def _agreeing(
-        self, entry: Host | Database, boot: str, reading: Reading, witnesses: dict[str, Reading | NoReply]
-    ) -> list[str]:
-        """Other machines whose clocks are off by as much as this one, each by one of its names."""
-        own, named = self._host(entry), self._witnesses(entry)
-        agreeing = {
-            machine_of(named[key], witness.boot): named[key].id
-            for key, witness in sorted(witnesses.items())
-            if isinstance(witness, Reading)
-            and abs(witness.offset - reading.offset) < self.settings.warn_from
-            and not (own and is_one_machine(own, boot, named[key], witness.boot))
-        }
-        return list(agreeing.values())
 
 
 def _with_shell(plan: Plan) -> Sequence[Host]:

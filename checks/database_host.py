@@ -90,7 +90,10 @@ class DatabaseHost(Check):
             return unknown(f"whether the server runs on {host} cannot be seen: it tells no client port", remedy=remedy)
         idle = _idle_limit(identity)
         actual = f"no such process; the server's address is {address or 'not told'}"
-        if self._is_address_of(database, address, backend):
+        # Loopback is an address of every machine, so it says something only when the connection began there.
+        if address in backend.addresses and (
+            database.connect is Connect.TUNNEL or not ipaddress.ip_address(address).is_loopback
+        ):
             why = "its address is one of the host's, but no process of this connection is found there"
             actual = f"the server's address {address} is one of {host}"
             remedy = "look for what hides it: a container, hidepid, update_process_title = off"
@@ -106,13 +109,6 @@ class DatabaseHost(Check):
             return None
         summary = f"whether the server runs on {host} cannot be seen: {why}"
         return unknown(summary, expected=_process(database, identity), actual=actual, remedy=remedy)
-
-    @staticmethod
-    def _is_address_of(database: Database, address: str, backend: Backend) -> bool:
-        """Loopback is an address of every machine, so it says something only when the connection began there."""
-        if address not in backend.addresses:
-            return False
-        return database.connect is Connect.TUNNEL or not ipaddress.ip_address(address).is_loopback
 
 
 def _process(database: Database, identity: Identity) -> str:

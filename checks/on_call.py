@@ -90,14 +90,13 @@ class OnCall(Check):
         expected = "a primary and a standby, two different people"
         seen = f"primary {role.primary}, standby {role.standby or 'nobody'}"
         find = f"find a second person for {role.id} and write the name as `standby` in [roles.{role.id}]"
+        fault = ""
         if not is_named(role.primary):
             fault, find = "no primary is named", f"write who does the work as `primary` in [roles.{role.id}]"
         elif not is_named(role.standby):
             fault = "no standby: nobody takes over when the primary cannot"
         elif same_person(role.primary, role.standby):
             fault = "primary and standby are one person"
-        else:
-            fault = ""
         yield failed(fault, expected=expected, actual=seen, remedy=find) if fault else passed(seen)
         if role.contact.strip():
             yield passed(f"reached by {role.contact}")

@@ -68,10 +68,11 @@ class RehearsalCheck(Check):
         tried = rehearsed.entry(subject.id)
         database = record.databases.get(tried.database) if record and tried else None
         if record is None or tried is None or database is None:
+            not_there = record.not_rehearsed.get(self.plan.scripts[subject.id].database) if record else ""
             return unknown(
                 _NEVER,
                 expected=f"a record of their rehearsal in {self.plan.rehearsal_record.name}",
-                actual=rehearsed.problem or _why_not(record, self.plan.scripts[subject.id].database),
+                actual=rehearsed.problem or not_there or "the record does not have them",
                 remedy=f"run: {self.plan.call('rehearse')}; "
                 'or say why not in [release]: without = { rehearsal = "" }',
             )
@@ -83,10 +84,10 @@ class RehearsalCheck(Check):
         points = [
             *self._judge_runs(entry, tried, database, scripts),
             *self._judge_place(entry, database, facts["schema"]),
+            *self._judge_before(entry),
+            *self._judge_schema(self.plan.databases[entry.database], database, facts["schema"]),
+            *(self._judge_drills(entry, tried) if tried.runs else ()),
         ]
-        points += self._judge_before(entry)
-        points += self._judge_schema(self.plan.databases[entry.database], database, facts["schema"])
-        points += self._judge_drills(entry, tried) if tried.runs else ()
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
     def _changed(
@@ -167,12 +168,10 @@ class RehearsalCheck(Check):
                 f"one; then run: {self.plan.call('rehearse')}",
             )
 
-    def _judge_place(
-        self, entry: Scripts, database: RehearsedDatabase, sealed: SealedSchema | None
-    ) -> Iterator[Judgement]:
+    def _judge_place(self, entry: Scripts, database: RehearsedDatabase, sealed: SealedSchema) -> Iterator[Judgement]:
         """What the scratch server did not have of the real one, as that is sealed now: it may be another one since."""
         programs = "name another one in [rehearsal], `programs`, or a server in [rehearsal.server]; then rehearse again"
-        real = sealed.schema.major if sealed and sealed.schema else database.server_major
+        real = sealed.schema.major if sealed.schema else database.server_major
         if database.major != real:
             yield unknown(
                 f"rehearsed on PostgreSQL {database.major}, and the real server is {real}",
@@ -314,7 +313,11 @@ class RehearsalCheck(Check):
             )
         for drill in tried.drills:
             if fault := _fault_of(entry, drill):
-                yield self._fails(f"with a broken statement put first in {named([drill.script])}, {fault}", *_STOPS)
+                yield self._fails(
+                    f"with a broken statement put first in {named([drill.script])}, {fault}",
+                    "it stops there and ends with another status than 0",
+                    "it did not",
+                )
 
     def _fails(self, summary: str, expected: str, actual: str) -> Judgement:
         return failed(summary, expected=expected, actual=actual, remedy=self._correct)
@@ -327,9 +330,6 @@ class RehearsalCheck(Check):
         )
 
 
-_STOPS = ("it stops there and ends with another status than 0", "it did not")
-
-
 def _fault_of(entry: Scripts, drill: Drill) -> str:
     """Why the line does not stop as it should; empty where it does."""
     if not drill.exit_code:
@@ -339,11 +339,6 @@ def _fault_of(entry: Scripts, drill: Drill) -> str:
     if entry.single_transaction and drill.kept:
         return f"the line kept what its one transaction was to take back: {named(drill.kept.splitlines()[:3])}"
     return ""
-
-
-def _why_not(record: Rehearsal | None, database: str) -> str:
-    """Why a record has nothing of the scripts of a database."""
-    return (record.not_rehearsed.get(database) if record else "") or "the record does not have them"
 
 
 def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedDatabase) -> Judgement:

@@ -106,7 +106,8 @@ class SqlCheck(Check):
         is_value = len(found.rows) == len(found.columns) == 1
         if (assertion.expect == NO_ROWS and not rows) or (is_value and found.rows[0][0] == assertion.expect):
             return passed(assertion.wanted or f"gives {assertion.told}", expected=assertion.told)
-        seen = f"the value {rows[0]}" if is_value else f"{counted(len(rows), 'row')} of {_columns(found)}"
+        columns = shortened(", ".join(found.columns), _LONGEST) or "no columns"
+        seen = f"the value {rows[0]}" if is_value else f"{counted(len(rows), 'row')} of {columns}"
         return failed(
             f"gives {seen if rows else NO_ROWS}",
             expected=assertion.told,
@@ -138,10 +139,6 @@ class SqlCheck(Check):
                 "security hides rows, BYPASSRLS, or name a `database` whose role sees all"
             )
         return unknown(summary, expected=assertion.told, actual=error, remedy=correct)
-
-
-def _columns(found: Found) -> str:
-    return shortened(", ".join(found.columns), _LONGEST) or "no columns"
 
 
 def _remedy(assertion: Assertion) -> str:

@@ -39,7 +39,7 @@ _GUARDS: tuple[_Guard, ...] = (
 _REDIRECTION = re.compile(r"\s*\d?>>?\s*\S+")
 _SECONDS = re.compile(r"\d{1,2} seconds?")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_WEEKDAYS = dict(zip(("sun", "mon", "tue", "wed", "thu", "fri", "sat"), range(7), strict=True))
 _NAMED = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -253,9 +253,7 @@ def parse_schedule(text: str) -> Schedule:
         hours=read_numbers(hour, 0, 23),
         days=read_numbers(day, 1, 31),
         months=read_numbers(month, 1, 12, dict(zip(_MONTHS, range(1, 13), strict=True))),
-        weekdays=frozenset(
-            number % 7 for number in read_numbers(weekday, 0, 7, dict(zip(_WEEKDAYS, range(7), strict=True)))
-        ),
+        weekdays=frozenset(number % 7 for number in read_numbers(weekday, 0, 7, _WEEKDAYS)),
         either_day=not day.startswith("*") and not weekday.startswith("*"),
         catches_up=not by_the_clock,
         repeats=by_the_clock,

@@ -62,14 +62,9 @@ class Comparison:
     @cached_property
     def staged(self) -> Mapping[str, StagedEntry]:
         """The staged regular files by path. A copy of the manifest may be staged, too; another manifest is extra."""
-        files = {entry.path: entry for entry in self.staged_tree.entries if entry.kind is EntryKind.FILE}
-        if self.manifest_sha256:
-            files = {
-                name: entry
-                for name, entry in files.items()
-                if entry.sha256 != self.manifest_sha256 or name in self.sealed
-            }
-        return files
+        files = [entry for entry in self.staged_tree.entries if entry.kind is EntryKind.FILE]
+        own = self.manifest_sha256 or None  # without one, a file that was not hashed is no copy of it
+        return {entry.path: entry for entry in files if entry.sha256 != own or entry.path in self.sealed}
 
     @property
     def wanted(self) -> Mapping[str, str]:

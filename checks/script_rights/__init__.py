@@ -122,7 +122,12 @@ class ScriptRights(Check):
         fits = bool(touched.seen) or len(unfit) < len(touched.altered)
         points += [_fits_nothing(work, each, others_fit=fits) for each in unfit]
         if others := needs_of(touched).others:
-            points.append(_of_other_kinds(work, touched, others))
+            unlooked = unknown(
+                f"whether {work.login} may touch {named(others)} is not looked at",
+                expected=f"{work.login} may do what is told by {touched.told_by}",
+                remedy=f"try the scripts as {work.login} where roles and owners are those of {work.dbname}",
+            )
+            points.append(unlooked)
         said, keys = self.plan.scripts[work.id].rights_shown, ("scripts", work.id, "rights_shown")
         for each in points:
             unseen = each.status is Status.UNKNOWN
@@ -172,27 +177,15 @@ def _fits_nothing(work: ServerWork, lack: Lack, *, others_fit: bool) -> Judgemen
     )
 
 
-def _of_other_kinds(work: ServerWork, touched: TouchedObjects, others: Sequence[str]) -> Judgement:
-    return unknown(
-        f"whether {work.login} may touch {named(others)} is not looked at",
-        expected=f"{work.login} may do what is told by {touched.told_by}",
-        remedy=f"try the scripts as {work.login} where roles and owners are those of {work.dbname}",
-    )
-
-
 def _words(work: ServerWork, lacking: Sequence[Lack], every: int) -> str:
     """`every`: how many there are, of which `lacking` are named."""
     first = lacking[0]
-    what = f"{first.kind} {first.name}" if every == 1 else counted(every, _kind_of(lacking))
+    kind = first.kind if len({each.kind for each in lacking}) == 1 else "object"
+    what = f"{first.kind} {first.name}" if every == 1 else counted(every, kind)
     found = _WORDS[first.lacks].format(role=work.login, what=what, owner=first.owner, right=first.right)
     if first.lacks is Lacks.OWNER and first.member:
         return f"{found}: it has to SET ROLE {quote_identifier(first.owner)}, and whether the scripts do is not told"
     return found
-
-
-def _kind_of(lacking: Sequence[Lack]) -> str:
-    kinds = {each.kind for each in lacking}
-    return kinds.pop() if len(kinds) == 1 else "object"
 
 
 def _cure(work: ServerWork, role: Lack, lacking: Sequence[Lack]) -> str:

@@ -161,12 +161,9 @@ class OrderedScripts:
         wrong = {name for name, other in zip(names, right, strict=True) if name != other}
         if wrong.intersection(self.runs[self.work.id].forward):
             entries = [f"[scripts.{name}]" for name, run in self.runs.items() if wrong.intersection(run.forward)]
-            alone = len(entries) == 1
-            put = (
-                f"write in {entries[0]}: files = {in_toml(right)}"
-                if alone
-                else f"order {named(entries)} and their steps so"
-            )
+            put = f"order {named(entries)} and their steps so"
+            if len(entries) == 1:
+                put = f"write in {entries[0]}: files = {in_toml(right)}"
             yield self.work.failed(
                 f"the scripts run in another order than that of their numbers: {named(names)}",
                 f"the order of their numbers: {named(right)}",

@@ -93,11 +93,10 @@ def resolve(name: str, port: int, deadline: Deadline) -> Resolved:
 
 
 def _is_address(name: str) -> bool:
-    try:
+    with contextlib.suppress(ValueError):
         ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _look_up(name: str, port: int) -> list[Any]:

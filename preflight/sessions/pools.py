@@ -22,7 +22,7 @@ LOGIN_SECONDS = 600.0
 """How old a login may become that a watch asks by: whether one still succeeds, only a new one tells."""
 
 
-class Pools:
+class Pools(contextlib.AbstractContextManager["Pools"]):
     """Hands out one session for each kind and target. The drivers behind them are imported only when asked for, so
     that a plan without databases never loads psycopg."""
 
@@ -35,9 +35,6 @@ class Pools:
         self._ssh: SshPool | None = None
         self._sql: SqlPool | None = None
         self._open = Once[Via, Callable[[str], Session]]()
-
-    def __enter__(self) -> Pools:
-        return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()

@@ -813,7 +813,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"rights_shown": SAID},
         ),
     ),
-    "checks/script_rights/__init__.py _of_other_kinds": (
+    "checks/script_rights/__init__.py ScriptRights._judge": (
         Way(
             "key: rights_shown",
             script_rights.judged,

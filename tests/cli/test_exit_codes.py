@@ -174,7 +174,7 @@ def test_an_interruption_is_130_and_waits_for_no_answer(tmp_path: Path, which: s
         silent.settimeout(30)
         connection, _ = silent.accept()  # the run is now waiting for a banner that never comes
         process.send_signal(which)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         connection.close()
     assert (process.returncode, out, err) == (130, b"", f"{INTERRUPTED}\n".encode())
 

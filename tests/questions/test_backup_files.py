@@ -35,7 +35,7 @@ def read(text: str, code: int = 0) -> Listing:
 def listed(pattern: str | Path) -> Listing:
     """What the shell of this machine answers."""
     probe = PreviousBackups("db1", LOGIN, str(pattern))
-    done = subprocess.run(["sh", "-c", probe.ask()], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(["sh", "-c", probe.ask()], capture_output=True, text=True, check=False, timeout=60)
     return probe.read(Reply(done.returncode, done.stdout, MOMENT, 0.1, "here", done.stderr))
 
 

@@ -173,7 +173,7 @@ def test_sudo_is_never_given_a_ticket_or_a_prompt() -> None:
 
 
 def run(probe: ReadText) -> TextRead:
-    done = subprocess.run(["sh", "-c", probe.ask()], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(["sh", "-c", probe.ask()], capture_output=True, text=True, check=False, timeout=60)
     return probe.read(Reply(done.returncode, done.stdout, MOMENT, 0.1, "here", done.stderr))
 
 

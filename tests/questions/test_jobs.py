@@ -95,7 +95,7 @@ def ask(script: str, path: Path | None = None) -> Reply:
     """Runs a question's text as the session's batch does, with the programs in `path` before all others."""
     search = f"{path}:/usr/bin:/bin" if path else "/usr/bin:/bin"
     surroundings = {"LC_ALL": "C", "TZ": "UTC0", "PATH": search}
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=surroundings, timeout=30)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=surroundings, timeout=60)
     return reply(done.stdout, done.returncode, done.stderr)
 
 

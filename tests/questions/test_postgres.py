@@ -185,7 +185,7 @@ def test_a_host_that_answers_otherwise_is_refused(text: str) -> None:
 
 
 def run(*argv: str) -> Backend:
-    done = subprocess.run([*argv], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([*argv], capture_output=True, text=True, check=True, timeout=60)
     assert not done.stderr
     return backend(done.stdout)
 

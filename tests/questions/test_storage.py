@@ -39,7 +39,7 @@ def reply(text: str, code: int = 0) -> Reply:
 
 
 def asked(probe: DirectoryProbe | PlacesProbe, shell: str = "sh") -> Reply:
-    done = subprocess.run([shell, "-c", probe.ask()], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run([shell, "-c", probe.ask()], capture_output=True, text=True, check=False, timeout=60)
     return reply(done.stdout, done.returncode)
 
 

@@ -24,7 +24,7 @@ def ask(folder: str = "/", program: str = "", log: str = "") -> Start:
     """As `nobody`: root may write everywhere."""
     asked = probe(folder, program, log)
     argv = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "dash", "-c", asked.ask()]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
     seen = asked.read(Reply(0, done.stdout, MOMENT, 0.1, "on db1 as nobody"))
     assert (seen.account, done.stderr) == ("nobody", "")
     return seen.state

@@ -18,7 +18,7 @@ from tests.sessions.asking import ask_within
 from tests.site.accounts import Account
 from tests.site.sshd import Sshd
 
-GENEROUS_SECONDS = 20.0
+GENEROUS_SECONDS = 60.0
 LATE_SECONDS = 2.0
 """How much later than its deadline something may end here: room for a machine that is busy with other work."""
 MakePool = Callable[..., SshPool]

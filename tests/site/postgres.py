@@ -170,8 +170,8 @@ class Cluster:
         return self.sql(statement, *parameters, dbname=dbname)[0][0]
 
     def wait_for(self, primary: Cluster) -> None:
-        """Returns when this standby has replayed a transaction of this moment, with all before it; fails after a minute."""
-        with primary.connect(options="-c synchronous_commit=on") as connection:  # writes what others have not waited for
+        """Returns when this standby has replayed all that is committed now on its primary; fails after a minute."""
+        with primary.connect(options="-c synchronous_commit=on") as connection:  # writes all that was committed before
             connection.execute("SELECT pg_logical_emit_message(true, 'test', 'until here')")
         written = primary.scalar("SELECT pg_current_wal_flush_lsn()::text")
         caught_up = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn OR pg_sleep(0.05) IS NULL"

@@ -149,7 +149,7 @@ def typed_by(account: str, command: str, answer: str) -> int:
     try:
         os.write(ours, f"{answer}\n".encode())
         called = ["runuser", "-u", account, "--", "sh", "-c", command]
-        return subprocess.run(called, stdin=theirs, stdout=theirs, stderr=theirs, timeout=30).returncode
+        return subprocess.run(called, stdin=theirs, stdout=theirs, stderr=theirs, timeout=60).returncode
     finally:
         os.close(ours)
         os.close(theirs)

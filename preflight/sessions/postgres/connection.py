@@ -310,12 +310,3 @@ def server_facts(rows: str) -> dict[str, str]:
         "client_serial": seen["client_serial"] or "",
         "settings": json.dumps(settings, sort_keys=True),
     }
-
-
-def own_facts(pgconn: pq.abc.PGconn) -> dict[str, str]:
-    """What the connection knows of itself without a question to the server."""
-    return {
-        "backend_pid": str(pgconn.backend_pid),
-        "ssl": "TLS" if pgconn.ssl_in_use else "no",
-        "used_password": "yes" if pgconn.used_password else "no",
-    }

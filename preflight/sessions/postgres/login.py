@@ -93,7 +93,7 @@ class Login:
         several, last = bool(self.database.addresses), addresses[-1]
 
         def reach(address: ServerAddress, seconds: float) -> tuple[pq.abc.PGconn, ServerAddress]:
-            pgconn, _ = self._try(address, seconds)
+            pgconn = self._try(address, seconds)
             if not several or address is last or self._is_wanted(pgconn):
                 return pgconn, address
             pgconn.finish()
@@ -106,7 +106,7 @@ class Login:
         replica = {ServerRole.PRIMARY: b"on", ServerRole.REPLICA: b"off"}.get(self.database.role)
         return replica is None or pgconn.parameter_status(b"in_hot_standby") != replica
 
-    def _try(self, address: ServerAddress, seconds: float) -> tuple[pq.abc.PGconn, ServerAddress]:
+    def _try(self, address: ServerAddress, seconds: float) -> pq.abc.PGconn:
         try:
             pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
         except ValueError as error:
@@ -116,7 +116,7 @@ class Login:
         except BaseException:
             pgconn.finish()
             raise
-        return pgconn, address
+        return pgconn
 
     def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
         connected, word = False, ServerWord()

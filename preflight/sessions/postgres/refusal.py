@@ -120,32 +120,23 @@ def _server_refused(failed: Failed) -> tuple[Reason, str]:
         reason, sentence = _BY_SQLSTATE[sqlstate]
         sentence = sentence.replace("{whose}", _LIMITED.get(failed.word.routine, "the server"))
         return reason, sentence.format(role=failed.role, name=failed.name)
-    if sqlstate == "28000":
-        return _invalid_authorization(failed)
     if sqlstate.startswith("57P"):
         return Reason.CLOSED_BY_SERVER, "the server ended the connection during the login"
-    return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
-
-
-def _invalid_authorization(failed: Failed) -> tuple[Reason, str]:
-    """28000 stands for several refusals; the routine that raised it tells them apart."""
-    match failed.word.routine:
-        case "ClientAuthentication":
+    match sqlstate, failed.word.routine:  # 28000 stands for several refusals: the routine that raised it tells which
+        case "28000", "ClientAuthentication":
             how = "with TLS" if failed.tls else "without TLS"
             return Reason.NO_PG_HBA, (
                 f"pg_hba.conf has no entry, or one that rejects, for role {failed.role} on database {failed.name} "
                 f"from this address {how}"
             )
-        case "InitializeSessionUserId" if failed.used_password:
-            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN)"
-        case "InitializeSessionUserId":
-            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN), or does not exist"
-        case "auth_failed" if failed.used_password:
+        case "28000", "InitializeSessionUserId":
+            perhaps = "" if failed.used_password else ", or does not exist"
+            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN){perhaps}"
+        case "28000", "auth_failed" if failed.used_password:
             return Reason.BAD_PASSWORD, f"the password of role {failed.role} was refused (by LDAP, PAM or RADIUS)"
-        case "auth_failed":
+        case "28000", "auth_failed":
             return Reason.AUTHENTICATION_FAILED, f"role {failed.role} is not admitted by peer, ident or certificate"
-        case _:
-            return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
+    return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
 
 
 def _no_connection(failed: Failed) -> CannotAsk:

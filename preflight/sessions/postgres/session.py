@@ -168,10 +168,13 @@ class SqlSession:
         try:
             self.stage = "loading the PostgreSQL driver"
             self._pool.load_driver()
-            from preflight.sessions.postgres.connection import Connection, own_facts
+            from preflight.sessions.postgres.connection import Connection
             from preflight.sessions.postgres.login import Login
 
-            password = self._password()
+            password = None
+            if (reference := self._database.password) is not None:
+                self.stage = f"reading the secret {reference}"
+                password = self._pool.secrets.value(reference, self._database.password_purpose)
             addresses = self._addresses(deadline)
             require_time(deadline, begun)
             with contextlib.ExitStack() as trial:
@@ -185,7 +188,11 @@ class SqlSession:
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             refused = failed.answer.reason is Reason.FORWARDING_REFUSED
             raise CannotAsk(Reason.FORWARDING_REFUSED if refused else Reason.HOST, detail) from None
-        self._session |= own_facts(self._pgconn)
+        self._session |= {
+            "backend_pid": str(self._pgconn.backend_pid),
+            "ssl": "TLS" if self._pgconn.ssl_in_use else "no",
+            "used_password": "yes" if self._pgconn.used_password else "no",
+        }
         if self._tunnel is None:
             self._session["address"] = str(server)
         self._connection, self._made_at = Connection(self._pgconn, self._closing), monotonic()
@@ -205,18 +212,9 @@ class SqlSession:
 
     def _wait_alone(self, trial: contextlib.ExitStack, deadline: Deadline) -> float:
         """See `PasswordTrials.alone`. Raises CannotAsk."""
-        database, trials = self._database, self._pool.secrets.trials
-        if database.password is None:
-            return 0.0
-        account = PasswordAccount.of(database, "PostgreSQL", database.user, database.password)
-        return trial.enter_context(trials.alone(account, database.id, deadline))
-
-    def _password(self) -> str | None:
-        reference = self._database.password
-        if reference is None:
-            return None
-        self.stage = f"reading the secret {reference}"
-        return self._pool.secrets.value(reference, self._database.password_purpose)
+        database, secret = self._database, self._database.password
+        account = PasswordAccount.of(database, "PostgreSQL", database.user, secret) if secret else None
+        return trial.enter_context(self._pool.secrets.trials.alone(account, database.id, deadline))
 
     def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
         """Where to call the server. Raises CannotAsk and SessionFailed."""

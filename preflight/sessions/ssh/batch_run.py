@@ -79,11 +79,10 @@ class BatchRun:
         self.begun = self._heard_at = monotonic()
         self.reader = batch.BatchReader(nonce, questions)
         self.channel = channel
-        self._script: bytes | None = batch.script(nonce, questions)
         self._secret = secret
         self._open = dict(enumerate(questions))
         self._answered = answered
-        self._unsent = b""
+        self._unsent = batch.script(nonce, questions)
         self._input_open = True
         channel.setblocking(0)
         # Not the channel's descriptor: paramiko's thread may still write to that pipe while close() takes it away,
@@ -180,9 +179,6 @@ class BatchRun:
 
     def _more(self) -> bytes | None:
         """Empty for nothing yet, None for nothing ever again."""
-        if self._script is not None:
-            script, self._script = self._script, None
-            return script
         if self._secret is None:
             return None
         if self.reader.current is None:

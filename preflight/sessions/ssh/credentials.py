@@ -1,7 +1,6 @@
 """Exactly one credential per host, and what the server said to it. A refused login is never tried again."""
 
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from preflight.clock import Deadline, now
 from preflight.plan import Host
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, Once
 from preflight.sessions.secrets import PasswordAccount, Secrets
 from preflight.sessions.ssh.keys import Agent, certify, find_key, load_key
 from preflight.sessions.ssh.prompts import NEW_PASSWORD_PROMPT, CodePrompt, FurtherPrompt, answer_prompts
@@ -78,13 +77,13 @@ class CredentialStore:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._keys: dict[tuple[Path, str, Path | None], KeyCredential | CannotAsk] = {}
-        self._lock = threading.Lock()
+        self._keys = Once[tuple[Path, str, Path | None], KeyCredential | CannotAsk]()
+        """Also why one cannot be used: its passphrase is asked for once, not once per host."""
 
     def of(self, host: Host, agent_socket: str, deadline: Deadline) -> Credential:
         """The one credential of `host`. Raises CannotAsk (no credential, passphrase) before anything is sent."""
         if host.key is not None:
-            return self._key(host, host.key)
+            return self._key(host, host.key.expanduser())
         if host.agent:
             key, certificate, mark, agent = find_key(host, agent_socket, deadline)
             return KeyCredential(key, f"agent {mark}", certificate, agent)
@@ -95,28 +94,23 @@ class CredentialStore:
         raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
-        with self._lock:  # held while a passphrase is asked for: once, not once per host
-            shared = path, str(host.passphrase), host.certificate
-            cached = self._keys.get(shared)
-            if cached is None:
-                try:
-                    cached = self._load(host, path.expanduser())
-                except CannotAsk as failed:
-                    cached = failed
-                self._keys[shared] = cached
-        if isinstance(cached, CannotAsk):
-            raise CannotAsk(cached.reason, cached.detail)
-        return cached
-
-    def _load(self, host: Host, path: Path) -> KeyCredential:
         def passphrase() -> str:
             if host.passphrase is None:
                 detail = f"{path} is protected by a passphrase and the plan names none"
                 raise CannotAsk(Reason.PASSPHRASE_NEEDED, detail)
             return self._secrets.value(host.passphrase, host.passphrase_purpose)
 
-        key = load_key(path, passphrase)
-        return KeyCredential(key, f"key {key.fingerprint}", certify(key, path, host.certificate))
+        def load() -> KeyCredential | CannotAsk:
+            try:
+                key = load_key(path, passphrase)
+                return KeyCredential(key, f"key {key.fingerprint}", certify(key, path, host.certificate))
+            except CannotAsk as failed:
+                return failed
+
+        found = self._keys.get((path, str(host.passphrase), host.certificate), load)
+        if isinstance(found, CannotAsk):
+            raise CannotAsk(found.reason, found.detail)
+        return found
 
 
 def log_in(

@@ -31,7 +31,7 @@ class Datum(NamedTuple):
 def read(line: str) -> tuple[str, dict[str, Datum]]:
     """The text and the performance data of one plugin line."""
     text, _, data = line.rstrip("\n").partition("|")
-    read = subprocess.run(["perl", "-e", _READER, data], capture_output=True, text=True, check=True, timeout=30)
+    read = subprocess.run(["perl", "-e", _READER, data], capture_output=True, text=True, check=True, timeout=60)
     assert read.stderr == ""
     rows = [row.split("\t") for row in read.stdout.splitlines()]
     assert len(rows) == len(data.split()), "something was not read"

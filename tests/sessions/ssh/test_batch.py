@@ -25,7 +25,7 @@ def _questions(*texts: str, seconds: float = 10) -> list[Question]:
 def _run(questions: list[Question], shell: str = "sh", path: str = "/usr/bin:/bin") -> tuple[bytes, bytes]:
     argv = [str(shutil.which(shell)), *(["sh"] if shell == "busybox" else []), "-s"]
     done = subprocess.run(
-        argv, input=script(NONCE, questions), capture_output=True, timeout=30, check=False, env={"PATH": path}
+        argv, input=script(NONCE, questions), capture_output=True, timeout=60, check=False, env={"PATH": path}
     )
     return done.stdout, done.stderr
 
