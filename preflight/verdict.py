@@ -52,8 +52,6 @@ class WaiverState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaiverUse:
-    """What became of one waiver."""
-
     waiver: Waiver
     state: WaiverState
     text: str

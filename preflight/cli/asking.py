@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of the real systems."""
-
     answered: Answered
     mask: Callable[[str], str] = str
     """Redacts the secrets that were used."""

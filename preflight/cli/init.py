@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
@@ -24,10 +23,10 @@ from preflight.plan.limits import network_address
 from preflight.plan.limits import zone_name as zone_fault
 from preflight.plan.new_plan import Beginnings, Place, loadable, new_plan, with_lines
 from preflight.plan.values import ENGINE, show_address
+from preflight.probe import T
 from preflight.seal import SealError
 from preflight.wording import in_toml
 
-T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML key would have to quote
 
 _HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 address with a port in brackets."

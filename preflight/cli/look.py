@@ -40,8 +40,6 @@ from preflight.sessions.pools import Pools
 from preflight.units import format_duration, format_size
 from preflight.wording import in_toml, one_line
 
-Lines = Mapping[str, Sequence[str]]
-"""Table of the plan -> lines for it."""
 _ASKED = Selection.of_checks("competing-jobs", "database-login", "app-health")
 _SERVER_ACCOUNT = "postgres"
 """Which a login to a database's host mostly may become."""
@@ -82,8 +80,8 @@ class Looked:
         return f"seen on {source}, {self.moment:%Y-%m-%d}"
 
 
-def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Lines, bool]:
-    """Asks all that the plan names; what did not answer is complained of, and is a TODO. And whether all did."""
+def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Mapping[str, Sequence[str]], bool]:
+    """Asks all that the plan names: lines for its tables, and whether all answered; what did not is told and a TODO."""
     looked = Looked(plan, now())
     with progress_of_this_call(quiet=False) as tell:
         inspection = inspect(plan, registry, looked.moment, _ASKED)

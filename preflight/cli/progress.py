@@ -25,7 +25,7 @@ def progress_of_this_call(*, quiet: bool) -> Iterator[Tell]:
     elif sys.stderr.isatty():
         yield _replace_line
     else:
-        with _Log() as tell:
+        with _log() as tell:
             yield tell
 
 
@@ -34,34 +34,30 @@ def _replace_line(line: str) -> None:
     sys.stderr.flush()
 
 
-class _Log:
+@contextmanager
+def _log() -> Iterator[Tell]:
     """Writes the newest line now and then, from a thread of its own, and none twice."""
+    newest, ended = "", threading.Event()
 
-    def __init__(self) -> None:
-        self._newest = ""
-        self._ended = threading.Event()
+    def keep(line: str) -> None:
+        nonlocal newest
+        newest = line or newest
 
-    def __enter__(self) -> Tell:
-        threading.Thread(target=self._write, name="progress", daemon=True).start()
-        return self._keep
-
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-
-    def _keep(self, line: str) -> None:
-        self._newest = line or self._newest
-
-    def _write(self) -> None:
+    def write() -> None:
         told = ""
-        while not self._ended.wait(_SECONDS_BETWEEN_LINES_OF_A_LOG):
-            if self._newest != told:
-                told = self._newest
+        while not ended.wait(_SECONDS_BETWEEN_LINES_OF_A_LOG):
+            if newest != told:
+                told = newest
                 complain(f"preflight: {told}")
+
+    threading.Thread(target=write, name="progress", daemon=True).start()
+    try:
+        yield keep
+    finally:
+        ended.set()
 
 
 class Progress:
-    """Counts questions and answers."""
-
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._open: dict[str, Question] = {}

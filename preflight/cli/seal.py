@@ -146,9 +146,8 @@ def _seal_servers(plan: Plan, registry: Registry, pools: Pools) -> bool:
             complain(f"{name}: server not sealed: {error}")
     merged = sealing.merge_servers(plan, seen)
     for name in seen:
-        state = (
-            "new" if name not in plan.sealed else "sealed already" if merged[name] == plan.sealed[name] else "added to"
-        )
+        before = plan.sealed.get(name)
+        state = "new" if before is None else "sealed already" if merged[name] == before else "added to"
         write_stdout(f"{name}: {merged[name].told} ({state})\n")
     if merged != plan.sealed:
         sealing.write_sealed(plan.sealed_servers, format_sealed(Sealed(merged, plan.sealed_signers)))

@@ -27,6 +27,7 @@ from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 from preflight.plan.confirmed import format_confirmed
 from preflight.plan.load import load_plan
+from preflight.plan.manifest import format_manifest
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.rehearsal.account import READABLE, new_folder, new_memory_folder, site_account
 from preflight.rehearsal.processes import REMOVE, STOP, run_at_the_end, signals_deferred
@@ -220,11 +221,9 @@ class DemoSite:
         self._key.write_private_key_file(str(folder / "secrets" / "login.key"))
         shutil.copyfile(ROOT_CERTIFICATE, folder / "ca.pem")
         for database in _DATABASE_HOSTS:
-            # The approved scripts and their manifest, in the format of sha256sum.
             shutil.copytree(_SQL / database, folder / "sql" / database)
-            names = [script.relative_to(_SQL / database).as_posix() for script in _scripts(database)]
-            lines = [f"{_sha256(_SQL / database / name)}  {name}\n" for name in names]
-            (folder / "sql" / f"{database}.SHA256SUMS").write_text("".join(lines))
+            hashes = {each.relative_to(_SQL / database).as_posix(): _sha256(each) for each in _scripts(database)}
+            (folder / "sql" / f"{database}.SHA256SUMS").write_text(format_manifest(hashes))
         pinned = "".join(host.server.known_hosts_line() for host in self.hosts.values())
         self.plan_path.with_suffix(".known_hosts").write_text(pinned)
         server = {
@@ -262,7 +261,7 @@ class DemoSite:
             "freeze_until": (end + 2 * _FREE_AFTER).date().isoformat(),
             "tls": "\n".join(tls),
             "postgres_port": self.postgres.port,
-            "postgres_version": self.postgres.major_version,
+            "postgres_version": self.postgres.version_num // 10_000,
             "system_identifier": self.postgres.query("SELECT system_identifier FROM pg_control_system()"),
             "app1_release_sha256": _sha256(self.hosts["app1-a"].root / _APP1_RELEASE),
         }

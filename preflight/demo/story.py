@@ -14,8 +14,6 @@ _WIDTHS = (42, 34, 24)
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One thing that went wrong."""
-
     what: str
     check: str
     subject: str

@@ -158,8 +158,7 @@ class Asking:
                     arrival = self._arrived.get(timeout=0 if self._lost else min(self._deadline.left(), _WAKE_SECONDS))
                 except queue.Empty:
                     continue
-            found = self._take(arrival)
-            if found is not None:
+            if found := self._take(arrival):
                 return found
 
     def _take(self, arrival: _Arrival) -> tuple[Question, Answer] | None:
@@ -173,9 +172,7 @@ class Asking:
             return None
         _, question, answer = arrival
         # The first answer stands: a second one would come from a session that breaks its promise.
-        if batch.open.pop(question.id, None) is None:
-            return None
-        return question, answer
+        return (question, answer) if batch.open.pop(question.id, None) else None
 
     def _hand_out(self) -> None:
         """Gives to the workers what may be asked now; at the run's end, gives it up instead."""

@@ -77,7 +77,6 @@ def _names(
 
 
 def nameable(plan: Plan, checks: Sequence[str], subjects: Sequence[str]) -> Mapping[By, Sequence[str]]:
-    """What the terms of each kind can name."""
     return {
         By.CHECK: checks,
         By.HOST: tuple(plan.hosts),

@@ -110,7 +110,6 @@ def read_confirmed(path: Path) -> Confirmed:
 
 
 def format_confirmed(confirmed: Confirmed) -> str:
-    """The file's text."""
     tables: list[tuple[str, Any]] = [("confirmations", each) for each in confirmed.confirmations]
     tables += [("decided", each) for each in confirmed.decided]
     entries = "".join(f"\n[[{name}]]\n{''.join(_lines(each))}" for name, each in tables)

@@ -204,11 +204,8 @@ def _owners(plan: Plan) -> Iterator[Broken]:
         if not host.owner:
             told = f'Nobody owns the findings of host {host.id}: add "owner" to [hosts.{host.id}].'
             yield Broken(("hosts", host.id), told)
-    for section, entries in (
-        ("databases", plan.databases), ("backups", plan.backups), ("scripts", plan.scripts),
-        ("applications", plan.applications),
-    ):  # fmt: skip
-        for entry in entries.values():
+    for section in ("databases", "backups", "scripts", "applications"):
+        for entry in getattr(plan, section).values():
             if not entry.owner:
                 told = f'Nobody owns the findings of [{section}.{entry.id}]: add "owner" to it.'
                 yield Broken((section, entry.id), told)

@@ -18,8 +18,6 @@ _MOST_FILES = 100
 
 
 class Files:
-    """The files of one plan."""
-
     def __init__(self, variables: Variables) -> None:
         """`variables`: declares those of each file, before the files that it includes are named."""
         self.sources: list[Source] = []

@@ -49,8 +49,6 @@ Place = tuple[Source, Keys]
 
 @dataclass(frozen=True)
 class Merged:
-    """The tables of one plan."""
-
     tables: Mapping[str, Any]
     sources: tuple[Source, ...]
     """Its files; the release's own is the last one."""
@@ -99,8 +97,6 @@ class Merged:
 
 
 class Problems:
-    """Every problem of one plan."""
-
     def __init__(self, merged: Merged) -> None:
         self.found = list(merged.problems)
         self.merged = merged

@@ -29,7 +29,7 @@ from preflight.plan.values import (
     is_named,
     same_person,
 )
-from preflight.probe import Question, Via
+from preflight.probe import Question, T, Via
 from preflight.record import fields_of
 
 
@@ -136,7 +136,6 @@ class Role:
         return named[:1] if same_person(self.primary, self.standby) else named
 
 
-T = TypeVar("T")
 Place = TypeVar("Place", bound=Hashable)
 
 SEVERITY_OF = "severity_of"

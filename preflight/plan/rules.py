@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from preflight.clock import zone
@@ -37,9 +37,8 @@ from preflight.plan.release_plan import machine_of, saves
 from preflight.plan.targets import CREDENTIALS
 from preflight.plan.values import PASSWORD_PROMPT, PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
 from preflight.plan.work import restoring
+from preflight.probe import T
 from preflight.units import format_duration
-
-T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
@@ -226,7 +225,6 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
 
 
 def _scripts(plan: Plan, scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    """The rules of one entry of `[scripts]`."""
     yield from _database_or_host(plan, scripts, raw)
     if _is_of_engine(raw) and "command" not in raw:
         yield Broken(("command",), "is required with host: psql runs scripts in a database of PostgreSQL alone")

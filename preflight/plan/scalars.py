@@ -11,16 +11,15 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
 from preflight.plan.limits import Matches, filled, remote_path
 from preflight.plan.values import SYSTEM_ROOTS, Account, Bytes, RemotePath, Roots, SecretRef, Sha256
+from preflight.probe import T
 from preflight.units import parse_duration, parse_size
-
-T = TypeVar("T")
 
 _LONGEST_WORD = 64
 _LEFT_TO_DO = re.compile(r"TODO\b")
@@ -157,10 +156,6 @@ def _secret(value: Any) -> SecretRef:
         raise Misfit(str(error)) from None
 
 
-_SHA256 = Matches("[0-9a-f]{64}", "a SHA-256 sum, 64 digits of 0-9 and a-f in lower case")
-_ACCOUNT = Matches(r"[^\s-]\S*", "an account name, without white space and not beginning with a hyphen")
-
-
 def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
     """Type of the plan -> its reader. `folder`: the plan's, absolute; `zone`: in which its times are written. Texts and
     choices are read apart: they depend on their annotation."""
@@ -176,8 +171,10 @@ def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
         Path: partial(_local_path, folder),
         Roots: lambda value: SYSTEM_ROOTS if value == str(SYSTEM_ROOTS) else _local_path(folder, value),
         RemotePath: _text(filled, remote_path),
-        Sha256: _text(_SHA256),
-        Account: _text(filled, _ACCOUNT),
+        Sha256: _text(Matches("[0-9a-f]{64}", "a SHA-256 sum, 64 digits of 0-9 and a-f in lower case")),
+        Account: _text(
+            filled, Matches(r"[^\s-]\S*", "an account name, without white space and not beginning with a hyphen")
+        ),
         SecretRef: _secret,
     }
 

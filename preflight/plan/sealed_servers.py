@@ -118,5 +118,4 @@ def read_sealed(path: Path) -> Sealed:
 
 
 def format_sealed(sealed: Sealed) -> str:
-    """The file's text."""
     return json.dumps(asdict(sealed), indent=2, ensure_ascii=False) + "\n"

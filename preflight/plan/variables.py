@@ -45,7 +45,6 @@ class Variables:
         self._left = _MOST_CHARACTERS
 
     def declare(self, source: Source) -> None:
-        """Those that a file declares."""
         table = source.tables.get("variables", {})
         if not isinstance(table, Mapping):
             self.problems.append(source.problem(("variables",), str(expected("a table", table))))

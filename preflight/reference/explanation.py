@@ -18,8 +18,6 @@ NIGHT = (
 
 
 class Explanation:
-    """What a reader of one check is told."""
-
     def __init__(self, check: type[Check], inspection: Inspection | None = None) -> None:
         """`inspection`: of the plan whose questions are shown."""
         self.check = check
@@ -57,7 +55,6 @@ def listed(explanations: Sequence[Explanation]) -> str:
 
 
 def render(explanation: Explanation) -> str:
-    """The whole explanation."""
     return "\n".join(_lines(explanation)) + "\n"
 
 

@@ -79,8 +79,6 @@ SHARING: Mapping[str, str] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a table."""
-
     name: str
     shape: Shape
     required: bool

@@ -72,8 +72,6 @@ class LintedPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A kind of remark."""
-
     id: str
     level: str
     """What it is without --strict, in the words of GitHub and SARIF."""
@@ -98,8 +96,6 @@ _RULES = (_INVALID, _UNCONFIRMED)
 
 
 class _Remark(NamedTuple):
-    """One thing that was found."""
-
     rule: _Rule
     problem: PlanProblem
     is_error: bool

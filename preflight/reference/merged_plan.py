@@ -21,14 +21,14 @@ def render(merged: Merged) -> str:
 def _table(merged: Merged, keys: Keys, table: Mapping[str, Any]) -> Iterator[str]:
     """Its values, then the tables in it."""
     for key, value in table.items():
-        if not _is_table(value) and not _are_tables(value):
+        if not isinstance(value, Mapping) and not _are_tables(value):
             source, written = merged.place((*keys, key))
             place = f"# {source.at(written)}{_overrides(merged, (*keys, key))}"
             yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} {place}"
     for key, value in table.items():
         header = ".".join(toml_key(str(each)) for each in (*keys, key) if not isinstance(each, int))
-        if _is_table(value):
-            holds_only_tables = value and all(_is_table(each) or _are_tables(each) for each in value.values())
+        if isinstance(value, Mapping):
+            holds_only_tables = value and all(isinstance(each, Mapping) or _are_tables(each) for each in value.values())
             overrides = _overrides(merged, (*keys, key))
             yield from () if holds_only_tables and not overrides else ("", f"[{header}]{overrides.replace(',', ' #')}")
             yield from _table(merged, (*keys, key), value)
@@ -44,12 +44,8 @@ def _overrides(merged: Merged, keys: Keys) -> str:
     return f", overrides {earlier[0].at(earlier[1])}" if earlier else ""
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _are_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_table, value))
+    return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
 def _plain(value: Any) -> str:

@@ -56,7 +56,6 @@ class Requirement:
 
 
 def render(plan: Plan) -> str:
-    """The document."""
     return "\n\n".join(_blocks(plan)) + "\n"
 
 

@@ -89,8 +89,8 @@ class NamedServer(Server):
         allowed: Mapping[str, str],
     ) -> None:
         """`logins`: the roles of the scripts. `settings`: of the database that is made. `allowed`: what the real server
-        lets them do, as `AllowedProbe` tells. Nothing is written before the
-        server is known to be none of the plan's. Raises ScratchError."""
+        lets them do, as `AllowedProbe` tells. Nothing is written before the server is known to be none of the plan's.
+        Raises ScratchError."""
         folder.mkdir()
         account.give(folder)
         super().__init__(reachable(programs, folder, account), folder, account)

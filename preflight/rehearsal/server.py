@@ -224,10 +224,6 @@ class ScratchServer(Server):
             self.stop()
             raise
 
-    @property
-    def major_version(self) -> str:
-        return str(self.version_num // 10_000)
-
     def keep(self, make: Callable[[], None]) -> None:
         self._copied(self._data, self._kept)
 

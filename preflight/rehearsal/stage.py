@@ -90,8 +90,6 @@ class _Sealed:
 
 
 class Stage:
-    """One scratch server, and what runs there."""
-
     def __init__(
         self,
         plan: Plan,
@@ -196,11 +194,8 @@ class Stage:
             programs, folder / "server", folder / "s", self._account, settings=settings, before=self._before
         )
         self._require_version(server)
-        identifier = server.query("SELECT system_identifier FROM pg_control_system()")
-        if identifier in {
-            self._real.system_identifier,
-            *(each.system_identifier for each in self._plan.sealed.values()),
-        }:
+        taken = {self._real.system_identifier, *(each.system_identifier for each in self._plan.sealed.values())}
+        if server.query("SELECT system_identifier FROM pg_control_system()") in taken:
             raise ScratchError("the scratch server has the system identifier of a server of the plan")
         return server
 
@@ -392,12 +387,10 @@ def _told(before: Schema, after: Schema) -> str:
 
 def _left(before: Observation, after: Observation) -> str:
     """What the ways back left otherwise, in the schema and of what belongs to the server."""
-    gone, new = (
-        sorted(before.shared.items() - after.shared.items()),
-        sorted(after.shared.items() - before.shared.items()),
-    )
-    told = [f"{sign}{kind} {name} {text}" for sign, found in (("-", gone), ("+", new)) for (kind, name), text in found]
-    return "\n".join([text for text in [_told(before.schema, after.schema)] if text] + told)
+    then, now = before.shared.items(), after.shared.items()
+    changes = [("-", each) for each in sorted(then - now)] + [("+", each) for each in sorted(now - then)]
+    told = (f"{sign}{kind} {name} {text}" for sign, ((kind, name), text) in changes)
+    return "\n".join(filter(None, [_told(before.schema, after.schema), *told]))
 
 
 def work_of(plan: Plan, entry: Scripts) -> ServerWork:

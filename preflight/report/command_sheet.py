@@ -23,8 +23,6 @@ MOST_BYTES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class CommandShown:
-    """A command as a sheet shows it."""
-
     about: str
     line: str
     """To paste; empty where there is nothing to paste, or where it cannot be shown whole."""

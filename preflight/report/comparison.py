@@ -27,8 +27,6 @@ _GREEN = (Status.PASS, Status.SKIPPED)
 
 
 class Change(StrEnum):
-    """What became of a line."""
-
     NEW = "new"
     """Not green now, and was green, not selected, or not there."""
     CHANGED = "changed"
@@ -98,11 +96,6 @@ class Difference:
     def is_worse(self) -> bool:
         """Something is not what it was, other than cured or added well."""
         return any(self.which(each) for each in (Change.NEW, Change.CHANGED, Change.DISAPPEARED))
-
-    @property
-    def is_other(self) -> bool:
-        """A line is not what it was."""
-        return self.is_worse or bool(self.which(Change.CURED))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -193,7 +186,6 @@ def owners(findings: Iterable[Finding | Line]) -> str:
 
 
 def render(difference: Difference, *, color: bool = False) -> str:
-    """The whole comparison."""
     colours, before, after = Colours(color), difference.before, difference.after
     headline = f"{clean(before.headline)} -> {clean(after.headline)}  {clean(after.release.id)}"
     lines = [colours.bold(headline[:WIDTH])]

@@ -9,7 +9,7 @@ What is planned and what is left after the failures share a row, so that the eye
 Before a row stands when the step ends. The letters below are those of the legend; `!` is what ends or begins by itself.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,35 +20,18 @@ from preflight.report.layout import WIDTH, wrapped
 
 _LABEL = 17
 _TICK_COLUMNS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Characters:
-    planned: str
-    no_longer: str
-    found: str
-    line: str
-    tick: str
-    way_back: str
-    edge: str
-    cut: str
-
-
-_UNICODE = _Characters("█", "░", "▒", "─", "┬", "═", "◄", "…")
-_ASCII = _Characters("#", ".", "/", "-", "+", "=", "<", "~")
+_IN_ASCII = str.maketrans("█░▒─┬═◄…", "#./-+=<~")
 
 
 def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
     """The picture's lines, none wider than `width`."""
     left = _LABEL + max(len(timeline.ends(slot)) for slot in timeline.found.slots) + 1
-    picture = _Picture(timeline, left, width - left, _ASCII if ascii else _UNICODE)
-    legend = [f"{picture.characters.planned} planned{timeline.begun}"]
-    if timeline.moved:
-        legend += [f"{picture.characters.found} as found", f"{picture.characters.no_longer} no longer"]
+    picture = _Picture(timeline, left, width - left, _IN_ASCII if ascii else {})
+    legend = [f"█ planned{timeline.begun}"] + ["▒ as found", "░ no longer"] * timeline.moved
     legend += [f"{mark.letter} {mark.words}" for mark in timeline.marks()]
     legend += ["+ or later"] if timeline.found.unpriced else []
     legend += ["! inside"] if timeline.events else []
-    return [*picture.lines(), *wrapped("  ".join(legend), " " * _LABEL, width=width)]
+    return [*picture.lines(), *wrapped("  ".join(legend).translate(picture.characters), " " * _LABEL, width=width)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +40,13 @@ class _Picture:
     left: int
     """Columns before the axis: a step's name and when it ends."""
     columns: int
-    characters: _Characters
+    characters: Mapping[int, int]
+    """What is drawn with others than the module names."""
 
     def lines(self) -> Iterator[str]:
-        times, ruler = "", [self.characters.line] * self.columns
+        times, ruler = "", ["─"] * self.columns
         for at in self.timeline.ticks(self.columns / _TICK_COLUMNS):
-            ruler[self._column(at)] = self.characters.tick
+            ruler[self._column(at)] = "┬"
             begin = min(self._column(at), self.columns - len("00:00"))
             if begin >= len(times):
                 times = f"{times.ljust(begin)}{at.astimezone(zone(self.timeline.window.zone)):%H:%M} "
@@ -72,8 +56,7 @@ class _Picture:
         if self.timeline.way_back_known:
             end = self.timeline.window.end  # from there backwards: the left edge is the last moment to begin it
             span = self._span(min(self.timeline.found.start_rollback_by, end), end)
-            drawn = self.characters.edge + self.characters.way_back * (len(span) - 1)
-            yield self._row("way back", " " * span.start + drawn)
+            yield self._row("way back", " " * span.start + "◄" + "═" * (len(span) - 1))
         if self.timeline.marks():
             yield self._row("", self._points((mark.at, mark.letter) for mark in self.timeline.marks()))
         if self.timeline.events:
@@ -81,8 +64,8 @@ class _Picture:
 
     def _row(self, label: str, cells: str, ends: str = "") -> str:
         text = no_command(clean(label))
-        shown = text if len(text) < _LABEL else text[: _LABEL - 2] + self.characters.cut
-        return f"{shown:<{_LABEL}}{ends:<{self.left - _LABEL}}{cells}".rstrip()
+        shown = text if len(text) < _LABEL else text[: _LABEL - 2] + "…".translate(self.characters)
+        return f"{shown:<{_LABEL}}{ends:<{self.left - _LABEL}}{cells.translate(self.characters)}".rstrip()
 
     def _column(self, at: datetime) -> int:
         """The column that holds the moment."""
@@ -103,9 +86,9 @@ class _Picture:
             for bar in bars:
                 cells = [" "] * self.columns
                 for column in self._span(bar.found.begins_at, bar.found.ends_at):
-                    cells[column] = self.characters.found
+                    cells[column] = "▒"
                 for column in self._span(bar.planned.begins_at, bar.planned.ends_at):
-                    cells[column] = self.characters.no_longer if cells[column] == " " else self.characters.planned
+                    cells[column] = "░" if cells[column] == " " else "█"
                 yield self._row(indent + bar.planned.step.id, "".join(cells), self.timeline.ends(bar.found))
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:

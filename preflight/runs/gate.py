@@ -28,8 +28,6 @@ _LARGEST_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a gate starts from."""
-
     earlier: Evidence | None
     """The run before; None when there is none, or when something besides the servers has changed since."""
     run: str

@@ -27,8 +27,6 @@ _MOST_BLOCKERS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file of the history."""
-
     path: Path
     collected_at: datetime | None = None
     """None for a file that cannot be read."""

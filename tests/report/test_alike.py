@@ -73,7 +73,7 @@ def test_the_cards_stand_in_the_order_of_their_deadlines_and_nothing_is_told_twi
         ("D. Kaya", "(dba), DBA on call, ext. 4411", 1),
         ("R. Okafor", "(app1), ext. 4433", 1),
     ]
-    assert sorted(cards, key=lambda card: card.ask_by) == list(cards)
+    assert sorted(cards, key=lambda card: card.first.ask_by) == list(cards)
     assert cards[0].acts[0].waiting == 2
     page = html.render(no_go())
     assert "2 checks cannot look until then" in page

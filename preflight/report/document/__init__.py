@@ -26,8 +26,6 @@ _DECISION_STATUS = {ExitCode.GO: Status.PASS, ExitCode.NO_GO: Status.FAIL, ExitC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A report in words and structure."""
-
     verdict: Verdict
     """For its headline, which begins with the decision, its release, its counts."""
     status: Status
@@ -68,7 +66,6 @@ class Document:
 
 
 def document(verdict: Verdict, view: View) -> Document:
-    """Everything a report says of a verdict."""
     blocking = tuple(blockers(verdict))
     return Document(
         verdict=verdict,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from preflight.plan.release_plan import grouped
 from preflight.report.document.order import Blocker
@@ -10,8 +9,6 @@ from preflight.report.document.order import Blocker
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing to do."""
-
     blocker: Blocker
     waiting: int
     """How many checks could not look because of it."""
@@ -38,14 +35,10 @@ class Card:
         """What must be asked for first."""
         return min((act.blocker for act in self.acts), key=lambda blocker: blocker.ask_by)
 
-    @property
-    def ask_by(self) -> datetime:
-        return self.first.ask_by
-
 
 def cards(blockers: Sequence[Blocker]) -> tuple[Card, ...]:
     """By deadline. What only waits for another cure is told with that one."""
     waiting = {each.behind: each.waiting for each in blockers if each.behind}
     acts = (Act(each, waiting.get(each.what, 0) or each.waiting) for each in blockers if not each.behind)
     told = [Card(tuple(own)) for own in grouped(acts, lambda act: act.blocker.name).values()]
-    return tuple(sorted(told, key=lambda card: card.ask_by))
+    return tuple(sorted(told, key=lambda card: card.first.ask_by))

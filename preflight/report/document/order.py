@@ -17,6 +17,8 @@ from preflight.wording import counted, listed
 
 _WORD = re.compile(r"[\w.-]+")
 _MOST_SUBJECTS = 3
+HOLDS = (Status.FAIL, Status.UNKNOWN, Status.STALE)
+"""What holds a release, unless the check is advisory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     """What blocks, then what is required, by when the cures must have been asked for; shared causes last."""
     severities = (Severity.BLOCKING, Severity.REQUIRED)
     every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
-    told = [each for each in every if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
+    told = [each for each in every if each.status in HOLDS]
     own = findings_alike(verdict.plan, told)
     lines = {key: place for place, alike in reversed(list(enumerate(own))) for each in alike for key in causes_of(each)}
     by_cause = findings_by_cause(verdict.plan, verdict.findings)

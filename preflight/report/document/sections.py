@@ -25,8 +25,6 @@ from preflight.verdict import Verdict, WaiverState
 from preflight.wording import MOST_NAMED, counted, listed
 
 NOBODY = "nobody named in the plan"
-_HOLDS = (Status.FAIL, Status.UNKNOWN, Status.STALE)
-"""What holds a release, unless the check is advisory."""
 RUNBOOK = "runbook"
 """The label whose lines are URLs."""
 
@@ -135,7 +133,7 @@ def counts(verdict: Verdict) -> str:
     """Every planned check, by what became of it: `2 fail (1 advisory)`."""
     told = []
     for status in (each for each in WORST_FIRST if verdict.counts.get(each)):
-        count, advisory = verdict.counts[status], verdict.advisory.get(status, 0) if status in _HOLDS else 0
+        count, advisory = verdict.counts[status], verdict.advisory.get(status, 0) if status in order.HOLDS else 0
         which = "advisory" if advisory == count else f"{advisory} advisory"
         told.append(f"{count} {status}" + (f" ({which})" if advisory else ""))
     return f"{verdict.planned} planned: {', '.join(told) or 'none'}"

@@ -15,7 +15,6 @@ FORMATS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def render(name: str, verdict: Verdict, view: View) -> str:
-    """The report in the format of this name."""
     text: str = importlib.import_module(f"{__name__}.{name}").render(verdict, view)
     return text
 

@@ -6,12 +6,13 @@ left out. Text from elsewhere stands behind `::error ...::` on one line: it can 
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from preflight.errors import ExitCode
 from preflight.finding import Status
+from preflight.probe import T
 from preflight.report import PLAIN, View
 from preflight.report.comparison import in_words
+from preflight.report.document.order import HOLDS
 from preflight.report.document.sections import counts, decided, entries, left_out, unconfirmed_in_words
 from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
@@ -21,17 +22,12 @@ _MOST = 10
 _MOST_OF_A_TITLE = 200
 """Characters; GitHub refuses a title of more than 255."""
 _LEVELS = {ExitCode.GO: "notice", ExitCode.NO_GO: "error", ExitCode.HOLD: "error"}
-_RED = (Status.FAIL, Status.UNKNOWN, Status.STALE)
-
-Annotation = tuple[str, str]
-"""Title and text."""
-Shown = TypeVar("Shown")
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """One workflow command on a line."""
     path = verdict.plan.path.as_posix()
-    told: dict[str, list[Annotation]] = {"error": [], "warning": [], "notice": []}
+    told: dict[str, list[tuple[str, str]]] = {"error": [], "warning": [], "notice": []}
     title = f"{verdict.plan.release.id}: {verdict.headline}"
     decisions = [f"decision: {each}" for each in decided(verdict)]
     versions = ", ".join(verdict.made_with)
@@ -45,7 +41,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     ]
     for entry in entries(verdict):
         if entry.status is not Status.WAIVED:
-            level = "error" if entry.status in _RED and entry.severity.decides else "warning"
+            level = "error" if entry.status in HOLDS and entry.severity.decides else "warning"
             told[level].append((f"{entry.status.upper()} {entry.name}{entry.severity.mark}", "\n".join(entry.lines)))
     if verdict.unconfirmed:
         told["warning"].append((unconfirmed_in_words(verdict.unconfirmed), "\n".join(verdict.unconfirmed)))
@@ -64,6 +60,6 @@ def command(level: str, path: str, title: str, text: str, line: int | None = Non
     return f"::{level} file={annotation_property(path)}{at},title={shown}::{annotation_text(text)}\n"
 
 
-def capped(annotations: Sequence[Shown]) -> tuple[Sequence[Shown], Sequence[Shown]]:
+def capped(annotations: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
     """As many as GitHub shows of a step, with room for one that counts the others; and those others."""
     return (annotations, ()) if len(annotations) <= _MOST else (annotations[: _MOST - 1], annotations[_MOST - 1 :])

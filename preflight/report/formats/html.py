@@ -144,7 +144,7 @@ def _cards(shown: Document) -> Html:
 
 def _card(shown: Document, card: Card) -> Html:
     by, window = card.first.ask_by_words, shown.verdict.plan.window
-    when = "" if by == "now" else format_moment(card.ask_by, window.zone)
+    when = "" if by == "now" else format_moment(card.first.ask_by, window.zone)
     return el(
         "article",
         el("h3", card.name or NOBODY, " ", el("span", card.contact, class_="soft")),

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
 
 from preflight.finding import Finding
 from preflight.judging.end_states import EndState, telling_first
 from preflight.judging.schedule import Schedule
+from preflight.probe import T
 from preflight.record import fields_of
 from preflight.report import PLAIN, View
 from preflight.report import json_report as told
@@ -17,7 +17,6 @@ from preflight.report.harmless import json_text
 from preflight.report.json_report import Line, Point, Report
 from preflight.verdict import REPORT_SCHEMA, Verdict
 
-T = TypeVar("T")
 _MOST_END_STATES = 100
 
 

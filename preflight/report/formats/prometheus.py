@@ -39,12 +39,9 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     ]
     yield _family("finding", "One for each planned check; its status is a label.", findings)
     yield _family("unconfirmed", "Things that the plan does not ask.", [(release, len(verdict.unconfirmed))])
-    taken = [
-        ({**release, "decision": each.decision, "by": each.by, "plan_sha256": each.plan[:12]}, 1)
-        for each in verdict.plan.confirmed.decided[-1:]
-    ]
-    if taken:
-        yield _family("decided", "What people decided last.", taken)
+    for each in verdict.plan.confirmed.decided[-1:]:
+        taken = {**release, "decision": each.decision, "by": each.by, "plan_sha256": each.plan[:12]}
+        yield _family("decided", "What people decided last.", [(taken, 1)])
     if waivers := [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
     if without := [({**release, "what": each}, 1.0) for each in left_out(verdict)]:

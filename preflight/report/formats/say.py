@@ -17,16 +17,9 @@ from preflight.finding import Status
 from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
 from preflight.report.comparison import TOLD, Difference
+from preflight.report.document import sections
 from preflight.report.document.cards import Act, Card, cards
 from preflight.report.document.order import blockers
-from preflight.report.document.sections import (
-    expected_state,
-    left_out,
-    not_selected,
-    of_another,
-    rule_in_words,
-    signed_words,
-)
 from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
@@ -58,12 +51,12 @@ def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
     decision = verdict.decision.replace("-", " ").capitalize()
     yield f"{decision}{covered} for {name(release.id)}{title}"
     if verdict.expect:
-        yield name(expected_state(verdict), _LONGEST_REASON)
+        yield name(sections.expected_state(verdict), _LONGEST_REASON)
     for taken in verdict.plan.confirmed.decided[-1:]:
         against = f", against the verdict: {name(taken.against, _LONGEST_REASON)}" if taken.against else ""
         said = f"{name(taken.by)} decided {taken.decision.replace('-', ' ')} at {clock_time(taken.at, window)}{against}"
-        yield ", ".join(filter(None, [said, of_another(verdict.plan, taken)]))
-        yield from filter(None, [name(signed_words(verdict, taken), _LONGEST_REASON)])
+        yield ", ".join(filter(None, [said, sections.of_another(verdict.plan, taken)]))
+        yield from filter(None, [name(sections.signed_words(verdict, taken), _LONGEST_REASON)])
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
     over = ", over" if verdict.moment >= window.end else ""
     yield f"window {day(window.start, window)}, {opens} to {ends}{over}"
@@ -78,12 +71,12 @@ def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
         yield _waiver(verdict, use)
     yield from _void(verdict)
     yield from _changed(view.difference)
-    yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
+    yield from (f"without {name(each, _LONGEST_REASON)}" for each in sections.left_out(verdict))
     for what, said in zip(("finish ", ""), times(verdict, Voice(clock_time, duration)), strict=False):
         yield what + name(said, _LONGEST_REASON)
     if verdict.decision is Decision.GO:
         yield from _agreed(verdict)
-    skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
+    skipped, gaps = len(sections.not_selected(verdict)), len(verdict.unconfirmed)
     told = [f"{counted(skipped, 'check')} not selected"] if skipped else []
     told += [f"{counted(gaps, 'thing')} left unconfirmed"] if gaps else []
     if told:
@@ -130,7 +123,7 @@ def _person(verdict: Verdict, card: Card) -> str:
     said = [_act(act) for act in acts[:shown]]
     if len(acts) > shown:
         said.append(f"{number(len(acts) - shown)} more")
-    at, window = card.ask_by, verdict.plan.window
+    at, window = card.first.ask_by, verdict.plan.window
     by = "by the start" if at == window.start else f"by {clock_time(at, window)}"
     by = "now" if verdict.expect else by
     return f"{who} must cure {listed(said)}, {'overdue' if at < verdict.moment else by}"
@@ -158,7 +151,7 @@ def _agreed(verdict: Verdict) -> Iterator[str]:
     plan = verdict.plan
     for rule in plan.rules:
         if not rule.unrelated:
-            said = name(rule_in_words(rule))
+            said = name(sections.rule_in_words(rule))
             yield f"{said}, {_who(plan, rule.decides)} decides" if rule.decides else said
     for decision in plan.decisions:
         who = _who(plan, decision.decides)

@@ -46,7 +46,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     told = [line for lines in map(list, paragraphs) if lines for line in (*lines, "")]
     decision = colours.bold(colours.status(shown.status, verdict.headline))
     text = "\n".join([*told, f"{decision} (exit code {int(verdict.exit_code)})"]) + "\n"
-    if view.difference is not None and view.difference.is_other:
+    if view.difference and any(map(view.difference.which, comparison.TOLD)):
         text += "\n" + comparison.render(view.difference, color=view.color)
     return text
 
