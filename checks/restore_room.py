@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed
-from preflight.judging.data_directory import data_directory, not_measured, not_shown
+from preflight.judging.data_directory import data_directory, not_measured, not_shown, without_inodes
 from preflight.plan import Database
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
@@ -38,8 +38,8 @@ class RestoreRoom(Check):
     A restore that fills the disk at 04:00 leaves neither the new state nor the old one (g). Each database with a backup
     needs what it takes now, times `growth`, where its data directory lies, and in each tablespace what it has there:
     over the broken one only what is more, with `keep_broken` of `[rollback]` all of it. Databases of one machine are
-    added up on each storage, as all of them may have to go back, also those of several hosts that are one machine. A
-    place that nobody sees is UNKNOWN.
+    added up on each storage, as all of them may have to go back, also those of several hosts that are one machine.
+    Inodes count as well. A place that nobody sees is UNKNOWN.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -137,6 +137,7 @@ class RestoreRoom(Check):
         yield from (not_measured(self.plan, self.moment, database, each, who) for each in own if not each.measured)
         for storage, (place, *_) in grouped((each for each in own if each.measured), lambda each: each.storage).items():
             here = [part for part in parts if part.path not in places or places[part.path].storage == storage]
+            yield from without_inodes(database, place)
             yield self._judge_storage(database, place, here)
 
     def _judge_storage(self, database: Database, place: Place, here: Sequence[_Part]) -> Judgement:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.backup_size import Seen, size_of
-from preflight.judging.data_directory import data_directory, not_measured, not_shown
+from preflight.judging.data_directory import data_directory, not_measured, not_shown, without_inodes
 from preflight.plan import BackupMethod, Plan, Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
@@ -199,6 +199,7 @@ class ScriptEffect(Check):
         unseen = [place for place in own if not place.measured]
         yield from (not_measured(self.plan, self.moment, work.database, place, work.who) for place in unseen)
         for here in grouped((each for each in own if each.measured), lambda each: each.storage).values():
+            yield from without_inodes(work.database, here[0])
             yield self._judge_storage(work, here[0], sum(needs[place.path] for place in here), facts)
 
     def _judge_storage(self, work: ServerWork, place: Place, written: int, facts: Mapping[str, Any]) -> Judgement:

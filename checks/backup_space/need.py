@@ -15,13 +15,12 @@ from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup, no_shell
 from preflight.questions.backups import PARTS_WITHIN, BackupFile, BackupKind, Listing
 from preflight.questions.sizes import Sizes, WalRate
-from preflight.questions.storage import Directory, device_name
+from preflight.questions.storage import SPARE_INODES, Directory, device_name
 from preflight.units import format_duration, format_need, format_size
 
 _GIB = 1024**3
 _FILES_BESIDE_TABLES = 10
 _FORKS = 2
-_SPARE_INODES = 100
 _FILES_BESIDE_RELATIONS = 1000
 
 
@@ -294,8 +293,8 @@ class Room:
 
     def judge_files(self, planned: PlannedBackup, directory: Directory, left: int) -> Judgement:
         where = f"{directory.mount_point} of {planned.host.id}"
-        certain = sum(need.files for need in self.needs) + _SPARE_INODES
-        wanted = f"{certain} free inodes: {total_files(self.needs)} and {_SPARE_INODES} to spare"
+        certain = sum(need.files for need in self.needs) + SPARE_INODES
+        wanted = f"{certain} free inodes: {total_files(self.needs)} and {SPARE_INODES} to spare"
         if left < certain:
             return planned.failed(
                 f"{left} inodes free, {certain} needed",

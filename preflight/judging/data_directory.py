@@ -1,14 +1,16 @@
 """Where a database's server keeps its data: by the server's own word, else by a person's."""
 
 import shlex
+from collections.abc import Iterator
 from datetime import datetime
 
-from preflight.finding import Judgement, unknown
+from preflight.finding import Judgement, failed, unknown
 from preflight.plan import Database, Plan
 from preflight.plan.said import answered_for
 from preflight.questions.sizes import DataDirectories
 from preflight.questions.sql import membership_grant
-from preflight.questions.storage import Place
+from preflight.questions.storage import SPARE_INODES, Place
+from preflight.wording import counted
 
 
 def data_directory(database: Database, shown: DataDirectories) -> str:
@@ -52,6 +54,17 @@ def not_measured(plan: Plan, moment: datetime, database: Database, place: Place,
         remedy=f"let {who} enter {shlex.quote(place.reached)} on {database.host}; or have the server's own account do "
         "the work",
     )
+
+
+def without_inodes(database: Database, place: Place) -> Iterator[Judgement]:
+    """A server makes new files for each table and index that is made or rewritten, whatever the free bytes."""
+    if place.free_inodes is not None and place.free_inodes < SPARE_INODES:
+        yield failed(
+            f"{place.free_inodes} inodes free where {database.id} lies: the server can hardly make a file",
+            expected=f"{SPARE_INODES} free inodes on {place.label}",
+            actual=f"{place.free_inodes} free, whatever its free bytes",
+            remedy=f"remove {counted(SPARE_INODES - place.free_inodes, 'file')} on {place.label} of {database.host}",
+        )
 
 
 def not_there(plan: Plan, moment: datetime, database: Database, place: Place, summary: str) -> Judgement:

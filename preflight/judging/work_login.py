@@ -25,13 +25,15 @@ _UNDONE = {
     "global": "ALTER ROLE ALL RESET {name};",
     "configuration file": "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
     "command line": "take {name} out of the line that starts the server (pg_ctl -o), and have it started again",
-    "client": "take {name} out of PGOPTIONS of the account",
+    "client": "take {name} out of PGOPTIONS or PGCLIENTENCODING of the account",
 }
 """Source of pg_settings -> what undoes a setting there."""
 _WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 """What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
 _READ_ONLY = "default_transaction_read_only"
+_AS_IT_IS = "SQL_ASCII"
+"""The encoding without a conversion."""
 _LIMITS = ("statement_timeout", "transaction_timeout")
 """What they limit may take the whole step; the second one since PostgreSQL 17."""
 _TIMEOUTS = (*_LIMITS, "idle_in_transaction_session_timeout", "lock_timeout")
@@ -286,6 +288,17 @@ class ScriptRole:
                 expected="origin",
                 actual="replica",
                 remedy=self.undo("session_replication_role"),
+            )
+
+    def judge_encoding(self) -> Iterator[Judgement]:
+        """Of psql's own session: the server takes the bytes of a script for what this says, also without an error."""
+        taken, own = (self.settings.shown(name) for name in ("client_encoding", "server_encoding"))
+        if own and taken != own and _AS_IT_IS not in (taken, own):
+            yield self.failed(
+                f"the server takes what psql sends as {self.name} for {taken}: letters beyond ASCII may become others",
+                f"client_encoding = {own}, as the database",
+                f"client_encoding = {taken}",
+                f"{self.undo('client_encoding')} Scripts in {taken} begin with \\encoding {taken} then",
             )
 
     def judge_read_only(self) -> Iterator[Judgement]:

@@ -74,16 +74,19 @@ OF_SCRIPTS = (
     "session_replication_role",
     "standard_conforming_strings",
     "statement_timeout",
+    "temp_file_limit",
     "transform_null_equals",
 )
 """The settings that decide what the same script does."""
 _SETTINGS = (
     *OF_SCRIPTS,
+    "client_encoding",
     "data_directory",
     "default_transaction_read_only",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "listen_addresses",
+    "server_encoding",
     "transaction_timeout",
     "unix_socket_directories",
 )

@@ -121,6 +121,8 @@ class Quota:
 
 
 PROOF_BYTES = 1024 * 1024
+SPARE_INODES = 100
+"""So many are to stay free beside those that are known to be needed."""
 _BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
 _SECONDS = 20.0
 _UNSUPPORTED = frozenset({"EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"})

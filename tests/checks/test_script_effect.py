@@ -102,6 +102,12 @@ def test_a_rewritten_table_needs_its_size_again_and_its_wal(
         assert "1 MiB more made free" in found.remedy
 
 
+def test_a_disk_that_can_hold_no_more_files_fails_whatever_is_free() -> None:
+    for left, status in ((99, Status.FAIL), (100, Status.PASS), (None, Status.PASS)):
+        places = {each.path: replace(each, free_bytes=500 * MIB, free_inodes=left) for each in (PLACE, WAL_PLACE)}
+        assert effect(run(ORDERS), places=places).status is status, left
+
+
 def test_wal_that_is_recycled_takes_no_more_than_its_limit_and_what_is_held_all() -> None:
     recycled = replace(QUIET, most_bytes=10 * MIB)
     assert effect(run(ORDERS), free=132, wal=recycled).status is Status.PASS

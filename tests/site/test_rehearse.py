@@ -257,6 +257,16 @@ def test_what_stands_in_the_line_that_starts_the_real_server_holds_in_the_rehear
 
 
 @pytest.mark.long
+def test_what_may_be_sorted_on_the_real_server_may_be_sorted_in_the_rehearsal(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(site, site.start_postgres(settings={"temp_file_limit": "1MB"}), tmp_path, monkeypatch)
+    sorts = "SET work_mem = '64kB';\nSELECT n FROM generate_series(1, 300000) n ORDER BY md5(n::text) OFFSET 299999;\n"
+    (run,) = tried(stage.plan({"010_sorts.sql": sorts}, way_back="")).runs
+    assert "temporary file size exceeds temp_file_limit (1024kB)" in run.said, run
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [

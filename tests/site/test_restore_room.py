@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -104,6 +105,24 @@ def test_a_tablespace_needs_room_for_what_the_database_has_there(orders: Orders,
         orders.cluster.sql("DROP TABLE IF EXISTS large", dbname=orders.name)
         orders.cluster.sql("DROP TABLESPACE fast")
     is_fail(found, "no room to restore orders beside the broken one", str(small))
+
+
+def test_a_disk_that_can_hold_no_more_files_fails(orders: Orders, ask: Ask, mounts: Mounts) -> None:
+    disk = mounts.ext4("small", megabytes=8, mode=0o755)
+    place = disk / "pg"
+    place.mkdir(mode=0o700)
+    shutil.chown(place, "postgres", "postgres")
+    orders.cluster.sql(f"CREATE TABLESPACE few LOCATION '{place}'")
+    try:
+        orders.cluster.sql("CREATE TABLE small TABLESPACE few AS SELECT 1", dbname=orders.name)
+        is_pass(ask())
+        for number in range(os.statvfs(disk).f_favail - 99):
+            (disk / str(number)).touch()
+        found = ask()
+    finally:
+        orders.cluster.sql("DROP TABLE IF EXISTS small", dbname=orders.name)
+        orders.cluster.sql("DROP TABLESPACE few")
+    is_fail(found, "99 inodes free where orders lies", f"remove 1 file on {disk} (ext4")
 
 
 @pytest.mark.case(21)

@@ -347,6 +347,21 @@ def test_a_restart_between_the_logins_is_unknown(
 
 
 @pytest.mark.long
+def test_scripts_that_the_server_takes_for_another_encoding_fail(server: Server) -> None:
+    cluster, role = server.cluster, server.role.name
+    assert server.scripts().status is Status.PASS
+    for where in (f'ROLE "{role}"', "SYSTEM"):
+        cluster.sql(f"ALTER {where} SET client_encoding = 'LATIN1'")
+        cluster.sql("SELECT pg_reload_conf()")
+        try:
+            found = server.scripts()
+        finally:
+            cluster.sql(f"ALTER {where} RESET client_encoding")
+            cluster.sql("SELECT pg_reload_conf()")
+        fails(found, f"as {role} for LATIN1", f"ALTER {where} RESET client_encoding;".replace('"', ""))
+
+
+@pytest.mark.long
 def test_settings_that_end_scripts_fail_for_the_role_that_runs_them(server: Server) -> None:
     deployer = server.cluster.create_role("deployer")
     server.write_pgpass("\n".join(f"*:*:*:{role.name}:{role.password}" for role in (server.role, deployer)))
