@@ -299,21 +299,23 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             actual=f"sends to {answer.location}; not followed: {answer.redirect_refused}",
             remedy=f"see what is there, perhaps a login or maintenance page; if it is right, {cure} in the plan",
         )
-    elif answer.status in (UNAUTHORIZED, FORBIDDEN):
-        yield _refused(instance, answer)
     else:
-        unwell = "have {app} on {host} looked at before the window: it says itself that it is not well"
-        elsewhere = "correct the URL in the plan, or ask the {owner} why {app} does not answer there"
+        summary = f"status {answer.status} instead of {wanted}"
+        cure = "correct the URL in the plan, or ask the {owner} why {app} does not answer there"
+        if answer.status in (UNAUTHORIZED, FORBIDDEN):
+            summary, cure = _refused(instance, answer)
+        elif answer.status >= 500:
+            cure = "have {app} on {host} looked at before the window: it says itself that it is not well"
         yield failed(
-            f"status {answer.status} instead of {wanted}",
+            summary,
             expected=f"status {wanted}",
             actual=f"{answer.status}: {_excerpt(answer.body)}",
-            remedy=instance.fill(unwell if answer.status >= 500 else elsewhere),
+            remedy=instance.fill(cure),
         )
 
 
-def _refused(instance: _Instance, answer: HttpAnswer) -> Judgement:
-    """Whoever asks may not see the page."""
+def _refused(instance: _Instance, answer: HttpAnswer) -> tuple[str, str]:
+    """(That whoever asks may not see the page, the cure.)"""
     headers = secret_headers(instance.endpoint)
     if not headers and instance.endpoint.client_cert is None:
         seen = f"status {answer.status}: the page is not for everybody"
@@ -325,12 +327,7 @@ def _refused(instance: _Instance, answer: HttpAnswer) -> Judgement:
             f"status {answer.status}: {'does not accept' if is_unknown else 'may not read the page with'} the {shown}"
         )
         cure = f"have the {{owner}} {'confirm' if is_unknown else 'let {app} be read with'} the {shown}"
-    return failed(
-        seen,
-        expected=f"status {instance.endpoint.status}",
-        actual=f"{answer.status}: {_excerpt(answer.body)}",
-        remedy=instance.fill(cure),
-    )
+    return seen, cure
 
 
 def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:

@@ -128,11 +128,11 @@ class RollbackReady(Check):
         start, today = (at.astimezone(zone(window.zone)).date() for at in (window.start, self.moment))
         if day > today:
             summary = f"the rehearsal is still to come: {day}"
-            return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
-        if start - day > limit:
+        elif start - day > limit:
             summary = f"the rehearsal of {day} will be {format_duration(start - day)} old"
-            return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
-        return passed(f"rehearsed {day}")
+        else:
+            return passed(f"rehearsed {day}")
+        return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
 
 
 def _place(file: RollbackFile) -> tuple[str, str]:

@@ -109,7 +109,8 @@ class EarlierBackup(Check):
         now, recorded, globals_read = (facts.get(name) for name in ("now", "recorded", "globals_read"))
         text_bytes = None if isinstance(now, NoReply) else now
         read = _read("read", facts)
-        seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes, recorded, globals_read)
+        parts = self.settings.least_size_ratio, self.settings.warn_size_ratio
+        seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes, *parts, recorded, globals_read)
         judged = self._judge_seen(seen)
         if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
@@ -118,7 +119,7 @@ class EarlierBackup(Check):
         return Judgement.of([seen.being_written(judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
-        settings, own = self.settings, seen.planned.at_database.host
+        own = seen.planned.at_database.host
         elsewhere = f"it lies on {seen.host}: a restore brings it to {own.id} first"
         return Judgement.of(
             [
@@ -126,8 +127,8 @@ class EarlierBackup(Check):
                 seen.judge_age(self.moment),
                 *seen.judge_name(self.moment),
                 *seen.judge_owner(),
-                seen.judge_size(least=settings.least_size_ratio, usual=settings.warn_size_ratio),
-                *judge_read(seen, settings.least_size_ratio, settings.warn_size_ratio),
+                seen.judge_size(),
+                *judge_read(seen),
                 *judge_recorded(seen),
             ]
         )

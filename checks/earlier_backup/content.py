@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, passed, unknown, warned
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import ArchiveRead, Held, TextRead
 from preflight.questions.backups import MOST_NAMES
@@ -33,8 +33,7 @@ _SETS_TRANSACTION_TIMEOUT: Major = (17,)
 """From this version on, pg_dump and pg_restore begin with a setting that older servers do not know."""
 
 
-def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead, least: float, usual: float) -> Iterator[Judgement]:
-    """`least`, `usual`: parts of what the database holds now, below which the backup fails and is warned of."""
+def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgement]:
     name = seen.planned.database.dbname
     held = read.of(name) if isinstance(read, TextRead) else read.held
     yield from _database(seen, read, name)
@@ -55,7 +54,13 @@ def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead, least: float, 
     now = seen.text_bytes or seen.live.stored_bytes // _MOST_STORED_FOR_TEXT
     of_cluster = isinstance(read, TextRead) and read.of_cluster
     if now >= _LEAST_COMPARED and not of_cluster and not seen.planned.backup.left_out:
-        yield from _amount(seen, read.text_bytes, now, least, usual)
+        # A dump of emptied tables has all their names.
+        ratio, held_now = read.text_bytes / now, f"the database now about {format_size(now)}"
+        summary = f"the backup holds {ratio:.0%} of what the database holds now"
+        actual = f"{seen.file.path} is {format_size(read.text_bytes)} of text, {held_now}"
+        remedy = f"find out whether the database has grown since, or what is missing in it; {seen.anew}"
+        if found := seen.too_small(ratio, summary, actual, remedy):
+            yield found
 
 
 def _database(seen: SeenBackup, read: ArchiveRead | TextRead, name: str) -> Iterator[Judgement]:
@@ -174,17 +179,3 @@ def _judge_globals(seen: SeenBackup, read: TextRead | NoReply | None) -> Judgeme
         what = "there is none" if read is None else "it is not whole, or no file of pg_dumpall"
         return seen.broken(f"the dump of the globals: {what}", what, expected=wanted, remedy=cure)
     return unknown("the dump of the globals was not read", expected=wanted, remedy=f"let {seen.who} read it; or {cure}")
-
-
-def _amount(seen: SeenBackup, held: int, now: int, least: float, usual: float) -> Iterator[Judgement]:
-    """A dump of emptied tables has all their names."""
-    ratio = held / now
-    for limit, verdict in ((least, failed), (usual, warned)):
-        if ratio < limit:
-            yield verdict(
-                f"the backup holds {ratio:.0%} of what the database holds now",
-                expected=f"at least {limit:.0%}",
-                actual=f"{seen.file.path} is {format_size(held)} of text, the database now about {format_size(now)}",
-                remedy=f"find out whether the database has grown since, or what is missing in it; {seen.anew}",
-            )
-            return

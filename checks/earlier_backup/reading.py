@@ -21,8 +21,7 @@ from .content import judge_content
 from .seen_backup import NOT_READ, SeenBackup
 
 
-def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgement]:
-    """`least`, `usual`: parts of what the database holds now, below which the backup fails and is warned of."""
+def judge_read(seen: SeenBackup) -> Iterator[Judgement]:
     match seen.read:
         case NoReply() as lost:
             remedy = f"mend what keeps {seen.host} from answering, as the line host-login {seen.host} says"
@@ -41,9 +40,9 @@ def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgeme
                 yield seen.broken(what, "no line \\. ends it", expected="a line \\. after the data of each table")
             else:
                 yield seen.broken("the newest backup cannot be read to its end", read.said)
-            yield from judge_content(seen, read, least, usual)
+            yield from judge_content(seen, read)
         case TextRead() as read:
-            yield from _judge_text(seen, read, least, usual)
+            yield from _judge_text(seen, read)
         case Verified() as read:
             yield _judge_verified(seen, read)
         case None:
@@ -100,7 +99,7 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     )
 
 
-def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) -> Iterator[Judgement]:
+def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
     if not read.readable:
         yield seen.may_not_be_read() if read.as_account else _unread(seen)
         return
@@ -118,7 +117,7 @@ def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) ->
         yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=last)
     else:
         yield passed(f"readable to its end, {format_size(read.text_bytes)} of text by {maker}")
-        yield from judge_content(seen, read, least, usual)
+        yield from judge_content(seen, read)
 
 
 def _judge_base(seen: SeenBackup, read: Verified) -> Judgement:

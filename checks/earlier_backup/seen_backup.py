@@ -41,6 +41,10 @@ class SeenBackup:
     """None of a database that is not PostgreSQL."""
     text_bytes: int | None
     """What a dump of the database is now, as text; None where that could not be seen."""
+    least: float
+    """Part of the size of the one before, and of what the database holds now, below which it fails;"""
+    usual: float
+    """below this one it is warned of."""
     recorded: Recorded | NoReply | None = None
     """Its SHA-256; None of what is no single file."""
     globals_read: TextRead | NoReply | None = None
@@ -211,9 +215,15 @@ class SeenBackup:
                 remedy=f"on {self.host}: chmod o-w {shlex.quote(file.path)}",
             )
 
-    def judge_size(self, *, least: float, usual: float) -> Judgement:
-        """A dump of emptied tables is whole and reads well: only its size tells. `least`, `usual`: parts of the size of
-        the one before, below which it fails and is warned of."""
+    def too_small(self, ratio: float, summary: str, actual: str, remedy: str) -> Judgement | None:
+        """None where it is not. `ratio`: the part of what it is held against."""
+        for limit, verdict in ((self.least, failed), (self.usual, warned)):
+            if ratio < limit:
+                return verdict(summary, expected=f"at least {limit:.0%}", actual=actual, remedy=remedy)
+        return None
+
+    def judge_size(self) -> Judgement:
+        """A dump of emptied tables is whole and reads well: only its size tells."""
         if self.before is None:
             return passed("the only one: its size cannot be compared")
         if self.file.kind is BackupKind.PART:
@@ -231,15 +241,8 @@ class SeenBackup:
         ratio = size / max(1, before)
         summary = f"it has {ratio:.0%} of the size of the one before"
         remedy = f"find out what is missing in {self.file.path} on {self.host}: deleted data, or a failed dump"
-        for limit, verdict in ((least, failed), (usual, warned)):
-            if ratio < limit:
-                return verdict(
-                    summary,
-                    expected=f"at least {limit:.0%}",
-                    actual=f"{format_size(size)}; {self.before.path} has {format_size(before)}",
-                    remedy=remedy,
-                )
-        return passed(summary)
+        actual = f"{format_size(size)}; {self.before.path} has {format_size(before)}"
+        return self.too_small(ratio, summary, actual, remedy) or passed(summary)
 
 
 def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:

@@ -139,6 +139,7 @@ class Attempt:
                 raise Closed
             raise CannotAsk(Reason.TURN, f"other logins at {server} took all the time there was")
         self._server = server
+        self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
 
     def _socket(self) -> Any:
         if self._jump is not None:
@@ -147,7 +148,6 @@ class Attempt:
         resolved = dial.resolve(self._host.address, self._host.ssh_port, self._deadline)
         self._take_turn(resolved.first)
         self.stage = f"connecting to {resolved.first}"
-        self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
         try:
             sock, self._session["address"] = dial.connect(resolved, self.limit)
         except dial.DialFailed as failed:
@@ -175,7 +175,6 @@ class Attempt:
         self._session["address"] = address
         self._take_turn(f"{address} through {name}")
         self.stage = f"connecting to {address} through {name}"
-        self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
         try:
             return open_forward(login.transport, self._host.address, self._host.ssh_port, self.limit)
         except ChannelRefused as refused:
