@@ -17,6 +17,8 @@ from .seen_backup import SeenBackup
 
 _MOST_STORED_FOR_TEXT = 10
 """Tables take less room than this many times their text, but for those that are mostly free space."""
+_MOST_TEXT_FOR_STORED = 20
+"""Nor is their text so many times the room they take, also where that is compressed."""
 _LEAST_COMPARED = 64 * 1024
 """Bytes; a smaller database is mostly its definitions."""
 _KINDS = {
@@ -53,6 +55,14 @@ def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Ju
         yield from _roles(seen, seen.live, held)
     now = seen.text_bytes or seen.live.stored_bytes // _MOST_STORED_FOR_TEXT
     of_cluster = isinstance(read, TextRead) and read.of_cluster
+    stored = seen.live.stored_bytes
+    if not of_cluster and read.text_bytes > _LEAST_COMPARED * (seen.live.count + 1) + stored * _MOST_TEXT_FOR_STORED:
+        yield warned(
+            "the database holds far less than this backup of it: was it emptied, or made anew?",
+            expected="about as much in both",
+            actual=f"{format_size(read.text_bytes)} of text in the backup, {format_size(stored)} in tables now",
+            remedy="find out where its rows went, and keep this backup until that is known",
+        )
     if now >= _LEAST_COMPARED and not of_cluster and not seen.planned.backup.left_out:
         # A dump of emptied tables has all their names.
         ratio, held_now = read.text_bytes / now, f"the database now about {format_size(now)}"

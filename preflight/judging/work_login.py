@@ -290,15 +290,16 @@ class ScriptRole:
                 remedy=self.undo("session_replication_role"),
             )
 
-    def judge_encoding(self) -> Iterator[Judgement]:
-        """Of psql's own session: the server takes the bytes of a script for what this says, also without an error."""
+    def judge_encoding(self, also: str) -> Iterator[Judgement]:
+        """Of a client's own session: the server takes a script's bytes for what this says, without an error, and ends a
+        dump at a letter that is not in it. `also`: what else cures it."""
         taken, own = (self.settings.shown(name) for name in ("client_encoding", "server_encoding"))
         if own and taken != own and _AS_IT_IS not in (taken, own):
             yield self.failed(
-                f"the server takes what psql sends as {self.name} for {taken}: letters beyond ASCII may become others",
+                f"what {self.name} sends and reads is {taken} there: letters beyond ASCII become others, or end it",
                 f"client_encoding = {own}, as the database",
                 f"client_encoding = {taken}",
-                f"{self.undo('client_encoding')} Scripts in {taken} begin with \\encoding {taken} then",
+                f"{self.undo('client_encoding')} {also.format(taken=taken, own=own)}",
             )
 
     def judge_read_only(self) -> Iterator[Judgement]:

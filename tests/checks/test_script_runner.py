@@ -437,7 +437,11 @@ def test_on_a_replica_nothing_is_written(
         ({"transaction_timeout": "600000"}, Status.FAIL, "transaction_timeout of owner is 10 min, shorter than"),
         ({"lock_timeout": "5"}, Status.PASS, ""),
         ({"search_path": "app"}, Status.WARN, "unusual search_path of owner: app"),
-        ({"client_encoding": "LATIN1", "server_encoding": "UTF8"}, Status.FAIL, "sends as owner for LATIN1"),
+        (
+            {"client_encoding": "LATIN1", "server_encoding": "UTF8"},
+            Status.FAIL,
+            "owner sends and reads is LATIN1",
+        ),
         ({"client_encoding": "SQL_ASCII", "server_encoding": "UTF8"}, Status.PASS, ""),
         ({"client_encoding": "UTF8", "server_encoding": "SQL_ASCII"}, Status.PASS, ""),
     ],

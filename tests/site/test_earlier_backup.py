@@ -268,6 +268,21 @@ def test_a_backup_much_smaller_than_the_one_before_fails(orders: Orders, ask_bac
     orders.cluster.sql(f"DROP DATABASE {empty}")
 
 
+def test_a_database_that_was_emptied_since_its_backup_is_told(orders: Orders, ask: Ask) -> None:
+    name = orders.cluster.create_database("emptied", owner=orders.entry.user)
+    entry = replace(orders.entry, name=name)
+    try:
+        orders.cluster.sql("CREATE TABLE a AS SELECT md5(n::text) FROM generate_series(1, 9000) n", dbname=name)
+        previous = RemotePath(str(orders.dump("full.dump", "-Fc", database=name)))
+        backup = Backup(id="orders", database="orders", previous=previous, directory=RemotePath(str(orders.folder)))
+        assert "emptied, or" not in told(ask(entry=entry, backups={"orders": backup})["orders"])
+        orders.cluster.sql("TRUNCATE a", dbname=name)
+        found = ask(entry=entry, backups={"orders": backup})["orders"]
+    finally:
+        orders.cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    is_warned(found, "far less than this backup of it: was it emptied, or")
+
+
 def test_no_backup_at_all_fails(orders: Orders, ask_backup: AskBackup) -> None:
     is_fail(ask_backup(), "nothing matches", "0 matches")
     is_fail(ask_backup("nowhere/*.dump"), "no such folder")
