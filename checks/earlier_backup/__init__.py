@@ -29,12 +29,12 @@ class EarlierBackup(Check):
     saw it. Readable is not complete: a dump must be of the right database and server version, by a pg_dump that the
     server is not older than, hold data of every table and every sequence and view that the database has now but for
     those of `left_out`, the definitions of the tables, its indexes, keys, functions, extensions and large objects, and
-    about as much as the database holds now; a base backup must be of this server. Whether a dump is of a database of
-    the same name on another server cannot be told: pg_dump writes down no identity. The roles that own the tables must
-    be on the server or in a dump of the `globals`. It must be young enough by its file and by what it says of itself,
-    not be much smaller than the one before, and not bear the name to which the window's backup is written. Where its
-    SHA-256 was written down beside it (FILE.sha256), it is compared: an archive written without compression has no
-    checksums, and a flipped byte in it shows nowhere else.
+    about as much as the database holds now (far more is a WARN: it may have been emptied); a base backup must be of
+    this server. Whether a dump is of a database of the same name on another server cannot be told: pg_dump writes down
+    no identity. The roles that own the tables must be on the server or in a dump of the `globals`. It must be young
+    enough by its file and by what it says of itself, not be much smaller than the one before, and not bear the name to
+    which the window's backup is written. Where its SHA-256 was written down beside it (FILE.sha256), it is compared: an
+    archive written without compression has no checksums, and a flipped byte in it shows nowhere else.
     """
 
     @dataclass(frozen=True, slots=True) class Settings: warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8

@@ -96,7 +96,7 @@ def preflight_process(
     """The same in a process of its own, as a shell or a CI job starts it; `inside` a namespace in the folder /."""
     command = argv(*arguments) if inside is None else inside.enter(argv(*arguments))
     return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, env=environment(**more)
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, env=environment(**more)
     )
 
 

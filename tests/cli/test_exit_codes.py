@@ -136,7 +136,7 @@ def test_a_reader_that_goes_away_does_not_change_the_code(tmp_path: Path) -> Non
     plan = write_plan(tmp_path)
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(argv("run", plan), stdout=write, stderr=subprocess.PIPE, env=environment(), timeout=90)
+    done = subprocess.run(argv("run", plan), stdout=write, stderr=subprocess.PIPE, env=environment(), timeout=600)
     os.close(write)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
@@ -151,7 +151,7 @@ def test_a_report_that_cannot_be_written_never_ends_in_0(tmp_path: Path) -> None
             ("lint", write_plan(tmp_path)),
             ("show", write_plan(tmp_path)),
         ):
-            done = subprocess.run(argv(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=90)
+            done = subprocess.run(argv(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=600)
             assert done.returncode not in (0, 130), arguments
             assert b"Traceback" not in done.stderr
 
@@ -159,7 +159,7 @@ def test_a_report_that_cannot_be_written_never_ends_in_0(tmp_path: Path) -> None
 @pytest.mark.long
 def test_a_closed_standard_output_never_ends_in_0(tmp_path: Path) -> None:
     line = f'exec "{sys.executable}" -m preflight run "{write_plan(tmp_path)}" >&-'
-    done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, env=environment(), timeout=90)
+    done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, env=environment(), timeout=600)
     assert done.returncode == 1
     assert b"could not be written" in done.stderr
 
@@ -193,7 +193,7 @@ def test_with_a_thread_left_it_ends_at_once_with_all_that_was_said() -> None:
         "preflight.__main__.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=90
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=600
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
 
@@ -216,7 +216,7 @@ def test_an_interruption_while_it_is_being_loaded_is_one_line_and_130(
         "from preflight.__main__ import main\nmain()\n"
     )
     argv = [sys.executable, "-c", program]
-    done = subprocess.run(argv, capture_output=True, timeout=90, env=environment(), stdin=subprocess.DEVNULL)
+    done = subprocess.run(argv, capture_output=True, timeout=600, env=environment(), stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", f"{INTERRUPTED}\n".encode())
 
 

@@ -36,7 +36,7 @@ runpy.run_module("preflight", run_name="__main__")
 def without_unix(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", _WITHOUT_UNIX, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=90, env=environment(),
+        text=True, timeout=600, env=environment(),
     )  # fmt: skip
 
 

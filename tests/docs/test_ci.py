@@ -86,7 +86,7 @@ def shell(shell: str, script: str, folder: Path, **more: str) -> subprocess.Comp
     """Runs what a job says as its engine does: `shell` is what that hands the script to."""
     environment = {"PATH": f"{TOOLS}:{os.environ['PATH']}", "HOME": os.environ["HOME"], "PREFLIGHT": "absent", **more}
     return subprocess.run(
-        [*shell.split(), "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=90
+        [*shell.split(), "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )
 
 

@@ -35,7 +35,7 @@ standby = "M. Ortiz"
 contact = "1"
 """
 """What every plan here begins with: the entries of servers follow."""
-_SETTLED_SECONDS = 20.0
+_SETTLED_SECONDS = 60.0
 """What may end a moment after the run: the far end of a connection."""
 
 

@@ -60,7 +60,7 @@ main()
 def without_descriptors(free: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`preflight run` in a process that may open so many more files, from the moment at which it is loaded."""
     argv = [sys.executable, "-c", SHORT_OF_DESCRIPTORS.format(free=free), "run", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=90)
+    return subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=600)
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ import pytest
 PREFIX = "preflight-site-"
 MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 6 * 1024**3
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 180.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
     "sshd": "openssh-server",
