@@ -37,8 +37,10 @@ class EarlierBackup(Check):
     archive written without compression has no checksums, and a flipped byte in it shows nowhere else.
     """
 
-    @dataclass(frozen=True, slots=True) class Settings: warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
-    """A backup smaller than this part of the one before it, or of what the database holds now, is worth a
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
+        """A backup smaller than this part of the one before it, or of what the database holds now, is worth a
         warning."""
         least_size_ratio: Annotated[float, Between(0, 1)] = 0.5
         """A smaller one fails: a dump of empty tables is whole and reads well."""
