@@ -54,6 +54,8 @@ lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOR
     REDACTION=shlex.quote(SED_PROGRAM),
     MORE=str(_MOST_LINES + 1),
 )
+SHUTDOWN = "shutdown"
+"""What stands for a timer's name where a shutdown or restart is scheduled."""
 CRONS = frozenset({"cron", "crond", "fcron"})
 """The names of the daemons that read crontabs."""
 AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
@@ -109,6 +111,10 @@ else
     *) printf 'systemd=failed\\nsaid=%s\\n' "$text" ;;
   esac
 fi
+asked=/run/systemd/shutdown/scheduled # by `shutdown -r 03:00`: no unit, so put here as a timer
+[ ! -r "$asked" ] || printf 'timer=%s\\n' '' Id=@SHUTDOWN@ "Unit=$(sed -n s/^MODE=//p "$asked")" ActiveState=active \\
+  AccuracyUSec=1s NextElapseUSecMonotonic=0 NextElapseUSecRealtime= "TimersCalendar={ OnCalendar=$(
+    date -u -d "@$(sed -n 's/^USEC=\\(.*\\)......$/\\1/p' "$asked")" '+%F %T UTC') ; next_elapse=n/a }"
 """
 
 
@@ -204,7 +210,7 @@ class _HostTold(ZoneTold):
 class HostJobsProbe(ShellProbe[HostJobs]):
     """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
 
-    text = f"{_FUNCTIONS}{HOST_ZONE}{filled(_JOBS, AT_SPOOLS=' '.join(AT_SPOOLS))}echo end=yes"
+    text = f"{_FUNCTIONS}{HOST_ZONE}{filled(_JOBS, AT_SPOOLS=' '.join(AT_SPOOLS), SHUTDOWN=SHUTDOWN)}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
         text = output_of(reply)

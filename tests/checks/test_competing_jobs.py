@@ -387,6 +387,13 @@ def test_a_table_that_cron_refuses_is_told_with_its_cure() -> None:
     assert judged(replace(jobs, cron="none")).status is Status.PASS
 
 
+def test_a_restart_that_is_scheduled_in_the_window_is_told_with_what_takes_it_back() -> None:
+    found = judged(replace(IDLE, timers=(Timer("shutdown", "reboot", next_at=WINDOW.start),)))
+    assert found.status is Status.WARN
+    assert "starts 00:00: reboot (once, shutdown)" in found.summary
+    assert "as root: shutdown -c" in found.remedy
+
+
 def test_what_is_given_to_at_starts_once_and_what_others_gave_is_asked_for() -> None:
     jobs = replace(IDLE, at=(AtJob(WINDOW.start, "dbadmin", "7"),), daemons=frozenset({"cron", "atd"}))
     found = judged(jobs)

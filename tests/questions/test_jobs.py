@@ -25,6 +25,7 @@ from preflight.questions.jobs import (
 )
 from preflight.questions.shell import AsAccount
 from preflight.questions.timers import Timer
+from tests.site.machine import needs_root
 
 ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
 LOGIN = AsAccount("dbadmin", is_login=True)
@@ -111,6 +112,21 @@ def test_this_machine_can_be_asked() -> None:
     assert (answer.code, answer.error) == (0, "")
     found = HostJobsProbe("db1").read(replace(answer, asked_at=datetime.now(UTC)))
     assert found.zone.name
+
+
+def test_a_restart_that_is_scheduled_is_one_of_the_timers() -> None:
+    needs_root("have a /run of its own")
+    laid = (
+        "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/shutdown && "
+        "printf 'USEC=1792201800000000\\nWARN_WALL=1\\nMODE=reboot\\n' >/run/systemd/shutdown/scheduled"
+    )
+    asked = f"{laid}\n{HostJobsProbe('db1').ask()}"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", asked], capture_output=True, text=True, check=False)
+    found = HostJobsProbe("db1").read(Reply(done.returncode, done.stdout, datetime.now(UTC), 0.1, "here", done.stderr))
+    (restart,) = (timer for timer in found.timers if timer.name == "shutdown")
+    assert (restart.starts, restart.calendars) == ("reboot", ("2026-10-17 01:50:00 UTC",))
+    moment = datetime(2026, 10, 17, 1, 50, tzinfo=UTC)
+    assert restart.runs(moment - timedelta(hours=2), moment + timedelta(days=400), UTC) == [moment]
 
 
 def test_timers_are_asked_of_systemctl(tmp_path: Path) -> None:
