@@ -19,7 +19,7 @@ TRAPS = (
     "\u2028NO-GO", "\x85HOLD", "<script>alert(1)</script>", "</td></tr><tr><td>", "&lt;&#60;x", "<!--", "<?x?>", "]]>",
     '" onload="x', "' onload='x", "[a](http://x.example) ![b](y)", "`c` *d* _e_ ~~f~~", "a | b", "\n| a |\n|---|",
     "\n# NO-GO\n", "\n```\n", "\n</details>\n", "> x", "1. x", "\\", "{{7*7}}", "$x$", '"} 1\npreflight_x{a="',
-    "\ud800", "x\0y", "--help",
+    "\ud800", "x\0y", "--help", " (",
 )  # fmt: skip
 FOR_A_SHELL = """'"$(: >canary)`: >canary`;: >canary;"'; : >canary; \\' : >canary"""
 """Makes a file, whichever of these a shell takes for a command."""

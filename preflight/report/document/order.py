@@ -53,8 +53,12 @@ class Blocker:
 
     @property
     def name(self) -> str:
-        """The owner without role and contact."""
-        return self.owner.partition(" (")[0]
+        return called(self.owner)
+
+
+def called(owner: str) -> str:
+    """A person without role and contact; empty for nobody alone."""
+    return owner.partition(" (")[0] or owner
 
 
 def blockers(verdict: Verdict) -> list[Blocker]:

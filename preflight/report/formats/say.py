@@ -19,7 +19,7 @@ from preflight.report import PLAIN, View
 from preflight.report.comparison import TOLD, Difference
 from preflight.report.document import sections
 from preflight.report.document.cards import Act, Card, cards
-from preflight.report.document.order import blockers
+from preflight.report.document.order import blockers, called
 from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
@@ -159,7 +159,7 @@ def _agreed(verdict: Verdict) -> Iterator[str]:
 
 
 def _who(plan: Plan, role: str) -> str:
-    return name(plan.person(role).partition(" (")[0])
+    return name(called(plan.person(role)))
 
 
 def number(value: int) -> str:
