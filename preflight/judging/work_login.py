@@ -32,8 +32,8 @@ _WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 """What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
 _READ_ONLY = "default_transaction_read_only"
-_AS_IT_IS = "SQL_ASCII"
-"""The encoding without a conversion."""
+_AS_IT_IS, _ALL = "SQL_ASCII", "UTF8"
+"""The encoding without a conversion; and the one that has every letter, and refuses what is not written in it."""
 _LIMITS = ("statement_timeout", "transaction_timeout")
 """What they limit may take the whole step; the second one since PostgreSQL 17."""
 _TIMEOUTS = (*_LIMITS, "idle_in_transaction_session_timeout", "lock_timeout")
@@ -294,7 +294,7 @@ class ScriptRole:
         """Of a client's own session: the server takes a script's bytes for what this says, without an error, and ends a
         dump at a letter that is not in it. `also`: what else cures it."""
         taken, own = (self.settings.shown(name) for name in ("client_encoding", "server_encoding"))
-        if own and taken != own and _AS_IT_IS not in (taken, own):
+        if own not in ("", _AS_IT_IS) and taken not in (own, _AS_IT_IS, _ALL):
             yield self.failed(
                 f"what {self.name} sends and reads is {taken} there: letters beyond ASCII become others, or end it",
                 f"client_encoding = {own}, as the database",

@@ -443,6 +443,7 @@ def test_on_a_replica_nothing_is_written(
             "owner sends and reads is LATIN1",
         ),
         ({"client_encoding": "SQL_ASCII", "server_encoding": "UTF8"}, Status.PASS, ""),
+        ({"client_encoding": "UTF8", "server_encoding": "LATIN1"}, Status.PASS, ""),
         ({"client_encoding": "UTF8", "server_encoding": "SQL_ASCII"}, Status.PASS, ""),
     ],
 )
