@@ -310,7 +310,7 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
     yield from _started_anywhere(backup.verify, raw, "verify")
     if backup.verify and "previous" not in raw:
         yield Broken(("previous",), "is required with verify: it finds the backup that is verified")
-    if backup.verify and not any("{file}" in word for word in backup.verify[1:]):
+    if backup.verify and not any("{file}" in word for _, word in _present(backup.verify[1:])):
         yield Broken(("verify",), "expected {file} among the arguments: without it no backup is read")
     if not backup.command and not backup.taken_by:
         yield from _options(backup.method, backup, backup.options)

@@ -401,6 +401,16 @@ def test_every_key_with_every_odd_value_is_loaded_or_explained(tmp_path: Path, w
     loads_or_explains(tmp_path / "x.toml", "\n".join(lines).encode())
 
 
+def test_the_rule_about_arguments_leaves_a_faulty_one_to_its_own_error(tmp_path: Path) -> None:
+    """It was a traceback."""
+    text = "\n".join(LINES).replace('check", "{file}"]', 'check", 2, "{file}"]')
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(PlanError) as caught:
+        load_plan(tmp_path / "x.toml", CHECKS)
+    (error,) = caught.value.errors
+    assert str(error).endswith("backups.orders.verify[2]: expected a string, found an integer; write it in quotes")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("value", ["1", '"x"', "[]", "{}"])
 def test_every_key_with_a_value_of_each_type_is_loaded_or_explained(tmp_path: Path, value: str) -> None:
