@@ -78,7 +78,7 @@ class ScriptRunner(Check):
     not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at the server
     that database-login sees in the same run, by its start and its system identifier, and that `preflight seal` saw; a
     clone, another cluster, a connection pooler or a replica on which the work cannot be done is FAIL, and so are
-    settings of the role that end the scripts, or take them for another encoding than the database's. What `preflight
+    settings of the role that end the scripts, or make other letters of theirs (`client_encoding`). What `preflight
     show --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files` leaves one out,
     names what is not sealed or takes another back, or runs them twice or out of their numbers' order; when a sealed
     script turns ON_ERROR_STOP off or ends before its end (`\\q`); when the login cannot enter the staged folder or the
