@@ -352,13 +352,13 @@ def test_scripts_that_the_server_takes_for_another_encoding_fail(server: Server)
     assert server.scripts().status is Status.PASS
     for where in (f'ROLE "{role}"', "SYSTEM"):
         cluster.sql(f"ALTER {where} SET client_encoding = 'LATIN1'")
-        cluster.sql("SELECT pg_reload_conf()")
+        cluster.reload()
         try:
             found, dumped = server.scripts(), server.backup()
             named = server.backup(backup={"options": ("--encoding=UTF8",)})
         finally:
             cluster.sql(f"ALTER {where} RESET client_encoding")
-            cluster.sql("SELECT pg_reload_conf()")
+            cluster.reload()
         undo = f"ALTER {where} RESET client_encoding;".replace('"', "")
         fails(found, f"what {role} sends and reads is LATIN1 there", undo)
         fails(dumped, "sends and reads is LATIN1 there", 'options = ["--encoding=UTF8"]')
