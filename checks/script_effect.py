@@ -26,6 +26,9 @@ from preflight.units import format_duration, format_need, format_size
 from preflight.wording import counted, listed, named
 
 _MOST_NAMED = 5
+_TEMPORARY_BYTES = 16 * 1024 * 1024
+"""At least so much is wanted for temporary files, of which no rehearsal tells how large they become: what a server
+takes at once for WAL."""
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
 
 
@@ -68,12 +71,13 @@ class ScriptEffect(Check):
     That night the scripts took 115 minutes instead of 90, and nobody had counted what they would write. The rehearsal
     saw which tables each script rewrites, how much WAL it writes and how long it takes; here that meets the database as
     it is now. A rewritten table needs its own size again where the data lies, and as much WAL where that lies, beside
-    the backup that is written before. Minutes and WAL of a rehearsal on a restore grow with the database since; one on
-    the schema alone tells neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more
-    than the step has; UNKNOWN where the role begins with other settings than in the rehearsal, another search path say.
-    What is dropped, opened to everybody or given to another owner is listed for whoever reviews the scripts, and so is
-    each table that a script locks against all who write without a `lock_timeout`: one open transaction there makes it
-    wait, and the whole application behind it. Who that is at this moment, database-state names.
+    the backup that is written before. Where temporary files of the role go (`temp_tablespaces`), 16 MiB have to be
+    free. Minutes and WAL of a rehearsal on a restore grow with the database since; one on the schema alone tells
+    neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more than the step has;
+    UNKNOWN where the role begins with other settings than in the rehearsal, another search path say. What is dropped,
+    opened to everybody or given to another owner is listed for whoever reviews the scripts, and so is each table that a
+    script locks against all who write without a `lock_timeout`: one open transaction there makes it wait, and the whole
+    application behind it. Who that is at this moment, database-state names.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class ScriptEffect(Check):
             "live": sizes.SizesProbe(database),
             "data": sizes.DataDirectoriesProbe(database),
             "identity": IdentityProbe(database),
+            "temporary": sizes.TemporaryFilesProbe(database, work.login),
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
@@ -178,29 +183,33 @@ class ScriptEffect(Check):
             key=lambda each: sum(each.values()),
             default={},
         )
-        if not any(written.values()):
+        root, at_once = data_directory(work.database, facts["data"]), sum(written.values())
+        if not at_once:
             yield passed("they rewrite no table")
-            return
-        root = data_directory(work.database, facts["data"])
-        if not root:
+        elif not root:
             summary = "whether what the scripts write has room cannot be seen"
             yield not_shown(self.plan, self.moment, work.database, summary)
+        if not root:
             return
         places: Mapping[str, Place] = facts["places"]
-        needs = Counter({path or root: count for path, count in written.items()})
-        wal: sizes.WalRate | None = facts["wal"]
-        at_once = sum(written.values())
-        needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
-        if new := min(needs.keys() - places.keys(), default=""):
-            actual, remedy = "a table lies in a tablespace that was made meanwhile", "run it again"
+        needs = Counter({path or root: count for path, count in written.items() if count})
+        if at_once:
+            wal: sizes.WalRate | None = facts["wal"]
+            needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
+        temporary = {path or root for path in facts["temporary"]}
+        if new := min((needs.keys() | temporary) - places.keys(), default=""):
+            actual, remedy = "a tablespace was made meanwhile", "run it again"
             yield unknown(f"what is free in {new} cannot be seen", expected="to see it", actual=actual, remedy=remedy)
             return
-        own = [places[path] for path in needs]
-        unseen = [place for place in own if not place.measured]
+        unseen = [places[path] for path in needs if not places[path].measured]
         yield from (not_measured(self.plan, self.moment, work.database, place, work.who) for place in unseen)
-        for here in grouped((each for each in own if each.measured), lambda each: each.storage).values():
+        used = [place for path, place in places.items() if place.measured and (path in needs or path in temporary)]
+        for here in grouped(used, lambda each: each.storage).values():
             yield from without_inodes(work.database, here[0])
-            yield self._judge_storage(work, here[0], sum(needs[place.path] for place in here), facts)
+            if needed := sum(needs[place.path] for place in here):
+                yield self._judge_storage(work, here[0], needed, facts)
+            elif here[0].free_bytes < _TEMPORARY_BYTES:
+                yield _no_temporary_files(work, here[0])
 
     def _judge_storage(self, work: ServerWork, place: Place, written: int, facts: Mapping[str, Any]) -> Judgement:
         need = math.ceil(written * self.settings.headroom)
@@ -271,6 +280,16 @@ def _written_backups(plan: Plan) -> Mapping[Machine, Sequence[PlannedBackup]]:
     """By the machine."""
     written = (each for each in planned_backups(plan) if each.backup.directory)
     return grouped(written, lambda each: machine_of(each.host))
+
+
+def _no_temporary_files(work: ServerWork, place: Place) -> Judgement:
+    where, more = f"{place.label} of {work.host.id}", format_need(_TEMPORARY_BYTES - place.free_bytes)
+    return failed(
+        f"there is no room for temporary files of {work.login}",
+        expected=f"{format_need(_TEMPORARY_BYTES)} free on {where}, for what is sorted beyond work_mem",
+        actual=f"{format_size(place.free_bytes)} free",
+        remedy=f"have {more} more made free on {where}; or have temp_tablespaces name another tablespace",
+    )
 
 
 def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:

@@ -193,6 +193,42 @@ ORDER BY kind, path"""
         return DataDirectories(data, outside)
 
 
+@dataclass(frozen=True, slots=True)
+class _Path:
+    path: str
+
+
+@dataclass(frozen=True)
+class TemporaryFilesProbe(SqlProbe[tuple[str, ...]]):
+    """Directories of the tablespaces for the temporary files of a role: what its sorts, hashes and index
+    builds need beyond `work_mem`. Empty where a tablespace lies below the data directory."""
+
+    family = Family.SPACE
+    login: str
+    """The role; `temp_tablespaces` of its own or of the database goes before the asking session's."""
+
+    def ask(self) -> str:
+        # Names are quoted as literals; everything else is fixed text.
+        return f"""\
+WITH named AS (
+  SELECT dattablespace, r.oid AS role, coalesce(
+    (SELECT substring(c FROM '=(.*)') FROM pg_db_role_setting s, unnest(s.setconfig) c
+     WHERE s.setrole IN (0, r.oid) AND s.setdatabase IN (0, d.oid) AND c LIKE 'temp_tablespaces=%'
+     ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1), current_setting('temp_tablespaces')) AS names
+  FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = {quote_literal(self.login)}
+  WHERE d.datname = current_database()),
+chosen AS (
+  SELECT t.oid FROM named, pg_tablespace t, regexp_split_to_table(btrim(names), ' *, *') name
+  WHERE (name = quote_ident(spcname) OR lower(name) = spcname) AND has_tablespace_privilege(role, t.oid, 'CREATE'))
+SELECT pg_tablespace_location(oid) AS path FROM chosen
+UNION SELECT pg_tablespace_location(dattablespace) FROM named WHERE NOT EXISTS (SELECT FROM chosen)"""  # noqa: S608
+
+    def read(self, reply: Reply) -> tuple[str, ...]:
+        if found := tuple(row.path for row in read_rows(_Path, reply)):
+            return found
+        raise Unreadable("no tablespace")
+
+
 _TELLING_SECONDS = 3600
 """Counters that began later tell nothing of a day: the work after a start is not the usual one."""
 

@@ -18,7 +18,7 @@ from preflight.questions.storage import Place
 from tests.checks.test_backup_space import directory
 from tests.checks.test_database_host import IDENTITY
 from tests.checks.test_rehearsal import ENTRY, RECORD, TRIED
-from tests.checks.test_restore_room import MIB, PLACE, SIZES, TWO
+from tests.checks.test_restore_room import MIB, MOUNT, PLACE, SIZES, TWO
 from tests.toy import MOMENT, toy_plan
 
 ORDERS = Touched(kind="table", name="public.orders", defined=True, rewritten=True)
@@ -49,6 +49,7 @@ def effect(
     search_path: str = "app",
     seen: dict[str, Any] | None = None,
     tablespace: str = "",
+    temporary: tuple[str, ...] = ("",),
     **entry: Any,
 ) -> Judgement:
     """`free`: MiB where the data and the WAL lie. `seen`: what tells the size of the backup. The database has 100 MiB,
@@ -66,6 +67,7 @@ def effect(
     rehearsed = Rehearsed(record) if recorded else Rehearsed(None, "no such file")
     facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
     facts["identity"] = replace(IDENTITY, session={"settings": json.dumps({"search_path": {"setting": search_path}})})
+    facts["temporary"] = temporary
     if backup:
         facts |= {"directory orders": replace(directory(), place=PLACE), **(seen or {})}
     assert set(check.probes(subject)) == set(facts)
@@ -77,14 +79,23 @@ def effect(
     if "tables" in asked:
         sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
         facts["tables"] = {name: LiveTable(name, sizes[name], tablespace) for name in asked["tables"].names}
-    assert set(asked) == set(facts) - {"rehearsed", "live", "data", "identity", "directory orders", *(seen or {})}
+    assert set(asked) == set(facts) - {
+        "rehearsed",
+        "live",
+        "data",
+        "identity",
+        "temporary",
+        "directory orders",
+        *(seen or {}),
+    }
     return check.judge(subject, **facts)
 
 
 @pytest.mark.parametrize(
     ("runs", "free", "entry", "status"),
     [
-        ([run()], 0, {}, Status.PASS),
+        ([run()], 16, {}, Status.PASS),
+        ([run()], 15, {}, Status.FAIL),  # a server needs as much for a file of its own
         ([run(ORDERS)], 240, {}, Status.PASS),  # once for the table, once for its WAL, 1.2 times
         ([run(ORDERS)], 239, {}, Status.FAIL),
         ([run(ORDERS), run(LINES)], 240, {}, Status.PASS),  # the first one's old file is gone by then
@@ -106,6 +117,19 @@ def test_a_disk_that_can_hold_no_more_files_fails_whatever_is_free() -> None:
     for left, status in ((99, Status.FAIL), (100, Status.PASS), (None, Status.PASS)):
         places = {each.path: replace(each, free_bytes=500 * MIB, free_inodes=left) for each in (PLACE, WAL_PLACE)}
         assert effect(run(ORDERS), places=places).status is status, left
+
+
+def test_a_full_disk_of_temp_tablespaces_fails_whatever_the_data_disk_has() -> None:
+    small = replace(PLACE, path="/tmp/pg", reached="/tmp/pg", real="/tmp/pg", mount=replace(MOUNT, device="8:3"))
+    for free, left, status in ((16, None, Status.PASS), (15, None, Status.FAIL), (16, 99, Status.FAIL)):
+        there = replace(small, free_bytes=free * MIB, free_inodes=left)
+        places = {each.path: replace(each, free_bytes=500 * MIB) for each in (PLACE, WAL_PLACE)}
+        found = effect(run(ORDERS), places={**places, there.path: there}, temporary=(there.path,))
+        assert found.status is status, (free, left, found)
+        if left is None and found.status is Status.FAIL:
+            assert found.summary == "there is no room for temporary files of release"
+            assert "have 1 MiB more made free on /data (" in found.remedy
+    assert effect(run(), temporary=("/new",)).status is Status.UNKNOWN, "made since the places were asked"
 
 
 def test_wal_that_is_recycled_takes_no_more_than_its_limit_and_what_is_held_all() -> None:
@@ -161,7 +185,7 @@ def test_the_size_of_that_backup_is_known_as_backup_space_knows_it() -> None:
 
 def test_on_a_restore_the_wal_tells_what_is_written_and_grows_with_the_database() -> None:
     written = run(wal_bytes=100 * MIB)
-    assert effect(written, free=0).status is Status.PASS, "the schema alone has no rows"
+    assert effect(written, free=16).status is Status.PASS, "the schema alone has no rows"
     assert effect(written, free=480, content=Content.RESTORE).status is Status.PASS
     assert effect(written, free=479, content=Content.RESTORE).status is Status.FAIL
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,13 @@ from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
+Ask = Callable[..., Finding]
 DBA = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
 BIG = Touched(kind="table", name='app."Big lines"', defined=True, rewritten=True)
 
 
 @pytest.fixture
-def ask(
-    site: Site, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Path, Content], Finding]:
+def ask(site: Site, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     role = postgres.create_role("release", options="IN ROLE pg_read_all_settings")
     name = postgres.create_database("orders", owner=role.name)
     monkeypatch.setenv("ORDERS_PASSWORD", role.password)
@@ -35,7 +35,10 @@ def ask(
         dbname=name,
     )
 
-    def ask(data: Path, content: Content) -> Finding:
+    def ask(data: Path, content: Content, temp_tablespaces: str = "") -> Finding:
+        if temp_tablespaces:
+            postgres.sql(f"GRANT CREATE ON TABLESPACE temporary TO {role.name}")
+            postgres.sql(f"ALTER ROLE {role.name} SET temp_tablespaces = {temp_tablespaces}")
         said = SaidPath(path=RemotePath(str(data)), by="dba", on=NOW.date(), reason="pg_lsclusters")
         postgres.sql(f"REVOKE pg_read_all_settings FROM {role.name}")
         secret = SecretRef("env", "ORDERS_PASSWORD")
@@ -73,9 +76,7 @@ def write_record(plan: Plan, content: Content) -> None:
 
 
 @pytest.mark.long
-def test_the_live_size_of_a_rewritten_table_must_fit_twice(
-    ask: Callable[[Path, Content], Finding], mounts: Mounts
-) -> None:
+def test_the_live_size_of_a_rewritten_table_must_fit_twice(ask: Ask, mounts: Mounts) -> None:
     large, small = (mounts.ext4(name, megabytes=size, mode=0o755) for name, size in (("large", 32), ("small", 8)))
     for each in (large, small):
         (each / "pg_wal").mkdir()
@@ -88,9 +89,27 @@ def test_the_live_size_of_a_rewritten_table_must_fit_twice(
     assert f"more made free on {small} (ext4" in told(found)
 
 
-def test_minutes_of_a_smaller_restore_grow_with_the_live_database(
-    ask: Callable[[Path, Content], Finding], mounts: Mounts
-) -> None:
+def test_a_full_disk_of_the_roles_temporary_files_fails(ask: Ask, mounts: Mounts, postgres: Cluster) -> None:
+    large, small = (mounts.ext4(name, megabytes=32, mode=0o755) for name in ("large", "small"))
+    place = small / "pg"
+    (large / "pg_wal").mkdir()
+    place.mkdir(mode=0o700)
+    shutil.chown(place, "postgres", "postgres")
+    postgres.sql(f"CREATE TABLESPACE temporary LOCATION '{place}'")
+    try:
+        found = ask(large, Content.SCHEMA, "pg_default, temporary")
+        assert found.status is Status.PASS, told(found)
+        (small / "full").write_bytes(bytes(12 * 1024 * 1024))
+        found = ask(large, Content.SCHEMA, "pg_default, temporary")
+        assert found.status is Status.FAIL, told(found)
+        assert "there is no room for temporary files of " in told(found)
+        assert f"more made free on {small} (ext4" in told(found)
+        assert ask(large, Content.SCHEMA, "nowhere").status is Status.PASS, "the server takes the default then"
+    finally:
+        postgres.sql("DROP TABLESPACE temporary")
+
+
+def test_minutes_of_a_smaller_restore_grow_with_the_live_database(ask: Ask, mounts: Mounts) -> None:
     found = ask(mounts.ext4("large", megabytes=32, mode=0o755), Content.RESTORE)
     assert found.status is Status.FAIL, told(found)
     assert "longer than planned" in told(found)
