@@ -107,10 +107,9 @@ class ScriptRights(Check):
         others = {each.owner: each.total for each in rights.lacks if each.lacks is Lacks.OTHERS}
         owned = ", ".join(f"{total} of {owner}" for owner, total in sorted(others.items())) or "none"
         return unknown(
-            f"what the scripts touch is not known: {touched.not_told}; {work.login} does not own "
-            f"{counted(sum(others.values()), 'table')} of {work.dbname}",
+            f"what the scripts touch is not known: {touched.not_told}",
             expected=f"{work.login} may do what the scripts do",
-            actual=f"tables of others: {owned}",
+            actual=f"tables of others in {work.dbname}: {owned}",
             remedy=f"run: {self.plan.call('rehearse')}; or name in {work.table} what they alter: "
             'touches = ["SCHEMA.*"]',
         )
