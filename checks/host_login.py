@@ -109,9 +109,8 @@ class HostLogin(Check):
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
         proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
-        return Judgement.of(
-            [proof, *_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
-        )
+        points = [*_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
+        return Judgement.of([proof, *points])
 
     @property
     def _need(self) -> TimeOfNeed:

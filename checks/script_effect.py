@@ -275,9 +275,8 @@ def _written_backups(plan: Plan) -> Mapping[Machine, Sequence[PlannedBackup]]:
 
 def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:
     """What they wait for, and everybody behind them; `database-state` tells for whom at this moment."""
-    told = [
-        f"{each.name} for {run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits
-    ]
+    locked = ((run, each) for run in tried.forward for each in run.touched if each.waits)
+    told = [f"{each.name} for {run.script} ({each.waits})" for run, each in locked]
     if told:
         yield passed(f"wait for whoever is at work on {listed(told, _MOST_NAMED)}: database-state tells who that is")
 

@@ -78,11 +78,9 @@ class DatabaseState(Check):
     def probes(self, subject: Subject) -> Probes:
         database: Database = subject.item
         probes: dict[str, Probe[Any]] = {"sequences": SequencesProbe(subject.id)}
-        if entries := scripts_in(self.plan, database.id):
+        for each in scripts_in(self.plan, database.id):
             probes["rehearsed"] = RehearsalProbe.of(self.plan)
-            probes |= {
-                f"manifest {each.id}": LocalFile(TARGET, beside(self.plan.folder, each.manifest)) for each in entries
-            }
+            probes[f"manifest {each.id}"] = LocalFile(TARGET, beside(self.plan.folder, each.manifest))
         return probes
 
     def follow_up(self, subject: Subject, *, sequences: Sequence[Item], **told: Any) -> Probes:
