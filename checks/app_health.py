@@ -234,15 +234,13 @@ def _clocks(instance: _Instance, address: str, answers: Sequence[HttpAnswer]) ->
 def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
     """A failure when the answers are not alike: not all instances behind the name are well, or one is not always."""
     if len({_told(instance, each) for each in answers}) > 1:
-        told = {
-            address: ", ".join(_told(instance, each) for each in given)
-            for address, given in _by_address(answers).items()
-        }
+        places = _by_address(answers)
+        told = [f"{address}: {', '.join(_told(instance, each) for each in given)}" for address, given in places.items()]
         cure = "have each instance of {app} behind {name} looked at; name each in the plan to see which"
         yield failed(
             "the answers differ",
             expected="the same status and version from every address, each time",
-            actual="; ".join(f"{address}: {each}" for address, each in told.items()),
+            actual="; ".join(told),
             remedy=instance.fill(cure),
         )
 

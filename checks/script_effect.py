@@ -298,11 +298,8 @@ def _rights_changed(run: Run) -> Iterator[str]:
     """Rights that everybody gets, other owners, other default privileges; by the schema before and after the script."""
     name = ""
     for line in run.changes.splitlines():
+        new_owner = name.startswith(" ") and line.startswith("+  owner ")
         if not line[1:].startswith(" "):
             name = line
-        elif (
-            _OPENS.match(line)
-            or (name.startswith(" ") and line.startswith("+  owner "))
-            or name[1:].startswith("default privileges ")
-        ):
+        elif _OPENS.match(line) or new_owner or name[1:].startswith("default privileges "):
             yield f"changes {name[1:]}: {line[0]} {line[3:]}"

@@ -148,10 +148,8 @@ class DatabaseState(Check):
 
     def _touched(self, database: Database, told: Mapping[str, Any]) -> Mapping[str, TouchedObjects]:
         """By entry of [scripts]. `told`: the record of the rehearsal, and the manifests."""
-        return {
-            each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"])
-            for each in scripts_in(self.plan, database.id)
-        }
+        entries = scripts_in(self.plan, database.id)
+        return {each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"]) for each in entries}
 
     def _backups(self, database: Database) -> list[PlannedBackup]:
         return [each for each in planned_backups(self.plan) if protects(self.plan, each.backup, database.id)]
