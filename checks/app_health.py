@@ -179,10 +179,8 @@ class AppHealth(Check):
             return
         certificate = answer.certificate
         if certificate is None or not certificate.verified:
-            remedy = instance.fill(
-                "look by hand: openssl s_client -connect {host}:{port} -servername {name} </dev/null"
-            )
-            yield unknown("the certificate was not seen", remedy=remedy)
+            cure = "look by hand: openssl s_client -connect {host}:{port} -servername {name} </dev/null"
+            yield unknown("the certificate was not seen", remedy=instance.fill(cure))
             return
         need = TimeOfNeed.of(self)
         yield from need.judge_together(_ends(instance, certificate))
@@ -195,9 +193,8 @@ class AppHealth(Check):
 
 def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
     server = f"{instance.application.id} at {urlsplit(instance.endpoint.url).netloc}"
-    return certificate_ends(
-        certificate, server, instance.fill("have the certificate of {host} renewed before the window")
-    )
+    remedy = instance.fill("have the certificate of {host} renewed before the window")
+    return certificate_ends(certificate, server, remedy)
 
 
 def _by_address(answers: Sequence[HttpAnswer]) -> Mapping[str, Sequence[HttpAnswer]]:
@@ -225,30 +222,26 @@ def _clocks(instance: _Instance, address: str, answers: Sequence[HttpAnswer]) ->
     offset, asked_at = clock_offset(answers), answers[0].asked_at
     if offset:
         said = f"{format_duration(abs(offset))} {'behind' if offset < timedelta() else 'ahead of'} this machine's clock"
+        cure = f"{LOOK_AT_OUR_CLOCK}; where it is right, have the clock of {{host}} set from a time server"
         yield unknown(
             f"the clock of {address} is {said}: one of the two is wrong",
             expected="an answer dated as this machine's clock says",
             actual=f"asked {asked_at:%Y-%m-%d %H:%M:%S} UTC, dated about {asked_at + offset:%Y-%m-%d %H:%M:%S} UTC",
-            remedy=instance.fill(
-                f"{LOOK_AT_OUR_CLOCK}; where it is right, have the clock of {{host}} set from a time server"
-            ),
+            remedy=instance.fill(cure),
         )
 
 
 def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
     """A failure when the answers are not alike: not all instances behind the name are well, or one is not always."""
     if len({_told(instance, each) for each in answers}) > 1:
-        told = {
-            address: ", ".join(_told(instance, each) for each in given)
-            for address, given in _by_address(answers).items()
-        }
+        places = _by_address(answers)
+        told = [f"{address}: {', '.join(_told(instance, each) for each in given)}" for address, given in places.items()]
+        cure = "have each instance of {app} behind {name} looked at; name each in the plan to see which"
         yield failed(
             "the answers differ",
             expected="the same status and version from every address, each time",
-            actual="; ".join(f"{address}: {each}" for address, each in told.items()),
-            remedy=instance.fill(
-                "have each instance of {app} behind {name} looked at; name each in the plan to see which"
-            ),
+            actual="; ".join(told),
+            remedy=instance.fill(cure),
         )
 
 

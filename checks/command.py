@@ -78,8 +78,7 @@ class CommandCheck(Check):
     prints as what was seen (what follows a `|` is performance data). A 1 whose first line has no WARN in it is no
     plugin's warning but how `test`, `grep`, `diff` and a crash end: FAIL. Every other end, and a command that cannot
     be started, is UNKNOWN: that of `systemctl is-active` of a stopped service, which is 3, too; `sh -c "... || exit 2"`
-    makes a FAIL of it. It gets no secret, no terminal and no input; what it changes is its author's
-    responsibility.
+    makes a FAIL of it. It gets no secret, no terminal and no input; what it changes is its author's responsibility.
     """
 
     @dataclass(frozen=True, slots=True)

@@ -59,8 +59,7 @@ class HostLogin(Check):
         valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
         """Host -> until when its login holds, and who says so, having asked whoever keeps the account: for LDAP, SSSD
         and Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, and where
-        pam_time
-        limits the hours. Where the host shows dates too, the earlier one counts."""
+        pam_time limits the hours. Where the host shows dates too, the earlier one counts."""
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
@@ -110,9 +109,8 @@ class HostLogin(Check):
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
         proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
-        return Judgement.of(
-            [proof, *_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
-        )
+        points = [*_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
+        return Judgement.of([proof, *points])
 
     @property
     def _need(self) -> TimeOfNeed:

@@ -26,11 +26,10 @@ from preflight.wording import beside, named
 class RollbackReady(Check):
     """If the decision is "back", is what it takes there, whole, and tried?
 
-    The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback
-    file must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and
-    the way back must have been rehearsed; that the ways back undo what their scripts do is shown by `rehearsal`.
-    The backup that a restore would take is judged by `earlier-backup`. `preflight verify` looks at the rollback
-    files alone.
+    The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback file
+    must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and the way
+    back must have been rehearsed; that the ways back undo what their scripts do is shown by `rehearsal`. The backup
+    that a restore would take is judged by `earlier-backup`. `preflight verify` looks at the rollback files alone.
     """
 
     id = "rollback-ready"

@@ -294,9 +294,8 @@ def _no_temporary_files(work: ServerWork, place: Place) -> Judgement:
 
 def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:
     """What they wait for, and everybody behind them; `database-state` tells for whom at this moment."""
-    told = [
-        f"{each.name} for {run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits
-    ]
+    locked = ((run, each) for run in tried.forward for each in run.touched if each.waits)
+    told = [f"{each.name} for {run.script} ({each.waits})" for run, each in locked]
     if told:
         yield passed(f"wait for whoever is at work on {listed(told, _MOST_NAMED)}: database-state tells who that is")
 
@@ -318,11 +317,8 @@ def _rights_changed(run: Run) -> Iterator[str]:
     """Rights that everybody gets, other owners, other default privileges; by the schema before and after the script."""
     name = ""
     for line in run.changes.splitlines():
+        new_owner = name.startswith(" ") and line.startswith("+  owner ")
         if not line[1:].startswith(" "):
             name = line
-        elif (
-            _OPENS.match(line)
-            or (name.startswith(" ") and line.startswith("+  owner "))
-            or name[1:].startswith("default privileges ")
-        ):
+        elif _OPENS.match(line) or new_owner or name[1:].startswith("default privileges "):
             yield f"changes {name[1:]}: {line[0]} {line[3:]}"

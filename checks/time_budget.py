@@ -60,10 +60,8 @@ class TimeBudget(Check):
             yield from self._over_budget(current, is_open)
         yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
-        guessed = [
-            name for name, source in _records(each for each in self.plan.steps if each.blocking) if source == GUESS
-        ]
-        if guessed:
+        blocking = (each for each in self.plan.steps if each.blocking)
+        if guessed := [name for name, source in _records(blocking) if source == GUESS]:
             offers = [offer for name in guessed if (offer := self._rehearsed(name, record))]
             rest = f"rehearse {', '.join(guessed)}; then write the minutes and the day (`source`)"
             yield warned(

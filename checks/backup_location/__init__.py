@@ -182,10 +182,8 @@ class BackupLocation(Check):
         elif places[data].absent:
             yield not_there(self.plan, self.moment, planned.database, places[data], unseen)
         elif not own or not places[data].storage:
-            look = f"look on {planned.host.id}: findmnt -T {shlex.quote(data)}"
-            yield not_shown(
-                self.plan, self.moment, planned.database, unseen, seen=f"no mount is seen of {data}", remedy=look
-            )
+            hidden, cure = f"no mount is seen of {data}", f"look on {planned.host.id}: findmnt -T {shlex.quote(data)}"
+            yield not_shown(self.plan, self.moment, planned.database, unseen, seen=hidden, remedy=cure)
         elif places[data].seen:
             yield passed(f"the data directory {data} lies on other storage")
         else:

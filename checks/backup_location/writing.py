@@ -111,9 +111,8 @@ def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
         )
     if lacking is None:
         return passed(f"{who} may write to {path} (by permission bits only)")
-    return _refused(
-        planned, directory, f"{lacking.path} is mode {lacking.mode:04o} of user id {lacking.uid} (permission bits)"
-    )
+    seen = f"{lacking.path} is mode {lacking.mode:04o} of user id {lacking.uid} (permission bits)"
+    return _refused(planned, directory, seen)
 
 
 def _refused(planned: PlannedBackup, directory: Directory, seen: str) -> Judgement:

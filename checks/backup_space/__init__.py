@@ -243,11 +243,9 @@ class BackupSpace(Check):
             actual += f"; {then} when the backup begins at {begins}, after {' and '.join(map(str, room.growth))}"
         wanted = f"{needs}; {format_need(keep)} should stay free ({percent:g} % of the file system or "
         wanted += f"{format_size(most)}, whichever is less)"
-        remedy = (
-            f"free {format_need(keep - left)} on {where}, or name another directory in {planned.table}"
-            if room.what == "free"
-            else f"have the quota of {planned.who} on {where} raised by {format_need(keep - left)}"
-        )
+        remedy = f"free {format_need(keep - left)} on {where}, or name another directory in {planned.table}"
+        if room.what != "free":
+            remedy = f"have the quota of {planned.who} on {where} raised by {format_need(keep - left)}"
         if left < 0:
             together = " together" if len(room.needs) > 1 else ""
             by_then = f" at {begins}" if coming else ""

@@ -195,9 +195,8 @@ class CompetingJobs(Check):
             yield self._answered(subject, unread)
             return
         assumed = "" if pg_cron.zone else " (assumed: cron.timezone is not shown to the role)"
-        yield from self._judge_found(
-            subject, found, f"{counted(len(pg_jobs), 'job')} in cron.job, in {zone_name}{assumed}"
-        )
+        looked_at = f"{counted(len(pg_jobs), 'job')} in cron.job, in {zone_name}{assumed}"
+        yield from self._judge_found(subject, found, looked_at)
 
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
         parts = [part for part in self.settings.known if part]
@@ -209,9 +208,8 @@ class CompetingJobs(Check):
         if warned_of := [each for each in takers if each not in ours]:
             yield passed(f"looked at {looked_at}")
         else:
-            yield passed(
-                f"no{' other' if known or ours else ''} job starts {self._in_the_window}; looked at {looked_at}"
-            )
+            other = " other" if known or ours else ""
+            yield passed(f"no{other} job starts {self._in_the_window}; looked at {looked_at}")
         if known:
             agreed = passed(f"known, and agreed: {'; '.join(job.label for job in known)}")
             yield replace(agreed, events=tuple(event for job in known for event in self._events(job, subject)))

@@ -99,9 +99,8 @@ class DatabaseLogin(Check):
         if not refuses_login(lost):
             return could_not_look(self.plan, Via.SQL, database.id, lost)
         cure = cure_of(self.plan, Via.SQL, database.id, lost, date=TimeOfNeed.of(self).good_date())
-        return login.another(
-            f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
-        )
+        expected = f"{database.user} logs in to {database.dbname}"
+        return login.another(f"no login: {lost.reason}", expected, lost.detail, cure)
 
     def _connections(
         self, login: PlannedLogin, slots: postgres.Slots, roles: Mapping[str, postgres.DatabaseRole]
@@ -114,9 +113,8 @@ class DatabaseLogin(Check):
         limits = [("server", free, need)]
         if slots.database_limit >= 0:
             left = slots.database_limit - slots.database_used + 1
-            limits.append(
-                (f"database {database.dbname}", left, most_of(filter(login.enters, login.acts), database.sessions))
-            )
+            need = most_of(filter(login.enters, login.acts), database.sessions)
+            limits.append((f"database {database.dbname}", left, need))
         for role in roles.values():
             if role.connection_limit >= 0 and not role.is_superuser:
                 limits.append(self._of_role(login, role, sum(each.sessions for each in same if each.user == role.name)))

@@ -277,9 +277,8 @@ def _judge_credential(
             remedy=f"have pg_hba.conf ask {database.user} for scram-sha-256; until then the password is unproven",
         )
     if role is None:
-        yield unknown(
-            f"the role {database.user} is not in pg_roles", remedy="ask the DBA what hides the catalogue from the role"
-        )
+        remedy = "ask the DBA what hides the catalogue from the role"
+        yield unknown(f"the role {database.user} is not in pg_roles", remedy=remedy)
         return
     yield _judge_expiry(login, role, need, used_password=used)
     if role.is_superuser:

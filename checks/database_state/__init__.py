@@ -78,11 +78,9 @@ class DatabaseState(Check):
     def probes(self, subject: Subject) -> Probes:
         database: Database = subject.item
         probes: dict[str, Probe[Any]] = {"sequences": SequencesProbe(subject.id)}
-        if entries := scripts_in(self.plan, database.id):
+        for each in scripts_in(self.plan, database.id):
             probes["rehearsed"] = RehearsalProbe.of(self.plan)
-            probes |= {
-                f"manifest {each.id}": LocalFile(TARGET, beside(self.plan.folder, each.manifest)) for each in entries
-            }
+            probes[f"manifest {each.id}"] = LocalFile(TARGET, beside(self.plan.folder, each.manifest))
         return probes
 
     def follow_up(self, subject: Subject, *, sequences: Sequence[Item], **told: Any) -> Probes:
@@ -150,10 +148,8 @@ class DatabaseState(Check):
 
     def _touched(self, database: Database, told: Mapping[str, Any]) -> Mapping[str, TouchedObjects]:
         """By entry of [scripts]. `told`: the record of the rehearsal, and the manifests."""
-        return {
-            each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"])
-            for each in scripts_in(self.plan, database.id)
-        }
+        entries = scripts_in(self.plan, database.id)
+        return {each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"]) for each in entries}
 
     def _backups(self, database: Database) -> list[PlannedBackup]:
         return [each for each in planned_backups(self.plan) if protects(self.plan, each.backup, database.id)]

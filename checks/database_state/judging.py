@@ -282,13 +282,12 @@ def _judge_slot(slot: Item) -> Judgement:
             remedy=f"ask whoever set it up whether its reader is set up anew; what nobody needs: {drop}",
         )
     remedy = f"ask whoever set it up to have its reader connected and catch up; what nobody needs: {drop}"
+    holds = f"{state}: it holds {held} of WAL"
     if slot.detail == "extended" and not slot.touched:
-        held_back = Quantity(slot.number, "B")
-        return failed(
-            f"{state}: it holds {held} of WAL", expected=expected, actual=held, remedy=remedy, quantity=held_back
-        )
+        size = Quantity(slot.number, "B")
+        return failed(holds, expected=expected, actual=held, remedy=remedy, quantity=size)
     if slot.detail == "extended" or not slot.touched:
-        return warned(f"{state}: it holds {held} of WAL, and what the work writes", expected=expected, remedy=remedy)
+        return warned(f"{holds}, and what the work writes", expected=expected, remedy=remedy)
     return passed(state)
 
 

@@ -74,10 +74,8 @@ class Comparison:
     @cached_property
     def changed(self) -> Sequence[str]:
         """Files staged with other bytes than wanted."""
-        staged = self.staged
-        return [
-            name for name, sha256 in self.wanted.items() if name in staged and staged[name].sha256 not in ("", sha256)
-        ]
+        staged = {name: entry.sha256 for name, entry in self.staged.items() if entry.sha256}
+        return [name for name, sha256 in self.wanted.items() if staged.get(name, sha256) != sha256]
 
     @property
     def unread(self) -> Sequence[str]:

@@ -170,10 +170,9 @@ def _fits_nothing(work: ServerWork, lack: Lack, *, others_fit: bool) -> Judgemen
     expected = f"what `{key}` of {work.table} names"
     if key == "privileges":
         return work.failed(summary, expected, "no such object", remedy)
-    remedy = f"where the scripts do not make it, {remedy}"
-    return (warned if others_fit else unknown)(
-        f"{summary} yet", expected=f"{expected}, or the scripts make", actual="no such object", remedy=remedy
-    )
+    remedy, expected = f"where the scripts do not make it, {remedy}", f"{expected}, or the scripts make"
+    not_there = warned if others_fit else unknown
+    return not_there(f"{summary} yet", expected=expected, actual="no such object", remedy=remedy)
 
 
 def _words(work: ServerWork, lacking: Sequence[Lack], every: int) -> str:

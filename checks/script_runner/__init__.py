@@ -247,9 +247,8 @@ class ScriptRunner(Check):
                 f"have {run.program} on the PATH that a non-interactive login of {work.who} has on {work.host.id}, "
                 f"or name its full path: `program` of {work.table}"
             )
-        return work.failed(
-            f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
-        )
+        summary = f"{run.program} does not run: {run.refusal}"
+        return work.failed(summary, "it runs on the server", run.last_words, remedy)
 
     def _judge_login(self, arrival: Arrival) -> Iterator[Judgement]:
         work, login = arrival.work, arrival.login

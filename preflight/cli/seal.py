@@ -108,10 +108,8 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
     """Shows what is new, pins what is accepted. Raises CallError."""
     merge = sealing.merge_known_hosts(plan.sealed_known_hosts, seen)
     for host_id, shown in seen.items():
-        state = "new" if host_id in merge.added else "pinned already"
-        write_stdout(
-            f"{host_id}: {shown.key.type} {shown.key.fingerprint} ({shown.address} port {shown.port}, {state})\n"
-        )
+        key, state = shown.key, "new" if host_id in merge.added else "pinned already"
+        write_stdout(f"{host_id}: {key.type} {key.fingerprint} ({shown.address} port {shown.port}, {state})\n")
     if merge.added:
         # A person compares the fingerprints with what the hosts' owners say; nobody else can.
         if not accept and not has_terminal():

@@ -28,12 +28,9 @@ def apply_waivers(
     unusable = {waiver.id: _unusable(plan, waiver, moment) for waiver in plan.waivers}
     result = []
     covering: set[str] = set()
+    usable = [waiver for waiver in plan.waivers if unusable[waiver.id] is None]
     for finding in findings:
-        own = [
-            waiver
-            for waiver in plan.waivers
-            if (waiver.check, waiver.subject) == (finding.check, finding.subject) and unusable[waiver.id] is None
-        ]
+        own = [each for each in usable if (each.check, each.subject) == (finding.check, finding.subject)]
         used = _covering(finding, own)
         covering.update(used)
         result.append(replace(finding, waiver=", ".join(used)) if used else finding)

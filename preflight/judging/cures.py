@@ -75,9 +75,8 @@ def _options(plan: Plan, host: Host, *, port: str = "-p") -> list[str]:
         options += [port, str(host.port)]
     if host.key:
         options += ["-i", beside(plan.folder, host.key)]
-    files = [
-        beside(plan.folder, file) for file in host.known_hosts or (plan.sealed_known_hosts, Path("~/.ssh/known_hosts"))
-    ]
+    known_hosts = host.known_hosts or (plan.sealed_known_hosts, Path("~/.ssh/known_hosts"))
+    files = [beside(plan.folder, file) for file in known_hosts]
     options += ["-o", "UserKnownHostsFile=" + " ".join(f'"{file}"' if " " in file else file for file in files)]
     if host.host_key_alias:
         options += ["-o", f"HostKeyAlias={host.host_key_alias}"]

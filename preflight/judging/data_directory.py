@@ -36,10 +36,8 @@ def not_shown(
         actual=seen or f"the role {database.user} may not see data_directory",
         remedy=remedy or database.on_primary(membership_grant("pg_read_all_settings", database.user)),
     )
-    keys = ("databases", database.id, "data_directory")
-    return answered_for(
-        plan, moment, unseen, database.data_directory, keys, database.owner, path="/var/lib/postgresql/15/main"
-    )
+    keys, path = ("databases", database.id, "data_directory"), "/var/lib/postgresql/15/main"
+    return answered_for(plan, moment, unseen, database.data_directory, keys, database.owner, path=path)
 
 
 def not_measured(plan: Plan, moment: datetime, database: Database, place: Place, who: str) -> Judgement:

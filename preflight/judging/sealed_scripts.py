@@ -29,9 +29,8 @@ _NUMBER = re.compile(r"[Vv]?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")
 
 def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
     """What tells the sealed scripts: the manifest, and the texts of the approved folder."""
-    return LocalFile(TARGET, beside(plan.folder, entry.manifest)), LocalTexts(
-        TARGET, beside(plan.folder, entry.approved)
-    )
+    manifest, approved = (beside(plan.folder, each) for each in (entry.manifest, entry.approved))
+    return LocalFile(TARGET, manifest), LocalTexts(TARGET, approved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,8 @@ class VersionTests:
     def gaps(self, versions: Versions) -> tuple[Gap, ...]:
         """Everything that keeps `versions` from being shown to work, worst first; none where no pair needs a test."""
         failed = [each for each in self._failed if covers(versions, each.versions) and not self._is_cured(each)]
-        found = [
-            gap
-            for pair, gap in self._each_pair(versions)
-            if isinstance(gap, Gap) and not any(covers(each.versions, dict(pair)) for each in failed)
-        ]
+        lacking = ((dict(pair), gap) for pair, gap in self._each_pair(versions) if isinstance(gap, Gap))
+        found = [gap for pair, gap in lacking if not any(covers(each.versions, pair) for each in failed)]
         failures = dict.fromkeys(map(_failure, failed))
         return (*failures, *sorted(found, key=lambda gap: OPEN.index(gap.status)))
 

@@ -205,9 +205,8 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
 def _password(work: ServerWork) -> str:
     """Where passwords come from; the host's own login is the reader's."""
     asked = f"sudo asks for the password of {work.host.user}; " if work.sudo_asks else ""
-    return (
-        f"{asked}password of {work.login}: ~{work.account}/.pgpass on {work.host.id}; none with peer or a certificate"
-    )
+    where = f"~{work.account}/.pgpass on {work.host.id}"
+    return f"{asked}password of {work.login}: {where}; none with peer or a certificate"
 
 
 def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:

@@ -89,11 +89,8 @@ class Confirmed:
 
     def newest(self, until: datetime, *, by: str = "", role: str = "", item: str = "") -> Confirmation | None:
         """The last one up to a moment of a role or an item; by this person, or by anybody where none is named."""
-        found = [
-            each
-            for each in self.confirmations
-            if (each.role, each.item) == (role, item) and each.at <= until and (not by or same_person(by, each.by))
-        ]
+        said = (each for each in self.confirmations if (each.role, each.item) == (role, item) and each.at <= until)
+        found = [each for each in said if not by or same_person(by, each.by)]
         return max(reversed(found), key=lambda each: each.at, default=None)  # of one second, the one written last
 
 

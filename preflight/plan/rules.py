@@ -219,9 +219,8 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
         if name not in jumps:
             yield Broken(("hosts", name, "login"), 'is for a host that another one names as "jump"')
         if name in asked or plan.hosts[name].become:
-            yield Broken(
-                ("hosts", name, "login"), "lets connections through and runs nothing, but the plan has work there"
-            )
+            message = "lets connections through and runs nothing, but the plan has work there"
+            yield Broken(("hosts", name, "login"), message)
 
 
 def _scripts(plan: Plan, scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -302,9 +301,8 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
     if not backup.directory and not isinstance(raw.get("directory"), str):
         yield Broken(("directory",), f"is required for {backup.method}")
     if "command" in raw or "taken_by" in raw:
-        yield from _without(
-            raw, _OF_CLIENT, f"is for {backup.method}, and something else takes this backup: leave it out"
-        )
+        message = f"is for {backup.method}, and something else takes this backup: leave it out"
+        yield from _without(raw, _OF_CLIENT, message)
     if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _started_anywhere(backup.verify, raw, "verify")
@@ -493,11 +491,8 @@ def _steps(plan: Plan) -> Iterator[Broken]:
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
         if step.deploys in deploying:
-            first = quoted(deploying[step.deploys])
-            message = (
-                f"{quoted(step.deploys)} is deployed by step {first} already; a step on a range is one for each host"
-            )
-            yield Broken(("steps", index, "deploys"), message)
+            already = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
+            yield Broken(("steps", index, "deploys"), f"{already}; a step on a range is one for each host")
         elif step.deploys:
             deploying[step.deploys] = step.id or ""
     ways = {name: [each for each in steps[index].after if each in places] for name, index in places.items()}

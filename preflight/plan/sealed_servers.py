@@ -37,9 +37,8 @@ class ServerComparison:
     def told(self) -> str:
         """`port differs; system identifier and data directory agree`."""
         said = [(self.differ, "differs", "differ"), (self.agree, "agrees", "agree")]
-        return "; ".join(
-            f"{' and '.join(names)} {one if len(names) == 1 else many}" for names, one, many in said if names
-        )
+        told = (f"{' and '.join(names)} {one if len(names) == 1 else many}" for names, one, many in said if names)
+        return "; ".join(told)
 
     @property
     def sealed(self) -> str:
@@ -97,10 +96,8 @@ class Sealed:
 def file_beside(plan: Path, set_values: Mapping[str, str], ending: str) -> Path:
     """A file that belongs to the plan in the file `plan`. With other values of its variables it is another plan, about
     other servers, with files of its own: `release.target-production.known_hosts`."""
-    chosen = "".join(
-        f".{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', value)[:_LONGEST]}" for name, value in set_values.items()
-    )
-    return plan.with_name(f"{plan.stem}{chosen}{ending}")
+    chosen = (f".{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', value)[:_LONGEST]}" for name, value in set_values.items())
+    return plan.with_name(f"{plan.stem}{''.join(chosen)}{ending}")
 
 
 def read_sealed(path: Path) -> Sealed:

@@ -237,11 +237,8 @@ class HistoryProbe(SqlProbe[History]):
         tool = TOOLS[self.tool]
         parts = {"head": tool.heads, "trouble": tool.troubles}
         # The tool's statements are fixed text, the table is quoted.
-        selects = [
-            f"SELECT '{kind}' AS kind, told::text AS told FROM ({text.format(t=self.table)}\n) {kind}_rows"  # noqa: S608
-            for kind, text in parts.items()
-            if text
-        ]
+        rows = {kind: text.format(t=self.table) for kind, text in parts.items() if text}
+        selects = [f"SELECT '{kind}' AS kind, told::text AS told FROM ({rows[kind]}\n) {kind}_rows" for kind in rows]  # noqa: S608
         return "\nUNION ALL\n".join(f"({select} LIMIT {_MOST_ROWS})" for select in selects)
 
     def read(self, reply: Reply) -> History:

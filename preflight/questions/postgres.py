@@ -296,9 +296,8 @@ echo end=yes"""
 
     def read(self, reply: Reply) -> Backend:
         fields = read_fields(output_of(reply))
-        wanted = re.compile(
-            rf"postgres: (?:.*: )?{re.escape(self.user)} {re.escape(self.database)} \S*\({self.client_port}\)(?: |$)"
-        )
+        session = f"{re.escape(self.user)} {re.escape(self.database)}"
+        wanted = re.compile(rf"postgres: (?:.*: )?{session} \S*\({self.client_port}\)(?: |$)")
         processes = (line.partition(" ") for line in fields.pop("backend", []))
         titles = [(whole_number(pid), title.strip()) for pid, _, title in processes]
         addresses = set()

@@ -45,11 +45,8 @@ class PgBackRestBackups(RepositoryProbe):
         if not backups:
             return Listing.told((), now, Repository(problem=problem or "no backup", closed=code == _UNREADABLE))
         newest = backups[0]
-        system = next(
-            each["system-id"]
-            for each in stanza["db"]
-            if (each["id"], each["repo-key"]) == (newest["database"]["id"], newest["database"]["repo-key"])
-        )
+        own = newest["database"]["id"], newest["database"]["repo-key"]
+        system = next(each["system-id"] for each in stanza["db"] if (each["id"], each["repo-key"]) == own)
         archives = [each for each in stanza["archive"] if each["database"] == newest["database"]]
         repository = Repository(
             problem=problem,

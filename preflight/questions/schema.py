@@ -69,11 +69,8 @@ def unlike(schema: Schema, hashes: Mapping[str, str], allowed: Sequence[str]) ->
     now = hashed(schema)
     names = {name for name in now.keys() | hashes.keys() if now.get(name) != hashes.get(name)}
     left_out = set(matching(names, allowed))
-    return sorted(
-        name
-        for name in names - left_out
-        if not name.startswith(_NOT_RESTORED) and MASK not in schema.objects.get(name, "")
-    )
+    restored = (name for name in names - left_out if not name.startswith(_NOT_RESTORED))
+    return sorted(name for name in restored if MASK not in schema.objects.get(name, ""))
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:

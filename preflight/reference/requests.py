@@ -28,7 +28,7 @@ from preflight.plan.work import (
     programs_of,
     script_work,
     server_work,
-    work_on,
+    work_of,
     work_with,
 )
 from preflight.questions.http import HttpRequest
@@ -165,7 +165,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
 def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
     and a shell that looks at folders which only the account may see. Empty for names that sudoers gives a meaning."""
-    works = [work for work in work_on(plan, host.id) if work.account == account]
+    works = work_of(plan, host.id, account)
     telling = [work.program("psql") for work in works if work.connects]  # which server it reaches; pg_dump does not
     started = [_started(plan, act) for work in works for act in work.acts if act.command]
     backups = [work for work in works if isinstance(work, PlannedBackup)]
@@ -281,16 +281,15 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
     checks = ("database-login", *(("backup-location", "backup-space") if methods else ()))
     yield Requirement(database.owner, text, checks, "sql", tuple(grants))
     kind = _kind_of_line(database.sslmode)
-    line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} 127.0.0.1/32 scram-sha-256"
+    lines = [f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} 127.0.0.1/32 scram-sha-256"]
     text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in, through the host's own SSH login."
     if database.connect is Connect.DIRECT:  # from where it is, no plan says
+        lines.clear()
         text = (
             f"For {database.id}: a line of pg_hba.conf ({kind}, scram-sha-256) that lets {database.user} in to "
             f"{database.dbname} from the address of the machine that runs preflight."
         )
-    yield Requirement(
-        database.owner, text, ("database-login",), "pg_hba.conf", () if database.connect is Connect.DIRECT else (line,)
-    )
+    yield Requirement(database.owner, text, ("database-login",), "pg_hba.conf", tuple(lines))
     for work in connecting:
         if work.replicates:
             yield _replication(database, work)
@@ -337,9 +336,8 @@ def _rehearsal_server(plan: Plan) -> Iterator[Requirement]:
 def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
     """What the work itself needs of the database, as far as the plan tells: who owns its objects, it does not."""
     works = work_with(plan, database.id)
-    dumping = dict.fromkeys(
-        each.login for each in works if isinstance(each, PlannedBackup) and each.connects and not each.replicates
-    )
+    dumps = (each for each in works if isinstance(each, PlannedBackup) and each.connects and not each.replicates)
+    dumping = dict.fromkeys(each.login for each in dumps)
     for role in dumping:
         text = (
             f"In {database.id}: {role} reads everything that pg_dump saves. Tables with row security take BYPASSRLS "
@@ -355,9 +353,8 @@ def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
                 f"{' or '.join(entry.touches) or 'otherwise'} belongs to it, or to a role whose rights it inherits."
             )
             opened = work.login in dumping
-            temporary = (
-                f"GRANT TEMPORARY ON DATABASE {quote_identifier(work.dbname)} TO {quote_identifier(work.login)};"
-            )
+            on, role = quote_identifier(work.dbname), quote_identifier(work.login)
+            temporary = f"GRANT TEMPORARY ON DATABASE {on} TO {role};"
             grants = (temporary, *_for_scripts(entry, work.login, opened=opened)) if work.login != "postgres" else ()
             yield Requirement(database.owner, text, ("script-rights",), "sql", grants)
 

@@ -100,9 +100,8 @@ class NamedServer(Server):
         way = {"connect_timeout": _CONNECT_SECONDS, "hostaddr": place.ip, **tls}
         told = {"host": place.server.address, "user": place.server.user, "password": place.password}
         self.parameters = {**told, "port": str(place.server.port), **way}
-        self.login_environment = {
-            f"PG{name.upper()}": each for name, each in {**way, "password": self._password}.items()
-        }
+        of_roles = {**way, "password": self._password}
+        self.login_environment = {f"PG{name.upper()}": each for name, each in of_roles.items()}
         self._make: Callable[[], None] = lambda: None
         self._lock = self._session("postgres", {})
         try:

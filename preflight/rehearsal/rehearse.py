@@ -30,10 +30,8 @@ _ASKED_SECONDS = 30.0
 
 def rehearsable(plan: Plan) -> Sequence[Sequence[Scripts]]:
     """The entries that are rehearsed, those of one database together, in the order in which they run."""
-    groups = [
-        [each for each in entries if not each.command or each.rehearse_command]
-        for entries in plan.once(scripts_by_database).values()
-    ]
+    every = plan.once(scripts_by_database).values()
+    groups = ([each for each in entries if not each.command or each.rehearse_command] for entries in every)
     return [group for group in groups if group]
 
 

@@ -41,8 +41,7 @@ class Merged:
 def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> Merged:
     """`parts`: name of each file -> its evidence, at least one; `inputs`: the plan's files as they are now. Raises
     MergeError for evidence of another plan, of other scripts, manifests, pinned keys or versions of the tool, or of
-    another number of shards;
-    what is not there to compare, where it is judged elsewhere, does not count.
+    another number of shards; what is not there to compare, where it is judged elsewhere, does not count.
 
     The whole counts as collected when the last part was, so that the others must be fresh enough by then."""
     plan = inspection.plan

@@ -329,10 +329,8 @@ def add_said(plan: Plan, confirmations: Sequence[Confirmation] = (), decided: Se
     PlanError for a file that cannot be read; it is then as it was."""
     with _alone(plan.path):
         there = read_confirmed(plan.confirmed_file)
-        confirmed = replace(
-            there, confirmations=(*there.confirmations, *confirmations), decided=(*there.decided, *decided)
-        )
-        write_sealed(plan.confirmed_file, format_confirmed(confirmed))
+        said, taken = (*there.confirmations, *confirmations), (*there.decided, *decided)
+        write_sealed(plan.confirmed_file, format_confirmed(replace(there, confirmations=said, decided=taken)))
 
 
 @contextmanager

@@ -77,9 +77,8 @@ def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline)
         signers += [name] * bool(good)
         seen += good
         problem = said or problem
-    return Signature(
-        tuple(signers), "" if signers else problem or "it could not be verified", _end_of_key(listed, " ".join(seen))
-    )
+    problem = "" if signers else problem or "it could not be verified"
+    return Signature(tuple(signers), problem, _end_of_key(listed, " ".join(seen)))
 
 
 def _end_of_key(listed: str, seen: str) -> datetime | None:

@@ -317,9 +317,8 @@ def rule_in_words(rule: Rule) -> str:
 def people(verdict: Verdict) -> Section:
     """Who is called for what, and who takes over."""
     nobody = Cell("NO STANDBY", strong=True)
-    rows = tuple(
-        row(each.id, each.primary, each.standby or nobody, each.contact) for each in verdict.plan.roles.values()
-    )
+    roles = verdict.plan.roles.values()
+    rows = tuple(row(each.id, each.primary, each.standby or nobody, each.contact) for each in roles)
     return Section(title="People", table=Table(("role", "primary", "standby", "contact"), rows))
 
 

@@ -135,9 +135,8 @@ def _in_utc(window: Window, at: datetime) -> str:
 
 def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
     """What a failure costs if it stays so: the work over the network, its end and the margin left."""
-    unpriced = [
-        step.id for step in verdict.plan.steps if step.id in finding.steps and step.minutes_over_network is None
-    ]
+    steps = (step for step in verdict.plan.steps if step.id in finding.steps)
+    unpriced = [step.id for step in steps if step.minutes_over_network is None]
     if unpriced and not price.minutes:
         return f"not known: {unpriced_steps(unpriced)}"
     no_later = "slower over the network, but the work ends no later"

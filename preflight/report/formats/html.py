@@ -120,11 +120,9 @@ def _window(shown: Document) -> Html:
     """To scale: across, and upright for a small screen."""
     if not shown.timeline:
         return _items(shown.inside)
-    across = Picture(shown.timeline).svg()
-    upright = Upright(shown.timeline).svg()
-    return joined(
-        el("figure", across, upright, el("figcaption", _legend(shown.timeline), class_="soft")), _items(shown.inside)
-    )
+    across, upright = Picture(shown.timeline).svg(), Upright(shown.timeline).svg()
+    legend = el("figcaption", _legend(shown.timeline), class_="soft")
+    return joined(el("figure", across, upright, legend), _items(shown.inside))
 
 
 def _legend(timeline: Timeline) -> str:

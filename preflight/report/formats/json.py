@@ -75,9 +75,8 @@ def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:
 def _line(finding: Finding) -> Line:
     price, judgement = finding.price, finding.judgement
     told_price = price and _made(told.Price, price, margin_minutes=_minutes(price.margin))
-    return _made(
-        Line, finding, judgement, price=told_price, points=tuple(_made(Point, each) for each in judgement.points)
-    )
+    points = tuple(_made(Point, each) for each in judgement.points)
+    return _made(Line, finding, judgement, price=told_price, points=points)
 
 
 def _schedule(found: Schedule | None) -> told.Schedule | None:

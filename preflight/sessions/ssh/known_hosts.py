@@ -153,11 +153,8 @@ class HostKeys:
 
     def _covering(self, name: str) -> list[_Line]:
         encoded = name.encode("utf-8", "replace")
-        hashed = [
-            line
-            for salt, digest, line in self._hashed
-            if hmac.compare_digest(hmac.digest(salt, encoded, "sha1"), digest)
-        ]
+        digests = ((hmac.digest(salt, encoded, "sha1"), digest, line) for salt, digest, line in self._hashed)
+        hashed = [line for own, digest, line in digests if hmac.compare_digest(own, digest)]
         patterns = [line for line in self._patterns if _patterns_match(name, line.names.lower())]
         return self._plain.get(name, []) + hashed + patterns
 
