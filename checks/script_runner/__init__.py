@@ -38,7 +38,8 @@ from .script_order import OrderedScripts, judge_command
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
     LoginRefusal.NO_PASSWORD: "on {host}, as {account}: {pgpass}",
-    LoginRefusal.PEER: 'map {account} to {role} in pg_ident.conf, or name the server in {table}: server = "localhost"',
+    LoginRefusal.PEER: "have {table} log in as the role of {account} (`login`); or map {account} to {role} in "
+    "pg_ident.conf, and name that map in the line of pg_hba.conf: map=NAME",
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,
     LoginRefusal.NO_DATABASE: "correct {naming} ({database}), or `server` of {table}; or have that database made",

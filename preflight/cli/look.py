@@ -211,6 +211,8 @@ def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evid
     if job.server:
         looked.say(table, "server", job.server, source)
         looked.say(f"scripts.{name}", "server", job.server, source)
+    if job.login:
+        looked.say(table, "login", job.login, source)
     if not job.user:
         looked.to_do(table, f"account: as whom {job.source} runs it, where that is not the login")
     elif job.user != found.host.user:

@@ -118,7 +118,9 @@ class Screen(Lines):
         _, rows = shutil.get_terminal_size()
         below = [*self._lines, self._foot][-rows:]
         lines = [*self._report[: rows - len(below)], *below]
-        _put("\033[H" + "\r\n".join(f"{line}\033[K" for line in lines) + "\033[J")
+        # What stood there goes first: behind a line that fills its row, a terminal would wipe that line's last sign.
+        *above, last = lines
+        _put("\033[H" + "\r\n".join([*(f"\033[K{line}" for line in above), f"\033[J{last}"]))
 
 
 def _put(text: str) -> None:

@@ -14,6 +14,7 @@ _WRITES = re.compile(r"(?:-f\s*|--file[= ]\s*|>\s*)[\"']?(/[^\s\"';|&]+)")
 _FORMAT = re.compile(r"\s(?:-F|--format[= ])\s*([cdtp])")
 _FORMATS = {each.value[0]: each for each in BackupFormat}
 _HOST = re.compile(r"\s(?:-h|--host[= ])\s*(\S+)")
+_ROLE = re.compile(r"\s(?:-U\s*|--username[= ])\s*(\S+)")
 _PORT = re.compile(r"\s(?:-p|--port[= ])\s*(\d+)")
 _ELSEWHERE = re.compile(r"\bPG(?:HOST|HOSTADDR|PORT|SERVICE|DATABASE)=|://|\bservice=")
 _LOCAL = re.compile(r"/|localhost$|127\.|::1$")
@@ -55,6 +56,13 @@ class BackupJob:
         host, port = _HOST.search(self.command), _PORT.search(self.command)
         named = f"{host[1]}:{port[1]}" if host and port else host[1] if host else ""
         return "" if server_place(named) or _NO_WORD.search(named) else named
+
+    @property
+    def login(self) -> str:
+        """The role it takes the backup as: libpq's default is the account's name. Empty where neither is told."""
+        named = _ROLE.search(self.command)
+        told = named[1] if named else "" if "PGUSER" in self.command else self.user
+        return "" if _NO_WORD.search(told) else told
 
     def saves(self, database: Database, address: str) -> bool:
         """Whether it surely dumps this database: by its name, at the server's port of this very host, at `address`."""

@@ -110,9 +110,7 @@ class Source:
             path = named if named.startswith("/") else f"/usr/bin/{named}"
             return f"{told}; {sudo_cure(host, self._account.account, path)}"
         if isinstance(self._work, PlannedBackup) and self._work.taken_otherwise:
-            cure = (
-                'as which role and how the server is reached, such as login = "postgres" and server = "/run/postgresql"'
-            )
+            cure = "as which role it logs in (`login`) and how it reaches the server (`server`)"
             return f"{told}; say in {self._work.table} {cure}, then rehearse again"
         return f"{told}; cure it as the lines backup-rights and script-runner say, then rehearse again"
 

@@ -40,8 +40,9 @@ def test_it_is_drawn_over_asked_again_by_a_key_and_left_as_it_was_found(tmp_path
         terminal.until(r"GO -> NO-GO.*next round in", begin)
         begin = len(terminal.written)
         terminal.resize(6)
-        drawn = terminal.until(r"\033\[J", begin).rpartition("\033[H")[2]
+        drawn = terminal.until(r"\033\[J.*Ctrl-C: end", begin).rpartition("\033[H")[2]
         assert drawn.count("\r\n") == 5
+        assert not re.search(r"[^\n]\033\[[JK]", drawn), "on a full row it would wipe the last sign"
         assert "NO-GO" in drawn
         begin = len(terminal.written)
         terminal.type("\x1a")

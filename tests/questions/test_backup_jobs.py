@@ -44,6 +44,20 @@ def test_how_it_reaches_the_server_is_told_as_a_plan_names_it(options: str, serv
 
 
 @pytest.mark.parametrize(
+    ("command", "login"),
+    [
+        ("pg_dump -Fc orders", "dba"),
+        ("pg_dump -U backup orders", "backup"),
+        ("pg_dump --username=backup orders", "backup"),
+        ("PGUSER=backup pg_dump orders", ""),
+        ('pg_dump -U "$ROLE" orders', ""),
+    ],
+)
+def test_its_role_is_the_accounts_own_unless_it_names_another(command: str, login: str) -> None:
+    assert BackupJob("dba", command, "crontab of dba").login == login
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "pg_dump -Fc -f /backup/orders/billing.dump billing",

@@ -85,6 +85,7 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     assert other in others[1].split(", ")
     assert (backup.directory, backup.previous) == (str(shared_path), f"{shared_path}/{database}-*.dump")
     assert backup.taken_by == "cron"
+    assert backup.login == account.name, "as libpq has it where the line names no role"
     assert backup.server == f"{site.postgres.socket_directory}:{site.postgres.port}"
     assert f'# server = "{backup.server}"  # seen on db1 in crontab of {account.name}, ' in text, "of the scripts, too"
     assert f"newest: {dump}, " in text

@@ -470,7 +470,7 @@ def test_a_database_that_cannot_be_fetched_is_told_and_the_others_are_recorded(s
 def test_what_a_job_takes_is_fetched_by_the_server_that_its_entry_names(stage: Stage) -> None:
     plan = stage.plan({"010_select.sql": "SELECT 1;\n"}, way_back="")
     by_cron = replace(plan.backups["orders"], taken_by="cron")
-    cure = r"; say in \[backups.orders\] .* such as login = \"postgres\" and server = "
+    cure = r"; say in \[backups.orders\] as which role it logs in \(`login`\) and how it reaches the server "
     with pytest.raises(ScratchError, match=rf"connection to server on socket .* failed: .*{cure}"):
         rehearsed(replace(plan, backups={"orders": replace(by_cron, server="")}))
     for content in Content:

@@ -28,6 +28,8 @@ class Figure:
 
 def without_times(verdict: Verdict) -> str:
     """Why there are no figures."""
+    if verdict.expect:
+        return f"Of what was verified no times are reckoned; run: {verdict.plan.call('run')}"
     if verdict.plan.steps:
         return "" if verdict.found_schedule else "The window is over: there are no times to keep."
     return "The plan has no [[steps]], so nobody knows when the work ends and until when it can be taken back."
