@@ -12,6 +12,7 @@ from preflight.cli.console import CallError, complain, no_such, write_stdout
 from preflight.cli.options import PLAN, load, sign_option
 from preflight.clock import format_moment, now
 from preflight.engine.answered import Answered
+from preflight.engine.conclude import withheld
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import judge
@@ -107,7 +108,8 @@ def decide(plan_path: Path, decision: str, by: str, because: str, against: str, 
     """Write down who decided what about the release, beside the plan; every later report shows it.
 
     It stands on the newest saved run, judged now, and changes nothing of its verdict: the exit code is the verdict's,
-    here and in every report. A go on a verdict that is not GO is refused, unless --against says why.
+    here and in every report. A run that was not GO then is HOLD. A go on a verdict that is not GO is refused, unless
+    --against says why.
     """
     plan, registry = load(plan_path)
     # Of the role that decides about the release, else of any role.
@@ -140,14 +142,15 @@ def decide(plan_path: Path, decision: str, by: str, because: str, against: str, 
 
 
 def _newest_verdict(plan: Plan, registry: Registry) -> Verdict:
-    """Of the newest saved run, judged now. Raises CallError where none can be judged."""
-    present = now()
+    """Of the newest saved run, judged now; HOLD where it was not GO then. Raises CallError where there is none."""
+    present, newest = now(), saved_runs.newest(plan)
     inspection = inspect(plan, registry, present)
-    basis = start_from(inspection, saved_runs.newest(plan), read_inputs(plan), present, ask=False)
-    if basis.earlier is None:
+    basis = start_from(inspection, newest, read_inputs(plan), present, ask=False)
+    if basis.earlier is None or not isinstance(newest, saved_runs.SavedRun):
         why = "; ".join(basis.grounds(None))
         raise CallError(f"there is nothing to decide on: {visible(why)}; first: {plan.call('run')}")
-    return judge(Answered(inspection, basis.earlier), basis=basis.grounds(None))
+    verdict = judge(Answered(inspection, basis.earlier), basis=basis.grounds(None))
+    return withheld(verdict, newest.held) if newest.held else verdict
 
 
 def _as_written(kind: str, by: str, people: Sequence[str]) -> str:

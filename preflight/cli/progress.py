@@ -79,4 +79,4 @@ class Progress:
         counts = Counter((question.via, question.target) for question in self._open.values())
         awaited = ", ".join(f"{target} ({count})" for (_, target), count in list(counts.items())[:4])
         answered = self._total - len(self._open)
-        self._tell(f"asked {self._total}, answered {answered}; waiting for {awaited or 'nothing'}")
+        self._tell(f"asked {self._total}, answered {answered}" + (f"; waiting for {awaited}" if awaited else ""))

@@ -64,8 +64,8 @@ def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str,
     is_part = report is not None and report.counts.get(Status.SKIPPED, 0) > 0
     if verdict is not None and is_part:
         verdict, changes = None, (f"it was {reported}, and only a part was asked (--only, --skip)", *changes)
-    elif verdict is not None and verdict.decision is Decision.GO and not reported.startswith(Decision.GO):
-        verdict, changes = None, (f"it was {reported or 'without a report'} when it was run", *changes)
+    elif verdict is not None and verdict.decision is Decision.GO and saved.held:
+        verdict, changes = None, (saved.held, *changes)
     return Entry(
         path=saved.path,
         collected_at=evidence.collected_at,

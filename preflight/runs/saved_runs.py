@@ -40,6 +40,14 @@ class SavedRun:
     report: Report | None
     """What that run concluded, for comparing with; None when its report is gone. A verdict is never taken from it."""
 
+    @property
+    def held(self) -> str:
+        """What it concluded, where that was not GO; empty where it was. Judged again it may be GO: `--only`, `--steady`
+        and the moment of a gate are not kept with the answers."""
+        if self.report and self.report.verdict is Decision.GO:
+            return ""
+        return f"it was {self.report.headline if self.report else 'without a report'} when it was run"
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRun:

@@ -98,6 +98,15 @@ def test_a_run_that_let_no_warning_pass_lets_none_pass_when_it_is_judged_again(p
     assert "because  " in preflight("history", plan).stdout
 
 
+def test_a_gate_that_was_no_go_for_its_moment_is_none_to_decide_on_before_it(plan: Path) -> None:
+    gate = preflight("gate", plan, "--at", f"{now() + timedelta(hours=5):%Y-%m-%d %H:%M}")
+    assert gate.returncode == 3, gate.stdout
+    refused = decide(plan, "go", "--by", "A. Haddad")
+    assert refused.returncode == 3
+    assert refused.stderr.startswith("not written: the verdict is HOLD")
+    assert "it was HOLD when it was run" in " ".join(refused.stderr.split())
+
+
 @pytest.fixture
 def signing(plan: Path) -> Path:
     """The key of A. Haddad; whoever decides must sign."""

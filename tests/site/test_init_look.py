@@ -48,7 +48,7 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     site.postgres.sql("CREATE TABLE orders AS SELECT generate_series(1, 9) AS id", dbname=database)
     site.postgres.client("pg_dump", "-Fc", "-f", dump, database)
     shutil.chown(dump, account.name)
-    server = f"-h {site.postgres.socket_directory} -p {site.postgres.port}"
+    server = f"-h {site.postgres.socket_directory} -p {site.postgres.port} -U {role.name}"
     command = f"pg_dump {server} -Fc {database} -f {shared_path}/{database}-$(date +\\%F).dump"
     use_crontab(account, f"0 2 * * * {command}", "30 1 * * * /opt/cleanup")
     accounts.allow_sudo(account, "postgres")
@@ -85,7 +85,7 @@ def test_from_an_empty_folder_to_the_first_verdict_in_twelve_answers(
     assert other in others[1].split(", ")
     assert (backup.directory, backup.previous) == (str(shared_path), f"{shared_path}/{database}-*.dump")
     assert backup.taken_by == "cron"
-    assert backup.login == account.name, "as libpq has it where the line names no role"
+    assert backup.login == role.name
     assert backup.server == f"{site.postgres.socket_directory}:{site.postgres.port}"
     assert f'# server = "{backup.server}"  # seen on db1 in crontab of {account.name}, ' in text, "of the scripts, too"
     assert f"newest: {dump}, " in text
@@ -184,7 +184,7 @@ def test_a_folder_of_backups_that_may_not_be_read_is_told_from_an_empty_one(
     folder.chmod(mode)
     role = site.postgres.create_role("release", options="IN ROLE pg_monitor")
     database = site.postgres.create_database("orders", owner=role.name)
-    server = f"-h {site.postgres.socket_directory} -p {site.postgres.port}"
+    server = f"-h {site.postgres.socket_directory} -p {site.postgres.port} -U {role.name}"
     use_crontab(account, f"0 2 * * * pg_dump {server} -Fc {database} -f {folder}/{database}-$(date +\\%F).dump")
     needed = ("--release", "R", "--zone", "UTC", "--start", "2030-10-17 00:00", "--end", "2030-10-17 06:00")
     logins = ("--by", "D. Kaya", "--credential", f"key={account.key}", "--database-password", "env:PW")
