@@ -311,16 +311,13 @@ def _refused(instance: _Instance, answer: HttpAnswer) -> tuple[str, str]:
     """(That whoever asks may not see the page, the cure.)"""
     headers = secret_headers(instance.endpoint)
     if not headers and instance.endpoint.client_cert is None:
-        seen = f"status {answer.status}: the page is not for everybody"
         cure = "name at the endpoint who may read it (`bearer`, `basic` or `headers`), or a health path that is open"
-    else:
-        shown = ", ".join(f"{each.what} from {each.secret}" for each in headers) or "client certificate"
-        is_unknown = answer.status == UNAUTHORIZED
-        seen = (
-            f"status {answer.status}: {'does not accept' if is_unknown else 'may not read the page with'} the {shown}"
-        )
-        cure = f"have the {{owner}} {'confirm' if is_unknown else 'let {app} be read with'} the {shown}"
-    return seen, cure
+        return f"status {answer.status}: the page is not for everybody", cure
+    shown = ", ".join(f"{each.what} from {each.secret}" for each in headers) or "client certificate"
+    refuses, act = "may not read the page with", "let {app} be read with"
+    if answer.status == UNAUTHORIZED:
+        refuses, act = "does not accept", "confirm"
+    return f"status {answer.status}: {refuses} the {shown}", f"have the {{owner}} {act} the {shown}"
 
 
 def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:

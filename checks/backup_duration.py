@@ -146,10 +146,9 @@ class BackupDuration(Check):
 
     def _by_record(self, step: Step, listing: Listing | None, newest: BackupFile | None) -> Judgement:
         """Nothing on the server tells how long it takes."""
+        why = "no earlier backup was found" if listing else "the plan names no earlier backup"
         if newest is not None:
             why = f"{newest.path} does not tell how long it took"
-        else:
-            why = "no earlier backup was found" if listing else "the plan names no earlier backup"
         if step.source != GUESS:
             return passed(f"{step.minutes:g} min were {step.source}; {why}")
         return warned(

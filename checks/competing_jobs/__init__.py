@@ -337,10 +337,9 @@ def _switch_off(job: JobStarts, subject: Subject) -> str:
 def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> str:
     read = [crontab.account for crontab in crontabs if not crontab.refused]
     tables = counted(len(jobs.tables), "table") + " of the system"
+    cron = f"the crontab of {' and '.join(read)}, {tables}" if read else tables
     if jobs.cron == "none":
         cron = "no cron is installed, its tables start nothing"
-    else:
-        cron = f"the crontab of {' and '.join(read)}, {tables}" if read else tables
     timers = {
         Systemd.RUNNING: counted(len(jobs.timers), "timer"),
         Systemd.OFFLINE: "systemd does not run, so no timers",

@@ -95,10 +95,9 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
         )
     server = shown(major_of_server(identity.version_num))
     if database.version and server != database.version:
-        remedy = (
-            f"correct `version` in [databases.{database.id}], or {database.address_key}: this may be another server"
-        )
-        yield login.another(f"server version {server}", database.version, server, remedy)
+        cure = f"correct `version` in [databases.{database.id}], or {database.address_key}"
+        told = f"server version {server}"
+        yield login.another(told, database.version, server, f"{cure}: this may be another server")
     wanted = database.system_identifier
     if wanted and not system:
         yield _hides_system(login, wanted)
@@ -212,12 +211,9 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
 def _who_answered(database: Database, identity: Identity, system: str) -> str:
     session = identity.session
     tls = session.get("ssl", "no")
+    encrypted = tls if database.sslmode.verifies else f"{tls}, certificate not verified"
     if tls == "no":
         encrypted = "without TLS"
-    elif database.sslmode.verifies:
-        encrypted = tls
-    else:
-        encrypted = f"{tls}, certificate not verified"
     way = f" through {session['tunnel']}" if session.get("tunnel") else ""
     proof = "with its password" if session.get("used_password") == "yes" else "without a password"
     kind = "replica" if identity.in_recovery else "primary"

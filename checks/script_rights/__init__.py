@@ -167,12 +167,11 @@ def _fits_nothing(work: ServerWork, lack: Lack, *, others_fit: bool) -> Judgemen
     """A pattern: a slip of the pen, or what the scripts make. `others_fit`: something else they touch is known."""
     key = "touches" if lack.right == OWNER else "privileges"
     summary, remedy = f"nothing in {work.dbname} is called {lack.name}", f"correct `{key}` of {work.table}"
-    expected = f"what `{key}` of {work.table} names"
+    expected, actual = f"what `{key}` of {work.table} names", "no such object"
     if key == "privileges":
-        return work.failed(summary, expected, "no such object", remedy)
+        return work.failed(summary, expected, actual, remedy)
     remedy, expected = f"where the scripts do not make it, {remedy}", f"{expected}, or the scripts make"
-    not_there = warned if others_fit else unknown
-    return not_there(f"{summary} yet", expected=expected, actual="no such object", remedy=remedy)
+    return (warned if others_fit else unknown)(f"{summary} yet", expected=expected, actual=actual, remedy=remedy)
 
 
 def _words(work: ServerWork, lacking: Sequence[Lack], every: int) -> str:

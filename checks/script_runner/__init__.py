@@ -265,7 +265,6 @@ class ScriptRunner(Check):
 
     def _judge_settings(self, work: ServerWork, login: ServerLogin, identity: Identity | None) -> Iterator[Judgement]:
         """Of a role that writes, where database-login has not judged the very same."""
-        writes = bool(work.part) or work.section is Section.SCRIPTS
         if login.settings is None:
             return
         role = ScriptRole(work.login, work.database, work.dbname, login.settings, work.failed)
@@ -273,7 +272,7 @@ class ScriptRunner(Check):
             yield from role.judge_encoding("Scripts in {taken} begin with \\encoding {taken} then")
         elif not work.part and not any("--encoding" in word for word in self.plan.backups[work.id].options):
             yield from role.judge_encoding('Or give the backup options = ["--encoding={own}"]')
-        if not writes:
+        if not work.part and work.section is not Section.SCRIPTS:
             return
         same_role = identity and work.database.role is ServerRole.PRIMARY and work.login == work.database.user
         if identity and same_role and role.begins_like(identity.settings):

@@ -131,10 +131,9 @@ def collect(plan_path: Path, timeout: float, zone: str | None, shard: Shard | No
     if path.is_dir():
         raise CallError(f"--output {path}: is a directory")
     split = Split(plan, registry, zone or "", shard.of) if shard else None
+    part = Part(zone, asks=partial(plan.is_asked_from, zone)) if zone else WHOLE
     if split and shard:
         part = split.part(shard.number)
-    else:
-        part = Part(zone, asks=partial(plan.is_asked_from, zone)) if zone else WHOLE
     asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), part=part, quiet=quiet)
     evidence = asked.answered.evidence
     try:

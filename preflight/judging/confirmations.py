@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -58,25 +59,18 @@ class Confirming:
         """The newest word of each group until the moment judged; what was said later is for a later run."""
         wanted, until = self.wanted, min(self.moment, self.asked_at)
         role = "" if wanted.item else wanted.role.id
-        said = {
-            group: [self.plan.confirmed.newest(until, by=name, role=role, item=wanted.item) for name in group]
-            for group in wanted.people
-        }
-        return {
-            group: max(filter(None, words), key=lambda word: word.at, default=None) for group, words in said.items()
-        }
+        newest = partial(self.plan.confirmed.newest, until, role=role, item=wanted.item)
+        said = {group: [newest(by=name) for name in group] for group in wanted.people}
+        return {group: max(filter(None, each), key=lambda word: word.at, default=None) for group, each in said.items()}
 
     def probes(self) -> Mapping[str, SignatureProbe]:
         """Who signed the words, where the plan wants them signed."""
-        allowed, plan = self.plan.release.allowed_signers, self.plan
-        words = (word for word in self.words().values() if allowed and word is not None and word.signature)
-        return {
-            f"signature_{number}": SignatureProbe(
-                TARGET, beside(plan.folder, allowed), Namespace.CONFIRMATION, word.signed_text, word.signature
-            )
-            for number, word in enumerate(words)
-            if allowed
-        }
+        if self.plan.release.allowed_signers is None:
+            return {}
+        keys = beside(self.plan.folder, self.plan.release.allowed_signers)
+        words = (word for word in self.words().values() if word is not None and word.signature)
+        probe = partial(SignatureProbe, TARGET, keys, Namespace.CONFIRMATION)
+        return {f"signature_{number}": probe(word.signed_text, word.signature) for number, word in enumerate(words)}
 
     def judge(self, facts: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Judgement]:
         """One for each reason why a word does not count, with those who must say it again; and what counts. `facts`:

@@ -163,10 +163,9 @@ def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
     if work.command:
         return replace(command, argv=work.command)
     options, path = (*connection_options(work.connection), *entry.restore.options), backup_path(plan, entry)
+    argv = (*work.programs, "-w", "--exit-on-error", *options, path)
     if entry.format is BackupFormat.PLAIN:
         argv = (*work.programs, *_RIGHT_PSQL, *options, "-f", path)
-    else:
-        argv = (*work.programs, "-w", "--exit-on-error", *options, path)
     return replace(command, argv=argv, note=_password(work))
 
 

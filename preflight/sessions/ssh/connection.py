@@ -7,11 +7,11 @@ import getpass
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
-from preflight.probe import NoReply
+from preflight.probe import NoReply, T
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import REFUSALS, Reason
 from preflight.sessions import CannotAsk, Closed, SessionFailed, require_time
@@ -30,9 +30,6 @@ _OTHER_SECONDS = 30.0
 """For what precedes a login: ssh_config, the name service, the agent."""
 _NOT_TRIED = (Reason.NOT_ASKED, Reason.CLOSED_HERE, Reason.BUSY, Reason.OPEN_FILES)
 """They tell nothing of the host: whoever comes later tries again."""
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
