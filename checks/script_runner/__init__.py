@@ -39,7 +39,7 @@ _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} fro
 _REMEDIES = {
     LoginRefusal.NO_PASSWORD: "on {host}, as {account}: {pgpass}",
     LoginRefusal.PEER: "have {table} log in as the role of {account} (`login`); or map {account} to {role} in "
-    "pg_ident.conf, and name that map in the line of pg_hba.conf: map=NAME",
+    "pg_ident.conf, by a map that the line of pg_hba.conf names",
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,
     LoginRefusal.NO_DATABASE: "correct {naming} ({database}), or `server` of {table}; or have that database made",
