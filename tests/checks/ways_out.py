@@ -771,6 +771,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"mutate": script_hashes.with_staged(uid="1001", acl=True)},
         ),
     ),
+    "checks/script_hashes/agreement.py _rights": (
+        Way(
+            "command: chmod g-w",
+            hashed,
+            {"mutate": script_hashes.with_staged(script_hashes.folder("parts", 0o775), acl=True)},
+            {"mutate": script_hashes.with_staged(acl=True)},
+        ),
+    ),
     "checks/script_hashes/agreement.py judge_approved": (
         Way(
             "act: make it readable",
