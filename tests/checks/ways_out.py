@@ -807,6 +807,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/script_rights/__init__.py _judge_lack": (
         Way(
+            "act: rehearse again with the same packages",
+            script_rights.judged_with,
+            {"lacks": [script_rights.lack(Lacks.VERSION, "cube 2.1", right="2.0", certain=False)]},
+            {"lacks": []},
+        ),
+        Way(
             "key: rights_shown",
             partial(script_rights.judged, script_rights.lack(Lacks.ROW_SECURITY, certain=False)),
             {},
