@@ -9,9 +9,9 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, sealing_probes
 from preflight.plan import Database, Scripts
-from preflight.plan.command_lines import psql_argv
+from preflight.plan.command_lines import psql_argv, restore_command
 from preflight.plan.values import ExpectedChange
-from preflight.plan.work import ServerWork, script_work, scripts_in
+from preflight.plan.work import ServerWork, restored_by_pg_restore, script_work, scripts_in
 from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.rehearsed import Drill, Rehearsal, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry
 from preflight.questions.schema import SealedSchema, SealedSchemaProbe, unlike
@@ -34,9 +34,10 @@ class RehearsalCheck(Check):
     where a script or a way back failed, with psql's own line, or went on after an error; where a transaction was rolled
     back without an error or left open; where the ways back leave a difference or lose rows; where the line did not stop
     at a broken statement, or kept what `single_transaction` promises to take back; where all changed nothing on a
-    restore, unless `changes = "nothing"` says so; and where a way back changed nothing though its script did. UNKNOWN
-    without a record, on another major version, without an extension of the real server, on another schema than the
-    sealed one, after a `command` that was not rehearsed, and where nothing was changed on the schema alone.
+    restore, unless `changes = "nothing"` says so; where a way back changed nothing though its script did; and where
+    pg_restore does not put a backup back after them. UNKNOWN without a record, on another major version, without an
+    extension of the real server, on another schema than the sealed one, after a `command` that was not rehearsed,
+    where nothing was changed on the schema alone, and where a declared line of pg_restore was not tried.
     `[release] without = { rehearsal = "..." }` leaves it out for a reason, as a warning that every report prints.
     """
 
@@ -87,6 +88,7 @@ class RehearsalCheck(Check):
             *self._judge_before(entry),
             *self._judge_schema(self.plan.databases[entry.database], database, facts["schema"]),
             *(self._judge_drills(entry, tried) if tried.runs else ()),
+            *(self._judge_restores(entry, database) if tried.drills else ()),
         ]
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
@@ -319,6 +321,28 @@ class RehearsalCheck(Check):
                     "it did not",
                 )
 
+    def _judge_restores(self, entry: Scripts, database: RehearsedDatabase) -> Iterator[Judgement]:
+        """Whether pg_restore puts the database's backups back after all that ran there."""
+        for planned in restored_by_pg_restore(self.plan, entry.database):
+            line = shlex.join(restore_command(self.plan, planned).argv[:-1])
+            said = database.restores.get(line)
+            if said is None:
+                yield unknown(
+                    f"whether the backup {planned.id} can be put back after the scripts was not rehearsed",
+                    expected=line,
+                    actual=f"tried: {'; '.join(database.restores) or 'none'}",
+                    remedy=f"run: {self.plan.call('rehearse')}",
+                )
+            elif said:
+                yield failed(
+                    f"the backup {planned.id} cannot be put back after the scripts: {said}",
+                    expected=f"status 0 of: {line}",
+                    actual=said,
+                    remedy="have sealed ways back drop first what the scripts make; or name in "
+                    f"[backups.{planned.id}.restore] an empty database (`into`), a `command` that drops and creates it "
+                    f"first, or a `login` that owns what is there; then run: {self.plan.call('rehearse')}",
+                )
+
     def _fails(self, summary: str, expected: str, actual: str) -> Judgement:
         return failed(summary, expected=expected, actual=actual, remedy=self._correct)
 
@@ -343,14 +367,14 @@ def _fault_of(entry: Scripts, drill: Drill) -> str:
 
 def _succeeded(record: Rehearsal, tried: RehearsedEntry, database: RehearsedDatabase) -> Judgement:
     scripts = counted(len(tried.forward), "script")
-    on, offered = "without rows", ""
+    on, more = "without rows", "".join(f"; then went well: {line}" for line in database.restores)
     if database.has_rows:
         on = f"{tried.minutes:.0f} min on a restore of {format_size(database.size_bytes)}"
         minutes = f"minutes = {math.ceil(tried.minutes)}"
-        offered = f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
+        more += f'; their step may say: {minutes}, source = "rehearsed {record.at:%Y-%m-%d}"'
     stopped = f"{counted(len(tried.drills), 'broken script')} stopped it"
     where = f" at {database.named_server}" if database.named_server else ""
     return passed(
         f"{scripts} rehearsed {record.at:%Y-%m-%d} on PostgreSQL {database.version}{where}, {on}; {stopped}",
-        actual=f"by {record.by} on {record.where}{offered}",
+        actual=f"by {record.by} on {record.where}{more}",
     )

@@ -33,9 +33,9 @@ def rehearse(plan_path: Path, timeout: float) -> ExitCode:
 
     The schema of the real database, or with `content = "restore"` in [rehearsal] its newest backup, is fetched from its
     host and put into a PostgreSQL server of this machine that is thrown away afterwards, or into the one that
-    [rehearsal.server] names, from which it is removed again. There the declared line runs on the sealed
-    files, then each way back, then each script once more with a broken statement put first in it: it must stop there.
-    A `command` is never started with its own arguments; its entry's `rehearse_command` is.
+    [rehearsal.server] names, from which it is removed again. There the declared line runs on the sealed files, then
+    each way back, then pg_restore as declared, then each script once more with a broken statement put first in it: it
+    must stop there. A `command` is never started with its own arguments; its entry's `rehearse_command` is.
 
     The record lies beside the plan and ends in .rehearsal.json; the check `rehearsal` wants it, of just these files.
     Exit code 0 when that check passes, 1 when it fails, 3 when something is not known or nothing could be rehearsed.

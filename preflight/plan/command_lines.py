@@ -155,7 +155,8 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
 
 def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
     entry, work = planned.backup, planned.restore
-    steps = [plan.step(scripts.step) for scripts in plan.scripts.values() if saves(plan, entry, scripts)]
+    saved = [scripts for scripts in plan.scripts.values() if saves(plan, entry, scripts)]
+    steps = [plan.step(scripts.step) for scripts in saved]
     undos = [step.undo.minutes for step in steps if step and step.undo and step.undo.kind is UndoKind.RESTORE]
     command = Command(act=Act.RESTORE, work=work or planned, minutes=max(undos, default=None))  # the longest of several
     if entry.restore is None or work is None:
@@ -166,7 +167,8 @@ def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
     argv = (*work.programs, "-w", "--exit-on-error", *options, path)
     if entry.format is BackupFormat.PLAIN:
         argv = (*work.programs, *_RIGHT_PSQL, *options, "-f", path)
-    return replace(command, argv=argv, note=_password(work))
+    order = "after the ways back; " if any(scripts.way_back for scripts in saved) else ""
+    return replace(command, argv=argv, note=order + _password(work))
 
 
 def psql_argv(entry: Scripts, work: ServerWork, files: Sequence[str]) -> tuple[str, ...]:

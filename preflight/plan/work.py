@@ -384,6 +384,12 @@ def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork
     return next(iter((*by_dump, *(each.at_database for each in backups))), scripts)
 
 
+def restored_by_pg_restore(plan: Plan, database: str) -> Sequence[PlannedBackup]:
+    """The database's backups that pg_restore puts back, by a line that is written here."""
+    backups = plan.once(_backups_by_database).get(_database(plan, database), ())
+    return [each for each in backups if each.restore and each.restore.programs and restoring(each.backup) != "psql"]
+
+
 def work_of(plan: Plan, host_id: str, account: str) -> Sequence[ServerWork]:
     """The work of one account on one host."""
     return [work for work in work_on(plan, host_id) if work.account == account]

@@ -150,6 +150,8 @@ class RehearsedDatabase:
     """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
     """Of the real database, and not to be had on the scratch server."""
+    restores: Mapping[str, str] = field(default_factory=dict)
+    """By declared line of pg_restore, without its file: how it ended after all scripts and ways back; empty for 0."""
     named_server: str = ""
     """That of `[rehearsal.server]`, where it was rehearsed there; empty for one that was thrown away."""
 

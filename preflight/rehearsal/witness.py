@@ -145,6 +145,7 @@ class Witness:
         connection.execute(_INSTALL)
         self._newest = self._value(_BEGIN)
         self._rolled_back = 0
+        self.rolled_back()  # what pg_dump has ended with
 
     @property
     def database_bytes(self) -> int:

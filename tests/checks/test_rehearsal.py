@@ -12,7 +12,7 @@ import pytest
 from preflight_checks.rehearsal import RehearsalCheck
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Content, Database, Plan, RemotePath, Scripts, Without
+from preflight.plan import Account, Backup, BackupFormat, Content, Database, Plan, RemotePath, Restore, Scripts, Without
 from preflight.plan.manifest import format_manifest
 from preflight.plan.sealed_servers import SealedServer
 from preflight.plan.values import ExpectedChange
@@ -142,6 +142,15 @@ def with_database(record: Rehearsal = RECORD, **fields: Any) -> Rehearsal:
     return replace(record, databases={"orders": replace(RECORD.databases["orders"], **fields)})
 
 
+def with_restore(**restore: Any) -> Plan:
+    """A plan whose only backup is put back so, by `command` or by a line of the tool."""
+    told = Restore(**{"options": () if "command" in restore else ("--clean", "--if-exists"), **restore})
+    saved = Backup(id="nightly", database="orders", directory=RemotePath("/b"), restore=told)
+    return replace(plan_with(), backups={"nightly": saved})
+
+
+PUT_BACK = "pg_restore -w --exit-on-error -U release -d orders --clean --if-exists"
+RESTORED = with_database(restores={PUT_BACK: ""})
 IDLE = with_entry(runs=tuple(replace(run, touched=()) for run in TRIED.runs))
 IDLE_WITHOUT_ROWS = with_database(IDLE, content=Content.SCHEMA, backup="")
 IDLE_WAYS_BACK = with_database(
@@ -343,6 +352,42 @@ def test_one_transaction_must_take_everything_back() -> None:
 def test_what_the_scratch_server_lacked_is_unknown(database: dict[str, Any], said: str, cure: str) -> None:
     found = judged(with_database(**database))
     assert (found.status, said in found.summary, cure in found.remedy) == (Status.UNKNOWN, True, True), found
+
+
+def test_a_backup_that_cannot_be_put_back_after_the_scripts_fails_with_what_pg_restore_said() -> None:
+    said = "exit status 1: pg_restore: error: could not execute query: ERROR: cannot drop schema shop"
+    found = judged(with_database(restores={PUT_BACK: said}), plan=with_restore())
+    assert (found.status, said in found.summary, PUT_BACK in found.expected) == (Status.FAIL, True, True), found
+    assert "[backups.nightly.restore] an empty database (`into`), a `command`" in found.remedy
+    assert "ways back" in found.remedy
+
+
+def test_a_backup_that_was_put_back_passes() -> None:
+    found = judged(RESTORED, plan=with_restore())
+    assert (found.status, PUT_BACK in found.actual) == (Status.PASS, True), found
+
+
+@pytest.mark.parametrize(
+    ("record", "restore"),
+    [
+        (RECORD, {}),
+        (RESTORED, {"login": Account("postgres")}),
+        (RESTORED, {"into": "other"}),
+        (RESTORED, {"options": ("--clean", "--if-exists", "--no-owner")}),
+    ],
+    ids=["never", "another login", "another database", "another option"],
+)
+def test_a_line_that_was_not_tried_is_unknown(record: Rehearsal, restore: dict[str, Any]) -> None:
+    found = judged(record, plan=with_restore(**restore))
+    assert (found.status, found.remedy) == (Status.UNKNOWN, "run: preflight rehearse toy.toml"), found
+
+
+def test_what_pg_restore_does_not_put_back_is_not_tried() -> None:
+    by_command = with_restore(command=("/usr/local/bin/restore",))
+    saved = with_restore().backups["nightly"]
+    backups = [replace(saved, format=BackupFormat.PLAIN), replace(saved, restore=None)]
+    plans = [by_command, *(replace(by_command, backups={"nightly": each}) for each in backups)]
+    assert [judged(plan=plan).status for plan in plans] == [Status.PASS] * 3
 
 
 SEALED_AT_7 = replace(plan_with(), sealed={"orders": SealedServer(system_identifier="7", port=5432)})

@@ -571,6 +571,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"record": rehearsal_check.with_database(system_identifier="7")},
         ),
     ),
+    "checks/rehearsal.py RehearsalCheck._judge_restores": (
+        Way(
+            "command: preflight rehearse",
+            rehearsed,
+            {"record": rehearsal_check.RECORD, "plan": rehearsal_check.with_restore()},
+            {"record": rehearsal_check.RESTORED},
+        ),
+    ),
     "checks/rehearsal.py RehearsalCheck._judge_runs": (
         Way(
             "line: rehearsal, of the entry that failed",

@@ -143,6 +143,13 @@ def test_the_sheet_follows_the_steps_and_comes_back_the_other_way() -> None:
     ]  # fmt: skip
 
 
+def test_a_restore_comes_after_the_ways_back_where_there_are_some() -> None:
+    for way_back, order in (("undo/{name}", "after the ways back; "), ("", "")):
+        plan = plan_of(backup={"restore": Restore(into="orders2")}, scripts={"way_back": way_back})
+        (planned,) = planned_backups(plan)
+        assert restore_command(plan, planned).note.startswith(f"{order}password of release: ")
+
+
 def test_no_line_holds_a_secret_and_each_says_where_the_password_is() -> None:
     become = (Become(account=Account("postgres"), password=SecretRef.parse("env:SUDO_PASSWORD")),)
     plan = plan_of(scripts={"account": "postgres"})

@@ -24,6 +24,8 @@ from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
 from tests.site.test_rehearse import (
     GOOD,
+    NO_WAY_BACK,
+    REFERS,
     Stage,
     make_stage,
     newer,
@@ -31,6 +33,7 @@ from tests.site.test_rehearse import (
     plan_file,
     rehearsed,
     stage,
+    with_restore,
 )
 
 __all__ = ["newer", "nothing_is_left_anywhere", "stage"]
@@ -170,6 +173,24 @@ def test_a_setting_of_that_server_is_as_the_real_server_has_it(stage: Stage, reh
     rehearsals.cluster.sql("ALTER SYSTEM RESET transform_null_equals")
     rehearsals.cluster.reload()
     assert run.exit_code == 0, run.said
+
+
+@pytest.mark.long
+def test_a_restore_is_tried_there_as_the_role_that_does_it(stage: Stage, rehearsals: Rehearsals) -> None:
+    """As the scripts' role and as one that has no password there; into another database, which is removed again."""
+    other = "CREATE SCHEMA own CREATE TABLE other (); GRANT USAGE ON SCHEMA own TO PUBLIC"
+    stage.cluster.sql(other, dbname=stage.name)
+
+    def said(script: str, **restore: Any) -> str:
+        plan = with_restore(stage.plan({"010.sql": script}, way_back=""), **restore)
+        [ended] = rehearsed(rehearsals.on(plan)).databases["orders"].restores.values()
+        return ended
+
+    owner, elsewhere = {"login": Account("postgres")}, {"options": (), "into": "put back"}
+    assert "ERROR: must be owner of table other" in said(NO_WAY_BACK)
+    assert said(NO_WAY_BACK, **owner) == ""
+    assert "ERROR: cannot drop constraint" in said(REFERS, **owner)
+    assert said(REFERS, **owner, **elsewhere) == ""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from preflight.clock import Deadline
 from preflight.finding import Finding, Status
 from preflight.judging.touched import touched_objects
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Scripts, SecretRef, SslMode
+from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Restore, Scripts, SecretRef, SslMode
 from preflight.probe import NoReply
 from preflight.questions.files import LocalText
 from preflight.questions.postgres import SERVER_WIDE
@@ -319,6 +319,67 @@ def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) ->
     stage.cluster.sql(f"REVOKE pg_read_all_data FROM {stage.backup.name}")
     with pytest.raises(ScratchError, match=r"pg_dump on db1 as .*permission denied"):
         rehearsed(plan)
+
+
+def with_restore(plan: Plan, **restore: Any) -> Plan:
+    """The plan puts its backup back, over what is there where nothing else is said."""
+    told = Restore(**{"options": ("--clean", "--if-exists"), **restore})
+    return replace(plan, backups={"orders": replace(plan.backups["orders"], restore=told)})
+
+
+NO_WAY_BACK = "ALTER TABLE billing.invoice ADD COLUMN due date;\n"
+REFERS = "CREATE TABLE billing.line (invoice int REFERENCES billing.invoice);\n"
+
+
+def test_a_restore_over_what_the_scripts_made_is_tried_and_fails(stage: Stage) -> None:
+    plan = with_restore(stage.plan({"010_line.sql": REFERS}, way_back=""))
+    found = judged(plan)
+    assert (found.status, found.judgement.actual) == (Status.UNKNOWN, "plan.rehearsal.json: no such file")
+    [(line, said)] = rehearsed(plan).databases["orders"].restores.items()
+    assert line.startswith(f"{stage.cluster.bin}/pg_restore -w --exit-on-error -h {stage.cluster.socket_directory} ")
+    assert "exit status 1: pg_restore: error: could not execute query: ERROR: cannot drop constraint" in said, said
+    found = judged(plan)
+    assert (found.status, f"after the scripts: {said}" in told(found)) == (Status.FAIL, True), told(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("script", "way_back", "restore"),
+    [
+        (NO_WAY_BACK, "", {"options": ("--clean", "--if-exists", "--single-transaction", "--no-owner")}),
+        (REFERS, "DROP TABLE billing.line;\n", {"options": ("--clean", "--if-exists", "--jobs=999")}),
+        (REFERS, "", {"options": (), "into": "put back"}),
+        (REFERS, "", {"command": ("/usr/local/bin/restore", "orders")}),
+    ],
+    ids=["nothing refers to it", "after the way back", "into another one", "by a command"],
+)
+@pytest.mark.parametrize("content", Content)
+def test_a_restore_that_works_passes(
+    stage: Stage, script: str, way_back: str, restore: dict[str, Any], content: Content
+) -> None:
+    stage.back_up()
+    backs = {"undo/010_due.down.sql": way_back} if way_back else {}
+    plan = with_restore(stage.plan({"010_due.sql": script, **backs}, content=content), **restore)
+    ended = list(rehearsed(plan).databases["orders"].restores.values())
+    assert ended == ([] if "command" in restore else [""])
+    assert judged(plan).status is Status.PASS, told(judged(plan))
+
+
+@pytest.mark.long
+def test_a_restore_by_who_does_not_own_what_is_dropped_fails(stage: Stage) -> None:
+    other = "CREATE SCHEMA own CREATE TABLE other (); GRANT USAGE ON SCHEMA own TO PUBLIC"
+    stage.cluster.sql(other, dbname=stage.name)
+    plan = with_restore(stage.plan({"010_due.sql": NO_WAY_BACK}, way_back=""))
+    rehearsed(plan)
+    assert "ERROR: must be owner of table other" in told(judged(plan)), told(judged(plan))
+    mended = with_restore(plan, login=Login("postgres"))
+    found = judged(mended)
+    assert (found.status, "-U postgres" in told(found)) == (Status.UNKNOWN, True), "another line was tried"
+    rehearsed(mended)
+    assert judged(mended).status is Status.PASS, told(judged(mended))
+    absent = with_restore(plan, login=Login("absent"), options=(), into="orders2")
+    rehearsed(absent)
+    assert 'FATAL: role "absent" does not exist' in told(judged(absent)), told(judged(absent))
 
 
 GOES_ON = """
