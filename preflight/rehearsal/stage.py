@@ -144,9 +144,7 @@ class Stage:
         make()
         sealed, dump = [self._sealed(server, entry) for entry in self._entries], self._folder / "before.dump"
         if backups := restored_by_pg_restore(self._plan, self._entries[0].database):
-            server.run(
-                "pg_dump", "-Fc", "--schema-only", "-f", dump, "-d", self._database, seconds=self._deadline.left()
-            )
+            server.run("pg_dump", "-Fc", "-s", "-f", dump, "-d", self._database, seconds=self._deadline.left())
         server.keep(make)
         if archive.content is Content.RESTORE:
             server.drop_database(self._database)
