@@ -88,7 +88,7 @@ class DatabaseState(Check):
         holds locks on them, what is invalid or disabled; of the whole server, what is worn out or held back."""
         database: Database = subject.item
         touched = " OR ".join(each.in_sql for each in self._touched(database, told).values()) or "false"
-        readable = tuple((item.schema, item.table) for item in sequences if item.kind == "sequence")
+        readable = tuple((item.schema, item.table, item.number) for item in sequences if item.kind == "sequence")
         (server,) = (item for item in sequences if item.kind == "server")
         state: Probes = {"state": StateProbe(subject.id, touched, readable, server.number)}
         if server.touched:  # scripts change the primary

@@ -236,6 +236,19 @@ def test_the_end_of_a_sequence_only_warns(last: int, end: int, wanted: list[Stat
     assert [point.status for point in found.telling_points() if point.status is not Status.PASS] == wanted
 
 
+@pytest.mark.parametrize("last", [2**31 - 1, 2**31 - 40, 0])
+def test_a_sequence_without_a_next_value_fails_wherever_it_stands(last: int) -> None:
+    end = item("sequence", detail="NO MAXVALUE; ALTER TABLE public.t ALTER COLUMN id TYPE bigint;", number=2**31 - 1)
+    spent = item("sequence", number=last, touched=True)
+    (point,) = judged(spent, sequences=[end], scripts=SCRIPTS).telling_points()
+    assert (point.status, point.summary) == (Status.FAIL, "the sequence public.orders is used up: no next value fits")
+    assert point.remedy.endswith(
+        ": ALTER SEQUENCE public.orders AS bigint NO MAXVALUE; ALTER TABLE public.t ALTER COLUMN id TYPE bigint;"
+    )
+    assert statuses(judged(spent)) == [Status.FAIL]
+    assert judged(spent, sequences=[end], replica=True).status is Status.PASS
+
+
 def test_the_rest() -> None:
     assert statuses(judged(item("checksum", "orders", number=3))) == [Status.FAIL]
     assert statuses(judged(item("restart", "max_connections"))) == [Status.WARN]

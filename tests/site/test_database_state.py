@@ -303,6 +303,40 @@ def test_a_lock_on_a_table_that_no_script_touches_blocks_nobody(billing: Billing
         assert "(AccessExclusiveLock)" in about(found, "holds locks").actual, told(found)
 
 
+def test_a_sequence_without_a_next_value_fails_until_it_is_widened(billing: Billing) -> None:
+    billing.run("""
+    CREATE TABLE billing."Odd notes" ("Number" serial);
+    CREATE TABLE billing.lines (id smallint GENERATED ALWAYS AS IDENTITY);
+    CREATE SEQUENCE billing.steps AS smallint INCREMENT 50;
+    CREATE SEQUENCE billing.bounded MAXVALUE 10;
+    CREATE SEQUENCE billing.down AS integer INCREMENT -2 MINVALUE -10;
+    CREATE SEQUENCE billing.last AS smallint;
+    SELECT setval('billing."Odd notes_Number_seq"', 2147483647), setval('billing.lines_id_seq', 32767),
+      setval('billing.steps', 32740), setval('billing.bounded', 10), setval('billing.down', -9),
+      setval('billing.last', 32767, false)""")
+    billing.run(f'GRANT SELECT ON ALL SEQUENCES IN SCHEMA billing TO "{billing.role.name}"')
+    spent = (
+        'billing."Odd notes_Number_seq"',
+        "billing.lines_id_seq",
+        "billing.steps",
+        "billing.bounded",
+        "billing.down",
+    )
+    found = billing.ask("billing.customers")
+    assert len(points(found, Status.FAIL)) == len(spent), told(found)
+    assert about(found, "billing.last is used up to 100%").status is Status.WARN
+    for sequence in spent:
+        with pytest.raises(psycopg.errors.SequenceGeneratorLimitExceeded):
+            billing.run(f"SELECT nextval('{sequence}')")
+        billing.cure(about(found, f"the sequence {sequence} is used up: no next value fits"))
+        billing.run(f"SELECT nextval('{sequence}')")
+    billing.run('INSERT INTO billing."Odd notes" DEFAULT VALUES; INSERT INTO billing.lines DEFAULT VALUES')
+    found = billing.ask("billing.customers")
+    assert found.status is Status.WARN, told(found)
+    billing.cure(about(found, "billing.last is used up"))
+    assert billing.ask("billing.customers").status is Status.PASS
+
+
 def test_the_dump_of_a_planned_backup_does_not_stand_in_the_way(billing: Billing) -> None:
     backup = Backup(
         id="billing", database="orders", directory=RemotePath("/b"), login=Login(billing.role.name), step="backup"
@@ -567,7 +601,7 @@ def test_no_question_locks_more_than_a_reader_does(billing: Billing, kind: str) 
     asked = {
         "activity": ActivityProbe("orders", "true", HOURS, HOURS, HOURS),
         "sequences": SequencesProbe("orders"),
-        "state": StateProbe("orders", "true", (("billing", "invoices_id_seq"),), 150000),
+        "state": StateProbe("orders", "true", (("billing", "invoices_id_seq", 2**31 - 1),), 150000),
     }
     with billing.connect() as connection:
         connection.execute("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog")
