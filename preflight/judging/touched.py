@@ -35,10 +35,10 @@ class TouchedObjects:
 
     @property
     def in_sql(self) -> str:
-        """The condition that the relation `c.relname` of schema `n.nspname` is one of them."""
+        """The condition that `c.relname` of schema `n.nspname` is one of them, or a catalogue, which all DDL writes."""
         names = {relation_of(each) or each.name for each in self.seen}
         patterns = map(as_regular_expression, (*self.altered, *self.privileges))
-        fits = f"n.nspname || '.' || c.relname ~ ANY ({array_of(patterns)})"
+        fits = f"n.nspname = 'pg_catalog' OR n.nspname || '.' || c.relname ~ ANY ({array_of(patterns)})"
         return f"({fits} OR format('%I.%I', n.nspname, c.relname) = ANY ({array_of(sorted(names))}))"
 
 

@@ -68,7 +68,8 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
     """Asks any role; one without pg_read_all_stats sees its own sessions only, and prepared transactions.
 
     Ordinary autovacuum gives way to whoever waits for its lock, so it is left out; the kind that prevents wraparound
-    does not. Parallel workers count with their leader. Sessions called `preflight` are this program's."""
+    does not. Of locks on a catalogue (numbers below 16384) those count for which DDL waits. Parallel workers count with
+    their leader. Sessions called `preflight` are this program's."""
 
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
@@ -95,8 +96,8 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
 here AS (SELECT oid FROM pg_database WHERE datname = current_database()),
 lock AS (
   SELECT pid, virtualtransaction, relation::regclass::text || ' (' || mode || ')' AS held FROM pg_locks
-  WHERE granted AND locktype = 'relation' AND database = (SELECT oid FROM here)
-    AND relation IN (SELECT oid FROM touched)),
+  WHERE granted AND locktype = 'relation' AND relation IN (SELECT oid FROM touched)
+    AND database IN (0, (TABLE here)) AND (relation >= 16384 OR mode ~ '^(Share|(ShareRow|Access)?Exclusive)Lock')),
 backend AS (
   SELECT *, coalesce(leader_pid, pid) AS leader, query LIKE '%(to prevent wraparound)' AS prevents_wraparound
   FROM pg_stat_activity

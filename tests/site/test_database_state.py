@@ -303,6 +303,24 @@ def test_a_lock_on_a_table_that_no_script_touches_blocks_nobody(billing: Billing
         assert "(AccessExclusiveLock)" in about(found, "holds locks").actual, told(found)
 
 
+def test_a_lock_on_a_catalogue_blocks_every_script(billing: Billing) -> None:
+    settings = AT_ONCE | {"idle_in_transaction": HOURS, "longest_transaction": HOURS}
+    with billing.connect() as holder, billing.connect() as script:
+        script.execute("SET lock_timeout = '100ms'")
+        holder.execute("BEGIN; LOCK TABLE pg_attribute, pg_authid IN SHARE UPDATE EXCLUSIVE MODE")
+        found = billing.ask("billing.customers", settings=settings, window=SOON)
+        assert found.status is Status.PASS, told(found)
+        script.execute("CREATE TABLE billing.made (id integer)")
+        for catalogue in ("pg_attribute", "pg_shdepend"):
+            holder.execute(f"ROLLBACK; BEGIN; LOCK TABLE {catalogue} IN SHARE MODE")
+            found = billing.ask("billing.customers", settings=settings, window=SOON)
+            assert found.status is Status.FAIL, told(found)
+            assert f"holds {catalogue} (ShareLock)" in about(found, "1 session holds locks").actual
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                script.execute("DROP TABLE billing.made")
+        assert billing.ask(settings=settings, window=SOON).status is Status.PASS
+
+
 def test_a_sequence_without_a_next_value_fails_until_it_is_widened(billing: Billing) -> None:
     billing.run("""
     CREATE TABLE billing."Odd notes" ("Number" serial);
