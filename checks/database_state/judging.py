@@ -20,6 +20,8 @@ _VACUUM = "autovacuum worker"
 _LASTING = {
     "blocks": ("session holds", "sessions hold", "locks on tables that the scripts touch",
                "no transaction that holds one"),
+    "snapshot": ("transaction keeps", "transactions keep", "a snapshot for which the scripts' CONCURRENTLY waits",
+                 "no transaction with a snapshot, on whatever table, that is open"),
     "idle": ("session is", "sessions are", "idle in a transaction", "none"),
     "long": ("transaction is", "transactions are", "open for long", "none"),
 }  # fmt: skip

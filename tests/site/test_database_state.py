@@ -303,6 +303,81 @@ def test_a_lock_on_a_table_that_no_script_touches_blocks_nobody(billing: Billing
         assert "(AccessExclusiveLock)" in about(found, "holds locks").actual, told(found)
 
 
+def test_any_older_snapshot_blocks_where_a_script_builds_an_index_concurrently(billing: Billing) -> None:
+    """Whatever it reads; a transaction that keeps none does not, nor what only waits for locks."""
+    build = "CREATE INDEX CONCURRENTLY of_name ON billing.customers (name);"
+    script = billing.folder / "sql" / "010.sql"
+    script.parent.mkdir()
+    settings = AT_ONCE | {"idle_in_transaction": HOURS, "longest_transaction": HOURS}
+
+    def ask(text: str) -> Finding:
+        script.write_text(text)
+        return billing.ask("billing.customers", settings=settings, window=SOON)
+
+    with billing.connect() as reader, billing.connect() as writer, billing.connect() as builder:
+        writer.execute('BEGIN; INSERT INTO billing."Odd name" VALUES (1)')
+        builder.execute("SET lock_timeout = '100ms'")
+        found = ask(build)
+        assert found.status is Status.PASS, told(found)
+        builder.execute(build)
+        reader.execute('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM billing."Odd name"')
+        for other in ("CREATE INDEX again ON billing.customers (name);", "DROP INDEX CONCURRENTLY billing.of_name;"):
+            found = ask(other)
+            assert found.status is Status.PASS, told(found)
+        builder.execute(other)
+        found = ask(f"SET lock_timeout = '5s';\n{build}")
+        assert found.status is Status.FAIL, told(found)
+        keeps = about(found, "1 transaction keeps a snapshot for which the scripts' CONCURRENTLY waits")
+        assert f"pid {reader.info.backend_pid}, postgres from the server itself" in keeps.actual
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            builder.execute(build)
+        billing.cure(keeps)
+        wait_until(
+            lambda: not billing.cluster.sql("SELECT FROM pg_stat_activity WHERE pid = %s", reader.info.backend_pid)
+        )
+        builder.execute("DROP INDEX billing.of_name")
+        found = ask(build)
+        assert found.status is Status.PASS, told(found)
+        builder.execute(build)
+
+
+def test_no_index_waits_for_a_vacuum_of_another_table(billing: Billing) -> None:
+    billing.run('INSERT INTO billing."Odd name" SELECT generate_series(1, 30000)')
+    (billing.folder / "sql").mkdir()
+    build = "CREATE INDEX CONCURRENTLY of_name ON billing.customers (name)"
+    (billing.folder / "sql" / "010.sql").write_text(build)
+    settings = AT_ONCE | {"longest_transaction": HOURS}
+    with billing.connect(options="-c vacuum_cost_delay=100 -c vacuum_cost_limit=1") as cleaner, billing.connect() as it:
+        cleaner.pgconn.send_query(b'VACUUM billing."Odd name"')
+        keeps = "SELECT backend_xmin FROM pg_stat_activity JOIN pg_stat_progress_vacuum USING (pid) WHERE pid = %s"
+        wait_until(lambda: billing.cluster.scalar(f"SELECT ({keeps})::text", cleaner.info.backend_pid))
+        found = billing.ask("billing.customers", settings=settings, window=SOON)
+        it.execute("SET lock_timeout = '1s'")
+        it.execute(build)
+        assert billing.cluster.scalar(f"SELECT ({keeps})::text", cleaner.info.backend_pid), "it has ended too soon"
+        cleaner.cancel_safe()
+    assert found.status is Status.PASS, told(found)
+
+
+def test_a_snapshot_that_the_rehearsal_of_a_tool_waits_for(billing: Billing) -> None:
+    """Its files are no scripts that psql reads: the index that was made without a lock says it."""
+    settings = AT_ONCE | {"idle_in_transaction": HOURS, "longest_transaction": HOURS}
+    (billing.folder / "sums").write_text(f"{'a' * 64}  010.py\n")
+    index = Touched(kind="index", name="billing.i", defined=True, created=True)
+    with billing.connect() as reader:
+        reader.pgconn.send_query(b"SELECT pg_sleep(60)")
+        active = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+        wait_until(lambda: billing.cluster.scalar(active, reader.info.backend_pid) == "active")
+        for touched, wanted in ((index, Status.FAIL), (replace(index, lock="AccessExclusiveLock"), Status.PASS)):
+            run = Run(script="010.py", seconds=1, exit_code=0, touched=(touched,))
+            tried = RehearsedEntry(database="orders", files={"010.py": "a" * 64}, runs=(run,))
+            record = Rehearsal(release="R", at=NOW, by="x", where="here", scripts={"billing": tried})
+            make_plan(billing.folder).rehearsal_record.write_text(format_rehearsal(record))
+            found = billing.ask("", settings=settings, window=SOON)
+            assert found.status is wanted, told(found)
+        billing.run(f"SELECT pg_terminate_backend({reader.info.backend_pid})")
+
+
 def test_a_lock_on_a_catalogue_blocks_every_script(billing: Billing) -> None:
     settings = AT_ONCE | {"idle_in_transaction": HOURS, "longest_transaction": HOURS}
     with billing.connect() as holder, billing.connect() as script:
