@@ -17,6 +17,7 @@ _SEEN = {
     Target.EMPTY_FOLDER: "a folder has that name",
     Target.FULL_FOLDER: "a folder has that name which is not empty",
     Target.CLOSED_FOLDER: "a folder has that name which may not be read",
+    Target.OTHER: "what has that name is no file: a pipe, a device, or a link to one",
 }
 _FULL = ("ENOSPC", "EDQUOT")
 
@@ -24,7 +25,8 @@ _FULL = ("ENOSPC", "EDQUOT")
 def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime) -> Iterator[Judgement]:
     """Of a directory that is there: the right and the room to write, and who else may."""
     yield from _writable(planned, directory)
-    if not directory.target_changed_at or not planned.is_this_windows(directory.target_changed_at, moment):
+    changed_at = directory.target_changed_at
+    if directory.target is Target.OTHER or not changed_at or not planned.is_this_windows(changed_at, moment):
         yield from _in_the_way(planned, directory)
     mode = directory.place.mode
     if mode & 0o002 and not mode & 0o1000:
@@ -135,10 +137,10 @@ def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgem
         return
     path, host = backup_path(planned.plan, planned.backup), planned.host.id
     expected = f"nothing at {path}, or {'an empty folder' if many else 'a file that may be written over'}"
-    move = shlex.join(["mv", "--", path, f"{path}.old"])
-    remedy = f"on {host}: {move}; or name another `file` in {planned.table}"
+    act = ["rm", "--", path] if target is Target.OTHER else ["mv", "--", path, f"{path}.old"]
+    remedy = f"on {host}: {shlex.join(act)}; or name another `file` in {planned.table}"
     summary = f"{planned.backup.method} cannot write {path}: {_SEEN[target]}"
-    if directory.as_account or target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER):
+    if directory.as_account or target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER, Target.OTHER):
         yield planned.failed(summary, expected, _SEEN[target], remedy)
     else:
         yield unknown(

@@ -27,15 +27,15 @@ class ScriptHashes(Check):
 
     On the night this exists for, the scripts had been changed after their approval, nobody knew, and they failed (c).
     Three places must agree: the approved folder beside the plan, the manifest that `preflight seal` wrote, and the
-    staged folder, hashed on the server by the account that will run the scripts (by the login, where sudo does not
-    give it a shell of that account; then permission bits tell whether the account can read them). FAIL: a changed,
-    missing, empty, unreadable or unsealed script, a symbolic link, what everybody may change, or an account that is
-    neither root, the login, the scripts' own nor named in `staged_by`; and whatever a script reads by `\\i`, `\\ir`,
-    `\\copy` or `\\lo_import` without its being sealed. psql takes `\\i` relative to the folder it was started in, which
-    is the staged folder. Where the plan names `allowed_signers`, one of them other than the `author` must have signed
-    the manifest, for this very release, by a key that still counts when the window begins. What no manifest can seal is
-    UNKNOWN until somebody answers for it by `runs_programs`; with `strict = true` it is a FAIL. Other line endings than
-    approved are a WARN where `line_endings` accepts them.
+    staged folder, hashed on the server by the account that will run the scripts (by the login, where sudo does not give
+    it a shell of that account; then permission bits tell whether the account can read them). FAIL: a changed, missing,
+    empty, unreadable or unsealed script, a symbolic link, what everybody may change, or an account that is neither
+    root, the login, the scripts' own nor named in `staged_by` (UNKNOWN by an access control list); and whatever a
+    script reads by `\\i`, `\\ir`, `\\copy` or `\\lo_import` without its being sealed. psql takes `\\i` relative to the
+    folder it was started in, which is the staged folder. Where the plan names `allowed_signers`, one of them other than
+    the `author` must have signed the manifest, for this very release, by a key that still counts when the window
+    begins. What no manifest can seal is UNKNOWN until somebody answers for it by `runs_programs`; with `strict = true`
+    it is a FAIL. Other line endings than approved are a WARN where `line_endings` accepts them.
     """
 
     @dataclass(frozen=True, slots=True)

@@ -388,8 +388,9 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
             remedy=seen.command("chmod o-w", by_anybody, by_anybody.values()),
         )
     if by_group := {entry.path: entry.owner for entry in solid if entry.mode & _GROUP and not entry.mode & _WORLD}:
-        yield warned(
-            "a whole group on the server may change the staged scripts",
+        who = "whoever an access control list names, or a" if tree.acl else "a"  # it gives at most what these bits say
+        yield (unknown if tree.acl else warned)(
+            f"{who} whole group on the server may change the staged scripts",
             expected=f"nothing in {where} writable for its group",
             actual=f"mode g+w: {named(by_group)}",
             remedy=seen.command("chmod g-w", by_group, by_group.values()),

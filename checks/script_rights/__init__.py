@@ -30,6 +30,8 @@ _WORDS = {
     Lacks.INVOKER: "{what} works on its tables with the rights of {role}, which are not looked at",
     Lacks.ABSENT: "{what} was altered in the rehearsal and is not there: whether {role} owns what it was is not known",
     Lacks.EXTENSION: "{role} may not make {what}",
+    Lacks.REQUIRED: "{what}, which {right} requires, is not installed",
+    Lacks.VERSION: "{role} gets {what}, where the rehearsal had {right}",
 }
 """Of what fails, or may."""
 _CURES = {
@@ -42,6 +44,8 @@ _CURES = {
     Lacks.TEMPORARY: "GRANT TEMPORARY ON DATABASE {names} TO {role};",
     Lacks.ABSENT: "name in `touches` of {table} what it was called before",
     Lacks.INVOKER: "name in `privileges` of {table} the tables of {names} instead",
+    Lacks.REQUIRED: "have it installed on {host}, and where the scripts do not say CASCADE: CREATE EXTENSION {names};",
+    Lacks.VERSION: "have the packages of {host} installed where the scripts are rehearsed, and rehearse again",
 }
 _EXTENSION = {
     "create": "GRANT CREATE ON DATABASE {database} TO {role};",
@@ -59,9 +63,9 @@ class ScriptRights(Check):
     the scripts touch, a rehearsal of the very files that are sealed has seen; or `touches` and `privileges` of the
     entry name them. What they alter or drop must belong to the role, or to one whose rights it inherits: a member that
     does not inherit them has to SET ROLE, which only a rehearsal shows. What is new needs CREATE on its schema, rows
-    that are changed need privileges on their table. FAIL names the GRANT. UNKNOWN is what nobody named, and what
-    depends on the statement: row security, grants on columns, a table that was only locked; `rights_shown` takes that
-    over.
+    that are changed need privileges on their table. A new extension needs its package, and those that it requires.
+    FAIL names the GRANT. UNKNOWN is what nobody named, what depends on the statement (row security, grants on columns,
+    a table that was only locked), and another version of an extension than was rehearsed; `rights_shown` takes it over.
     """
 
     id = "script-rights"
@@ -82,26 +86,23 @@ class ScriptRights(Check):
         """In the database session: owners, privileges and memberships of the objects that the scripts touch, for the
         role that runs them."""
         work: ServerWork = subject.item
-        needs = needs_of(self._touched(work, rehearsed, manifest))
+        needs = needs_of(touched_objects(self.plan.scripts[work.id], rehearsed, manifest))
         probe = WorkRightsProbe(work.database.id, work.login, needs.wanted, needs.schemas, needs.extensions)
         return {"rights": probe}
 
     def judge(self, subject: Subject, *, rehearsed: Rehearsed, manifest: LocalText, rights: WorkRights) -> Judgement:
         work: ServerWork = subject.item
-        touched = self._touched(work, rehearsed, manifest)
+        touched = touched_objects(self.plan.scripts[work.id], rehearsed, manifest)
         if rights.hidden:
             return hidden_from(work.database, rights.hidden, f"what {work.login} may do")
         role = next((each for each in rights.lacks if each.lacks is Lacks.ROLE), None)
         if role is None:
             return no_such_role(work)
-        if role.kind == "superuser":
+        if role.kind == "superuser" and len(rights.lacks) == 1:
             return passed(f"{work.login} is a superuser, who may do everything")
         if not touched.told_by:
             return self._not_told(work, touched, rights)
         return Judgement.of(self._judge(work, touched, role, rights))
-
-    def _touched(self, work: ServerWork, rehearsed: Rehearsed, manifest: LocalText) -> TouchedObjects:
-        return touched_objects(self.plan.scripts[work.id], rehearsed, manifest)
 
     def _not_told(self, work: ServerWork, touched: TouchedObjects, rights: WorkRights) -> Judgement:
         others = {each.owner: each.total for each in rights.lacks if each.lacks is Lacks.OTHERS}
@@ -120,7 +121,7 @@ class ScriptRights(Check):
         unfit = [each for each in rights.lacks if each.lacks is Lacks.NOTHING]
         fits = bool(touched.seen) or len(unfit) < len(touched.altered)
         points += [_fits_nothing(work, each, others_fit=fits) for each in unfit]
-        if others := needs_of(touched).others:
+        if role.kind != "superuser" and (others := needs_of(touched).others):
             unlooked = unknown(
                 f"whether {work.login} may touch {named(others)} is not looked at",
                 expected=f"{work.login} may do what is told by {touched.told_by}",

@@ -12,7 +12,7 @@ _OBJECTS = frozenset(
      "procedure", "aggregate"}
 )  # fmt: skip
 """Kinds of which the owner, and the schema, decide: PostgreSQL's words."""
-_APART = frozenset({"schema", "extension"})
+_KNOWN = _OBJECTS | {"schema", "extension"}
 _ROWS = {"inserted": ("INSERT",), "updated": ("UPDATE", "SELECT"), "deleted": ("DELETE", "SELECT")}
 """What was done to rows -> privileges: which rows are updated or deleted is read."""
 _LOCKED = {
@@ -31,7 +31,8 @@ class Needs:
     wanted: tuple[Wanted, ...]
     schemas: tuple[str, ...]
     """That the scripts make, alter or drop."""
-    extensions: tuple[str, ...]
+    extensions: tuple[tuple[str, str], ...]
+    """With the versions that the rehearsal got, where it tells."""
     others: tuple[str, ...]
     """Seen objects of kinds whose rights nobody looks at here: roles, settings, publications ..."""
 
@@ -45,17 +46,14 @@ def needs_of(touched: TouchedObjects) -> Needs:
         wanted.update(replace(each, made=each.name in made) for each in _wanted(seen))
     sure = {each.name for each in wanted if each.certain}
     wanted = {each for each in wanted if each.certain or each.name not in sure}
-    known = _OBJECTS | _APART
-    others = (f"{each.kind} {each.name}" for each in touched.seen if each.kind not in known and not relation_of(each))
-    return Needs(
-        tuple(sorted(wanted)), _named("schema", touched), _named("extension", touched), tuple(dict.fromkeys(others))
-    )
+    others = (f"{each.kind} {each.name}" for each in touched.seen if each.kind not in _KNOWN and not relation_of(each))
+    schemas = dict.fromkeys(_plain(each.name) for each in touched.seen if each.kind == "schema" and each.defined)
+    extensions = tuple((_plain(name), version) for name, version in touched.extensions.items())
+    return Needs(tuple(sorted(wanted)), tuple(schemas), extensions, tuple(dict.fromkeys(others)))
 
 
-def _named(kind: str, touched: TouchedObjects) -> tuple[str, ...]:
-    """Without their quotes."""
-    names = (each.name for each in touched.seen if each.kind == kind and each.defined)
-    return tuple(dict.fromkeys(name.strip('"').replace('""', '"') for name in names))
+def _plain(name: str) -> str:
+    return name.strip('"').replace('""', '"')
 
 
 def _wanted(seen: Touched) -> Iterator[Wanted]:

@@ -14,6 +14,7 @@ from preflight.questions.sql import array_of, as_regular_expression
 _PART = r'(?:"(?:[^"]|"")*"|[^". ]+)'
 """Of an identity as PostgreSQL writes it: `billing."Events"`."""
 _OF_A_TABLE = re.compile(rf"(?:.* on |for )?({_PART}\.{_PART})(?:\.{_PART})?")
+_EXTENSION = re.compile(r"^[+ ]extension (.+)\n(?:[-+]  .*\n)*?\+  version (.*) in schema ", re.MULTILINE)
 _PARTS_OF_TABLES = frozenset({"trigger", "rule", "policy", "table constraint", "table column", "default value"})
 
 
@@ -27,6 +28,8 @@ class TouchedObjects:
     """Why a rehearsal says nothing."""
     seen: tuple[Touched, ...] = ()
     """By a rehearsal, script by script."""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    """Those among them, and what CASCADE made: the version that the scripts left, by name as PostgreSQL quotes it."""
     waiting: Mapping[str, str] = field(default_factory=dict)
     """By table, the script that waits without end for whoever holds a lock there, with its lock."""
     altered: tuple[str, ...] = ()
@@ -69,4 +72,6 @@ def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -
     told = " and ".join(filter(None, (f"the rehearsal of {rehearsed.record.at:%Y-%m-%d}", declared.told_by)))
     seen = tuple(each for run in tried.runs for each in run.touched)
     waiting = {each.name: f"{run.script} ({each.waits})" for run in tried.forward for each in run.touched if each.waits}
-    return replace(declared, told_by=told, seen=seen, waiting=waiting)
+    left = dict(_EXTENSION.findall("\n".join(run.changes for run in tried.forward)))
+    extensions = {each.name: "" for each in seen if each.kind == "extension" and each.defined} | left
+    return replace(declared, told_by=told, seen=seen, waiting=waiting, extensions=extensions)

@@ -154,9 +154,9 @@ place "$d"
 if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
 elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
 t=@TARGET@
-if [ -z "$t" ]; then w=nothing
-elif [ -d "$t" ]; then
+if [ -d "$t" ]; then
   if [ -z "$(ls -A -- "$t" 2>&1)" ]; then w=empty-folder; elif [ -r "$t" ]; then w=full-folder; else w=closed-folder; fi
+elif [ -e "$t" ] && [ ! -f "$t" ]; then w=other
 elif [ -e "$t" ] || [ -h "$t" ]; then if [ -w "$t" ]; then w=file; else w=closed-file; fi
 else w=nothing; fi
 m=$t; [ ! -e "$t/toc.dat" ] || m=$t/toc.dat # pg_dump writes a directory's table of contents last
@@ -273,6 +273,8 @@ class Target(StrEnum):
     FULL_FOLDER = "full-folder"
     CLOSED_FOLDER = "closed-folder"
     """Whoever looked may not read it."""
+    OTHER = "other"
+    """A pipe, a device or a socket, or a link to one: no backup is kept there."""
 
 
 @dataclass(frozen=True, slots=True)

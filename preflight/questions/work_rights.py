@@ -52,6 +52,10 @@ class Lacks(StrEnum):
     """The view reads and changes its tables with the rights of the role that names it, not with its owner's."""
     EXTENSION = "extension"
     """It is there and another's; or a superuser alone may make it."""
+    REQUIRED = "required"
+    """By an extension, which is its right. Certain where it is not even available on the server."""
+    VERSION = "version"
+    """The server gives another one than was rehearsed, which is its right."""
     NOTHING = "nothing"
     """No object fits the pattern."""
     ABSENT = "absent"
@@ -97,7 +101,8 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
     wanted: tuple[Wanted, ...] = ()
     schemas: tuple[str, ...] = ()
     """That are made, altered or dropped."""
-    extensions: tuple[str, ...] = ()
+    extensions: tuple[tuple[str, str], ...] = ()
+    """With the version that a rehearsal got; empty where that is not known."""
 
     def ask(self) -> str:
         rows = [
@@ -111,7 +116,8 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
             role=quote_literal(self.role),
             wanted=wanted,
             schemas=array_of(self.schemas),
-            extensions=array_of(self.extensions),
+            extensions=array_of(name for name, _ in self.extensions),
+            versions=array_of(version for _, version in self.extensions),
             inherits=INHERITS,
             most=MOST_FOUND,
         )
@@ -124,8 +130,7 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
 
 _SQL = """\
 WITH role AS (SELECT oid, rolname, rolsuper, {inherits} AS inherits,
-    rolsuper OR rolbypassrls AS bypasses
-  FROM pg_roles WHERE rolname = {role}),
+    rolsuper OR rolbypassrls AS bypasses FROM pg_roles WHERE rolname = {role}),
 owners AS (SELECT o.oid, o.rolname,
     NOT (o.rolsuper OR o.rolname ~ '^pg_' OR pg_has_role(o.oid, role.oid, 'MEMBER')) AS takes_members
   FROM pg_roles o, role),
@@ -165,26 +170,30 @@ absent AS (SELECT w.name, w.made, (parse_ident(w.name, false))[1] AS schema FROM
   WHERE w."right" = 'OWNER' AND w.name <> '' AND w.certain AND w.name NOT IN (SELECT name FROM matched)),
 declared AS (SELECT split_part(pattern, '.', 1) AS schema FROM wanted WHERE "right" = 'OWNER' AND pattern <> ''),
 used AS (
-  SELECT n.nspname::text AS schema, false AS creates FROM matched m JOIN schemas n ON n.oid = m.schema
-  UNION SELECT n.nspname, true FROM matched m JOIN schemas n ON n.oid = m.schema
+  SELECT n.nspname::text AS schema, 'usage' AS needed FROM matched m JOIN schemas n ON n.oid = m.schema
+  UNION SELECT n.nspname, 'create' FROM matched m JOIN schemas n ON n.oid = m.schema
     WHERE m."right" = 'OWNER' AND m.pattern <> ''
-  UNION SELECT schema, true FROM absent UNION SELECT schema, true FROM declared),
+  UNION SELECT schema, 'create' FROM absent UNION SELECT schema, 'create' FROM declared),
 acting AS (
   SELECT oid, has_database_privilege(oid, current_database(), 'CREATE') AS may_create FROM (
     SELECT oid FROM role UNION SELECT m.owner FROM matched m JOIN owners o ON o.oid = m.owner
     WHERE m."right" = 'OWNER' AND m.certain AND o.takes_members) a),
 tables AS (SELECT m.*, r.relrowsecurity, r.relforcerowsecurity FROM matched m JOIN relations r ON r.oid = m.oid
   WHERE m."right" <> 'OWNER' AND m.relkind <> 'c'),
+made AS (SELECT x.name, x.version AS rehearsed, e.extversion IS NULL AS is_new, v.version, v.requires,
+    v.superuser AND NOT coalesce((to_jsonb(v) ->> 'trusted')::boolean, false) AS untrusted
+  FROM unnest({extensions}, {versions}) AS x (name, version) LEFT JOIN pg_extension e ON e.extname = x.name
+  LEFT JOIN (pg_available_extensions a JOIN pg_available_extension_versions v ON v.name = a.name
+    AND v.version = a.default_version) ON v.name = x.name
+  WHERE e.extversion IS NULL OR x.version NOT IN ('', e.extversion)),
 lacking ("lacks", "right", kind, name, owner, certain) AS (
-  SELECT 'role', inherits,
-    CASE WHEN rolsuper THEN 'superuser' ELSE 'role' END, rolname::text, oid, true FROM role
+  SELECT 'role', inherits, CASE WHEN rolsuper THEN 'superuser' ELSE 'role' END, rolname::text, oid, true FROM role
   UNION ALL SELECT 'owner', '', m.kind, m.shown, m.owner, bool_or(m.certain) FROM matched m, role
     WHERE m."right" = 'OWNER' AND NOT pg_has_role(role.oid, m.owner, 'USAGE') GROUP BY m.kind, m.shown, m.owner
   UNION ALL SELECT 'privilege', t."right", CASE t.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, t.name, t.owner,
     t.certain
-      AND NOT (t."right" IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND t.relkind <> 'S'
-        AND has_any_column_privilege(role.oid, t.oid, CASE t."right" WHEN 'SELECT' THEN 'SELECT' WHEN 'INSERT'
-          THEN 'INSERT' WHEN 'UPDATE' THEN 'UPDATE' ELSE 'REFERENCES' END))
+      AND NOT CASE WHEN t."right" IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND t.relkind <> 'S'
+        THEN has_any_column_privilege(role.oid, t.oid, t."right") ELSE false END
       AND NOT (t.pattern = '' AND (EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f'
           AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))
         OR EXISTS (SELECT FROM pg_proc p JOIN schemas n ON n.oid = p.pronamespace WHERE p.prosecdef)))
@@ -201,11 +210,9 @@ lacking ("lacks", "right", kind, name, owner, certain) AS (
   UNION ALL SELECT DISTINCT 'row security', '', 'table', t.name, t.owner, false FROM tables t, role
     WHERE t."right" IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND t.relrowsecurity AND NOT role.bypasses
       AND (t.relforcerowsecurity OR NOT EXISTS (SELECT FROM acting a WHERE pg_has_role(a.oid, t.owner, 'USAGE')))
-  UNION ALL SELECT CASE WHEN c.creates THEN 'create' ELSE 'usage' END, '', 'schema', quote_ident(n.nspname), n.nspowner,
-    true FROM (SELECT schema, creates FROM used UNION SELECT schema, false FROM used) c
-    JOIN pg_namespace n ON n.nspname = c.schema
-    WHERE NOT EXISTS (SELECT FROM acting a
-      WHERE has_schema_privilege(a.oid, n.oid, CASE WHEN c.creates THEN 'CREATE' ELSE 'USAGE' END))
+  UNION ALL SELECT u.needed, '', 'schema', quote_ident(n.nspname), n.nspowner, true
+    FROM (TABLE used UNION SELECT schema, 'usage' FROM used) u JOIN pg_namespace n ON n.nspname = u.schema
+    WHERE NOT EXISTS (SELECT FROM acting a WHERE has_schema_privilege(a.oid, n.oid, u.needed))
   UNION ALL SELECT 'owner', '', 'schema', quote_ident(n.nspname), n.nspowner, true FROM schemas n, role
     WHERE n.nspname = ANY ({schemas}) AND NOT pg_has_role(role.oid, n.nspowner, 'USAGE')
   UNION ALL SELECT 'database', '', 'database', quote_ident(current_database()), role.oid, true FROM role
@@ -218,24 +225,27 @@ lacking ("lacks", "right", kind, name, owner, certain) AS (
       WHERE option_value::boolean)
   UNION ALL SELECT 'owner', '', 'extension', quote_ident(e.extname), e.extowner, true FROM pg_extension e, role
     WHERE e.extname = ANY ({extensions}) AND NOT pg_has_role(role.oid, e.extowner, 'USAGE')
-  UNION ALL SELECT 'extension', CASE WHEN v.superuser AND NOT v.trusted THEN 'superuser'
-      WHEN v.name IS NULL THEN 'package' ELSE 'create' END, 'extension', quote_ident(x.name), role.oid, true
-    FROM role, unnest({extensions}) AS x (name) LEFT JOIN (pg_available_extensions a
-      JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version) ON a.name = x.name
-    WHERE x.name NOT IN (SELECT extname FROM pg_extension)
-      AND (v.name IS NULL OR v.superuser AND NOT v.trusted AND NOT role.rolsuper
-        OR NOT EXISTS (SELECT FROM acting WHERE may_create))
+  UNION ALL SELECT 'extension', CASE WHEN m.untrusted THEN 'superuser' WHEN m.untrusted IS NULL THEN 'package'
+      ELSE 'create' END, 'extension', quote_ident(m.name), role.oid, true FROM made m, role
+    WHERE m.untrusted IS NULL OR m.is_new AND (m.untrusted AND NOT role.rolsuper
+      OR NOT EXISTS (SELECT FROM acting WHERE may_create))
+  UNION ALL SELECT 'required', quote_ident(m.name), 'extension', quote_ident(r), role.oid,
+      r NOT IN (SELECT name FROM pg_available_extensions) FROM role, made m, unnest(m.requires) r
+    WHERE r NOT IN (SELECT extname FROM pg_extension) AND r <> ALL ({extensions})
+  UNION ALL SELECT 'version', m.rehearsed, 'extension', format('%I %s', m.name, m.version), role.oid, false
+    FROM made m, role WHERE m.rehearsed NOT IN ('', m.version)
   UNION ALL SELECT 'nothing', w."right", 'pattern', w.pattern, role.oid, true FROM wanted w, role
     WHERE w.pattern <> '' AND w.pattern NOT IN (SELECT pattern FROM matched)
   UNION ALL SELECT 'absent', '', 'object', a.name, role.oid, false FROM absent a, role
     WHERE NOT a.made AND a.name NOT IN (SELECT quote_ident(nspname) FROM schemas)
   UNION ALL SELECT 'others', '', 'table', r.name, r.owner, true FROM relations r, role
     WHERE r.relkind IN ('r', 'p') AND NOT pg_has_role(role.oid, r.owner, 'USAGE')),
-placed AS (SELECT l.*, CASE "lacks" WHEN 'privilege' THEN kind END AS place FROM lacking l),
-numbered AS (SELECT p.*, count(*) OVER (PARTITION BY "lacks", "right", owner, certain, place) AS total,
-  row_number() OVER (PARTITION BY "lacks", "right", owner, certain, place ORDER BY kind, name) AS number FROM placed p)
+numbered AS (SELECT l.*, count(*) OVER alike AS total, row_number() OVER (alike ORDER BY kind, name) AS number
+  FROM lacking l
+  WINDOW alike AS (PARTITION BY "lacks", "right", owner, certain, CASE "lacks" WHEN 'privilege' THEN kind END))
 SELECT "lacks", "right", n.kind, n.name, o.rolname::text AS owner, o.takes_members::text AS takes_members,
   pg_has_role(role.oid, n.owner, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER'
     ELSE 'SET' END)::text AS member, n.certain::text AS certain, n.total::text AS total
 FROM numbered n JOIN owners o ON o.oid = n.owner, role
-WHERE number <= {most} ORDER BY "lacks", "right", owner, number"""
+WHERE number <= {most} AND (NOT role.rolsuper OR "lacks" IN ('role', 'extension', 'required', 'version'))
+ORDER BY "lacks", "right", owner, number"""

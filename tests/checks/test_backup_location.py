@@ -385,6 +385,18 @@ def test_what_the_window_itself_has_written_is_in_nobodys_way(
     assert found.status is status
 
 
+@pytest.mark.parametrize("directory", [GOOD, BY_LOGIN])
+@pytest.mark.parametrize("backup_format", [BackupFormat.CUSTOM, BackupFormat.DIRECTORY])
+def test_a_pipe_or_a_device_in_the_backups_place_is_in_the_way_whenever_it_was_put_there(
+    directory: Directory, backup_format: BackupFormat
+) -> None:
+    moment = toy_plan().window.start + timedelta(hours=1)
+    pipe = replace(directory, target=Target.OTHER, target_changed_at=moment)
+    found = judged(pipe, backup=replace(BACKUP, format=backup_format), moment=moment)
+    assert (found.status, "is no file: a pipe, a device, or a link to one" in found.summary) == (Status.FAIL, True)
+    assert "on db1: rm -- /backup/orders/" in found.remedy
+
+
 def test_a_file_that_only_the_login_could_see_waits_for_become() -> None:
     found = judged(replace(BY_LOGIN, target=Target.CLOSED_FILE))
     (point,) = found.telling_points()

@@ -300,6 +300,7 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("world-writable sticky", with_staged(folder("parts", 0o1777)), Status.FAIL, "o+w: parts"),
     ("world-writable above", with_staged(parents=(folder("/srv", 0o777, "root"),)), Status.FAIL, "o+w: /srv"),
     ("group-writable", with_staged(folder("parts", 0o775)), Status.WARN, "g+w: parts"),
+    ("by a list", with_staged(folder("parts", 0o775), acl=True), Status.UNKNOWN, "an access control list"),
     (
         "unreadable script",
         with_staged(staged_entry("data/rows.csv", "1,2\n", sha256=""), complaint="x: Permission denied"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,10 @@ def judged(
     return check.judge(subject, rehearsed=seen or Rehearsed(None), manifest=SEALED, rights=found)
 
 
+def judged_with(lacks: Sequence[Lack]) -> Judgement:
+    return judged(*lacks)
+
+
 def test_a_role_that_lacks_nothing_passes_and_says_who_told() -> None:
     found = judged()
     assert (found.status, found.summary) == (
@@ -82,6 +88,33 @@ def test_ownership_is_cured_by_membership_but_never_in_a_superuser(of: Lack, mor
 def test_an_extension_of_a_superuser_is_altered_by_it() -> None:
     found = judged(lack(Lacks.OWNER, "vector", kind="extension", owner="postgres", takes_members=False))
     assert (found.status, found.remedy) == (Status.FAIL, "have postgres run what alters vector")
+
+
+@pytest.mark.parametrize("kind", ["role", "superuser"])
+def test_what_an_extension_requires_and_its_version_count_for_a_superuser_too(kind: str) -> None:
+    required = lack(Lacks.REQUIRED, "cube", right="earthdistance", kind="extension")
+    found = judged(required, of=role(kind=kind))
+    assert (found.status, found.summary) == (
+        Status.FAIL, "extension cube, which earthdistance requires, is not installed"
+    )  # fmt: skip
+    assert found.remedy.startswith("have it installed on db1, and where the scripts do not say CASCADE: CREATE EXT")
+    assert judged(replace(required, certain=False), of=role(kind=kind)).status is Status.UNKNOWN
+    found = judged(lack(Lacks.VERSION, "cube 2.1", right="2.0", kind="extension", certain=False), of=role(kind=kind))
+    assert found.status is Status.UNKNOWN
+    assert found.summary == "release gets extension cube 2.1, where the rehearsal had 2.0"
+    assert judged(of=role(kind=kind)).status is Status.PASS
+
+
+def test_a_superusers_other_objects_are_no_doubt_beside_an_extension() -> None:
+    seen = rehearsed(Touched(kind="role", name="x", defined=True))
+    required = lack(Lacks.REQUIRED, "cube", right="earthdistance", kind="extension")
+    assert len(judged(required, seen=seen).telling_points()) == 2
+    assert len(judged(required, of=role(kind="superuser"), seen=seen).telling_points()) == 1
+
+
+def test_an_extension_is_asked_for_without_quotes_and_with_its_version() -> None:
+    touched = TouchedObjects("r", extensions={'"my-""ext"': "1.0", "cube": ""})
+    assert needs_of(touched).extensions == (('my-"ext', "1.0"), ("cube", ""))
 
 
 def test_a_member_that_does_not_inherit_is_unknown_but_where_it_was_rehearsed() -> None:

@@ -771,6 +771,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"mutate": script_hashes.with_staged(uid="1001", acl=True)},
         ),
     ),
+    "checks/script_hashes/agreement.py _rights": (
+        Way(
+            "command: chmod g-w",
+            hashed,
+            {"mutate": script_hashes.with_staged(script_hashes.folder("parts", 0o775), acl=True)},
+            {"mutate": script_hashes.with_staged(acl=True)},
+        ),
+    ),
     "checks/script_hashes/agreement.py judge_approved": (
         Way(
             "act: make it readable",
@@ -798,6 +806,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("key: touches", script_rights.judged, {"touches": ()}, {"touches": ("app.*",)}),
     ),
     "checks/script_rights/__init__.py _judge_lack": (
+        Way(
+            "act: rehearse again with the same packages",
+            script_rights.judged_with,
+            {"lacks": [script_rights.lack(Lacks.VERSION, "cube 2.1", right="2.0", certain=False)]},
+            {"lacks": []},
+        ),
         Way(
             "key: rights_shown",
             partial(script_rights.judged, script_rights.lack(Lacks.ROW_SECURITY, certain=False)),

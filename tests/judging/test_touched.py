@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,36 @@ def test_a_rehearsal_of_the_sealed_files_says_it_beside_the_plan():
     assert touched.told_by == "the rehearsal of 2026-10-16 and `touches` of [scripts.orders]"
     assert touched.seen == (TABLE, TRIGGER)
     assert quote_literal('billing."Events"') in touched.in_sql
+
+
+CHANGES = """\
++extension "my-ext"
++  owner release
++  version 1.0 in schema public
++table billing.t
++  column version 7 in schema x
+-extension gone
+-  owner release
+-  version 1.0 in schema public
+ extension vector
+-  version 0.7.0 in schema public
++  version 0.8.0 in schema public
+ extension moved
+-  owner postgres
++  owner release"""
+
+
+def test_extensions_are_told_with_the_versions_that_the_scripts_left():
+    found = rehearsed()
+    plain = Touched(kind="extension", name="moved", defined=True)
+    runs = (
+        Run(script="010.sql", seconds=1, exit_code=0, changes=CHANGES, touched=(plain,)),
+        Run(script="020.sql", seconds=1, exit_code=0, changes=CHANGES.replace("1.0", "1.1")),
+        Run(script="010.down.sql", seconds=1, exit_code=0, way_back=True),
+    )
+    tried = replace(found.record.scripts["orders"], runs=runs)
+    touched = touched_objects(entry(), Rehearsed(replace(found.record, scripts={"orders": tried})), SEALED)
+    assert touched.extensions == {"moved": "", '"my-ext"': "1.1", "vector": "0.8.0"}
 
 
 def test_a_rehearsal_of_other_files_names_nothing():

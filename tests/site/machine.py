@@ -38,6 +38,7 @@ _PACKAGES = {
     "umount": "mount",
     "mkfs.ext4": "e2fsprogs",
     "mariadbd": "mariadb-server",
+    "setfacl": "acl",
     "mariadb-install-db": "mariadb-server",
     "mariadb": "mariadb-client",
     "mariadb-dump": "mariadb-client",

@@ -319,6 +319,29 @@ def test_what_stands_in_the_way_under_the_backups_own_name_fails(ask: Ask, place
     assert "which may not be written" in found.judgement.summary
 
 
+@pytest.mark.parametrize("kind", ["a pipe", "a link to a pipe", "a link to a device"])
+def test_what_is_no_file_under_the_backups_own_name_fails_until_it_is_removed(
+    ask: Ask, place: Path, kind: str, account: Account
+) -> None:
+    target, pipe = place / "it's tonight's", place.parent / "pipe"
+    if kind == "a pipe":
+        os.mkfifo(target, 0o600)
+        shutil.chown(target, account.name)
+    else:
+        os.mkfifo(pipe)
+        target.symlink_to("/dev/null" if kind == "a link to a device" else pipe)
+    found = ask(place, file=target.name, format=BackupFormat.CUSTOM)
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary.endswith("what has that name is no file: a pipe, a device, or a link to one")
+    cure = found.judgement.remedy.partition(": ")[2].partition(";")[0]
+    subprocess.run(["runuser", "-u", account.name, "--", "sh", "-c", cure], check=True)
+    assert ask(place, file=target.name, format=BackupFormat.CUSTOM).status is Status.PASS, "the cure works"
+    target.symlink_to(place / "elsewhere")
+    (place / "elsewhere").touch()
+    shutil.chown(place / "elsewhere", account.name)
+    assert ask(place, file=target.name, format=BackupFormat.CUSTOM).status is Status.PASS, "a link to a file"
+
+
 def test_a_limit_on_the_size_of_files_below_the_proof_fails(ask: Ask, place: Path, accounts: Accounts) -> None:
     limited = accounts.add("limited")
     (limited.home / ".bashrc").write_text("ulimit -f 512\n")  # bash counts in KiB

@@ -16,14 +16,17 @@ from typing import Any
 
 import pytest
 from preflight_checks.rehearsal import RehearsalCheck
+from preflight_checks.script_rights import ScriptRights
 
 from preflight.clock import Deadline
 from preflight.finding import Finding, Status
+from preflight.judging.touched import touched_objects
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Content, Plan, Rehearsing, RemotePath, Scripts, SecretRef, SslMode
 from preflight.probe import NoReply
+from preflight.questions.files import LocalText
 from preflight.questions.postgres import SERVER_WIDE
-from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched, parse_rehearsal
+from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched, parse_rehearsal
 from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal import account as account_module
@@ -592,3 +595,29 @@ def test_a_code_and_a_password_are_typed_once_for_all_that_a_rehearsal_reads(sta
         runs = parse_rehearsal(path.with_suffix(".rehearsal.json").read_text()).scripts["orders"].runs
         assert [(run.script, run.exit_code) for run in runs] == [("010_due.sql", 0)], terminal.written
         assert (terminal.written.count(" asks "), terminal.written.count("password of ")) == (1, 1)
+
+
+@pytest.mark.long
+def test_an_extension_is_told_with_its_version(stage: Stage) -> None:
+    plan = stage.plan({"010.sql": "CREATE EXTENSION citext;\n"}, way_back="")
+    record = rehearsed(plan)
+    sums = LocalText((stage.folder / "SHA256SUMS").read_text())
+    offered = stage.cluster.scalar("SELECT default_version FROM pg_available_extensions WHERE name = 'citext'")
+    assert touched_objects(plan.scripts["orders"], Rehearsed(record), sums).extensions == {"citext": offered}
+    found = finding(ScriptRights, plan)
+    assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_dropped_extension_is_told_without_its_members_and_with_what_used_them(stage: Stage, is_there: bool) -> None:
+    make, drop = "CREATE EXTENSION citext;\n", "DROP EXTENSION citext CASCADE;\n"
+    column = "ALTER TABLE billing.invoice ADD COLUMN who citext;\n"
+    if is_there:
+        stage.cluster.sql(f"ALTER ROLE {stage.release.name} SUPERUSER; {make}{column}", dbname=stage.name)
+    scripts = {"010.sql": drop} if is_there else {"010.sql": make + column, "020.sql": drop}
+    plan = stage.plan(scripts, way_back="")
+    runs = tried(plan).forward
+    assert runs[-1].exit_code == 0, runs[-1].said
+    dropped = [f"{each.kind} {each.name}" for each in runs[-1].touched if each.dropped]
+    assert dropped == ["extension citext", "table column billing.invoice.who"]

@@ -26,6 +26,8 @@ from preflight.sessions import signatures
 from tests.signing import allowed, signing_key
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, as_root, finding, host_on, make_plan, pasted, told
+from tests.site.machine import needs
+from tests.site.machine import run as run_program
 from tests.site.site import Site
 
 SCRIPTS = {
@@ -193,6 +195,8 @@ STATES: list[tuple[str, Callable[[Release], Any], Status, str]] = [
     ("world-writable folder", chmod("parts", 0o777), Status.FAIL, "o+w: parts"),
     ("world-writable top", chmod(".", 0o777), Status.FAIL, "o+w: ."),
     ("group-writable", chmod("parts", 0o775), Status.WARN, "g+w: parts"),
+    ("by an access control list", lambda release: run_program(needs("setfacl"), "-m", "u:nobody:rw", release.staged /
+     "020_rows.sql"), Status.UNKNOWN, "whoever an access control list names, or a whole group"),
     ("unreadable file", chmod("020_rows.sql", 0o600), Status.FAIL, "cannot read"),
     ("unreadable top", chmod(".", 0o700), Status.FAIL, "cannot be read by"),
     ("unreadable folder", chmod("parts", 0o700), Status.FAIL, "'./parts': Permission denied"),

@@ -18,6 +18,8 @@ from preflight_checks.script_rights import ScriptRights
 from preflight.finding import Finding, Status
 from preflight.plan import Account, Host, RemotePath, Role, Said, Scripts, SecretRef, SslMode
 from preflight.questions.rehearsed import Rehearsal, RehearsedEntry, Run, Touched, format_rehearsal
+from preflight.questions.schema import difference
+from preflight.rehearsal.stage import read_schema
 from tests.site.asking import NOW, database_on, finding, make_plan, told
 from tests.site.postgres import Cluster, DatabaseRole
 
@@ -36,6 +38,8 @@ class Work:
     """By a rehearsal; or"""
     declared: Mapping[str, Any] = field(default_factory=dict)
     """by the plan."""
+    changes: str = ""
+    """Of the schema, as a rehearsal tells them."""
     lacks: tuple[str, ...] = ()
     status: Status = Status.FAIL
 
@@ -197,7 +201,7 @@ class Begun:
 
     def _record(self) -> Rehearsal:
         touched = tuple(replace(each, name=self.named(each.name)) for each in self.work.seen)
-        run = Run(script="010.sql", seconds=1, exit_code=0, touched=touched)
+        run = Run(script="010.sql", seconds=1, exit_code=0, touched=touched, changes=self.work.changes)
         tried = RehearsedEntry(database="orders", files={"010.sql": SHA256}, runs=(run,))
         return Rehearsal(release="REL-1", at=NOW, by="x", where="here", scripts={"orders": tried})
 
@@ -413,6 +417,139 @@ def test_a_trusted_extension_takes_create_on_the_database(orders: Orders) -> Non
     assert begun.cures(found) == [begun.named("GRANT CREATE ON DATABASE @database TO @role;")], told(found)
     begun.sql(*begun.cures(found))
     begun.passes()
+
+
+def rehearsed(orders: Orders, act: str, *, before: str = "", packages: Path | None = None) -> Work:
+    """`act` as a rehearsal tells it: tried by a superuser in a database in which `before` was run, of a server with the
+    extensions in `packages`."""
+    scratch = orders.cluster.create_database()
+    if packages:
+        orders.cluster.sql(f"ALTER DATABASE {scratch} SET extension_control_path = '$system:{packages}'")
+    with orders.cluster.connect(scratch) as connection:
+        connection.execute(before)
+        then = read_schema(connection)
+        connection.execute(act)
+        changes = "\n".join(difference(then, read_schema(connection)).values())
+    name = act.split()[2]
+    return Work("", act, altered("extension", name, created=act.startswith("CREATE")), changes=changes)
+
+
+class Packages:
+    """The extensions that a server of PostgreSQL 18 offers to one database."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "extension").mkdir(parents=True)
+        self.folder = folder
+
+    def put(self, name: str, version: str = "1.0", requires: str = "") -> None:
+        at = self.folder / "extension"
+        self.take(name)
+        control = f"default_version = '{version}'\nsuperuser = false\n"
+        (at / f"{name}.control").write_text(control + (f"requires = '{requires}'\n" if requires else ""))
+        for each in {"1.0", version}:
+            (at / f"{name}--{each}.sql").write_text("SELECT 1;\n")
+        if version != "1.0":
+            (at / f"{name}--1.0--{version}.sql").write_text("SELECT 1;\n")
+
+    def take(self, name: str) -> None:
+        for each in (self.folder / "extension").glob(f"{name}[.-]*"):
+            each.unlink()
+
+
+@pytest.fixture
+def packages(orders: Orders, shared_path: Path) -> tuple[Packages, Packages]:
+    """Of the real database, and of a rehearsal."""
+    real = Packages(shared_path / "real")
+    orders.cluster.sql(f"ALTER DATABASE {orders.name} SET extension_control_path = '$system:{real.folder}'")
+    return real, Packages(shared_path / "scratch")
+
+
+def begun_with(orders: Orders, work: Work, *, options: str = "") -> Begun:
+    begun = orders.begin(work, options=options)
+    begun.sql("GRANT CREATE ON DATABASE @database TO @role")
+    return begun
+
+
+def fails(begun: Begun) -> str:
+    """What the server says to the act; empty where it runs."""
+    with begun.orders.cluster.connect(begun.orders.name, autocommit=False) as connection:
+        try:
+            connection.execute(begun.named(f"SET SESSION AUTHORIZATION @role; {begun.work.act}"))
+        except psycopg.Error as error:
+            return str(error).partition("\n")[0]
+        finally:
+            connection.rollback()
+    return ""
+
+
+@pytest.mark.parametrize("orders", ["newer_postgres"], indirect=True)
+@pytest.mark.parametrize("options", ["", "SUPERUSER"])
+def test_what_an_extension_requires_is_there_or_is_made(
+    orders: Orders, packages: tuple[Packages, Packages], options: str
+) -> None:
+    real, scratch = packages
+    scratch.put("fgext")
+    real.put("fgext", requires='"nix-ext"')
+    begun = begun_with(orders, rehearsed(orders, "CREATE EXTENSION fgext", packages=scratch.folder), options=options)
+    found = begun.judge()
+    assert (found.status, fails(begun)) == (Status.FAIL, 'required extension "nix-ext" is not installed'), told(found)
+    assert 'extension "nix-ext", which fgext requires, is not installed' in found.judgement.summary
+    real.put("nix-ext")
+    found = begun.judge()
+    assert (found.status, bool(fails(begun))) == (Status.UNKNOWN, True), told(found)
+    begun.sql(found.judgement.remedy.partition("CASCADE: ")[2].partition(";")[0])
+    found = begun.judge()
+    assert (found.status, fails(begun)) == (Status.PASS, ""), told(found)
+    real.take("fgext")
+    found = begun.judge()
+    assert (found.status, bool(fails(begun))) == (Status.FAIL, True), told(found)
+
+
+@pytest.mark.parametrize("orders", ["newer_postgres"], indirect=True)
+def test_what_cascade_brings_is_seen_in_the_rehearsal(orders: Orders, packages: tuple[Packages, Packages]) -> None:
+    real, scratch = packages
+    for each in packages:
+        each.put("fgext", requires='"nix-ext"')
+        each.put("nix-ext")
+    begun = begun_with(orders, rehearsed(orders, "CREATE EXTENSION fgext CASCADE", packages=scratch.folder))
+    found = begun.judge()
+    assert (found.status, fails(begun)) == (Status.PASS, ""), told(found)
+    real.take("nix-ext")
+    found = begun.judge()
+    assert (found.status, bool(fails(begun))) == (Status.FAIL, True), told(found)
+    assert "have the package that brings it installed" in found.judgement.remedy
+
+
+@pytest.mark.parametrize("orders", ["newer_postgres"], indirect=True)
+@pytest.mark.parametrize(
+    ("before", "act"),
+    [("", "CREATE EXTENSION fgext"), ("CREATE EXTENSION fgext VERSION '1.0'", "ALTER EXTENSION fgext UPDATE")],
+)
+def test_another_version_than_was_rehearsed_is_unknown(
+    orders: Orders, packages: tuple[Packages, Packages], before: str, act: str
+) -> None:
+    real, scratch = packages
+    scratch.put("fgext", "2.0")
+    real.put("fgext", "2.1")
+    begun = begun_with(orders, rehearsed(orders, act, before=before, packages=scratch.folder))
+    begun.sql(f"SET ROLE @role; {before}")
+    found = begun.judge()
+    assert found.status is Status.UNKNOWN, told(found)
+    assert f"{begun.role.name} gets extension fgext 2.1, where the rehearsal had 2.0" in found.judgement.summary
+    assert begun.judge(rights_shown=SAID).status is Status.WARN
+    real.put("fgext", "2.0")
+    begun.passes()
+
+
+@pytest.mark.parametrize("orders", ["postgres"], indirect=True)
+def test_a_required_extension_that_is_only_available_has_to_be_made(orders: Orders) -> None:
+    work = rehearsed(orders, "CREATE EXTENSION earthdistance", before="CREATE EXTENSION cube")
+    begun = begun_with(orders, work, options="SUPERUSER")
+    found = begun.judge()
+    assert (found.status, fails(begun)) == (Status.UNKNOWN, 'required extension "cube" is not installed'), told(found)
+    begun.sql("CREATE EXTENSION cube")
+    found = begun.judge()
+    assert (found.status, fails(begun)) == (Status.PASS, ""), told(found)
 
 
 @pytest.mark.long
