@@ -15,7 +15,7 @@ from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups, scripts_in
 from preflight.probe import NoReply, Probe, Via
 from preflight.questions.activity import ActivityProbe, Seen
-from preflight.questions.files import LocalFile
+from preflight.questions.files import LocalFile, LocalTexts
 from preflight.questions.local import TARGET
 from preflight.questions.rehearsed import RehearsalProbe
 from preflight.questions.state import Item, SequencesProbe, StateProbe
@@ -29,20 +29,21 @@ class DatabaseState(Check):
 
     A session that somebody left open at noon holds its lock at midnight, and the script that waits for it ends with a
     lock timeout, or stops everybody else behind it. So the line names who blocks the tables that the scripts touch,
-    with the person to ask, and the script that its rehearsal saw wait there without a `lock_timeout`; who is idle in a
-    transaction; which transaction is open for long; which client comes from an address that nobody listed (`clients` of
-    the database; without it, that is told and not judged). All that ends by itself: it is a WARN, asked again at the
-    gate, until the moment judged is within `[freshness] state` of the window's start, and a FAIL from then on. A
-    prepared transaction that is left over does not end by itself: FAIL.
+    or a catalogue, which all DDL writes, with the person to ask, and the script that its rehearsal saw wait there
+    without a `lock_timeout`; whose snapshot, of whatever table, the scripts wait for that build or rebuild an index
+    `CONCURRENTLY`; who is idle in a transaction; which transaction is open for long; which client comes from an address
+    that nobody listed (`clients` of the database; without it, that is told and not judged). All that ends by itself: it
+    is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's start, and
+    a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
 
-    What stays until somebody mends it is judged at once. FAIL: invalid indexes,
-    constraints that are NOT VALID and disabled triggers of the tables that the scripts touch, their partitions and what
-    they are partitions of; unused replication slots that hold more WAL than `max_wal_size`, and slots that have lost
-    it; an archiver that fails, hangs or has no command, and one that only says yes (`/bin/true`) where the way back is
-    a base backup; a synchronous standby that is not there, for which each COMMIT waits; checksum failures; an age near
-    wraparound. WARN: the same objects of other tables; settings that wait
-    for a restart; sequences near their end; foreign keys narrower than their target; collations of another version;
-    tables without statistics. Of a replica, what its primary decides is judged there, and its lag by database-login.
+    What stays until somebody mends it is judged at once. FAIL: invalid indexes, constraints that are NOT VALID and
+    disabled triggers of the tables that the scripts touch, their partitions and what they are partitions of; unused
+    replication slots that hold more WAL than `max_wal_size`, and slots that have lost it; an archiver that fails, hangs
+    or has no command, and one that only says yes (`/bin/true`) where the way back is a base backup; a synchronous
+    standby that is not there, for which each COMMIT waits; checksum failures; an age near wraparound; sequences that
+    have no next value. WARN: the same objects of other tables; settings that wait for a restart; sequences near their
+    end; foreign keys narrower than their target; collations of another version; tables without statistics. Of a
+    replica, what its primary decides is judged there, and its lag by database-login.
 
     `preflight verify` asks the same of what the work left; what ends by itself is then no more than a WARN.
 
@@ -54,8 +55,8 @@ class DatabaseState(Check):
         """How long what ends by itself may last, and what counts as worn out."""
 
         lock_on_touched: Annotated[timedelta, Between(0)] = timedelta(seconds=30)
-        """A transaction that holds a lock on a table that the scripts touch may be open so long; so may a prepared
-        one."""
+        """A transaction that holds a lock on a table that the scripts touch, or keeps a snapshot for which they wait,
+        may be open so long; so may a prepared one."""
         idle_in_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=5)
         """A session is idle in a transaction at most so long."""
         longest_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=30)
@@ -81,14 +82,16 @@ class DatabaseState(Check):
         for each in scripts_in(self.plan, database.id):
             probes["rehearsed"] = RehearsalProbe.of(self.plan)
             probes[f"manifest {each.id}"] = LocalFile(TARGET, beside(self.plan.folder, each.manifest))
+            probes[f"texts {each.id}"] = LocalTexts(TARGET, beside(self.plan.folder, each.approved))
         return probes
 
     def follow_up(self, subject: Subject, *, sequences: Sequence[Item], **told: Any) -> Probes:
         """In the same database session, of the tables that the scripts touch as the plan or their rehearsal says: who
         holds locks on them, what is invalid or disabled; of the whole server, what is worn out or held back."""
         database: Database = subject.item
-        touched = " OR ".join(each.in_sql for each in self._touched(database, told).values()) or "false"
-        readable = tuple((item.schema, item.table) for item in sequences if item.kind == "sequence")
+        by_entry = self._touched(database, told)
+        touched = " OR ".join(each.in_sql for each in by_entry.values()) or "false"
+        readable = tuple((item.schema, item.table, item.number) for item in sequences if item.kind == "sequence")
         (server,) = (item for item in sequences if item.kind == "server")
         state: Probes = {"state": StateProbe(subject.id, touched, readable, server.number)}
         if server.touched:  # scripts change the primary
@@ -104,6 +107,7 @@ class DatabaseState(Check):
             database.clients,
             tuple(sorted({each.login for each in dumps})),
             max((timedelta(minutes=step.minutes) for step in steps), default=timedelta()),
+            any(each.await_snapshots(told[f"texts {entry}"].texts) for entry, each in by_entry.items()),
         )
         return {**state, "activity": activity}
 
@@ -134,7 +138,7 @@ class DatabaseState(Check):
         """How long what is under way may last, by its kind."""
         held = self.settings.lock_on_touched
         idle, longest = self.settings.idle_in_transaction, self.settings.longest_transaction
-        return {"blocks": held, "prepared": held, "idle": idle, "long": longest}
+        return {"blocks": held, "snapshot": held, "prepared": held, "idle": idle, "long": longest}
 
     @property
     def _when(self) -> When:

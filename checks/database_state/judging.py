@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
-from typing import NamedTuple
 
 from preflight.clock import format_moment
 from preflight.finding import Judgement, Quantity, Status, failed, passed, unknown, warned
@@ -21,6 +20,8 @@ _VACUUM = "autovacuum worker"
 _LASTING = {
     "blocks": ("session holds", "sessions hold", "locks on tables that the scripts touch",
                "no transaction that holds one"),
+    "snapshot": ("transaction keeps", "transactions keep", "a snapshot for which the scripts' CONCURRENTLY waits",
+                 "no transaction with a snapshot, on whatever table, that is open"),
     "idle": ("session is", "sessions are", "idle in a transaction", "none"),
     "long": ("transaction is", "transactions are", "open for long", "none"),
 }  # fmt: skip
@@ -121,8 +122,7 @@ class Activity:
         )
 
     def tell_backups(self, found: Sequence[Seen]) -> Judgement:
-        first = found[0]
-        return passed(f"a backup of the plan is being taken: pg_dump by {first.user}, {self._since(first)}")
+        return passed(f"a backup of the plan is being taken: pg_dump by {found[0].user}, {self._since(found[0])}")
 
     def tell_clients(self, found: Sequence[Seen]) -> Judgement:
         judged = "" if self.database.clients is not None else "; from where they may come, the plan does not say"
@@ -187,15 +187,6 @@ def _query(seen: Seen) -> str:
     return f", last query: {one_line(seen.words)}" if seen.words.strip() else ""
 
 
-class _Fault(NamedTuple):
-    """A kind of object that is not as it should be."""
-
-    one: str
-    many: str
-    blocks: bool = True
-    """A failure, where the scripts touch its table."""
-
-
 def judge_state(
     items: Sequence[Item], sequences: Sequence[Item], *, needs_archive: bool, warn_used: float
 ) -> Iterator[Judgement]:
@@ -224,16 +215,18 @@ def judge_state(
 
 def _judge_sequences(state: Sequence[Item], sequences: Sequence[Item], warn_used: float) -> Iterator[Judgement]:
     """`sequences`: where they end. `warn_used`: share of one."""
-    ends = {(item.schema, item.table): item.number for item in _of_kind(sequences, "sequence")}
+    ends = {(item.schema, item.table): item for item in _of_kind(sequences, "sequence")}
     read = _of_kind(state, "sequence")
     for item in read:
-        end, name = ends.get((item.schema, item.table), 0), _table(item)
-        if end and item.number / end >= warn_used:
-            yield warned(
-                f"the sequence {name} is used up to {item.number / end:.0%}",
-                expected=f"less than {warn_used:.0%} of {end}",
+        end, name = ends.get((item.schema, item.table), replace(item, number=0)), _table(item)
+        used = item.number / end.number if end.number else 0
+        if item.touched or used >= warn_used:
+            yield (failed if item.touched else warned)(
+                f"the sequence {name} is used up{': no next value fits' if item.touched else f' to {used:.0%}'}",
+                expected=f"less than {warn_used:.0%} of {end.number}",
                 actual=f"its last value is {item.number}",
-                remedy=f"plan a wider type for it and the columns it fills: ALTER SEQUENCE {name} AS bigint;",
+                remedy=f"{'set' if item.touched else 'plan'} a wider type for it and the columns it fills: "
+                f"ALTER SEQUENCE {name} AS bigint {end.detail}",
             )
     every = sum(item.total for kind in ("sequence", "hidden") for item in _of_kind(sequences, kind)[:1])
     if every > len(read):
@@ -253,17 +246,15 @@ def _judge_collation(item: Item) -> Judgement:
 
 def _judge_objects(items: Sequence[Item]) -> Iterator[Judgement]:
     """Each kind of fault in one line for tables that the scripts touch, and one for all others."""
-    for kind, fault in _FAULTS.items():
+    for kind, (one, many) in _FAULTS.items():
         for touched in (True, False):
             found = [item for item in _of_kind(items, kind) if item.touched is touched]
             if not found:
                 continue
-            where = "of tables that the scripts touch" if touched else "of tables that the scripts do not touch"
-            told = [_described(item) for item in found]
-            yield (failed if touched and fault.blocks else warned)(
-                f"{counted(found[0].total, fault.one, fault.many)}, {where}",
+            yield (failed if touched and kind in _BLOCKING else warned)(
+                f"{counted(found[0].total, one, many)}, of tables that the scripts {'' if touched else 'do not '}touch",
                 expected="none",
-                actual=_listed(told, found),
+                actual=_listed([_described(item) for item in found], found),
                 remedy="have the DBA or the owner of the table run: " + " ".join(map(_cure, found)),
             )
 
@@ -284,8 +275,7 @@ def _judge_slot(slot: Item) -> Judgement:
     remedy = f"ask whoever set it up to have its reader connected and catch up; what nobody needs: {drop}"
     holds = f"{state}: it holds {held} of WAL"
     if slot.detail == "extended" and not slot.touched:
-        size = Quantity(slot.number, "B")
-        return failed(holds, expected=expected, actual=held, remedy=remedy, quantity=size)
+        return failed(holds, expected=expected, actual=held, remedy=remedy, quantity=Quantity(slot.number, "B"))
     if slot.detail == "extended" or not slot.touched:
         return warned(f"{holds}, and what the work writes", expected=expected, remedy=remedy)
     return passed(state)
@@ -372,15 +362,16 @@ def _judge_age(database: Item) -> Judgement:
 
 
 _LEFT_OVER = re.compile(r"_cc(new|old)\d*$")
-_FAULTS: Mapping[str, _Fault] = {
-    "index": _Fault("index is invalid", "indexes are invalid"),
-    "constraint": _Fault("constraint is NOT VALID", "constraints are NOT VALID"),
-    "trigger": _Fault("trigger is disabled", "triggers are disabled"),
-    "narrow": _Fault(
-        "foreign key column is narrower than its target", "foreign key columns are narrower than their targets", False
-    ),
-    "statistics": _Fault("table has no statistics", "tables have no statistics", False),
+_FAULTS = {
+    "index": ("index is invalid", "indexes are invalid"),
+    "constraint": ("constraint is NOT VALID", "constraints are NOT VALID"),
+    "trigger": ("trigger is disabled", "triggers are disabled"),
+    "narrow": ("foreign key column is narrower than its target", "foreign key columns are narrower than their targets"),
+    "statistics": ("table has no statistics", "tables have no statistics"),
 }
+"""Kinds of objects that are not as they should be, in words."""
+_BLOCKING = frozenset({"index", "constraint", "trigger"})
+"""Failures, where the scripts touch the table."""
 
 
 def _cure(item: Item) -> str:

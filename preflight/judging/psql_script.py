@@ -122,6 +122,9 @@ class Scan:
     """From there on psql does not run every statement and stop at the first error, or may not."""
     used: frozenset[str] = frozenset()
     """The variables that its SQL and its commands use."""
+    awaits_snapshots: bool = False
+    """A statement waits for every transaction of the database that keeps an older snapshot, whatever that reads: CREATE
+    INDEX and REINDEX CONCURRENTLY, DETACH ... FINALIZE; others CONCURRENTLY wait for locks alone (tried on 15, 18)."""
 
 
 @lru_cache(_MOST_SCANS)
@@ -197,6 +200,8 @@ class _Reader:
         self._is_copy: bool | None = None
         self._depth = 0
         self._used: set[str] = set()
+        self._words: list[str] = []
+        self._awaits_snapshots = False
         self._data_at: int | None = None
         """Where the data of a copy from the script begin: on the line after the one being read."""
 
@@ -211,7 +216,8 @@ class _Reader:
         if self._data_at is not None:
             self._end_of_data(self._data_at)
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
-        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), frozenset(self._used))
+        found = tuple(self._includes), tuple(self._unsealable), tuple(deviations), frozenset(self._used)
+        return Scan(*found, self._awaits_snapshots)
 
     def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
         shown = " ".join(written.split())
@@ -259,6 +265,7 @@ class _Reader:
         return end
 
     def _note(self, token: str) -> None:
+        self._words.append(token)
         if self._is_copy is None:
             self._is_copy = token == "COPY"
         if self._is_copy and self._depth == 0:
@@ -267,7 +274,9 @@ class _Reader:
     def _end_statement(self, end: int) -> None:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
         tokens = self._statement if self._is_copy else []
-        self._statement, self._is_copy, self._depth = [], None, 0
+        built = self._words[:1] in (["CREATE"], ["REINDEX"]) and "CONCURRENTLY" in self._words
+        self._awaits_snapshots |= built or {"DETACH", "FINALIZE"} <= {*self._words}
+        self._statement, self._words, self._is_copy, self._depth = [], [], None, 0
         way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), len(tokens))
         match tokens[way : way + 2]:
             case [_, "PROGRAM"]:

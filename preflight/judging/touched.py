@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from preflight.judging.psql_script import scan_script
 from preflight.plan import Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText, read_manifest
@@ -38,11 +39,16 @@ class TouchedObjects:
 
     @property
     def in_sql(self) -> str:
-        """The condition that the relation `c.relname` of schema `n.nspname` is one of them."""
+        """The condition that `c.relname` of schema `n.nspname` is one of them, or a catalogue, which all DDL writes."""
         names = {relation_of(each) or each.name for each in self.seen}
         patterns = map(as_regular_expression, (*self.altered, *self.privileges))
-        fits = f"n.nspname || '.' || c.relname ~ ANY ({array_of(patterns)})"
+        fits = f"n.nspname = 'pg_catalog' OR n.nspname || '.' || c.relname ~ ANY ({array_of(patterns)})"
         return f"({fits} OR format('%I.%I', n.nspname, c.relname) = ANY ({array_of(sorted(names))}))"
+
+    def await_snapshots(self, texts: Mapping[str, str]) -> bool:
+        """As of `Scan`; `texts`: of the scripts. A rehearsal tells it by an index that was made without a lock."""
+        built = any(each.kind == "index" and each.created and not each.lock for each in self.seen)
+        return built or any(scan_script(text).awaits_snapshots for text in texts.values())
 
 
 def relation_of(touched: Touched) -> str:

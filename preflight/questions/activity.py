@@ -16,7 +16,7 @@ MOST_SHOWN = 5
 _LOCKS = """\
 array_to_string((array_agg(DISTINCT held))[1:3], ', ')
     || CASE WHEN count(DISTINCT held) > 3 THEN format(' and %s more', count(DISTINCT held) - 3) ELSE '' END"""
-_KIND = "visible|hidden|untracked|blocks|idle|long|backup|prepared|client|stranger"
+_KIND = "visible|hidden|untracked|blocks|snapshot|idle|long|backup|prepared|client|stranger"
 _MOST_WORDS = 60
 """Characters of a query that are told, up to its first quote: what is quoted may be anybody's data."""
 
@@ -39,10 +39,10 @@ class Seen:
     """A session, a group of clients, or a prepared transaction."""
 
     kind: Annotated[str, Matches(_KIND, "what a session does")]
-    """`blocks`: holds a lock on a touched table; `idle` in a transaction; `long` transaction; `backup`: pg_dump of a
-    backup of the plan; `prepared` transaction; `client` and, from an address that is not listed, `stranger`. One row is
-    always there: `hidden` tells how many sessions the role may not see, `visible` that it may see all. `untracked`
-    tells how many the server does not watch."""
+    """`blocks`: holds a lock on a touched table; `snapshot`: keeps one; `idle` in a transaction; `long` transaction;
+    `backup`: pg_dump of a backup of the plan; `prepared` transaction; `client` and, from an address that is not listed,
+    `stranger`. One row is always there: `hidden` tells how many sessions the role may not see, `visible` that it may
+    see all. `untracked` tells how many the server does not watch."""
     since: datetime
     """By the server's clock: when the transaction began, the session became idle, or the first client connected."""
     seconds: Count
@@ -68,7 +68,8 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
     """Asks any role; one without pg_read_all_stats sees its own sessions only, and prepared transactions.
 
     Ordinary autovacuum gives way to whoever waits for its lock, so it is left out; the kind that prevents wraparound
-    does not. Parallel workers count with their leader. Sessions called `preflight` are this program's."""
+    does not. Of locks on a catalogue (numbers below 16384) those count for which DDL waits. Parallel workers count with
+    their leader. Sessions called `preflight` are this program's."""
 
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
@@ -84,6 +85,8 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
     """Roles whose pg_dump is a backup of the plan."""
     dumps_for: timedelta = timedelta()
     """How long that may take."""
+    snapshots: bool = False
+    """Whether scripts wait for transactions that keep a snapshot: these count from the age `holds`, too."""
 
     def ask(self) -> str:
         roles = ", ".join(map(quote_literal, self.dumps_by))
@@ -95,8 +98,8 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
 here AS (SELECT oid FROM pg_database WHERE datname = current_database()),
 lock AS (
   SELECT pid, virtualtransaction, relation::regclass::text || ' (' || mode || ')' AS held FROM pg_locks
-  WHERE granted AND locktype = 'relation' AND database = (SELECT oid FROM here)
-    AND relation IN (SELECT oid FROM touched)),
+  WHERE granted AND locktype = 'relation' AND relation IN (SELECT oid FROM touched)
+    AND database IN (0, (TABLE here)) AND (relation >= 16384 OR mode ~ '^(Share|(ShareRow|Access)?Exclusive)Lock')),
 backend AS (
   SELECT *, coalesce(leader_pid, pid) AS leader, query LIKE '%(to prevent wraparound)' AS prevents_wraparound
   FROM pg_stat_activity
@@ -119,6 +122,9 @@ found AS (
         AND xact_start > clock_timestamp() - {_interval(self.dumps_for)} THEN 'backup'
       WHEN locks IS NOT NULL AND (backend_type <> 'autovacuum worker' OR prevents_wraparound)
         AND coalesce(xact_start, backend_start) <= clock_timestamp() - {_interval(self.holds)} THEN 'blocks'
+      WHEN {self.snapshots} AND backend_xmin IS NOT NULL AND backend_type <> 'autovacuum worker'
+        AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)
+        AND xact_start <= clock_timestamp() - {_interval(self.holds)} THEN 'snapshot'
       WHEN backend_type <> 'client backend' THEN NULL
       WHEN state LIKE 'idle in transaction%' AND state_change <= clock_timestamp() - {_interval(self.idle)} THEN 'idle'
       WHEN xact_start <= clock_timestamp() - {_interval(self.open)} THEN 'long' END,

@@ -79,13 +79,14 @@ class Item:
     table: str
     name: str
     detail: str
-    """In particular, as the `wal_status` of a slot; of `standbys`, how many there are, or who may not see it."""
+    """In particular, as the `wal_status` of a slot; of `standbys`, how many there are, or who may not see it; of the
+    end of a sequence, how ALTER SEQUENCE takes it away, and the statement that widens the sequence's own column."""
     number: int
     """Bytes that a slot holds, an age in transactions, a count; of a sequence, where it ends; of `standbys`, how many
     are wanted; of the server, its version."""
     touched: bool
     """Of a table that the scripts touch, or a partition or parent of one; of a slot, in use; of `standbys`, seen to be
-    too few; of the server, a standby."""
+    too few; of the server, a standby; of the last value of a sequence, that no next one fits."""
     total: Count
     """How many there are of this kind with the same `touched`."""
 
@@ -107,10 +108,12 @@ WITH item AS (
 {_SERVER}
   UNION ALL
   SELECT CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')
-    THEN 'sequence' ELSE 'hidden' END, n.nspname, c.relname, '', '',
+    THEN 'sequence' ELSE 'hidden' END, n.nspname, c.relname, '',
+    CASE WHEN seqincrement > 0 THEN 'NO MAXVALUE;' ELSE 'NO MINVALUE;' END || coalesce(widen, ''),
     CASE WHEN seqincrement > 0 THEN least(seqmax, top) ELSE greatest(seqmin, -top - 1) END, false
   FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN LATERAL (SELECT (power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top
+    LEFT JOIN LATERAL (SELECT (power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top,
+        format(' ALTER TABLE %s ALTER COLUMN %I TYPE bigint;', refobjid::regclass, attname) AS widen
       FROM pg_depend d JOIN pg_attribute a ON a.attrelid = refobjid AND a.attnum = refobjsubid
       WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid AND d.deptype IN ('a', 'i')
         AND d.refclassid = 'pg_class'::regclass AND atttypid IN ('int2'::regtype, 'int4'::regtype)) AS own ON true
@@ -137,8 +140,8 @@ class StateProbe(_Items):
 
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
-    sequences: tuple[tuple[str, str], ...]
-    """Schema and name of those that the role may read."""
+    sequences: tuple[tuple[str, str, int], ...]
+    """Schema, name and end of those that the role may read."""
     version: int
     """Of the server, as `server_version_num`."""
 
@@ -146,9 +149,10 @@ class StateProbe(_Items):
         reads = [
             f"""
   UNION ALL
-  SELECT 'sequence', {quote_literal(schema)}, {quote_literal(name)}, '', '', last_value, false
-  FROM {quote_identifier(schema)}.{quote_identifier(name)}"""  # noqa: S608
-            for schema, name in self.sequences
+  SELECT 'sequence', {quote_literal(schema)}, {quote_literal(name)}, '', '', last_value,
+    ({end}::numeric - last_value) / seqincrement < is_called::int
+  FROM {quote_identifier(schema)}.{quote_identifier(name)} AS s JOIN pg_sequence ON seqrelid = s.tableoid"""  # noqa: S608
+            for schema, name, end in self.sequences
         ]
         own = """
   UNION ALL

@@ -154,8 +154,7 @@ place "$d"
 if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
 elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
 t=@TARGET@
-if [ -z "$t" ]; then w=nothing
-elif [ -d "$t" ]; then
+if [ -d "$t" ]; then
   if [ -z "$(ls -A -- "$t" 2>&1)" ]; then w=empty-folder; elif [ -r "$t" ]; then w=full-folder; else w=closed-folder; fi
 elif [ -e "$t" ] && [ ! -f "$t" ]; then w=other
 elif [ -e "$t" ] || [ -h "$t" ]; then if [ -w "$t" ]; then w=file; else w=closed-file; fi

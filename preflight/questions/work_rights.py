@@ -170,10 +170,10 @@ absent AS (SELECT w.name, w.made, (parse_ident(w.name, false))[1] AS schema FROM
   WHERE w."right" = 'OWNER' AND w.name <> '' AND w.certain AND w.name NOT IN (SELECT name FROM matched)),
 declared AS (SELECT split_part(pattern, '.', 1) AS schema FROM wanted WHERE "right" = 'OWNER' AND pattern <> ''),
 used AS (
-  SELECT n.nspname::text AS schema, false AS creates FROM matched m JOIN schemas n ON n.oid = m.schema
-  UNION SELECT n.nspname, true FROM matched m JOIN schemas n ON n.oid = m.schema
+  SELECT n.nspname::text AS schema, 'usage' AS needed FROM matched m JOIN schemas n ON n.oid = m.schema
+  UNION SELECT n.nspname, 'create' FROM matched m JOIN schemas n ON n.oid = m.schema
     WHERE m."right" = 'OWNER' AND m.pattern <> ''
-  UNION SELECT schema, true FROM absent UNION SELECT schema, true FROM declared),
+  UNION SELECT schema, 'create' FROM absent UNION SELECT schema, 'create' FROM declared),
 acting AS (
   SELECT oid, has_database_privilege(oid, current_database(), 'CREATE') AS may_create FROM (
     SELECT oid FROM role UNION SELECT m.owner FROM matched m JOIN owners o ON o.oid = m.owner
@@ -210,10 +210,9 @@ lacking ("lacks", "right", kind, name, owner, certain) AS (
   UNION ALL SELECT DISTINCT 'row security', '', 'table', t.name, t.owner, false FROM tables t, role
     WHERE t."right" IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND t.relrowsecurity AND NOT role.bypasses
       AND (t.relforcerowsecurity OR NOT EXISTS (SELECT FROM acting a WHERE pg_has_role(a.oid, t.owner, 'USAGE')))
-  UNION ALL SELECT CASE WHEN c.creates THEN 'create' ELSE 'usage' END, '', 'schema', quote_ident(n.nspname), n.nspowner,
-    true FROM (SELECT schema, creates FROM used UNION SELECT schema, false FROM used) c
-    JOIN pg_namespace n ON n.nspname = c.schema WHERE NOT EXISTS (SELECT FROM acting a
-      WHERE has_schema_privilege(a.oid, n.oid, CASE WHEN c.creates THEN 'CREATE' ELSE 'USAGE' END))
+  UNION ALL SELECT u.needed, '', 'schema', quote_ident(n.nspname), n.nspowner, true
+    FROM (TABLE used UNION SELECT schema, 'usage' FROM used) u JOIN pg_namespace n ON n.nspname = u.schema
+    WHERE NOT EXISTS (SELECT FROM acting a WHERE has_schema_privilege(a.oid, n.oid, u.needed))
   UNION ALL SELECT 'owner', '', 'schema', quote_ident(n.nspname), n.nspowner, true FROM schemas n, role
     WHERE n.nspname = ANY ({schemas}) AND NOT pg_has_role(role.oid, n.nspowner, 'USAGE')
   UNION ALL SELECT 'database', '', 'database', quote_ident(current_database()), role.oid, true FROM role

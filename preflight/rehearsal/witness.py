@@ -7,7 +7,7 @@ compared: file nodes, statistics, pg_roles and pg_settings before and after. An 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,10 @@ from preflight.questions.schema_sql import WITNESS_SCHEMA as SCHEMA
 if TYPE_CHECKING:
     import psycopg
 
-_DERIVED = ("type", "toast table", "index column", "table constraint", "default value", "rule", "trigger")
+_DERIVED = (
+    *("type", "toast table", "index column", "table constraint", "default value", "rule", "trigger"),
+    *("function of access method", "operator of access method"),
+)
 """Kinds that are dropped with what they belong to, and are told with it."""
 _INSTALL = f"""
 CREATE SCHEMA {SCHEMA};
@@ -29,6 +32,7 @@ CREATE TABLE {SCHEMA}.seen (
   rewritten boolean DEFAULT false, lock text DEFAULT '',
   lock_timeout int DEFAULT extract(epoch FROM current_setting('lock_timeout')::interval) * 1000,
   xact xid8 DEFAULT pg_current_xact_id());
+CREATE TABLE {SCHEMA}.members AS SELECT classid, objid FROM pg_depend WHERE deptype = 'e';
 CREATE FUNCTION {SCHEMA}.of_command() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $witness$ BEGIN
   INSERT INTO {SCHEMA}.seen (kind, name, objid, defined, created)
@@ -46,6 +50,7 @@ SET search_path = pg_catalog AS $witness$ BEGIN
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', '{SCHEMA}') AND c.relpersistence <> 't'
       AND NOT EXISTS (SELECT FROM {SCHEMA}.seen s
         WHERE s.xact = pg_current_xact_id() AND s.objid = l.relation AND s.lock = l.mode);
+  INSERT INTO {SCHEMA}.members SELECT classid, objid FROM pg_depend WHERE deptype = 'e' AND tg_tag LIKE '% EXTENSION';
 END $witness$;
 CREATE FUNCTION {SCHEMA}.of_drop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $witness$ BEGIN
@@ -56,14 +61,14 @@ SET search_path = pg_catalog AS $witness$ BEGIN
             WHERE s.xact = pg_current_xact_id() AND s.objid = d.objid AND s.lock = 'AccessExclusiveLock')
         THEN 'AccessExclusiveLock' ELSE '' END
     FROM pg_event_trigger_dropped_objects() d
-    WHERE (original OR normal) AND NOT is_temporary AND schema_name IS DISTINCT FROM 'pg_toast';
+    WHERE (original OR normal AND (classid, objid) NOT IN (SELECT m.classid, m.objid FROM {SCHEMA}.members m))
+      AND NOT is_temporary AND schema_name IS DISTINCT FROM 'pg_toast';
 END $witness$;
 CREATE FUNCTION {SCHEMA}.of_rewrite() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $witness$ BEGIN
   INSERT INTO {SCHEMA}.seen (kind, name, objid, rewritten)
-    SELECT i.type, i.identity, r.oid, true
-    FROM (SELECT pg_event_trigger_table_rewrite_oid() AS oid) r
-    CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, r.oid, 0) i;
+    SELECT i.type, i.identity, r, true
+    FROM pg_event_trigger_table_rewrite_oid() r, pg_identify_object('pg_class'::regclass, r, 0) i;
 END $witness$;
 CREATE EVENT TRIGGER {SCHEMA}_command ON ddl_command_end EXECUTE FUNCTION {SCHEMA}.of_command();
 CREATE EVENT TRIGGER {SCHEMA}_drop ON sql_drop EXECUTE FUNCTION {SCHEMA}.of_drop();
@@ -220,10 +225,8 @@ class Witness:
             if then_told != now_told:
                 yield Touched(kind=kind, name=name, defined=True, created=then_told is None, dropped=now_told is None)
 
-    def _row(self, statement: str) -> Sequence[Any]:
-        row: Sequence[Any] | None = self._connection.execute(statement.encode()).fetchone()
-        assert row is not None  # noqa: S101 - each of these statements gives one row
-        return row
+    def _row(self, statement: str) -> Any:
+        return self._connection.execute(statement.encode()).fetchall()[0]
 
     def _value(self, statement: str) -> Any:
         return self._row(statement)[0]

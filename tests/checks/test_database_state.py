@@ -14,10 +14,11 @@ from preflight_checks.database_state import DatabaseState
 from preflight.check import Expect
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, BackupMethod, Database, RemotePath, Scripts
+from preflight.plan.manifest import format_manifest
 from preflight.probe import NoReply
 from preflight.questions.activity import ActivityProbe, Seen
-from preflight.questions.files import LocalText
-from preflight.questions.rehearsed import Rehearsed
+from preflight.questions.files import LocalText, Texts
+from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched
 from preflight.questions.state import Item
 from preflight.reasons import Reason
 from tests.toy import MOMENT, WINDOW, toy_plan
@@ -86,7 +87,7 @@ def test_a_quiet_one_passes() -> None:
         (timedelta(), timedelta(hours=9), Status.WARN),
     ],
 )
-@pytest.mark.parametrize("kind", ["blocks", "idle", "long", "stranger"])
+@pytest.mark.parametrize("kind", ["blocks", "snapshot", "idle", "long", "stranger"])
 def test_what_ends_by_itself_blocks_from_when_the_window_is_near(
     kind: str, before: timedelta, asked_before: timedelta, wanted: Status
 ) -> None:
@@ -149,9 +150,38 @@ def test_what_scripts_and_backups_do_counts_for_every_entry_of_their_database() 
     subjects = check.subjects()
     assert ["manifest orders" in check.probes(each) for each in subjects] == [True, True, False]
     told: dict[str, Any] = {"rehearsed": Rehearsed(None, ""), "manifest orders": LocalText("", "", "no such file")}
+    told["texts orders"] = Texts()
     server = Item("server", "", "", "", "", 150018, False, 1)
     asked = [check.follow_up(each, sequences=(server,), **told)["activity"] for each in subjects]
     assert [each.dumps_by for each in asked if isinstance(each, ActivityProbe)] == [("saver",), ("saver",), ()]
+
+
+@pytest.mark.parametrize(
+    ("text", "touched", "wanted"),
+    [
+        ("CREATE INDEX CONCURRENTLY i ON t (id);", Touched(kind="table", name="public.t"), True),
+        ("CREATE INDEX i ON t (id);", Touched(kind="index", name="public.i", created=True), True),
+        ("CREATE INDEX i ON t (id);", Touched(kind="index", name="public.i", created=True, lock="ShareLock"), False),
+        ("CREATE INDEX i ON t (id);", Touched(kind="index", name="public.i"), False),
+        ("CREATE TABLE t (id integer);", Touched(kind="table", name="public.t", created=True), False),
+    ],
+)
+def test_old_snapshots_are_asked_for_where_a_script_or_its_rehearsal_waits_for_them(
+    text: str, touched: Touched, wanted: bool
+) -> None:
+    sealed = {"010.sql": "a" * 64}
+    run = Run(script="010.sql", seconds=1, exit_code=0, touched=(touched,))
+    tried = RehearsedEntry(database="orders", files=sealed, runs=(run,))
+    told: dict[str, Any] = {
+        "rehearsed": Rehearsed(Rehearsal(release="R", at=MOMENT, by="x", where="here", scripts={"orders": tried})),
+        "manifest orders": LocalText(format_manifest(sealed)),
+        "texts orders": Texts({"010.sql": text}),
+    }
+    check = DatabaseState(toy_plan(databases=[ORDERS], scripts=[SCRIPTS]), MOMENT)
+    server = Item("server", "", "", "", "", 150018, False, 1)
+    asked = check.follow_up(check.subjects()[0], sequences=(server,), **told)["activity"]
+    assert isinstance(asked, ActivityProbe)
+    assert asked.snapshots is wanted
 
 
 @pytest.mark.parametrize(
@@ -234,6 +264,19 @@ def test_wraparound(age: int, wanted: Status) -> None:
 def test_the_end_of_a_sequence_only_warns(last: int, end: int, wanted: list[Status]) -> None:
     found = judged(item("sequence", number=last), sequences=[item("sequence", number=end)])
     assert [point.status for point in found.telling_points() if point.status is not Status.PASS] == wanted
+
+
+@pytest.mark.parametrize("last", [2**31 - 1, 2**31 - 40, 0])
+def test_a_sequence_without_a_next_value_fails_wherever_it_stands(last: int) -> None:
+    end = item("sequence", detail="NO MAXVALUE; ALTER TABLE public.t ALTER COLUMN id TYPE bigint;", number=2**31 - 1)
+    spent = item("sequence", number=last, touched=True)
+    (point,) = judged(spent, sequences=[end], scripts=SCRIPTS).telling_points()
+    assert (point.status, point.summary) == (Status.FAIL, "the sequence public.orders is used up: no next value fits")
+    assert point.remedy.endswith(
+        ": ALTER SEQUENCE public.orders AS bigint NO MAXVALUE; ALTER TABLE public.t ALTER COLUMN id TYPE bigint;"
+    )
+    assert statuses(judged(spent)) == [Status.FAIL]
+    assert judged(spent, sequences=[end], replica=True).status is Status.PASS
 
 
 def test_the_rest() -> None:

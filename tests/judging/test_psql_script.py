@@ -209,6 +209,30 @@ def test_what_leaves_it_on_is_no_such_place(text: str) -> None:
     assert not scan_script(text).deviations
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("create unique index\n concurrently if not exists i on t (a)", True),
+        ("SELECT 1;\nREINDEX (VERBOSE, CONCURRENTLY) TABLE a.t;", True),
+        ("reindex index concurrently i \\g", True),
+        ("ALTER TABLE t DETACH PARTITION p FINALIZE;", True),
+        ("\\if :big\nCREATE INDEX CONCURRENTLY i ON t (a);\n\\endif", True),
+        ("CREATE INDEX /* CONCURRENTLY */ i ON t (a); -- CONCURRENTLY", False),
+        (
+            "COMMENT ON INDEX i IS 'CREATE INDEX CONCURRENTLY'; CREATE TABLE t (note text DEFAULT 'CONCURRENTLY');",
+            False,
+        ),
+        ("DROP INDEX CONCURRENTLY i; CREATE TABLE t ();", False),
+        ("CREATE TABLE t (); REFRESH MATERIALIZED VIEW CONCURRENTLY v;", False),
+        ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY;", False),
+        ("COPY t FROM STDIN;\nCREATE INDEX CONCURRENTLY\n\\.\nREINDEX TABLE t;", False),
+    ],
+)
+def test_what_waits_for_older_snapshots_is_told(text: str, wanted: bool) -> None:
+    """As tried on PostgreSQL 15 and 18 beside a transaction of REPEATABLE READ that read another table."""
+    assert scan_script(text).awaits_snapshots is wanted
+
+
 def test_a_text_is_scanned_once() -> None:
     scan_script.cache_clear()
     assert scan_script("select 1;") is scan_script("select 1;")

@@ -667,3 +667,18 @@ def test_an_extension_is_told_with_its_version(stage: Stage) -> None:
     assert touched_objects(plan.scripts["orders"], Rehearsed(record), sums).extensions == {"citext": offered}
     found = finding(ScriptRights, plan)
     assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_dropped_extension_is_told_without_its_members_and_with_what_used_them(stage: Stage, is_there: bool) -> None:
+    make, drop = "CREATE EXTENSION citext;\n", "DROP EXTENSION citext CASCADE;\n"
+    column = "ALTER TABLE billing.invoice ADD COLUMN who citext;\n"
+    if is_there:
+        stage.cluster.sql(f"ALTER ROLE {stage.release.name} SUPERUSER; {make}{column}", dbname=stage.name)
+    scripts = {"010.sql": drop} if is_there else {"010.sql": make + column, "020.sql": drop}
+    plan = stage.plan(scripts, way_back="")
+    runs = tried(plan).forward
+    assert runs[-1].exit_code == 0, runs[-1].said
+    dropped = [f"{each.kind} {each.name}" for each in runs[-1].touched if each.dropped]
+    assert dropped == ["extension citext", "table column billing.invoice.who"]
