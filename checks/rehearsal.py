@@ -83,13 +83,14 @@ class RehearsalCheck(Check):
         entry = self.plan.scripts[subject.id]
         scripts = sealed_scripts(entry, *read_manifest(manifest), texts)
         points = [
-            *self._judge_runs(entry, tried, database, scripts),
+            *self._judge_runs(tried),
             *self._judge_place(entry, database, facts["schema"]),
             *self._judge_before(entry),
             *self._judge_schema(self.plan.databases[entry.database], database, facts["schema"]),
-            *(self._judge_drills(entry, tried) if tried.runs else ()),
-            *(self._judge_restores(entry, database) if tried.drills else ()),
         ]
+        if tried.runs and not any(run.exit_code for run in tried.runs):
+            points += self._judge_outcome(entry, tried, database, scripts)
+            points += [*self._judge_drills(entry, tried), *self._judge_restores(entry, database)]
         return Judgement.of(points or [_succeeded(record, tried, database)])
 
     def _changed(
@@ -199,9 +200,7 @@ class RehearsalCheck(Check):
                 remedy=f"have the package of {names} installed where preflight rehearses, or {programs}",
             )
 
-    def _judge_runs(
-        self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase, scripts: SealedScripts
-    ) -> Iterator[Judgement]:
+    def _judge_runs(self, tried: RehearsedEntry) -> Iterator[Judgement]:
         if not tried.runs:
             yield unknown(
                 _NEVER,
@@ -209,7 +208,6 @@ class RehearsalCheck(Check):
                 actual="one that ran before them failed",
                 remedy=f"cure the line that names it, then run: {self.plan.call('rehearse')}",
             )
-            return
         for run in tried.runs:
             if run.exit_code:
                 yield self._fails(
@@ -230,8 +228,6 @@ class RehearsalCheck(Check):
                     "every transaction committed",
                     f"{what} rolled back: a BEGIN without COMMIT, a ROLLBACK that was left in, AUTOCOMMIT off",
                 )
-        if not any(run.exit_code for run in tried.runs):
-            yield from self._judge_outcome(entry, tried, database, scripts)
 
     def _judge_outcome(
         self, entry: Scripts, tried: RehearsedEntry, database: RehearsedDatabase, scripts: SealedScripts
@@ -304,8 +300,6 @@ class RehearsalCheck(Check):
 
     def _judge_drills(self, entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
         """What the same line did at a broken statement."""
-        if any(run.exit_code for run in tried.runs):
-            return
         if not tried.drills:
             yield unknown(
                 "whether it stops at the first error is not known: there was no script to break",

@@ -102,7 +102,7 @@ class NamedServer(Server):
         self.parameters = {**told, "port": str(place.server.port), **way}
         of_roles = {**way, "password": self._password}
         self.login_environment = {f"PG{name.upper()}": each for name, each in of_roles.items()}
-        self._make: Callable[[], None] = lambda: None
+        self._makes: list[Callable[[], object]] = []
         self._lock = self._session("postgres", {})
         try:
             self._admit()
@@ -117,12 +117,13 @@ class NamedServer(Server):
             self._lock.close()
             raise
 
-    def keep(self, make: Callable[[], None]) -> None:
-        self._make = make
+    def keep(self, make: Callable[[], object]) -> None:
+        self._makes.append(make)
 
     def put_back(self) -> None:
         self.clear()
-        self._make()
+        for make in self._makes:
+            make()
 
     def make_roles(self, dumped: str) -> None:
         """Those that are missing; what is there stays as it is."""

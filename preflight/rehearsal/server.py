@@ -115,8 +115,8 @@ class Server:
     def superusers_environment(self) -> Mapping[str, str]:
         return {f"PG{name.upper()}": value for name, value in self.parameters.items()}
 
-    def keep(self, make: Callable[[], None]) -> None:
-        """Keeps what the server holds now for `put_back`; `make` makes it anew, from nothing."""
+    def keep(self, make: Callable[[], object]) -> None:
+        """Keeps what the server holds now for `put_back`; `make` made it, of what was kept before or of nothing."""
         raise NotImplementedError
 
     def put_back(self) -> None:
@@ -228,7 +228,7 @@ class ScratchServer(Server):
             self.stop()
             raise
 
-    def keep(self, make: Callable[[], None]) -> None:
+    def keep(self, make: Callable[[], object]) -> None:
         self._copied(self._data, self._kept)
 
     def put_back(self) -> None:

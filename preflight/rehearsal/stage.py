@@ -153,7 +153,7 @@ class Stage:
         if any(run.exit_code for entry in tried.scripts.values() for run in entry.runs):
             return tried
         restores = dict(self._try_restore(server, sealed[0].runner, each, dump) for each in backups)
-        drills = self._drill_all(server, sealed, make)
+        drills = self._drill_all(server, sealed)
         scripts = {name: replace(entry, drills=drills[name]) for name, entry in tried.scripts.items()}
         return Tried(replace(tried.database, restores=restores), scripts)
 
@@ -297,9 +297,7 @@ class Stage:
         line = shlex.join(restore_command(self._plan, planned).argv[:-1])
         return line, f"exit status {ended.code}: {ended.said}" if ended.code else ""
 
-    def _drill_all(
-        self, server: Server, sealed: Sequence[_Sealed], make: Callable[[], None]
-    ) -> dict[str, tuple[Drill, ...]]:
+    def _drill_all(self, server: Server, sealed: Sequence[_Sealed]) -> dict[str, tuple[Drill, ...]]:
         """Each script of each entry with a broken statement put first in it, on an untouched copy of the schema in
         which the entries before it ran."""
         drills: dict[str, tuple[Drill, ...]] = {}
@@ -316,14 +314,10 @@ class Stage:
             drills[each.entry.id] = tuple(found)
             if number + 1 < len(sealed):
                 server.put_back()
-                make = partial(self._make_with, make, server, each)
-                each.runner.run(self._argv(server, each))
-                server.keep(make)
+                run = partial(each.runner.run, self._argv(server, each))
+                run()
+                server.keep(run)
         return drills
-
-    def _make_with(self, make: Callable[[], None], server: Server, each: _Sealed) -> None:
-        make()
-        each.runner.run(self._argv(server, each))
 
     def _drill(self, server: Server, each: _Sealed, name: str, before: Schema) -> tuple[Drill, bool]:
         """And whether it stopped at the broken statement."""
@@ -332,9 +326,7 @@ class Stage:
         at = server.log.stat().st_size
         with each.runner.broken(name):
             ended = each.runner.run(self._argv(server, each))
-        with server.log.open("rb") as log:
-            log.seek(at)
-            further = went_on(log.read().decode("utf-8", "replace"))
+        further = went_on(server.log.read_bytes()[at:].decode("utf-8", "replace"))
         kept = _told(before, self._schema(server))
         drill = Drill(script=name, exit_code=ended.code, said=ended.said, kept=kept, went_on=further)
         return drill, ended.stopped_at_drill
