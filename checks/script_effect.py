@@ -27,8 +27,7 @@ from preflight.wording import counted, listed, named
 
 _MOST_NAMED = 5
 _TEMPORARY_BYTES = 16 * 1024 * 1024
-"""At least so much is wanted for temporary files, of which no rehearsal tells how large they become: what a server
-takes at once for WAL."""
+"""So much is wanted for temporary files, of which no rehearsal tells how large they become."""
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
 
 
@@ -209,7 +208,13 @@ class ScriptEffect(Check):
             if needed := sum(needs[place.path] for place in here):
                 yield self._judge_storage(work, here[0], needed, facts)
             elif here[0].free_bytes < _TEMPORARY_BYTES:
-                yield _no_temporary_files(work, here[0])
+                where, more = f"{here[0].label} of {work.host.id}", _TEMPORARY_BYTES - here[0].free_bytes
+                yield failed(
+                    f"there is no room for temporary files of {work.login}",
+                    expected=f"{format_need(_TEMPORARY_BYTES)} free on {where}, for what is sorted beyond work_mem",
+                    actual=f"{format_size(here[0].free_bytes)} free",
+                    remedy=f"have {format_need(more)} more made free on {where}; or have temp_tablespaces name another",
+                )
 
     def _judge_storage(self, work: ServerWork, place: Place, written: int, facts: Mapping[str, Any]) -> Judgement:
         need = math.ceil(written * self.settings.headroom)
@@ -280,16 +285,6 @@ def _written_backups(plan: Plan) -> Mapping[Machine, Sequence[PlannedBackup]]:
     """By the machine."""
     written = (each for each in planned_backups(plan) if each.backup.directory)
     return grouped(written, lambda each: machine_of(each.host))
-
-
-def _no_temporary_files(work: ServerWork, place: Place) -> Judgement:
-    where, more = f"{place.label} of {work.host.id}", format_need(_TEMPORARY_BYTES - place.free_bytes)
-    return failed(
-        f"there is no room for temporary files of {work.login}",
-        expected=f"{format_need(_TEMPORARY_BYTES)} free on {where}, for what is sorted beyond work_mem",
-        actual=f"{format_size(place.free_bytes)} free",
-        remedy=f"have {more} more made free on {where}; or have temp_tablespaces name another tablespace",
-    )
 
 
 def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:

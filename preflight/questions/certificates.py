@@ -28,7 +28,6 @@ class Issuer:
 class Certificate:
     """A certificate a server showed, and those above it."""
 
-    not_before: datetime
     not_after: datetime
     subject: str
     issuer: str

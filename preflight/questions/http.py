@@ -153,8 +153,6 @@ class HttpAnswer:
     """Decoded with the declared character set, else UTF-8; what does not fit is U+FFFD. Empty for a redirect."""
     body_bytes: int
     """As received."""
-    declared_bytes: int | None
-    """Content-Length; None when the server sent none."""
     final_url: str
     hops: tuple[str, ...]
     """The URLs redirected to and followed, in order."""

@@ -107,8 +107,9 @@ class Allowed:
     """What one server lets statements do, and another may not."""
 
     name: str
-    """A setting; or `library`, `tablespace`, `CREATE ON TABLESPACE` with a name."""
+    """A setting; or `library`, `tablespace`, `CREATE ON TABLESPACE`, `extension` with a name."""
     setting: str
+    """Of an extension its owner, whom no dump tells."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ WHERE name = ANY ({array_of(SERVER_WIDE)}) OR name = '{NO_ALTER_SYSTEM}' AND set
 UNION ALL SELECT 'library ' || btrim(library), 'loaded'
 FROM pg_settings, regexp_split_to_table(setting, ',') library
 WHERE name LIKE '%\\_preload\\_libraries' AND library <> ''
+UNION ALL SELECT 'extension ' || extname, pg_get_userbyid(extowner) FROM pg_extension
 UNION ALL SELECT 'tablespace ' || quote_ident(spcname), 'made' FROM pg_tablespace
 UNION ALL SELECT format('CREATE ON TABLESPACE %I TO %I', spcname, rolname), 'granted'
 FROM pg_tablespace t, pg_roles r

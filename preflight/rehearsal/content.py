@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from preflight.clock import Deadline
 from preflight.plan import BackupMethod, Content, SecretRef
 from preflight.plan.work import PlannedBackup, ServerWork, connection_options, sudo_cure
 from preflight.questions.shell import AsAccount, Refusal, found_program, glob_word, quoted
+from preflight.questions.sql import quote_literal
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.server import Server
 from preflight.sessions.pools import Pools
@@ -153,9 +155,11 @@ class Contents:
     missing_extensions: tuple[str, ...]
     listed: str
     """Its list for pg_restore, without what needs those."""
+    allowed: Mapping[str, str]
+    """As `AllowedProbe` tells."""
 
     @classmethod
-    def of(cls, server: Server, archive: Archive) -> Contents:
+    def of(cls, server: Server, archive: Archive, allowed: Mapping[str, str]) -> Contents:
         """Raises ScratchError."""
         contents = server.run("pg_restore", "-l", archive.file)
         found = _SERVER_VERSION.search(contents)
@@ -167,7 +171,7 @@ class Contents:
         patterns += [_USER_MAPPING] if server.reaches_network else []
         left_out = re.compile("|".join(patterns) or "(?!)")
         listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))
-        return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed)
+        return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed, allowed)
 
 
 def make_database(
@@ -198,3 +202,7 @@ def make_database(
         *(["--schema-only"] if schema_only else []),
     ]
     server.run("pg_restore", *options, "-d", database, archive.file, seconds=deadline.left())
+    # No statement gives an extension to another role.
+    owners = f"json_each_text({quote_literal(json.dumps(contents.allowed))}) JOIN pg_roles r ON rolname = value"
+    owned = f"UPDATE pg_extension SET extowner = r.oid FROM {owners} WHERE key = 'extension ' || extname"  # noqa: S608
+    server.query(owned, database)

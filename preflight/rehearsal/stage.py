@@ -133,7 +133,7 @@ class Stage:
         self._say(f"fetching the {'backup' if content is Content.RESTORE else 'schema'} of {self._database} ...")
         archive = source.fetch(content, self._folder)
         server = named or self._start(self._room(archive))
-        contents = Contents.of(server, archive)
+        contents = Contents.of(server, archive, self._real.allowed)
         where = f"at {server.place}" if self._place else "on this machine"
         self._say(f"filling PostgreSQL {version_text(server.version_num)} {where} ...")
 

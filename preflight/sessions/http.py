@@ -61,7 +61,6 @@ class _Response:
     status: int
     headers: Message
     body: bytes = b""
-    declared_bytes: int | None = None
 
     @property
     def location(self) -> str:
@@ -219,7 +218,6 @@ class Exchange:
             status=response.status,
             body=response.text,
             body_bytes=len(response.body),
-            declared_bytes=response.declared_bytes,
             final_url=request.url,
             hops=hops,
             location=_absolute(request.url, response.location),
@@ -286,7 +284,7 @@ class Exchange:
             body = read_body(response, declared, LARGEST_BODY_BYTES)
             if declared is not None and stream.holds_more():
                 raise CannotAsk(Reason.BODY_LENGTH, f"more came than the {declared} bytes it declares")
-            return replace(head, body=body, declared_bytes=declared)
+            return replace(head, body=body)
 
     def _explained(self, error: Exception) -> tuple[Reason, str]:
         """Reason and sentence. The order matters: most of these are subclasses of later ones."""

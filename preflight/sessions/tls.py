@@ -210,10 +210,9 @@ def read_certificate(der: bytes, *, verified: bool) -> Certificate:
         (_, to_be_signed), *_ = _elements(outer)
         fields = [field for field in _elements(to_be_signed) if field[0] != _VERSION]
         _serial, _algorithm, issuer, validity, subject = (content for _, content in fields[:5])
-        not_before, not_after = (_moment(tag, content) for tag, content in _elements(validity))
+        _, not_after = (_moment(tag, content) for tag, content in _elements(validity))
         extensions = next((content for tag, content in fields[5:] if tag == _EXTENSIONS), b"")
         return Certificate(
-            not_before=not_before,
             not_after=not_after,
             subject=_name(subject),
             issuer=_name(issuer),

@@ -393,7 +393,7 @@ def test_what_says_nothing_of_the_login_is_unknown(answer: NoReply) -> None:
 def shown(not_after: datetime) -> dict[str, str]:
     """What a session tells of the server's certificate."""
     certificate = Certificate(
-        not_before=MOMENT, not_after=not_after, subject="db1", issuer="Our CA", names=("db1",), fingerprint="f" * 64,
+        not_after=not_after, subject="db1", issuer="Our CA", names=("db1",), fingerprint="f" * 64,
         verified=False,
     )  # fmt: skip
     return {"certificate": certificate.to_json()}

@@ -119,11 +119,11 @@ def app(
     plan = app_health.plan_of(Endpoint(url="https://app1/health", version="version", samples=1, **more))
     check = AppHealth(plan, app_health.NOW)
     certificate = Certificate(
-        not_before=app_health.NOW, not_after=app_health.NOW + timedelta(days=400), subject="app1", issuer="Our CA",
+        not_after=app_health.NOW + timedelta(days=400), subject="app1", issuer="Our CA",
         names=("app1",), fingerprint="f" * 64, verified=verified,
     )  # fmt: skip
     answer = HttpAnswer(
-        status=200, body=body, body_bytes=len(body), declared_bytes=None, final_url="https://app1/health", hops=(),
+        status=200, body=body, body_bytes=len(body), final_url="https://app1/health", hops=(),
         location="", redirect_refused="", headers=headers or {}, asked_at=app_health.NOW, latency_seconds=0.1,
         address="192.0.2.7:443", certificate=certificate,
     )  # fmt: skip

@@ -382,6 +382,19 @@ def test_a_restore_by_who_does_not_own_what_is_dropped_fails(stage: Stage) -> No
     assert 'FATAL: role "absent" does not exist' in told(judged(absent)), told(judged(absent))
 
 
+@pytest.mark.long
+def test_whose_an_extension_is_decides_in_the_rehearsal_too(stage: Stage) -> None:
+    plan = with_restore(stage.plan({"010_due.sql": NO_WAY_BACK}, way_back=""))
+    stage.cluster.sql("CREATE EXTENSION citext", dbname=stage.name)
+    rehearsed(plan)
+    assert "ERROR: must be owner of extension citext" in told(judged(plan)), told(judged(plan))
+    # As where that role made it: of a trusted one, any that may create in the database.
+    made = f"UPDATE pg_extension SET extowner = '{stage.release.name}'::regrole WHERE extname = 'citext'"
+    stage.cluster.sql(made, dbname=stage.name)
+    rehearsed(plan)
+    assert judged(plan).status is Status.PASS, told(judged(plan))
+
+
 GOES_ON = """
 \\set ON_ERROR_STOP off
 \\set ON_ERROR_ROLLBACK on

@@ -90,11 +90,8 @@ def test_the_facts_read_from_der_are_those_openssl_reads(site: Site) -> None:
     issued = site.authority.issue(["app1.example.net", "*.example.net", "2001:db8::7"], not_after=ends)
     der = ssl.PEM_cert_to_DER_cert(issued.certificate.read_text())
     certificate = read_certificate(der, verified=False)
-    printed = run(
-        needs("openssl"), "x509", "-in", issued.certificate, "-noout", "-fingerprint", "-sha256", "-startdate"
-    ).stdout
+    printed = run(needs("openssl"), "x509", "-in", issued.certificate, "-noout", "-fingerprint", "-sha256").stdout
     assert certificate.not_after == ends
-    assert f"{certificate.not_before:%b %e %H:%M:%S %Y} GMT" in printed
     assert certificate.fingerprint.upper() in printed.replace(":", "")
     assert certificate.names == ("app1.example.net", "*.example.net", "2001:db8::7")
     assert certificate.subject == "CN=app1.example.net"
