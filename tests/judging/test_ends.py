@@ -85,7 +85,7 @@ def test_of_a_chain_each_that_ends_too_soon_is_told_or_else_the_first(
 ) -> None:
     until = {hours: WINDOW.start + timedelta(hours=hours) for hours in (issuer_hours, own_hours)}
     issuers = (Issuer("CN=CA 2", until[issuer_hours], is_root=False),)
-    own = Certificate(WINDOW.start, until[own_hours], "CN=db1", "CN=CA 2", ("db1",), "ab" * 32, True, issuers)
+    own = Certificate(until[own_hours], "CN=db1", "CN=CA 2", ("db1",), "ab" * 32, True, issuers)
     ends = certificate_ends(own, "orders", "renew")
     found = list(TimeOfNeed(PLAN, DAY_BEFORE, WEEK).judge_together(ends))
     assert [point.summary.partition(" ends ")[0] for point in found] == told

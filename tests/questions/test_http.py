@@ -162,7 +162,7 @@ def test_what_goes_over_the_wire_follows_from_the_url(
     assert (request.host, request.port, request.host_header, request.path) == (host, port, header, path)
 
 
-CERTIFICATE = Certificate(AT, AT, "CN=app1", "CN=ca", ("app1",), "ab" * 32, verified=True)
+CERTIFICATE = Certificate(AT, "CN=app1", "CN=ca", ("app1",), "ab" * 32, verified=True)
 
 
 def reply(text: str) -> Reply:
