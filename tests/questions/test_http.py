@@ -170,7 +170,7 @@ def reply(text: str) -> Reply:
 
 
 ANSWER = HttpAnswer(
-    200, "{}", 99, None, "https://a/b", ("https://a/b",), "", "", {"age": "7"}, AT, 0.25, "192.0.2.7:443", CERTIFICATE
+    200, "{}", 99, "https://a/b", ("https://a/b",), "", "", {"age": "7"}, AT, 0.25, "192.0.2.7:443", CERTIFICATE
 )
 LOST = NoReply(Reason.NOT_LISTENING, "192.0.2.8:443 refused", AT, 0.1, "from here", {"certificate": "{}"})
 
