@@ -7,6 +7,7 @@ from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import ON_ROWS
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts, sealing_probes
 from preflight.plan import Database, Scripts
 from preflight.plan.command_lines import psql_argv, restore_command
@@ -19,7 +20,6 @@ from preflight.units import format_size
 from preflight.wording import counted, named
 
 _BY_RESTORE = "; or, where their step is taken back by a restore, take `way_back` out of [scripts.{}]"
-_ON_ROWS = 'rehearse them on rows, in [rehearsal]: content = "restore"'
 _NEVER = "the scripts were never rehearsed"
 
 
@@ -270,7 +270,7 @@ class RehearsalCheck(Check):
             f"whether they change anything is not known, there were no rows: {named(names)}",
             expected=expected,
             actual="no difference of the schema; there was no row to change",
-            remedy=f"{_ON_ROWS}; {says}",
+            remedy=f"{ON_ROWS}; {says}",
         )
 
     def _judge_idle_ways_back(
@@ -295,7 +295,7 @@ class RehearsalCheck(Check):
                     f"whether the way back of {named([pair.forward])} changes anything is not known, without rows",
                     expected=f"{named([pair.back])} takes it back",
                     actual="no object was touched; there was no row to change",
-                    remedy=_ON_ROWS,
+                    remedy=ON_ROWS,
                 )
 
     def _judge_drills(self, entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:

@@ -16,6 +16,7 @@ from preflight.questions.shell import AsAccount
 from preflight.questions.sql import quote_identifier, quote_literal
 from preflight.wording import beside
 
+ON_ROWS = 'rehearse them on rows, in [rehearsal]: content = "restore"'
 _HANDED = "handed-over"
 """A file in the login's home, on its way to another account."""
 _LOCKED = "; is it right, wrong ones may have locked the account: on {host}, as root: faillock --user {user} --reset"

@@ -136,6 +136,8 @@ class LiveTable:
     name: str
     bytes: Count
     """With its indexes and its TOAST table."""
+    of_rows: Count
+    """Without them: 0 where there never was a row, and for a partitioned table."""
     tablespace: str
     """Its directory; empty where that is below the data directory."""
 
@@ -152,9 +154,10 @@ class TableSizesProbe(SqlProbe[Mapping[str, LiveTable]]):
         # Names of tables are quoted as literals; everything else is fixed text.
         return f"""\
 SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_total_relation_size(c.oid)::text AS bytes,
+  coalesce(pg_relation_size(c.oid), 0)::text AS of_rows,
   pg_tablespace_location(CASE WHEN c.reltablespace = 0 THEN d.dattablespace ELSE c.reltablespace END) AS tablespace
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_database d
-WHERE d.datname = current_database() AND c.relkind IN ('r', 'm')
+WHERE d.datname = current_database() AND c.relkind IN ('r', 'm', 'p', 'f')
   AND format('%I.%I', n.nspname, c.relname) IN ({names})"""  # noqa: S608
 
     def read(self, reply: Reply) -> Mapping[str, LiveTable]:

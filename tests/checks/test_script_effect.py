@@ -78,7 +78,9 @@ def effect(
         facts["places"] = places or {each.path: replace(each, free_bytes=free * MIB) for each in (PLACE, WAL_PLACE)}
     if "tables" in asked:
         sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
-        facts["tables"] = {name: LiveTable(name, sizes[name], tablespace) for name in asked["tables"].names}
+        facts["tables"] = {
+            name: LiveTable(name, sizes[name], sizes[name], tablespace) for name in asked["tables"].names
+        }
     assert set(asked) == set(facts) - {
         "rehearsed",
         "live",

@@ -27,6 +27,7 @@ from preflight.plan import (
     BackupMethod,
     Become,
     Bytes,
+    Content,
     Database,
     Endpoint,
     Host,
@@ -86,6 +87,7 @@ from tests.checks import test_schema_drift as schema_drift
 from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
 from tests.checks import test_script_rights as script_rights
+from tests.checks import test_script_rows as script_rows
 from tests.checks import test_script_runner as script_runner
 from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
@@ -934,6 +936,12 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/script_effect.py ScriptEffect.judge": (
         Way("line: rehearsal", rewriting, {"recorded": False}, {"recorded": True}),
+    ),
+    "checks/script_rows.py ScriptRows.judge": (
+        Way("key: content", script_rows.not_null, {"content": Content.SCHEMA}, {"content": Content.RESTORE}),
+        Way(
+            "line: rehearsal", script_rows.not_null, {"recorded": False}, {"recorded": True, "content": Content.RESTORE}
+        ),
     ),
     "preflight/judging/data_directory.py not_measured": (
         Way("act: let the account enter it", restore_room.room, {"place": HIDDEN_ROOM}, {"place": restore_room.PLACE}),

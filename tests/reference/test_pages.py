@@ -51,6 +51,7 @@ def test_a_shell_completes_commands_checks_and_formats() -> None:
         "script-hashes",
         "script-people",
         "script-rights",
+        "script-rows",
         "script-runner",
     ]
     assert completed("preflight run --format ht") == ["html"]

@@ -1,0 +1,90 @@
+"""script-rows: the rows that are there allow what the scripts change."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, passed, unknown
+from preflight.judging.cures import ON_ROWS
+from preflight.judging.row_rules import row_rules
+from preflight.plan.work import ServerWork, script_work
+from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
+from preflight.questions.sizes import LiveTable, TableSizesProbe
+from preflight.wording import listed
+
+_MOST_NAMED = 5
+_KIND = re.compile("(?:foreign )?table |materialized view ")
+
+
+class ScriptRows(Check):
+    """Do the rows that are there allow what the scripts change?
+
+    A table is made NOT NULL, unique or the end of a foreign key in a moment where it is empty, and not at all where one
+    row violates it: at 01:00 the script ends there. A rehearsal on a restore tries it on rows. One on the schema alone
+    does not, so what it changed is looked through: columns that become NOT NULL, or are new, NOT NULL and without a
+    value of their own; constraints and unique indexes that are new, and not those of a new column that is NULL or
+    different in each row; columns whose type changed so that each row was written anew, unless every value fits into
+    the new type. UNKNOWN where a table of these has rows now, and for a domain. What a script does with rows by
+    statements of its own (INSERT, UPDATE, a function) leaves no trace in the schema: only a restore tries that.
+    """
+
+    id = "script-rows"
+    title = "the rows that are there allow what the scripts change"
+    sections = ("scripts",)
+    needs = "CONNECT: it asks whether the tables have rows, and reads none"
+    cure = "rehearse the scripts on a restore, or have a query look for rows that violate what they change"
+
+    def subjects(self) -> Sequence[Subject]:
+        """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
+        if self.plan.release.without.rehearsal:
+            return []
+        return [Subject(work.id, work, work.owner) for work in script_work(self.plan) if work.target]
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"rehearsed": RehearsalProbe.of(self.plan)}
+
+    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed) -> Probes:
+        """In the database session: whether the tables have rows of which the scripts newly ask something."""
+        work: ServerWork = subject.item
+        rules = _new_rules(work, rehearsed)
+        return {"tables": TableSizesProbe(work.database.id, tuple(sorted(rules)))} if rules else {}
+
+    def judge(
+        self, subject: Subject, *, rehearsed: Rehearsed, tables: Mapping[str, LiveTable] | None = None
+    ) -> Judgement:
+        work: ServerWork = subject.item
+        if rehearsed.record is None or rehearsed.entry(work.id) is None:
+            return unknown(
+                "what the scripts ask of rows is not known (see rehearsal)",
+                expected="a rehearsal that shows what they change",
+                actual="no record of theirs",
+                remedy=f"cure what rehearsal says of {work.id}",
+            )
+        if rehearsed.record.databases[work.database.id].has_rows:
+            return passed("they were rehearsed on rows")
+        rules, seen = _new_rules(work, rehearsed), tables or {}
+        filled = {name for name in rules if name not in seen or seen[name].of_rows}
+        if told := [f"{name}: {rule}" for name in sorted(filled) for rule in rules[name]]:
+            return unknown(
+                f"whether rows that are there allow it was not tried: {listed(told, _MOST_NAMED)}",
+                expected="a rehearsal on rows",
+                actual="one on the schema alone, where no row could violate it",
+                remedy=f"{ON_ROWS}; or have a query look for rows that violate it, and have this waived",
+            )
+        return passed("no table has rows of which they ask something new" if rules else "they ask nothing new of rows")
+
+
+def _new_rules(work: ServerWork, rehearsed: Rehearsed) -> Mapping[str, Sequence[str]]:
+    """What the entry's scripts newly ask of rows, by table; of a domain, by its name with its kind."""
+    tried = rehearsed.entry(work.id)
+    of = rehearsed.record.databases[work.database.id] if rehearsed.record and tried else None
+    if tried is None or of is None or of.has_rows:
+        return {}
+    own = {line for run in tried.forward for line in run.changes.splitlines()}
+    rewritten = {each.name for run in tried.forward for each in run.touched if each.rewritten}
+    found = {}
+    for each, lines in of.changes.items():
+        name = _KIND.sub("", each)
+        rules = row_rules(lines, rewritten=name in rewritten)
+        found[name] = [rule.removeprefix("CREATE ") for rule in rules if f"+  {rule}" in own]
+    return {name: rules for name, rules in found.items() if rules}
