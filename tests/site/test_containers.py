@@ -142,7 +142,7 @@ def orders(site: Site, container: Container, tmp_path: Path) -> Orders:
     return Orders(plan, container)
 
 
-NOT_REHEARSED = {"script-effect orders", "script-rights orders", "database-state orders"}
+NOT_REHEARSED = {"script-effect orders", "script-rows orders", "script-rights orders", "database-state orders"}
 VOLUME = {"backup-location orders", "restore-room orders"}
 
 

@@ -3,5 +3,5 @@ BEGIN;
 UPDATE invoices
    SET total = round(total, 2)
  WHERE total <> round(total, 2);
-ALTER TABLE invoices ALTER COLUMN total TYPE numeric(12, 2);
+ALTER TABLE invoices ALTER COLUMN total SET DEFAULT 0.00;
 COMMIT;

@@ -2,5 +2,4 @@
 BEGIN;
 ALTER TABLE orders ADD COLUMN delivery_date date;
 UPDATE orders SET delivery_date = ordered_on + 14;
-ALTER TABLE orders ALTER COLUMN delivery_date SET NOT NULL;
 COMMIT;
