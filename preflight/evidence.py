@@ -1,7 +1,5 @@
 """Evidence: every question with its answer, kept so that it can be judged again without a network."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -14,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from preflight import __version__
 from preflight.errors import RefusedError
@@ -41,7 +39,7 @@ class Shard:
     of: int
 
     @classmethod
-    def parse(cls, text: str) -> Shard:
+    def parse(cls, text: str) -> Self:
         """Raises ValueError."""
         number, slash, of = text.partition("/")
         if not (slash and number.isascii() and number.isdigit() and of.isascii() and of.isdigit()):
@@ -78,7 +76,7 @@ class Evidence:
     not_steady: str = ""
     """Why the watch that asked did not see it GO for long enough."""
 
-    def without(self, question_id: str) -> Evidence:
+    def without(self, question_id: str) -> Self:
         """The same evidence with one answer lost."""
         return replace(self, answers={key: pair for key, pair in self.answers.items() if key != question_id})
 
@@ -118,7 +116,7 @@ class Evidence:
         return f'{head},\n "answers": [\n{answers}\n]}}\n'
 
     @classmethod
-    def from_json(cls, text: str) -> Evidence:
+    def from_json(cls, text: str) -> Self:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
             found = parse_json(text)
@@ -139,7 +137,7 @@ class Evidence:
         return evidence
 
     @classmethod
-    def load(cls, path: Path) -> Evidence:
+    def load(cls, path: Path) -> Self:
         """Raises EvidenceError."""
         return load_saved(path, cls.from_json, EvidenceError)
 

@@ -4,10 +4,9 @@ Each reason says in words what stood in the way, on whose side that lies, what i
 cures it. Sessions choose the reason; nobody else words it or looks for its cure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum, StrEnum
+from typing import Self
 
 from preflight.finding import Status
 
@@ -74,7 +73,7 @@ class Reason(Enum):
         return self.name.lower().replace("_", "-")
 
     @classmethod
-    def of(cls, kept: str) -> Reason:
+    def of(cls, kept: str) -> Self:
         """The member that evidence keeps so. Raises ValueError."""
         try:
             return cls[kept.upper().replace("-", "_")]

@@ -1,7 +1,5 @@
 """Asking the real systems from the command line: prompts, progress, keeping the run, delivering the reports."""
 
-from __future__ import annotations
-
 import getpass
 import os
 import shlex
@@ -11,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from preflight.check import Expect
 from preflight.cli import console
@@ -37,15 +34,13 @@ from preflight.report.formats import exit_code, render
 from preflight.report.json_report import Report
 from preflight.runs import saved_runs
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
+from preflight.sessions import AskLine
 from preflight.sessions.local import LocalSession
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import SecretError, Secrets
 from preflight.sessions.signatures import SignatureFailed, sign
 from preflight.verdict import Verdict
 from preflight.wording import beside
-
-if TYPE_CHECKING:
-    from preflight.sessions.ssh.prompts import AskLine
 
 
 @dataclass(frozen=True)

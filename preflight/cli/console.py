@@ -80,7 +80,7 @@ def ask_hidden(purpose: str) -> str:
 
 
 def ask_line(question: str, shown: bool, is_over: Callable[[], bool]) -> str | None:
-    """A line from the terminal, as `preflight.sessions.ssh.prompts.AskLine`. What was typed before is not read."""
+    """A line from the terminal, as `preflight.sessions.AskLine`. What was typed before is not read."""
     import termios
 
     terminal = sys.stdin.fileno()

@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +16,14 @@ from preflight.cli.console import CallError, no_such
 from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
 from preflight.engine.registry import Registry, find_checks
-from preflight.engine.selection import Selection, Term, nameable
+from preflight.engine.selection import By, Selection, Term
 from preflight.engine.waivers import misdirected
 from preflight.errors import PlanError
 from preflight.plan import Plan, Window
 from preflight.plan.load import load_plan
 from preflight.plan.merged import Merged, Problems, read_merged
 from preflight.plan.rules import Broken
+from preflight.probe import Family
 from preflight.report.formats import FORMATS
 from preflight.wording import visible
 
@@ -207,7 +208,8 @@ class ReportOptions:
 
     def require_known(self, plan: Plan, checks: Sequence[str], subjects: Sequence[str]) -> None:
         """Raises CallError for a term of --only or --skip that names nothing of the plan."""
-        known = nameable(plan, checks, subjects)
+        known: dict[By, Collection[str]] = {By.CHECK: checks, By.HOST: plan.hosts, By.OWNER: plan.roles}
+        known |= {By.FAMILY: tuple(Family), By.SUBJECT: subjects}
         for option, terms in (("--only", self.selection.only), ("--skip", self.selection.skip)):
             for term in terms:
                 if term.name not in known[term.by]:

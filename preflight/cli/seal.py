@@ -28,7 +28,7 @@ from preflight.plan.sealed_servers import Sealed, SealedServer, format_sealed
 from preflight.report.harmless import line_to_paste
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
-from preflight.sessions.ssh.pool import HostKeySeen
+from preflight.sessions.ssh.known_hosts import HostKeySeen
 from preflight.wording import counted, listed, visible
 
 _SCAN_SECONDS = 15.0

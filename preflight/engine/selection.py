@@ -1,6 +1,6 @@
 """Which planned checks are to be run: `--only` and `--skip`, by check, host, owner, family or subject. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -73,14 +73,4 @@ def _names(
         By.OWNER: (subject.owner,),
         By.FAMILY: {family for family, _ in planned},
         By.SUBJECT: (subject.id,),
-    }
-
-
-def nameable(plan: Plan, checks: Sequence[str], subjects: Sequence[str]) -> Mapping[By, Sequence[str]]:
-    return {
-        By.CHECK: checks,
-        By.HOST: tuple(plan.hosts),
-        By.OWNER: tuple(plan.roles),
-        By.FAMILY: tuple(map(str, Family)),
-        By.SUBJECT: subjects,
     }

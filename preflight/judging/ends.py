@@ -2,12 +2,10 @@
 
 Design, section 2: what ends is held against the window's end and its rollback reserve, by one function."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from preflight.check import Check
 from preflight.clock import format_moment
@@ -71,7 +69,7 @@ class TimeOfNeed:
     """Only to the window's start, when the gate asks for it."""
 
     @classmethod
-    def of(cls, check: Check) -> TimeOfNeed:
+    def of(cls, check: Check) -> Self:
         """Of a check with `warn_before`. Whoever only looks at what the work left needs it now, and no longer."""
         return cls(check.plan, check.moment, check.settings.warn_before, to_start=check.expect is not None)
 

@@ -1,13 +1,11 @@
 """What a plan's values are: kinds of text and number with the loader's limits, and the words to choose from."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NewType
+from typing import Annotated, NewType, Self
 
 from preflight.plan.limits import (
     MANY_LINES,
@@ -66,7 +64,7 @@ class SecretRef:
     argument: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> SecretRef:
+    def parse(cls, text: str) -> Self:
         """Raises ValueError for anything that is no reference; its text never repeats the input, which may well
         be a password that somebody typed into the plan."""
         scheme, _, argument = text.partition(":")

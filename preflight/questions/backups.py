@@ -1,8 +1,6 @@
 """Questions about the backups that lie on a host: which are the newest, and what they are by their first bytes; and how
 one is read, for minutes, at the lowest priority."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -138,7 +136,7 @@ class BackupFile:
     """When the file or folder was made; None where its file system or its host's stat does not tell."""
 
     @classmethod
-    def in_repository(cls, label: str, size_bytes: Count, ended: datetime, begun: datetime | None) -> BackupFile:
+    def in_repository(cls, label: str, size_bytes: Count, ended: datetime, begun: datetime | None) -> Self:
         """`begun`: None where it is no measure of how long a full one takes."""
         return cls(label, BackupKind.MANAGED, size_bytes, ended, 0, "", Mode(0), label, cast(Birth | None, begun))
 
@@ -194,7 +192,7 @@ class Listing(Looked):
     """Of what pgBackRest or Barman keeps."""
 
     @classmethod
-    def told(cls, backups: tuple[BackupFile, ...], now: datetime, repository: Repository) -> Listing:
+    def told(cls, backups: tuple[BackupFile, ...], now: datetime, repository: Repository) -> Self:
         """By a program, which ran as the account itself."""
         found = cls(ran_as=0, account=0, backups=backups, count=len(backups), dangling=0, folder="readable", now=now)
         return replace(found, repository=repository)

@@ -1,11 +1,10 @@
 """Questions about clocks: what time it is at the far end, and in which zone."""
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Self
 
 from preflight.clock import zone
 from preflight.probe import CLOCK_SET, ClockSet, Reply, Unreadable
@@ -51,7 +50,7 @@ class HostZone:
         return f"{self.name} ({shown})" if self.name else f"{shown}, of no known zone"
 
     @classmethod
-    def of(cls, told: ZoneTold, at: datetime) -> HostZone:
+    def of(cls, told: ZoneTold, at: datetime) -> Self:
         """Of the zone that this machine knows, too, and gives the time that the host has. `at`: when it was asked."""
         found = re.fullmatch(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)", told.localtime)
         # Debian's own file counts where /etc/localtime is a copy, which has no name.

@@ -154,8 +154,6 @@ class HttpAnswer:
     body_bytes: int
     """As received."""
     final_url: str
-    hops: tuple[str, ...]
-    """The URLs redirected to and followed, in order."""
     location: str
     """Where an unfollowed redirect points; empty otherwise."""
     redirect_refused: str

@@ -4,14 +4,13 @@ timers; in a database by pg_cron.
 Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
 password: what looks like one is masked, too much rather than too little; its owner will know a command all the same."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from preflight.plan.release_plan import grouped
 from preflight.probe import Reply, Unreadable
@@ -141,7 +140,7 @@ class Table:
     """It has more lines than are asked for."""
 
     @classmethod
-    def told(cls, source: str, user: str, lines: tuple[str, ...]) -> Table:
+    def told(cls, source: str, user: str, lines: tuple[str, ...]) -> Self:
         return cls(source, user, lines[:_MOST_LINES], len(lines) > _MOST_LINES)
 
 

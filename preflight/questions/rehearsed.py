@@ -2,13 +2,11 @@
 
 It holds no row of anybody's data and no secret; psql's own error line may quote a value, so only its owner reads it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from preflight.plan import Content, Plan
 from preflight.plan.limits import Between
@@ -214,7 +212,7 @@ class RehearsalProbe(LocalProbe[Rehearsed]):
     act = LocalAct.TEXT
 
     @classmethod
-    def of(cls, plan: Plan) -> RehearsalProbe:
+    def of(cls, plan: Plan) -> Self:
         return cls(TARGET, beside(plan.folder, plan.rehearsal_record))
 
     def read(self, reply: Reply) -> Rehearsed:

@@ -5,8 +5,6 @@ positions of sequences, gathered statistics and the members of extensions are le
 privileges may not see: the connections of subscriptions, the options of user mappings. PostgreSQL itself writes the
 definitions, which locks views, and what they read, with ACCESS SHARE; 5,000 tables are 5 MB and take 3 s."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -144,7 +142,7 @@ class SealedSchemaProbe(LocalProbe[SealedSchema]):
     act = LocalAct.TEXT
 
     @classmethod
-    def of(cls, plan: Plan, database: str) -> SealedSchemaProbe:
+    def of(cls, plan: Plan, database: str) -> Self:
         return cls(TARGET, beside(plan.folder, plan.sealed_schema(database)))
 
     def read(self, reply: Reply) -> SealedSchema:

@@ -3,8 +3,6 @@
 The text is fixed by the program; only quoted values vary. It is plain POSIX `sh`, reads no input, writes nothing and
 is shown word for word by `preflight show`. The session sets the locale, the time zone and the time limits."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from dataclasses import dataclass
@@ -115,7 +113,7 @@ class AsAccount:
     """Secret reference for sudo's prompt; empty when sudo must not ask."""
 
     @classmethod
-    def on(cls, host: Host, account: str) -> AsAccount:
+    def on(cls, host: Host, account: str) -> Self:
         """`account` on `host`; the login itself when it is empty or the same."""
         if account in ("", host.user):
             return cls(host.user, is_login=True)
@@ -123,7 +121,7 @@ class AsAccount:
         return cls(account, is_login=False, password=str(entry.password) if entry and entry.password else "")
 
     @classmethod
-    def of(cls, work: ServerWork) -> AsAccount:
+    def of(cls, work: ServerWork) -> Self:
         return cls.on(work.host, work.account)
 
     @property

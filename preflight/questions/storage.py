@@ -3,8 +3,6 @@
 Everything is asked as the account that will do the work. Where sudo gives the login no shell of that account, the
 same question is asked as the login; the answer says who looked, and its permission bits must do."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from preflight.plan import BackupMethod
 from preflight.plan.command_lines import backup_path
@@ -358,7 +356,7 @@ class DirectoryProbe(AccountProbe[Directory]):
     """Path of what will be written in it; empty where that is not known."""
 
     @classmethod
-    def of(cls, planned: PlannedBackup) -> DirectoryProbe:
+    def of(cls, planned: PlannedBackup) -> Self:
         backup = planned.backup
         written = backup_path(planned.plan, backup) if planned.connects else ""
         if backup.method.has_repository:  # what it must hold

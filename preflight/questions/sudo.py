@@ -5,13 +5,12 @@ earlier sudo makes anything run. So the very program is run, harmlessly (`--vers
 tells afterwards where sudo found it, and why it refused. Until when sudo allows it, its rules tell: `sudo -ll` prints
 them with their NOTAFTER (sudoers(5))."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
@@ -171,7 +170,7 @@ class SudoRule:
     """After so many sudo ends the command (TIMEOUT, or command_timeout of Defaults); None for never."""
 
     @classmethod
-    def parse(cls, line: str) -> SudoRule:
+    def parse(cls, line: str) -> Self:
         accounts, after, timeout, command = (*line.split(" ", 3), "", "", "")[:4]
         spans = _SPANS.fullmatch(timeout)
         if spans is None:

@@ -1,7 +1,5 @@
 """What the scratch database is to hold: fetched from the real database's host, as the backup's account and login."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -9,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from preflight.clock import Deadline
 from preflight.plan import BackupMethod, Content, SecretRef
@@ -159,7 +158,7 @@ class Contents:
     """As `AllowedProbe` tells."""
 
     @classmethod
-    def of(cls, server: Server, archive: Archive, allowed: Mapping[str, str]) -> Contents:
+    def of(cls, server: Server, archive: Archive, allowed: Mapping[str, str]) -> Self:
         """Raises ScratchError."""
         contents = server.run("pg_restore", "-l", archive.file)
         found = _SERVER_VERSION.search(contents)

@@ -3,15 +3,15 @@
 What is made there carries a mark, in its comment or in that of its owner, and is removed by it: at the end, or by the
 next rehearsal where preflight or the server was killed meanwhile. A session holds a lock there as long as one works."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psycopg
 
 from preflight.plan import RehearsalServer
 from preflight.plan.values import show_address
@@ -23,9 +23,6 @@ from preflight.rehearsal.processes import signals_deferred
 from preflight.rehearsal.server import Server, reachable
 from preflight.sessions.postgres.login import ca_file
 from preflight.wording import named, one_line
-
-if TYPE_CHECKING:
-    import psycopg
 
 _MARK = "made by preflight rehearse, which removes it"
 _NEW_DATABASE = "preflight_rehearsal"
@@ -180,8 +177,6 @@ class NamedServer(Server):
 
     def _session(self, database: str, role: Mapping[str, str]) -> psycopg.Connection[Any]:
         """Of the superuser, or of the role that is named in its place. Raises ScratchError."""
-        import psycopg
-
         try:
             return self.connect(database, role)
         except psycopg.Error as error:

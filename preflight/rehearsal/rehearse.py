@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
+import psycopg
+
 from preflight.clock import Deadline, now
 from preflight.evidence import write_private
 from preflight.judging.cures import cure_of
@@ -103,9 +105,8 @@ def _rehearse_one(
     say: Callable[[str], None],
 ) -> Tried:
     """The entries of one database. Raises ScratchError and SessionFailed."""
-    import psycopg
-
-    database, logins = entries[0].database, tuple(dict.fromkeys(work_of(plan, each).login for each in entries))
+    database, work = entries[0].database, work_of(plan, entries[0])
+    logins = tuple(dict.fromkeys(work_of(plan, each).login for each in entries))
     real = RealServer(
         _asked(plan, IdentityProbe(database), pools, deadline),
         _asked(plan, SystemIdentifierProbe(database), pools, deadline),
@@ -115,7 +116,7 @@ def _rehearse_one(
         stack.callback(os.umask, os.umask(READABLE))
         try:
             stage = Stage(plan, entries, site_account(), real, place, deadline, say, stack)
-            return stage.rehearse(Source(stage.source, pools, secrets, deadline))
+            return stage.rehearse(Source(planned_source(plan, database, work), pools, secrets, deadline))
         except OSError as error:  # the disk is full
             raise ScratchError(f"the scratch server could not be filled: {error.strerror or error}") from None
         except psycopg.Error as error:

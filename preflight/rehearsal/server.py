@@ -1,7 +1,5 @@
 """A PostgreSQL server that is thrown away: the machine's own programs, or those in the wheel of the `demo` extra."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os
@@ -13,16 +11,15 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psycopg
 
 from preflight.questions.sql import quote_identifier
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
 from preflight.rehearsal.processes import signals_deferred
 from preflight.wording import one_line
-
-if TYPE_CHECKING:
-    import psycopg
 
 SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
@@ -141,8 +138,6 @@ class Server:
 
     def execute(self, statements: str) -> None:
         """By the simple protocol, so that nothing in them is a command of psql's. Raises ScratchError."""
-        import psycopg
-
         try:
             with self.connect() as connection:
                 connection.execute(statements.encode())
@@ -156,8 +151,6 @@ class Server:
 
     def connect(self, database: str = "postgres", role: Mapping[str, str] | None = None) -> psycopg.Connection[Any]:
         """A session of the superuser, whatever its settings, or of `role`; each statement is a transaction."""
-        import psycopg
-
         known: dict[str, Any] = {**self.parameters, **(role or {}), "dbname": database}
         known["options"] = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0"
         return psycopg.connect(**known, autocommit=True)

@@ -1,7 +1,5 @@
 """One scratch server, and what runs there: the scripts of one database, their ways back, restores and drills."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +7,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psycopg
 
 from preflight.clock import Deadline
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Account as Login
 from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv, restore_command
-from preflight.plan.work import PlannedBackup, ServerWork, planned_source, restored_by_pg_restore, script_work
+from preflight.plan.work import PlannedBackup, ServerWork, restored_by_pg_restore, script_work
 from preflight.questions.files import Texts
 from preflight.questions.postgres import NO_ALTER_SYSTEM, SERVER_WIDE, Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
@@ -32,9 +32,6 @@ from preflight.rehearsal.server import CLIENTS, ScratchServer, Server, find_prog
 from preflight.rehearsal.witness import Observation, Witness
 from preflight.rehearsal.work import FLUSH, Ended, Runner, copy_sealed, went_on
 from preflight.sessions.local.files import read_scripts
-
-if TYPE_CHECKING:
-    import psycopg
 
 _FLUSH = "flush.sql"
 _LEAST_MEMORY_BYTES = 512 * 1024 * 1024
@@ -113,11 +110,6 @@ class Stage:
         self._database = work_of(plan, entries[0]).database.dbname
         self._place = place
         self._before = () if place else offered(NO_ROUTE, account)
-
-    @property
-    def source(self) -> ServerWork:
-        work = work_of(self._plan, self._entries[0])
-        return planned_source(self._plan, work.database.id, work)
 
     def _private(self, folder: Path) -> Path:
         """A folder in it that the account alone can enter."""

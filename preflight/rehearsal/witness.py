@@ -4,20 +4,17 @@ Event triggers see every DDL statement, also one inside a function, and are part
 back leaves no trace. What they do not see (TRUNCATE, VACUUM FULL, CLUSTER, REINDEX, changed rows, roles, settings) is
 compared: file nodes, statistics, pg_roles and pg_settings before and after. An explicit LOCK TABLE is not seen."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psycopg
 
 from preflight.questions.rehearsed import LOCKS, Touched
 from preflight.questions.schema import Schema, SchemaProbe
 from preflight.questions.schema_sql import WITNESS_SCHEMA as SCHEMA
-
-if TYPE_CHECKING:
-    import psycopg
 
 _DERIVED = (
     *("type", "toast table", "index column", "table constraint", "default value", "rule", "trigger"),

@@ -3,14 +3,11 @@ host keys that a person has confirmed, at which server each database is, and its
 and `decide` write there: what people said. A key that is pinned is never replaced, and neither is a server: whoever is
 asked at midnight whether to trust another one says yes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.errors import RefusedError
@@ -28,12 +25,8 @@ from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
 from preflight.questions.schema import Schema, SchemaProbe
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, sha256
 from preflight.sessions.signatures import sign
-from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
+from preflight.sessions.ssh.known_hosts import HostKeys, HostKeySeen, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
-
-if TYPE_CHECKING:
-    from preflight.sessions.ssh.pool import HostKeySeen
-
 
 _HEADER = "# Host keys pinned by `preflight seal`; take a line away by hand when its host was really rebuilt.\n"
 _READ_SECONDS = 60.0

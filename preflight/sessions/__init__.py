@@ -14,6 +14,9 @@ from preflight.reasons import Reason
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Deliver = Callable[[Question, Answer], None]
+AskLine = Callable[[str, bool, Callable[[], bool]], str | None]
+"""Asks on the terminal (the question, whether what is typed is shown, whether nobody waits for it any more); None when
+nobody waited."""
 VANTAGE = "from here"
 """Of whoever asks without a host in between."""
 

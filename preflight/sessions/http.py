@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from functools import partial
+from itertools import count
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
@@ -204,22 +205,19 @@ class Exchange:
     def _ask(self) -> HttpAnswer:
         """The answer after the redirects that may be followed; without its times."""
         request = self._request
-        hops: tuple[str, ...] = ()
-        while True:
+        for hops in count():
             response = self._get(request)
             target, refused = None, ""
             if response.location:
-                target, refused = redirect(self._request, request, response.location, len(hops))
+                target, refused = redirect(self._request, request, response.location, hops)
             if target is None:
                 break
             request = target
-            hops = (*hops, target.url)
         return HttpAnswer(
             status=response.status,
             body=response.text,
             body_bytes=len(response.body),
             final_url=request.url,
-            hops=hops,
             location=_absolute(request.url, response.location),
             redirect_refused=refused,
             headers=_kept(response.headers),

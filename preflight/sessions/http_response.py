@@ -1,12 +1,10 @@
 """Reads one HTTP response within one absolute deadline and one limit of bytes, whatever the server does."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import io
 import socket
-from typing import Any
+from typing import Any, Self
 
 from preflight.clock import Deadline
 from preflight.reasons import Reason
@@ -15,15 +13,6 @@ from preflight.sessions import CannotAsk
 HEADER_ROOM_BYTES = 256 * 1024
 """For status lines, headers and the framing of chunks, beside the body."""
 _READ_BYTES = 16 * 1024
-
-
-def final_response(stream: AnswerStream) -> http.client.HTTPResponse:
-    """Interim responses (RFC 9110, section 15.2), such as 103 Early Hints, are passed over."""
-    while True:
-        response = http.client.HTTPResponse(stream, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
-        response.begin()
-        if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
-            return response
 
 
 def require_unencoded(response: http.client.HTTPResponse) -> None:
@@ -89,7 +78,7 @@ class AnswerStream(io.BufferedReader):
             return bool(self.peek(1))
         return False
 
-    def makefile(self, _mode: str) -> AnswerStream:
+    def makefile(self, _mode: str) -> Self:
         return self
 
     def close(self) -> None:
@@ -117,6 +106,15 @@ class _Received(io.RawIOBase):
         count = self._sock.recv_into(buffer)
         self._bytes_left -= count
         return count
+
+
+def final_response(stream: AnswerStream) -> http.client.HTTPResponse:
+    """Interim responses (RFC 9110, section 15.2), such as 103 Early Hints, are passed over."""
+    while True:
+        response = http.client.HTTPResponse(stream, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
+        response.begin()
+        if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
+            return response
 
 
 def limit(sock: socket.socket, deadline: Deadline) -> None:

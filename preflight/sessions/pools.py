@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from preflight.clock import monotonic
 from preflight.plan import Plan
 from preflight.probe import Via
-from preflight.sessions import Once, Session
+from preflight.sessions import AskLine, Once, Session
 from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
     from preflight.sessions.postgres import SqlPool
     from preflight.sessions.ssh.pool import SshPool
-    from preflight.sessions.ssh.prompts import AskLine
 
 LOGIN_SECONDS = 600.0
 """How old a login may become that a watch asks by: whether one still succeeds, only a new one tells."""

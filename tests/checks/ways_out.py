@@ -125,7 +125,7 @@ def app(
         names=("app1",), fingerprint="f" * 64, verified=verified,
     )  # fmt: skip
     answer = HttpAnswer(
-        status=200, body=body, body_bytes=len(body), final_url="https://app1/health", hops=(),
+        status=200, body=body, body_bytes=len(body), final_url="https://app1/health",
         location="", redirect_refused="", headers=headers or {}, asked_at=app_health.NOW, latency_seconds=0.1,
         address="192.0.2.7:443", certificate=certificate,
     )  # fmt: skip

@@ -15,8 +15,7 @@ from preflight.cli.seal import describe
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.plan.manifest import parse_manifest
 from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
-from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
-from preflight.sessions.ssh.pool import HostKeySeen
+from preflight.sessions.ssh.known_hosts import HostKeys, HostKeySeen, KeyStatus, PublicKey
 from tests.toy import toy_plan
 
 NAMES = ["010.sql", "sub/dir/020.sql", "-n.sql", "-", " lead", "new\nline", "back\\slash", "$(id)", "ünï", "empty"]

@@ -1,7 +1,5 @@
 """One login to one database: exactly one attempt with the credential, bounded at every step, and explained."""
 
-from __future__ import annotations
-
 import contextlib
 import select
 import socket
@@ -11,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from psycopg import pq
 
@@ -49,7 +48,7 @@ class ServerAddress:
     """A tunnel's: told the port the connection comes from."""
 
     @classmethod
-    def direct(cls, ip: str, port: int, name: str) -> ServerAddress:
+    def direct(cls, ip: str, port: int, name: str) -> Self:
         return cls(ip, port, name, partial(_connect, ip, port))
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from preflight.plan import Account, Host
 from preflight.probe import NoReply, T
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import REFUSALS, Reason
-from preflight.sessions import CannotAsk, Closed, SessionFailed, require_time
+from preflight.sessions import AskLine, CannotAsk, Closed, SessionFailed, require_time
 from preflight.sessions.dial import NO_DESCRIPTOR
 from preflight.sessions.ssh.attempt import Attempt, JumpFailed
 from preflight.sessions.ssh.channels import ChannelSlots
@@ -24,7 +24,7 @@ from preflight.sessions.ssh.shared import Shared
 from preflight.wording import one_line
 
 if TYPE_CHECKING:
-    from preflight.sessions.ssh.prompts import AskLine, CodePrompt
+    from preflight.sessions.ssh.prompts import CodePrompt
     from preflight.sessions.ssh.transport import Transport
 _OTHER_SECONDS = 30.0
 """For what precedes a login: ssh_config, the name service, the agent."""
@@ -259,7 +259,9 @@ class Connection:
         if credential.certificate is not None and credential.certificate.holds_at(now()):
             self._session["user_certificates"] = UserCertificate.as_json([credential.certificate])
         require_time(deadline, begun)
-        self._enter(attempt, deadline)
+        attempt.stage = "waiting for other connections to end (this machine's limit of open files)"
+        if self._jump is None and not self._shared.open_connections.enter(self, deadline):  # else it needs none
+            raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR)
         begun = monotonic()
         try:
             transport = attempt.reach(known)
@@ -289,12 +291,6 @@ class Connection:
             said = f"the code of {host.user} for {host.code_prompt!r} is typed on a terminal, and there is none"
             raise CannotAsk(Reason.NO_CODE, f"{said}: nothing was sent")
         return CodePrompt(host, self._ask_line, self._shared.secrets.mask_code)
-
-    def _enter(self, attempt: Attempt, deadline: Deadline) -> None:
-        """Waits for a place among the open connections; behind a jump host, a connection needs no descriptor."""
-        attempt.stage = "waiting for other connections to end (this machine's limit of open files)"
-        if self._jump is None and not self._shared.open_connections.enter(self, deadline):
-            raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR)
 
     def _configure(self, deadline: Deadline) -> Configured:
         host = self.host

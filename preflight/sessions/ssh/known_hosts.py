@@ -3,8 +3,6 @@
 paramiko's own reader gives up a whole file at the first `@cert-authority`, `@revoked` or damaged line, knows no
 wildcards and pins one key per type, so it is not used. A line this reader cannot use is skipped, as OpenSSH does."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import re
@@ -14,6 +12,7 @@ from enum import Enum
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 from preflight.plan.values import SSH_PORT
 from preflight.questions.authorized_keys import fingerprint
@@ -32,7 +31,7 @@ class PublicKey:
     blob: bytes
 
     @classmethod
-    def parse(cls, key_type: str, text: str) -> PublicKey | None:
+    def parse(cls, key_type: str, text: str) -> Self | None:
         """The key in the two fields of a known_hosts or `.pub` line; None when they are damaged or disagree."""
         try:
             blob = base64.b64decode(text, validate=True)
@@ -50,6 +49,17 @@ class PublicKey:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.blob)
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeySeen:
+    """The host key a server showed; `preflight seal` pins it once a person has agreed."""
+
+    key: PublicKey
+    address: str
+    """The name it is to be pinned under; with ssh_config, that may be another than the plan's."""
+    port: int
+    alias: str
 
 
 class KeyStatus(Enum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, SessionFailed
+from preflight.sessions import AskLine, CannotAsk, SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
 from preflight.sessions.ssh.connection import Connection
-from preflight.sessions.ssh.known_hosts import PublicKey
+from preflight.sessions.ssh.known_hosts import HostKeySeen
 from preflight.sessions.ssh.session import SshSession
 from preflight.sessions.ssh.shared import KnownHostsFiles, Shared
 from preflight.sessions.ssh.stream import stream
@@ -23,21 +22,8 @@ from preflight.sessions.ssh.stream import stream
 if TYPE_CHECKING:
     import paramiko
 
-    from preflight.sessions.ssh.prompts import AskLine
-
 USER_KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 _CLOSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class HostKeySeen:
-    """The host key a server showed; `preflight seal` pins it once a person has agreed."""
-
-    key: PublicKey
-    address: str
-    """The name it is to be pinned under; with ssh_config, that may be another than the plan's."""
-    port: int
-    alias: str
 
 
 class SshPool:

@@ -9,15 +9,12 @@ from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.plan.values import PASSWORD_PROMPT
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import AskLine, CannotAsk
 from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.wording import one_line
 
 NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
 _OF_A_CHANGE = re.compile(r"\b(new|current|old|retype|repeat|again|confirm|verify|choose|set|create)\b", re.IGNORECASE)
-AskLine = Callable[[str, bool, Callable[[], bool]], str | None]
-"""Asks on the terminal (the question, whether what is typed is shown, whether nobody waits for it any more); None when
-nobody waited."""
 CODE_SECONDS = 120.0
 """How long somebody may take to type a code: what sshd grants by default for a whole login (LoginGraceTime)."""
 

@@ -53,7 +53,6 @@ def test_a_healthy_application_is_reported_with_everything_a_check_needs(https_a
     assert (answer.status, answer.body) == (200, '{"status": "UP"}')
     assert answer.body_bytes == 16
     assert answer.final_url == https_app.url()
-    assert answer.hops == ()
     assert answer.headers["content-type"] == "application/json"
     assert answer.address == f"127.0.0.1:{https_app.port}"
     assert 0 < answer.latency_seconds < 5
