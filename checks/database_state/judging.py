@@ -366,11 +366,12 @@ _FAULTS = {
     "index": ("index is invalid", "indexes are invalid"),
     "constraint": ("constraint is NOT VALID", "constraints are NOT VALID"),
     "trigger": ("trigger is disabled", "triggers are disabled"),
+    "taken": ("next value of a sequence is taken", "next values of sequences are taken"),
     "narrow": ("foreign key column is narrower than its target", "foreign key columns are narrower than their targets"),
     "statistics": ("table has no statistics", "tables have no statistics"),
 }
 """Kinds of objects that are not as they should be, in words."""
-_BLOCKING = frozenset({"index", "constraint", "trigger"})
+_BLOCKING = frozenset({"index", "constraint", "trigger", "taken"})
 """Failures, where the scripts touch the table."""
 
 
@@ -384,6 +385,8 @@ def _cure(item: Item) -> str:
             return f"ALTER {'DOMAIN' if item.detail == 'domain' else 'TABLE'} {table} VALIDATE CONSTRAINT {name};"
         case "trigger":  # those of foreign keys have no names of their own, and only a superuser enables them
             return f"ALTER TABLE {table} ENABLE TRIGGER {name if item.name else 'ALL'};"
+        case "taken":
+            return f"SELECT setval({quote_literal(item.detail)}, (SELECT max({name}) FROM {table}));"  # noqa: S608 - only shown
         case "narrow":
             return f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {item.detail};"
     return f"ANALYZE {table};"

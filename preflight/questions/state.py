@@ -30,6 +30,7 @@ _AGE_SHARE = 0.9
 """Of the age at which autovacuum must prevent wraparound, as check_postgres warns."""
 _DATABASE_COLLATIONS = 150000
 """Since this version a database records the version of its own collation."""
+_LOCKED = "SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"
 _OBJECTS = f"""\
   SELECT 'index', schema, "table", c.relname, CASE c.relkind WHEN 'I' THEN 'partitioned' ELSE '' END, 0, touched
   FROM pg_index i JOIN tables t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
@@ -58,11 +59,23 @@ _OBJECTS = f"""\
   UNION ALL
   SELECT 'statistics', schema, "table", '', '', 0, touched
   FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
-    AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
-      THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}"""  # noqa: S608 - all of it is fixed text
+    AND CASE WHEN oid IN ({_LOCKED}) THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}
+  UNION ALL
+  SELECT 'taken', schema, "table", attname, objid::regclass::text, 0, touched
+  FROM tables t JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = t.oid
+    JOIN pg_sequence ON classid = 'pg_class'::regclass AND objid = seqrelid AND deptype IN ('a', 'i')
+    JOIN pg_attribute a ON attrelid = t.oid AND attnum = refobjsubid
+  WHERE touched AND EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisunique AND indisvalid
+      AND indpred IS NULL AND indnkeyatts = 1 AND indkey[0] = attnum)
+    AND CASE WHEN has_column_privilege(t.oid, attnum, 'SELECT') AND has_sequence_privilege(objid, 'SELECT')
+        AND has_schema_privilege(schema, 'USAGE') AND NOT ARRAY[t.oid, objid] && ARRAY({_LOCKED})
+      -- ts_stat runs a query that is made of names; query_to_xml does so only in a server with libxml
+      THEN EXISTS (SELECT FROM ts_stat(format(
+        'SELECT ''taken''::tsvector FROM %s AS t, %s AS s WHERE t.%I = last_value + %s * is_called::int',
+        t.oid::regclass, objid::regclass, attname, seqincrement))) END"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
 _KIND = (
-    "server|index|constraint|trigger|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|commits|age|"
+    "server|index|constraint|trigger|taken|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|commits|age|"
     "checksum|restart"
 )
 _SERVER = """\

@@ -193,6 +193,7 @@ def test_old_snapshots_are_asked_for_where_a_script_or_its_rehearsal_waits_for_t
         ("constraint", False, Status.WARN),
         ("trigger", True, Status.FAIL),
         ("trigger", False, Status.WARN),
+        ("taken", True, Status.FAIL),
         ("narrow", True, Status.WARN),
         ("statistics", True, Status.WARN),
     ],

@@ -11,7 +11,7 @@ import pytest
 from preflight.questions.http import HttpAnswer, cache_mark, clock_offset
 
 AT = datetime(2026, 10, 16, 12, tzinfo=UTC)
-ANSWER = HttpAnswer(200, "", 0, "https://a/", (), "", "", {}, AT, 0.1, "192.0.2.7:443", None)
+ANSWER = HttpAnswer(200, "", 0, "https://a/", "", "", {}, AT, 0.1, "192.0.2.7:443", None)
 
 
 @pytest.mark.case(12)

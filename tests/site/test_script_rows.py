@@ -154,7 +154,7 @@ def test_the_check_asks_the_real_database_whether_the_table_has_rows(
     role = postgres.create_role("release")
     name = postgres.create_database("orders", owner=role.name)
     more = "CREATE FOREIGN DATA WRAPPER none; CREATE SERVER s FOREIGN DATA WRAPPER none;"
-    more += 'CREATE TABLE app.empty (n int PRIMARY KEY); CREATE FOREIGN TABLE app.remote (n int) SERVER s;'
+    more += "CREATE TABLE app.empty (n int PRIMARY KEY); CREATE FOREIGN TABLE app.remote (n int) SERVER s;"
     postgres.sql(f'{TABLES}{ROWS}{more} CREATE TABLE app."Big lines" AS SELECT 1 AS n', dbname=name)
     monkeypatch.setenv("ORDERS_PASSWORD", role.password)
     entry = database_on(postgres, role.name, name=name, password=SecretRef("env", "ORDERS_PASSWORD"))
