@@ -4,12 +4,11 @@ Moments are aware datetimes in UTC. Local times exist only in the plan and in th
 datetimes of one zone ignores a clock change between them (Python subtracts wall clocks), so nothing here does.
 """
 
-from __future__ import annotations
-
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from preflight.units import format_duration
@@ -65,9 +64,9 @@ class Deadline:
     def over(self) -> bool:
         return monotonic() >= self._at
 
-    def at_most(self, seconds: float) -> Deadline:
+    def at_most(self, seconds: float) -> Self:
         """The earlier of this deadline and one `seconds` from now."""
-        return Deadline(min(seconds, self.left()))
+        return type(self)(min(seconds, self.left()))
 
 
 def zone(name: str) -> ZoneInfo:

@@ -171,7 +171,7 @@ def _signatures(plan: Plan) -> dict[Decided, str]:
     return found
 
 
-def view_of(asked: Asked, report: ReportOptions, difference: Difference | None, watch: Watch | None = None) -> View:
+def view_of(asked: Asked, report: ReportOptions, difference: Difference | None, watch: Watch | None) -> View:
     """What every report of a run tells besides the verdict."""
     return View(
         verbose=report.verbose,
@@ -185,7 +185,7 @@ def view_of(asked: Asked, report: ReportOptions, difference: Difference | None, 
 
 def shown_here(view: View, report: ReportOptions) -> View:
     """The same for standard output."""
-    return replace(view, color=console.wants_color(report.color, os.environ), ascii=not console.carries_unicode())
+    return replace(view, color=console.wants_color(report.color), ascii=not console.carries_unicode())
 
 
 def write_outputs(asked: Asked, verdict: Verdict, report: ReportOptions, view: View) -> list[str]:

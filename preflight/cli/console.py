@@ -5,7 +5,7 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 import click
 
@@ -125,15 +125,15 @@ def carries_unicode() -> bool:
     return sys.stdout is not None and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def wants_color(choice: str, environment: Mapping[str, str]) -> bool:
+def wants_color(choice: str) -> bool:
     """`always` and `never` as said; `auto` follows NO_COLOR, FORCE_COLOR, TERM=dumb and the terminal, in this order."""
     if choice != "auto":
         return choice == "always"
-    if environment.get("NO_COLOR"):
+    if os.environ.get("NO_COLOR"):
         return False
-    if environment.get("FORCE_COLOR"):
+    if os.environ.get("FORCE_COLOR"):
         return True
-    return environment.get("TERM") != "dumb" and sys.stdout is not None and sys.stdout.isatty()
+    return os.environ.get("TERM") != "dumb" and sys.stdout is not None and sys.stdout.isatty()
 
 
 def _detach_stdout() -> None:

@@ -1,7 +1,6 @@
 """Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, `verify`
 once the work is done, `demo` with a site of this machine's own, and `history` and `diff` of earlier runs."""
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice
@@ -243,7 +242,7 @@ def diff(paths: tuple[Path, ...], plan_path: Path | None, is_told: bool, stdout_
     if stdout_format == "json":
         write_stdout(comparison.as_json(difference))
     else:
-        write_stdout(comparison.render(difference, color=wants_color(color, os.environ)))
+        write_stdout(comparison.render(difference, color=wants_color(color)))
     return ExitCode.NO_GO if is_told and difference.is_worse else ExitCode.GO
 
 

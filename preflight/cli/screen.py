@@ -9,7 +9,7 @@ import sys
 import termios
 import tty
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 _ENTER, _LEAVE = "\033[?1049h\033[?25l\033[?7l", "\033[?7h\033[?25h\033[?1049l"
@@ -18,9 +18,9 @@ _LINES_KEPT = 5
 ASK_AGAIN = "r"
 
 
-def has_screen(environment: Mapping[str, str]) -> bool:
+def has_screen() -> bool:
     """Whether standard output is a terminal on which can be drawn."""
-    return environment.get("TERM", "dumb") != "dumb" and sys.stdout is not None and sys.stdout.isatty()
+    return os.environ.get("TERM", "dumb") != "dumb" and sys.stdout is not None and sys.stdout.isatty()
 
 
 class Lines(contextlib.AbstractContextManager["Lines"]):

@@ -1,6 +1,5 @@
 """`gate --watch`: asks in rounds from now to the window's start what can change, and shows each verdict."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -62,7 +61,7 @@ def hold_watch(plan_path: Path, report: ReportOptions, rhythm: Rhythm) -> int:
     if report.at is not None:
         raise CallError("--at names a moment, --watch goes by the clock: give one of them")
     write = write_stdout if report.stdout_format == "text" else complain
-    return Watching(plan_path, report, rhythm, Screen() if has_screen(os.environ) else Lines(write)).hold()
+    return Watching(plan_path, report, rhythm, Screen() if has_screen() else Lines(write)).hold()
 
 
 class Watching:

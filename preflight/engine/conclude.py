@@ -54,7 +54,11 @@ def conclude(inspection: Inspection, evidence: Evidence, findings: Sequence[Find
     """The verdict over all findings, waivers applied; no better one than the options with which they were asked for let
     pass. Asserts that no planned check has vanished."""
     plan, moment, expect = inspection.plan, inspection.moment, inspection.expect
-    waiving = plan if expect is None else _with_waivers_of(plan, findings)
+    waiving = plan
+    if expect:  # those waivers alone that are for something verified: of all others there is nothing to tell
+        looked_at = {(finding.check, finding.subject) for finding in findings}
+        waivers = tuple(each for each in plan.waivers if (each.check, each.subject) in looked_at)
+        waiving = replace(plan, waivers=waivers)
     findings, uses = apply_waivers(waiving, findings, moment)
     planned = len(inspection.items)
     counts = Counter(finding.status for finding in findings)
@@ -84,12 +88,6 @@ def conclude(inspection: Inspection, evidence: Evidence, findings: Sequence[Find
 def withheld(verdict: Verdict, reason: str) -> Verdict:
     """The verdict, but HOLD for this reason where it would be GO."""
     return replace(verdict, decision=Decision.HOLD, reason=reason) if verdict.decision is Decision.GO else verdict
-
-
-def _with_waivers_of(plan: Plan, findings: Sequence[Finding]) -> Plan:
-    """The plan with those waivers alone that are for something verified: of all others there is nothing to tell."""
-    looked_at = {(finding.check, finding.subject) for finding in findings}
-    return replace(plan, waivers=tuple(each for each in plan.waivers if (each.check, each.subject) in looked_at))
 
 
 def _with_window(verdict: Verdict) -> Verdict:

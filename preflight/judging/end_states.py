@@ -3,8 +3,6 @@
 Every application ends at its `from` or its `to`. Which combinations can occur follows from the steps (their order, and
 what can be taken back) and from the agreed rules; each one that can occur must have been tested."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -105,7 +103,7 @@ def end_states(plan: Plan, moment: datetime, max_age: timedelta) -> tuple[EndSta
     """Every end state in the plan's order, the running one first. `max_age`: how old a test may be at `moment`."""
     removal = _Removal(plan)
     tests = VersionTests(plan, moment, max_age)
-    return tuple(removal.state(versions) or _judged(plan, tests, versions) for versions in _combinations(plan, removal))
+    return tuple(removal.state(versions) or _judged(plan, tests, versions) for versions in removal.candidates())
 
 
 def most_test_age(plan: Plan) -> timedelta:
@@ -119,7 +117,7 @@ def can_go_live_in_part(plan: Plan) -> bool:
     removal = _Removal(plan)
     return any(
         removal.state(versions) is None
-        for versions in _combinations(plan, removal)
+        for versions in removal.candidates()
         if any(removal.is_at_to(name, version) for name, version in versions.items())
         and any(removal.stays(name, version) for name, version in versions.items())
     )
@@ -158,18 +156,6 @@ def matrix(plan: Plan, states: Sequence[EndState]) -> tuple[tuple[str, ...], ...
     return (*rows, *_counted("that need no test", [state for state in states if state.status in REMOVED]))
 
 
-def _combinations(plan: Plan, removal: _Removal) -> Iterator[Versions]:
-    applications = list(plan.applications.values())
-    if len(removal.order.moving) <= MOST_ENUMERATED:
-        yield from _crossings(applications)
-        return
-    for pair in combinations(applications, 2):
-        yield from _crossings(pair)
-    for record in plan.tested:
-        if record.result is TestResult.FAILED and len(record.versions) > 2 and is_of_use(plan, record):
-            yield record.versions
-
-
 def _crossings(applications: Iterable[Application]) -> Iterator[Versions]:
     ends = ([(each.id, version) for version in dict.fromkeys((each.from_, each.to))] for each in applications)
     return map(dict, product(*ends))
@@ -193,6 +179,17 @@ class _Removal:
         self._plan = plan
         self._together = [rule for rule in plan.rules if rule.together]
         self._excluded = [rule for rule in plan.rules if rule.exclude]
+
+    def candidates(self) -> Iterator[Versions]:
+        applications = list(self._plan.applications.values())
+        if len(self.order.moving) <= MOST_ENUMERATED:
+            yield from _crossings(applications)
+            return
+        for pair in combinations(applications, 2):
+            yield from _crossings(pair)
+        for record in self._plan.tested:
+            if record.result is TestResult.FAILED and len(record.versions) > 2 and is_of_use(self._plan, record):
+                yield record.versions
 
     def is_at_to(self, name: str, version: str) -> bool:
         return name in self.order.moving and version == self._plan.applications[name].to

@@ -1,7 +1,5 @@
 """Loads a plan: reads the file, converts every section, checks what they say together; all problems at once."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -65,7 +63,7 @@ def load_plan(
         problems.add(*broken)
     if check_settings is not None:
         known = check_settings(plan) if callable(check_settings) else check_settings
-        plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
+        plan = replace(plan, checks=tables.all_settings(plan.checks, known))
     if problems.found:
         raise PlanError(problems.found)
     return _with_owners(plan)
@@ -110,42 +108,6 @@ def _declared(raw: Mapping[str, Any]) -> dict[str, Collection[str]]:
     return sections
 
 
-def _checks(
-    raw: Mapping[str, Mapping[str, object]], known: CheckSettings, tables: Tables, problems: Problems
-) -> dict[str, Mapping[str, object]]:
-    checks: dict[str, Mapping[str, object]] = {}
-    for check_id, table in raw.items():
-        settings = known.get(check_id)
-        if settings is not None:
-            checks[check_id] = _check(table, settings, ("checks", check_id), tables, problems)
-        elif check_id in known:
-            checks[check_id] = table
-        else:
-            problems.add_unknown(("checks", check_id), "unknown check", known)
-    return checks
-
-
-def _check(
-    table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
-) -> dict[str, object]:
-    """Severity, runbook and settings as converted, only those that were written."""
-    before = len(problems.found)
-    values: dict[str, object] = {}
-    shapes = dict(zip(BESIDE_SETTINGS, map(shape_of, (Severity, Mapping[str, Severity], Url)), strict=True))
-    for key in shapes.keys() & table.keys():
-        values[key] = tables.value(shapes[key], table[key], (*keys, key))
-    try:
-        written = tables.fields(settings, table, keys, beside=BESIDE_SETTINGS)
-        if len(problems.found) == before:
-            settings(**written)  # may refuse values that do not go together
-        return values | written
-    except ValueError as error:
-        problems.add(keys, visible(str(error)))
-    except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
-        problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
-    return values
-
-
 class Tables(Reader):
     """Builds the plan's dataclasses from tables and notes every problem on the way.
 
@@ -162,6 +124,37 @@ class Tables(Reader):
         self._declared = declared
         self.absent: dict[Keys, str] = {}
         """Keys that say why there is nothing, and the reason."""
+
+    def all_settings(self, raw: Mapping[str, Mapping[str, object]], known: CheckSettings) -> dict[str, Any]:
+        """The tables `[checks.ID]`."""
+        checks: dict[str, Mapping[str, object]] = {}
+        for check_id, table in raw.items():
+            settings = known.get(check_id)
+            if settings is not None:
+                checks[check_id] = self._settings(table, settings, ("checks", check_id))
+            elif check_id in known:
+                checks[check_id] = table
+            else:
+                self._problems.add_unknown(("checks", check_id), "unknown check", known)
+        return checks
+
+    def _settings(self, table: Mapping[str, object], settings: type, keys: Keys) -> dict[str, object]:
+        """Severity, runbook and settings as converted, only those that were written."""
+        before = len(self._problems.found)
+        values: dict[str, object] = {}
+        shapes = dict(zip(BESIDE_SETTINGS, map(shape_of, (Severity, Mapping[str, Severity], Url)), strict=True))
+        for key in shapes.keys() & table.keys():
+            values[key] = self.value(shapes[key], table[key], (*keys, key))
+        try:
+            written = self.fields(settings, table, keys, beside=BESIDE_SETTINGS)
+            if len(self._problems.found) == before:
+                settings(**written)  # may refuse values that do not go together
+            return values | written
+        except ValueError as error:
+            self._problems.add(keys, visible(str(error)))
+        except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
+            self._problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
+        return values
 
     def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:
         self._problems.add(keys, message, nearest)

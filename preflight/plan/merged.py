@@ -294,7 +294,9 @@ class Merger:
         earlier = self.merged.place(at)
         if earlier[0] is not source and value != before:
             self.overridden.setdefault(at, earlier)
-        self._forget(at)
+        if at[:2] in self._moved_in:  # where values below it were written
+            for keys in [each for each in self.places if each[: len(at)] == at]:
+                del self.places[keys]
         self._put(source, at, value, written)
 
     def _not_overriding(self, source: Source, entry: Any, written: Keys) -> Any:
@@ -323,12 +325,6 @@ class Merger:
             if len(at) > _DEEP:
                 self._moved_in.add(at[:2])
         self._at(at[:-1])[at[-1]] = value
-
-    def _forget(self, at: Keys) -> None:
-        """Where values below `at` were written."""
-        if at[:2] in self._moved_in:
-            for keys in [each for each in self.places if each[: len(at)] == at]:
-                del self.places[keys]
 
     def _at(self, keys: Keys) -> Any:
         found: Any = self.tables

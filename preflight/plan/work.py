@@ -1,13 +1,11 @@
 """What a plan runs on its database hosts: which account runs which programs, as which role, in which step. Pure."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from preflight.finding import Judgement, failed, unknown
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
@@ -150,12 +148,12 @@ class ServerWork:
         return (self.step,) if self.step else ()
 
     @property
-    def restore(self) -> ServerWork | None:
+    def restore(self) -> Self | None:
         """What puts a backup back; None for other work, and where the plan does not say."""
         return None
 
     @property
-    def acts(self) -> tuple[ServerWork, ...]:
+    def acts(self) -> tuple[Self, ...]:
         """The work, and what puts it back."""
         return (self, self.restore) if self.restore else (self,)
 
@@ -191,7 +189,7 @@ class PlannedBackup(ServerWork):
         return self.command[0] if self.command else ""
 
     @property
-    def kept(self) -> PlannedBackup:
+    def kept(self) -> Self:
         """The same work where the earlier backups are, as who reads them there."""
         if self.backup.method.has_repository or not self.backup.kept_on:
             return self
@@ -199,7 +197,7 @@ class PlannedBackup(ServerWork):
         return replace(self, host=host, account=self.backup.kept_by or host.user, program_folder="")
 
     @property
-    def at_database(self) -> PlannedBackup:
+    def at_database(self) -> Self:
         """On the database's own host; as its login, where the backup is taken elsewhere. Of a managed one itself."""
         host = self.database_host or self.host
         return self if host == self.host else replace(self, host=host, account=host.user)
@@ -262,7 +260,7 @@ class PlannedBackup(ServerWork):
         return self.plan.window.start <= min(changed_at, moment)
 
     @property
-    def restore(self) -> PlannedBackup | None:
+    def restore(self) -> Self | None:
         """By the same account at the same server."""
         entry = self.backup.restore
         if entry is None:

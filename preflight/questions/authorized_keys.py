@@ -1,7 +1,5 @@
 """Until when a login by key holds: the certificate it is made with, and the lines by which sshd accepts it."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -43,8 +41,8 @@ class UserCertificate:
     def holds_at(self, moment: datetime) -> bool:
         return self.not_before <= moment and (self.not_after is None or moment < self.not_after)
 
-    @staticmethod
-    def as_json(certificates: Iterable[UserCertificate]) -> str:
+    @classmethod
+    def as_json(cls, certificates: Iterable[Self]) -> str:
         return json.dumps([asdict(each) for each in certificates], default=datetime.isoformat)
 
     @classmethod

@@ -4,8 +4,6 @@ Every format tells the same remarks, each with its file and line: an error; or a
 error. Every format goes to standard output as a whole.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter
@@ -34,6 +32,37 @@ _TABLE = re.compile(r"\[\[?([^\]]+)\]")
 _COMMENTED_KEY = re.compile(r"#\s*([\w-]+)\s*=")
 _TODO = re.compile(r"#\s*(.*\bTODO(?::.*|$))")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    id: str
+    level: str
+    """What it is without --strict, in the words of GitHub and SARIF."""
+    short: str
+    full: str
+
+
+_INVALID = _Rule(
+    "invalid-plan",
+    "error",
+    "The plan must be valid.",
+    "A plan with an error is not run at all: correct what the message names, then `preflight lint` again.",
+)
+_UNCONFIRMED = _Rule(
+    "unconfirmed",
+    "warning",
+    "The plan should leave nothing unconfirmed.",
+    "What nobody confirms, a time that is over, or what two releases use at once: a run would be no GO, or a GO that "
+    "does not speak of it.",
+)
+_RULES = (_INVALID, _UNCONFIRMED)
+
+
+class _Remark(NamedTuple):
+    rule: _Rule
+    problem: PlanProblem
+    is_error: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +97,6 @@ class LintedPlan:
                 loaded = self.registry is not None and item.check_id in self.registry.ids
                 what = f"cannot be planned for {item.subject.id}" if loaded else "cannot be loaded"
                 yield f"{item.check_id} {what}: {item.crash}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    id: str
-    level: str
-    """What it is without --strict, in the words of GitHub and SARIF."""
-    short: str
-    full: str
-
-
-_INVALID = _Rule(
-    "invalid-plan",
-    "error",
-    "The plan must be valid.",
-    "A plan with an error is not run at all: correct what the message names, then `preflight lint` again.",
-)
-_UNCONFIRMED = _Rule(
-    "unconfirmed",
-    "warning",
-    "The plan should leave nothing unconfirmed.",
-    "What nobody confirms, a time that is over, or what two releases use at once: a run would be no GO, or a GO that "
-    "does not speak of it.",
-)
-_RULES = (_INVALID, _UNCONFIRMED)
-
-
-class _Remark(NamedTuple):
-    rule: _Rule
-    problem: PlanProblem
-    is_error: bool
 
 
 def left_open(inspection: Inspection) -> Iterator[Broken]:

@@ -24,7 +24,8 @@ def _table(merged: Merged, keys: Keys, table: Mapping[str, Any]) -> Iterator[str
         if not isinstance(value, Mapping) and not _are_tables(value):
             source, written = merged.place((*keys, key))
             place = f"# {source.at(written)}{_overrides(merged, (*keys, key))}"
-            yield f"{f'{toml_key(key)} = {_plain(value)}':<{_COLUMN}} {place}"
+            plain = in_toml(value).replace("${", "$${")  # a string that was filled once is not filled again
+            yield f"{f'{toml_key(key)} = {plain}':<{_COLUMN}} {place}"
     for key, value in table.items():
         header = ".".join(toml_key(str(each)) for each in (*keys, key) if not isinstance(each, int))
         if isinstance(value, Mapping):
@@ -46,8 +47,3 @@ def _overrides(merged: Merged, keys: Keys) -> str:
 
 def _are_tables(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
-
-
-def _plain(value: Any) -> str:
-    """A string that was filled once is not filled again."""
-    return in_toml(value).replace("${", "$${")

@@ -9,8 +9,6 @@ that `schema` is raised only when a field goes away or changes its meaning; new 
 ignores what it does not know.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,26 +43,9 @@ def plan_schema(registry: Registry) -> Schema:
         "$schema": _DRAFT,
         "title": "preflight release plan",
         "type": "object",
-        "properties": {**_sharing(builder), **properties},
+        "properties": {**builder.sharing(), **properties},
         "additionalProperties": False,
         "definitions": dict(sorted(builder.definitions.items())),
-    }
-
-
-def _sharing(builder: _Builder) -> dict[str, Schema]:
-    """The tables by which several plans, or several entries, say a thing once."""
-    texts = {"type": "string"}
-    variable = {"anyOf": [{**texts, "description": "Its value where nobody sets it."}, builder.record(Nothing)]}
-    defaults = {section: builder.record(shape.type) for section, shape in DEFAULTS.items()}
-    return {
-        "include": {"type": "array", "items": texts, "description": SHARING["include"]},
-        "variables": {
-            "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": variable,
-            "description": SHARING["variables"],
-        },
-        "defaults": _table(defaults, [], SHARING["defaults"]),
     }
 
 
@@ -100,6 +81,22 @@ class _Builder:
             properties = {"severity": severity, SEVERITY_OF: named, "runbook": runbook, **own}
             tables[check.id] = _table(properties, [], first_paragraph(check))
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
+
+    def sharing(self) -> dict[str, Schema]:
+        """The tables by which several plans, or several entries, say a thing once."""
+        texts = {"type": "string"}
+        variable = {"anyOf": [{**texts, "description": "Its value where nobody sets it."}, self.record(Nothing)]}
+        defaults = {section: self.record(shape.type) for section, shape in DEFAULTS.items()}
+        return {
+            "include": {"type": "array", "items": texts, "description": SHARING["include"]},
+            "variables": {
+                "type": "object",
+                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+                "additionalProperties": variable,
+                "description": SHARING["variables"],
+            },
+            "defaults": _table(defaults, [], SHARING["defaults"]),
+        }
 
     def value(self, shape: Shape) -> Schema:
         if limits.OR_NONE in shape.marks:

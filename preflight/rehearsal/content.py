@@ -34,7 +34,7 @@ _CREATE_DATABASE = re.compile(
     r"^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$", re.MULTILINE
 )
 _ENCODING = re.compile(r" ENCODING = ('[^']*')")
-_SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: (\d+)\.(\d+)", re.MULTILINE)
+_SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: \d+\.\d+", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,6 @@ class Source:
 class Contents:
     """What an archive says of itself, held against a server that is to hold it."""
 
-    server_version_num: int
-    """Of the server that was dumped."""
     missing_extensions: tuple[str, ...]
     listed: str
     """Its list for pg_restore, without what needs those."""
@@ -161,8 +159,7 @@ class Contents:
     def of(cls, server: Server, archive: Archive, allowed: Mapping[str, str]) -> Self:
         """Raises ScratchError."""
         contents = server.run("pg_restore", "-l", archive.file)
-        found = _SERVER_VERSION.search(contents)
-        if found is None:
+        if not _SERVER_VERSION.search(contents):
             raise ScratchError(f"{archive.backup or 'what pg_dump wrote'} does not say which server was dumped")
         offered = set(server.query("SELECT name FROM pg_available_extensions").splitlines())
         missing = tuple(name for name in _EXTENSION.findall(contents) if name not in offered)
@@ -170,7 +167,7 @@ class Contents:
         patterns += [_USER_MAPPING] if server.reaches_network else []
         left_out = re.compile("|".join(patterns) or "(?!)")
         listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))
-        return cls(int(found[1]) * 10_000 + int(found[2]), missing, listed, allowed)
+        return cls(missing, listed, allowed)
 
 
 def make_database(

@@ -1,7 +1,5 @@
 """From a name and a port to a connected TCP socket, tuned for a conversation of small messages."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import ipaddress
@@ -11,8 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 from preflight.clock import Deadline
 from preflight.plan.values import show_address
@@ -53,18 +51,51 @@ class Resolved:
     def first(self) -> str:
         return show_address(*self.addresses[0][1][:2])
 
-    def at_port(self, port: int) -> Resolved:
-        return Resolved(tuple((family, (where[0], port, *where[2:])) for family, where in self.addresses))
+    def at_port(self, port: int) -> Self:
+        return replace(self, addresses=tuple((family, (at[0], port, *at[2:])) for family, at in self.addresses))
 
-    def instances(self, name: str) -> tuple[list[Resolved], list[str]]:
+    def instances(self, name: str) -> tuple[list[Self], list[str]]:
         """Each address on its own; and, as `ip:port`, those of a family for which this machine has no route at all,
         while it has one for another. `localhost` is one machine, by whichever of its addresses it is reached."""
         if name == "localhost":
             return [self], []
         routed = {family for family, where in self.addresses if _has_route(family, where)}
-        asked = [Resolved((each,)) for each in self.addresses if each[0] in routed or not routed]
+        asked = [replace(self, addresses=(each,)) for each in self.addresses if each[0] in routed or not routed]
         left_out = [show_address(*where[:2]) for family, where in self.addresses if routed and family not in routed]
         return asked, left_out
+
+
+class QuickSocket(socket.socket):
+    """A TCP socket that acknowledges at once and reads big. Without TCP_NODELAY and TCP_QUICKACK every short exchange
+    waits 40 ms for a delayed acknowledgement; the kernel forgets QUICKACK, so it is set again after each read. Reading
+    big and serving small spares a system call for each of the many short reads of the SSH packet layer."""
+
+    _unread = b""
+
+    def tune(self) -> None:
+        """Sets the options; those the platform lacks are left out."""
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _TCP_OPTIONS.items():
+            if hasattr(socket, option):
+                self.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def close(self) -> None:
+        """Wakes a thread that is just reading, which closing alone does not."""
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """As `socket.recv`, from the read-ahead first. Flags are not combined with the read-ahead."""
+        if flags:
+            return super().recv(size, flags)
+        if not self._unread:
+            self._unread = super().recv(max(size, _READ_BYTES))
+            if sys.platform == "linux":
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        served, self._unread = self._unread[:size], self._unread[size:]
+        return served
 
 
 def _has_route(family: socket.AddressFamily, where: Any) -> bool:
@@ -166,36 +197,3 @@ def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
         return DialFailed(Reason.NOT_LISTENING, f"{address} refused the connection: nothing listens there", address)
     reason = Reason.NO_ROUTE if error.errno in NO_ROUTE else Reason.UNREACHABLE
     return DialFailed(reason, f"{address}: {error.strerror or error}", address)
-
-
-class QuickSocket(socket.socket):
-    """A TCP socket that acknowledges at once and reads big. Without TCP_NODELAY and TCP_QUICKACK every short exchange
-    waits 40 ms for a delayed acknowledgement; the kernel forgets QUICKACK, so it is set again after each read. Reading
-    big and serving small spares a system call for each of the many short reads of the SSH packet layer."""
-
-    _unread = b""
-
-    def tune(self) -> None:
-        """Sets the options; those the platform lacks are left out."""
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _TCP_OPTIONS.items():
-            if hasattr(socket, option):
-                self.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-    def close(self) -> None:
-        """Wakes a thread that is just reading, which closing alone does not."""
-        with contextlib.suppress(OSError):
-            self.shutdown(socket.SHUT_RDWR)
-        super().close()
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """As `socket.recv`, from the read-ahead first. Flags are not combined with the read-ahead."""
-        if flags:
-            return super().recv(size, flags)
-        if not self._unread:
-            self._unread = super().recv(max(size, _READ_BYTES))
-            if sys.platform == "linux":
-                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        served, self._unread = self._unread[:size], self._unread[size:]
-        return served

@@ -181,9 +181,9 @@ def number(value: int) -> str:
     return str(value)
 
 
-def counted(value: int, one: str, many: str = "") -> str:
+def counted(value: int, one: str) -> str:
     """`one check`, `three checks`."""
-    return f"{number(value)} {one if value == 1 else many or one + 's'}"
+    return f"{number(value)} {one if value == 1 else one + 's'}"
 
 
 def clock_time(at: datetime, window: Window) -> str:

@@ -1,25 +1,21 @@
 """The SSH transport: paramiko, set up as it has to be. Importing this module imports paramiko (0.1 s), so it is
 imported when the first SSH session is opened and not before."""
 
-from __future__ import annotations
-
 import logging
 import queue
 import re
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from preflight.clock import Deadline, monotonic
+from preflight.plan import Host
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
 from preflight.sessions.ssh.shared import Dropped
 from preflight.wording import one_line
-
-if TYPE_CHECKING:
-    from preflight.plan import Host
 
 
 def _import_paramiko() -> Any:
