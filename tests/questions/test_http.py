@@ -169,9 +169,7 @@ def reply(text: str) -> Reply:
     return Reply(200, text, AT, 0.25, "from here")
 
 
-ANSWER = HttpAnswer(
-    200, "{}", 99, "https://a/b", ("https://a/b",), "", "", {"age": "7"}, AT, 0.25, "192.0.2.7:443", CERTIFICATE
-)
+ANSWER = HttpAnswer(200, "{}", 99, "https://a/b", "", "", {"age": "7"}, AT, 0.25, "192.0.2.7:443", CERTIFICATE)
 LOST = NoReply(Reason.NOT_LISTENING, "192.0.2.8:443 refused", AT, 0.1, "from here", {"certificate": "{}"})
 
 
