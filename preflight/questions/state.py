@@ -1,6 +1,6 @@
 """Questions to a database about the state that it is in, until somebody changes it: what is invalid, disabled, worn out
-or held back. They read catalogues and counters, of sequences the last value, and of a table whether it holds the next one; they
-take no lock beyond ACCESS SHARE."""
+or held back. They read catalogues and counters, of sequences the last value, and whether their column holds the next
+one; they take no lock beyond ACCESS SHARE."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -86,7 +86,7 @@ _SERVER = """\
 @dataclass(frozen=True, slots=True)
 class Item:
     kind: Annotated[str, Matches(_KIND, "a kind of fault")]
-    """`hidden` is a sequence that the role may not read, `taken` a column that holds its sequence's next value, `narrow`
+    """`hidden` is a sequence that the role may not read, `taken` a column with the next value of its sequence, `narrow`
     a foreign key, `commits` are those that no standby confirms. One of `server` is always there."""
     schema: str
     table: str
