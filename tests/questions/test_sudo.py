@@ -86,7 +86,7 @@ def test_only_a_password_of_the_plan_reaches_standard_input() -> None:
         "",
         "env:SUDO",
     ]
-    assert "sudo" not in ProgramsProbe("db1", LOGIN, ("psql",)).ask()
+    assert "sudo -" not in ProgramsProbe("db1", LOGIN, ("psql",)).ask()
     assert "sudo -k -n -u postgres" in ProgramsProbe("db1", POSTGRES, ("psql",)).ask()
 
 
