@@ -164,8 +164,7 @@ def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -
     where = jobs.zone.where
     if jobs.cron != "none":
         # root reads its own crontab twice: as its own, and in the spool.
-        by_source = {table.source: table for table in [*jobs.tables, *crontabs]}
-        for table in by_source.values():
+        for table in {table.source: table for table in [*jobs.tables, *crontabs]}.values():
             crontab = read_crontab(table.lines, table.user)
             found.unreadable += [(table.source, shown(line)) for line in crontab.unreadable]
             if table.cut:

@@ -136,8 +136,7 @@ class ScriptRunner(Check):
         --schema-only` of a schema that does not exist; or, for a base backup, psql with replication=true and
         IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a prompt."""
         work: ServerWork = subject.item
-        ran = [run.ran for run in programs if run.program in work.programs[:1]]
-        if not work.connects or not all(ran):
+        if not work.connects or not all(run.ran for run in programs if run.program in work.programs[:1]):
             return {}
         method = method_of(work)
         program = work.program("psql") if method is Method.REPLICATION else work.programs[0]

@@ -89,9 +89,8 @@ class DemoHost:
             public = f"{login.key.get_name()} {login.key.get_base64()}\n"
             self.put("home/.ssh/authorized_keys", public.encode(), 0o600)
         self.expire_account(None)
-        folders = [str(self._bin), *([str(path)] if path else []), _SYSTEM_PATH]
         known = {
-            "PATH": ":".join(folders),
+            "PATH": ":".join([str(self._bin), *([str(path)] if path else []), _SYSTEM_PATH]),
             "HOME": str(self.home),
             "USER": login.user,
             "LOGNAME": login.user,

@@ -143,8 +143,7 @@ def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -
     if age is None or judgement.status not in (Status.PASS, Status.WARN):
         lines = {point.behind for point in judgement.telling_points()}
         return _Conclusion(judgement, lines.pop() if len(lines) == 1 else "")  # not where some of it could be seen
-    since = check.moment - min(each.most for each in ages if each.too_old)
-    too_early = check.asked_at < since
+    too_early = check.asked_at < check.moment - min(each.most for each in ages if each.too_old)
     latest = check.moment - min(getattr(plan.freshness, each.name) for each in fields(plan.freshness))
     when = f" from {format_moment(latest, plan.window.zone)} on" if too_early else ""  # then nothing is too old
     stale = Judgement(

@@ -310,8 +310,7 @@ class ScriptRole:
 
     def _judge_search_path(self) -> Iterator[Judgement]:
         path = self.settings.shown("search_path")
-        names = [name.strip().strip('"') for name in path.split(",")]
-        if not {"$user", "public"} & set(names):
+        if not {"$user", "public"} & {name.strip().strip('"') for name in path.split(",")}:
             yield warned(
                 f"unusual search_path of {self.name}: {path or 'empty'}",
                 expected="a search_path with public or $user",

@@ -101,8 +101,7 @@ def network(value: str) -> str:
 
 def below_folder(value: str) -> str:
     """A path relative to a folder, which does not lead out of it."""
-    parts = value.split("/")
-    if value.startswith("/") or value == "-" or {"", ".", ".."} & set(parts):
+    if value.startswith("/") or value == "-" or {"", ".", ".."} & set(value.split("/")):
         return "expected a path relative to the folder, without . and .."
     return ""
 

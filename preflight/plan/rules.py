@@ -448,9 +448,7 @@ def _days_told(plan: Plan) -> Iterator[tuple[Keys, date]]:
         for keys, text in sources.items():
             if found := DAY.search(text):
                 yield ("steps", index, *keys), date.fromisoformat(found[0])
-    for index, tested in _present(plan.tested):
-        if tested.on:
-            yield ("tested", index, "on"), tested.on
+    yield from ((("tested", index, "on"), tested.on) for index, tested in _present(plan.tested) if tested.on)
     if plan.rollback and plan.rollback.rehearsed:
         yield ("rollback", "rehearsed"), plan.rollback.rehearsed
 

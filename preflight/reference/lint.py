@@ -253,9 +253,8 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         }
         for rule in _RULES
     ]
-    driver = {"name": "preflight", "semanticVersion": preflight.__version__, "rules": rules}
     run = {
-        "tool": {"driver": driver},
+        "tool": {"driver": {"name": "preflight", "semanticVersion": preflight.__version__, "rules": rules}},
         "invocations": [{"executionSuccessful": True, "exitCode": 2 if faulty else 0}],
         "columnKind": "unicodeCodePoints",
         "results": list(map(_result, _remarks(plans))),

@@ -141,8 +141,7 @@ class _Builder:
                 properties[OVERRIDE], required = {"const": True, "description": SHARING[OVERRIDE]}, []
             table = _table(properties, required, first_paragraph(cls))
             if short := getattr(cls, "shorthand", None):
-                bare = next(self.key(key) for key in own if key.name == short)
-                table = {"anyOf": [bare, table]}
+                table = {"anyOf": [next(self.key(key) for key in own if key.name == short), table]}
             self.definitions[name] = table
         return {"allOf": [{"$ref": f"#/definitions/{name}"}]}
 

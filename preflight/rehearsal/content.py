@@ -118,8 +118,7 @@ class Source:
     def _fetch_backup(self, roles: str, folder: Path) -> Archive:
         kept = self._previous().kept
         entry, account, name = kept.backup, AsAccount.of(kept), bytearray()
-        pattern = glob_word(entry.previous)
-        self._shell(account.wrap(f"ls -1tdp -- {pattern} | head -n 1"), name.extend, kept)
+        self._shell(account.wrap(f"ls -1tdp -- {glob_word(entry.previous)} | head -n 1"), name.extend, kept)
         path = name.decode("utf-8", "surrogateescape").strip("\n")
         if not path or "\n" in path:
             raise ScratchError(f"no backup was found as {visible(entry.previous)} on {kept.host.id}")

@@ -225,9 +225,7 @@ def el(tag: str, *children: str, **attributes: str | float | None) -> Html:
         if value is not None:
             text = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
             written += f' {name.rstrip("_").replace("_", "-")}="{html_text(text)}"'
-    if tag in _VOID:
-        return Html(f"<{tag}{written}>")
-    return Html(f"<{tag}{written}>{joined(*children)}</{tag}>")
+    return Html(f"<{tag}{written}>" + ("" if tag in _VOID else f"{joined(*children)}</{tag}>"))
 
 
 def joined(*children: str) -> Html:
