@@ -98,7 +98,7 @@ class OnCall(Check):
         elif same_person(role.primary, role.standby):
             fault = "primary and standby are one person"
         yield failed(fault, expected=expected, actual=seen, remedy=find) if fault else passed(seen)
-        if role.contact.strip():
+        if is_named(role.contact):
             yield passed(f"reached by {role.contact}")
         else:
             yield failed(
