@@ -485,6 +485,15 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
 
 
 @pytest.mark.long
+def test_a_backup_of_sql_text_is_not_put_back_and_the_way_out_is_said(stage: Stage) -> None:
+    stage.back_up()
+    (stage.login.home / "backup" / "orders-1.dump").write_text("-- PostgreSQL database dump\n")
+    plan = stage.plan(GOOD, content=Content.RESTORE)
+    with pytest.raises(ScratchError, match=r"orders-1\.dump: pg_restore failed: .*; SQL text is not put back here: "):
+        rehearsed(plan)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("stops", [True, False], ids=["stops", "goes on"])
 def test_a_wrapper_is_drilled_with_its_own_arguments(stage: Stage, stops: bool) -> None:
     left_behind = "psql -X -w -c 'SELECT pg_sleep(600)' &"
