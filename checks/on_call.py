@@ -109,12 +109,8 @@ class OnCall(Check):
             )
 
     def _confirming(self, role: Role) -> Confirming:
-        wanted = Wanted(
-            role=role,
-            covers=covered_by_role(self.plan, role),
-            valid=self.plan.freshness.people,
-            key="people in [freshness]",
-        )
+        covers = covered_by_role(self.plan, role)
+        wanted = Wanted(role=role, covers=covers, valid=self.plan.freshness.people, key="people in [freshness]")
         return Confirming(self.plan, self.moment, self.asked_at, wanted)
 
     def _people(self, role: Role) -> tuple[_Person, ...]:

@@ -285,11 +285,8 @@ class ScriptRunner(Check):
 
     def _login_failed(self, work: ServerWork, login: ServerLogin, refusal: LoginRefusal) -> Judgement:
         if method_of(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
-            return unknown(
-                "whether a base backup may connect is not known: psql does not run as the account",
-                actual=login.said,
-                remedy=let_psql_tell(work),
-            )
+            summary = "whether a base backup may connect is not known: psql does not run as the account"
+            return unknown(summary, actual=login.said, remedy=let_psql_tell(work))
         cure = _REMEDIES[refusal]
         if refusal is LoginRefusal.NO_SERVER and work.server:
             cure = "have the server of {database} on {host} started; or correct `server` of {table}, {server}"

@@ -2,8 +2,7 @@
 
 All hosts share this machine and one OS account, so `id`, `chage` and `sudo` cannot answer for a made-up `dbadmin`.
 They are replaced in the host's own `bin` folder. Everything else that runs on a demo host (df, stat, sha256sum, psql,
-pg_dump, pg_restore, ...) is the machine's own.
-"""
+pg_dump, pg_restore, ...) is the machine's own."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date

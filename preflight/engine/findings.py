@@ -68,11 +68,8 @@ def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
 
 
 def _runbooks(plan: Plan, item: PlannedCheck, seen: Seen) -> tuple[str, ...]:
-    entries: Mapping[Via, Mapping[str, Any]] = {
-        Via.SSH: plan.hosts,
-        Via.SQL: plan.databases,
-        Via.HTTP: plan.applications,
-    }
+    of_hosts: Mapping[str, Any] = plan.hosts
+    entries = {Via.SSH: of_hosts, Via.SQL: plan.databases, Via.HTTP: plan.applications}
     asked = [entries.get(each.question.via, {}).get(each.question.target) for each in seen.probes.values()]
     found = [getattr(each, "runbook", "") for each in (item.subject.item, *asked)]
     return tuple(dict.fromkeys(filter(None, [*found, str(plan.checks.get(item.check_id, {}).get("runbook", ""))])))

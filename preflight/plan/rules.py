@@ -2,8 +2,7 @@
 
 Each rule looks at the draft (faulty values are their defaults or None there; they have been noted already and are not
 noted twice) and at the raw tables, where it counts whether a key was written at all: a faulty password is still a
-credential that was named.
-"""
+credential that was named."""
 
 import posixpath
 import re

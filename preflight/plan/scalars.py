@@ -1,8 +1,7 @@
 """Single values of a plan: from what TOML holds to what the plan's types hold.
 
 Each reader takes a TOML value and gives the typed one, or raises Misfit. No message repeats a value that could be a
-secret in the wrong place.
-"""
+secret in the wrong place."""
 
 import math
 import re

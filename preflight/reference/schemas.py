@@ -6,8 +6,7 @@ that go together) it does not refuse.
 
 The other is strict about the report's fields of today, so that the tests see when report and schema part. It promises
 that `schema` is raised only when a field goes away or changes its meaning; new fields may come at any time, so a reader
-ignores what it does not know.
-"""
+ignores what it does not know."""
 
 import inspect
 from collections.abc import Mapping

@@ -2,8 +2,7 @@
 
 Whatever a server, a script or a plan says can stand in a report: it must not move a terminal's cursor, give a build
 system a command, become markup, or push the verdict off the screen by its length. Elements of HTML and SVG are built
-here, so that text in them can only ever be text. Pure.
-"""
+here, so that text in them can only ever be text. Pure."""
 
 import html
 import json
