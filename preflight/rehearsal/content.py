@@ -157,7 +157,15 @@ class Contents:
     @classmethod
     def of(cls, server: Server, archive: Archive, allowed: Mapping[str, str]) -> Self:
         """Raises ScratchError."""
-        contents = server.run("pg_restore", "-l", archive.file)
+        try:
+            contents = server.run("pg_restore", "-l", archive.file)
+        except ScratchError as error:
+            if not re.search("valid archive|text format", str(error)):
+                raise
+            cure = (
+                'SQL text is not put back here: have `previous` find an archive, or [rehearsal] say content = "schema"'
+            )
+            raise ScratchError(f"{visible(archive.backup)}: {one_line(str(error))}; {cure}") from None
         if not _SERVER_VERSION.search(contents):
             raise ScratchError(f"{archive.backup or 'what pg_dump wrote'} does not say which server was dumped")
         offered = set(server.query("SELECT name FROM pg_available_extensions").splitlines())
