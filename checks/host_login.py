@@ -14,7 +14,7 @@ from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host, HostRef, LoginUse, SaidUntil
 from preflight.plan.said import answered_for
-from preflight.plan.work import minutes_at_stake, work_on
+from preflight.plan.work import minutes_at_stake, other_accounts, work_on
 from preflight.probe import NoReply, Reply, Via
 from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThroughProbe
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
@@ -59,7 +59,7 @@ class HostLogin(Check):
         valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
         """Host -> until when its login holds, and who says so, having asked whoever keeps the account: for LDAP, SSSD
         and Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, and where
-        pam_time limits the hours. Where the host shows dates too, the earlier one counts."""
+        pam_time limits the hours, of sudo too. Where the host shows dates too, the earlier one counts."""
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
@@ -160,7 +160,7 @@ class HostLogin(Check):
             unseen = [
                 *_hidden_dates(expiry),
                 *_hidden_line(login, expiry, lines, self._need),
-                *_hours(expiry, login.user),
+                *_hours(expiry, login.user, becomes=bool(other_accounts(self.plan, host))),
             ]
             if not announced and _EXPIRY_WORDS.search(login.banner):
                 unseen.append(f"the host announces an expiry that cannot be read: {login.banner}")
@@ -254,11 +254,13 @@ def _hidden_dates(expiry: Expiry) -> Iterator[str]:
         yield f"{why} ({expiry.said})"
 
 
-def _hours(expiry: Expiry, user: str) -> Iterator[str]:
-    rules = [rule for rule in expiry.time_rules or () if _names(rule, user)]
+def _hours(expiry: Expiry, user: str, *, becomes: bool) -> Iterator[str]:
+    services = [name for name, used in (("sshd", not expiry.time_of_sudo), ("sudo", becomes)) if used]
+    rules = [rule for rule in expiry.time_rules or () if any(_names(rule, user, name) for name in services)]
     if rules or not expiry.time_rules_readable:
         seen = "; ".join(rules) or "it cannot be read"
-        yield f"logins are limited to certain hours by /etc/security/time.conf ({seen})"
+        what = "logins, or sudo," if becomes else "logins"
+        yield f"{what} are limited to certain hours by /etc/security/time.conf ({seen})"
 
 
 def _shown_ends(login: Login, expiry: Expiry, whose: str, moment: datetime, good: date) -> Iterator[End]:
@@ -317,10 +319,10 @@ def _hidden_line(login: Login, expiry: Expiry, lines: Sequence[AuthorizedKey], n
         yield "sshd has the key from a file that this login does not find"
 
 
-def _names(rule: str, account: str) -> bool:
-    """Whether a line `services;ttys;users;times` of time.conf may concern the account's SSH logins."""
+def _names(rule: str, account: str, service: str) -> bool:
+    """Whether a line `services;ttys;users;times` of time.conf may concern the account's use of the service."""
     fields = [part.strip() for part in rule.split(";")]
-    return len(fields) >= 4 and _covers(fields[0], "sshd") and _covers(fields[2], account)
+    return len(fields) >= 4 and _covers(fields[0], service) and _covers(fields[2], account)
 
 
 def _covers(names: str, name: str) -> bool:

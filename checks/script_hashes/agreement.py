@@ -10,6 +10,8 @@ from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, failed, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Include, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
+from preflight.plan.command_lines import pairs
+from preflight.plan.release_plan import grouped
 from preflight.plan.said import answered_for
 from preflight.plan.values import is_named, same_person
 from preflight.plan.work import no_shell
@@ -44,6 +46,16 @@ def judge_manifest(seen: Comparison) -> Iterator[Judgement]:
             actual=f"sha256 {seen.manifest_sha256}",
             remedy=f"take {beside(seen.plan.folder, seen.scripts.manifest)} and the scripts back as approved; "
             f"or have the change approved, then correct `manifest_sha256` of [scripts.{seen.scripts.id}]",
+        )
+    forward = {pair.forward for pair in pairs(seen.scripts.way_back, seen.scripts.files, [*seen.sealed], ())}
+    same = grouped(sorted(forward & {*seen.sealed}), seen.sealed.__getitem__).values()
+    if twice := [" = ".join(names) for names in same if names[1:]]:
+        yield warned(
+            "what one script does would be done twice: another one is the same",
+            expected="scripts that differ",
+            actual=named(twice),
+            remedy=f"take one out of {seen.approved_folder}, then run: {seen.plan.call('seal')}; or have whoever "
+            "reviewed them confirm that it is to run twice",
         )
 
 

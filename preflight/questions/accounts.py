@@ -85,7 +85,9 @@ class Expiry:
     """Last day on which the password holds; from the next 00:00 UTC a change is forced, for logins by key too."""
     must_change: bool = False
     time_rules: tuple[str, ...] | None = None
-    """Rules of pam_time; None where it is not active for sshd."""
+    """Rules of pam_time; None where it is active neither for sshd nor for sudo."""
+    time_of_sudo: bool = False
+    """Whether it is active for sudo alone."""
     time_rules_readable: bool = True
     keys: tuple[AuthorizedKey, ...] = ()
     """The account's, of every file that sshd reads them from."""
@@ -97,7 +99,7 @@ class Expiry:
 class _Told:
     chage: int
     """Its exit status."""
-    pam_time: Annotated[str, Matches("active|unreadable|absent", "what is seen of pam_time")]
+    pam_time: Annotated[str, Matches("active|sudo|unreadable|absent", "what is seen of pam_time")]
     offset: timedelta
     """Of the host's zone, in which a date of a key may be."""
     said: tuple[str, ...] = ()
@@ -127,18 +129,15 @@ if command -v chage >/dev/null 2>&1; then
 else
   printf 'chage=127\\n'
 fi
-if grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sshd /etc/pam.d/common-account /etc/pam.d/password-auth \\
-  /etc/pam.d/system-auth
-then
-  if [ -r /etc/security/time.conf ]; then
-    printf 'pam_time=active\\n'
-    grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
-  else
-    printf 'pam_time=unreadable\\n'
-  fi
-else
-  printf 'pam_time=absent\\n'
+time=absent
+grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sudo && time=sudo
+grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sshd /etc/pam.d/common-account /etc/pam.d/password-auth \\
+  /etc/pam.d/system-auth && time=active
+if [ "$time" != absent ]; then
+  [ -r /etc/security/time.conf ] || time=unreadable
+  grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
 fi
+printf 'pam_time=%s\\n' "$time"
 """
     text += KEY_LINES + "echo end=yes"
 
@@ -147,6 +146,7 @@ fi
         seen = Expiry(
             Aging.KNOWN,
             time_rules=None if told.pam_time == "absent" else told.rule,
+            time_of_sudo=told.pam_time == "sudo",
             time_rules_readable=told.pam_time != "unreadable",
             keys=authorized_keys(told.key, told.offset),
             key_sources=frozenset(told.key_source),

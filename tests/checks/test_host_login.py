@@ -10,7 +10,7 @@ import pytest
 from preflight_checks.host_login import HostLogin
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Become, Role, SaidUntil, Window
+from preflight.plan import Account, Become, Host, Role, SaidUntil, Window
 from preflight.probe import NoReply
 from preflight.questions.accounts import Aging, Expiry, Login
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate
@@ -194,6 +194,31 @@ def test_an_announcement_counts_from_the_moment_of_the_login_not_of_the_judging(
 )
 def test_rules_of_hours_that_may_name_the_account_are_unknown(rule: str, status: Status) -> None:
     assert judged(expiry=replace(NEVER, time_rules=(rule,))).status is status
+
+
+@pytest.mark.parametrize(
+    ("rule", "of_sudo", "become", "status"),
+    [
+        ("sudo;*;dbadmin;!Al2000-0600", True, True, Status.UNKNOWN),
+        ("sudo;*;dbadmin;!Al2000-0600", False, True, Status.UNKNOWN),
+        ("sudo;*;dbadmin;!Al2000-0600", True, False, Status.PASS),
+        ("sshd;*;dbadmin;!Al2000-0600", True, True, Status.PASS),
+        ("sudo;*;root;!Al2000-0600", True, True, Status.PASS),
+    ],
+)
+def test_hours_of_sudo_count_where_the_login_becomes_another_account(
+    rule: str, of_sudo: bool, become: bool, status: Status
+) -> None:
+    accounts = (Become(account=Account("postgres")),) if become else ()
+    host = Host(id="db1", user=Account("dbadmin"), become=accounts)
+    plan = toy_plan([host], window=WINDOW, roles=[Role(id="dba", primary="D. Kaya", contact="ext. 4411")])
+    said = SaidUntil(by="dba", on=TODAY, reason="asked", until=day("2026-12-31"))
+    for declared in ({}, {"db1": said}):
+        check = HostLogin(plan, ASKED_AT, HostLogin.Settings(valid_through=declared))
+        (subject,) = check.subjects()
+        found = check.judge(subject, login=LOGIN, expiry=replace(NEVER, time_rules=(rule,), time_of_sudo=of_sudo))
+        assert (found.status is Status.UNKNOWN) is (status is Status.UNKNOWN and not declared), found
+        assert (rule in repr(found)) is (status is Status.UNKNOWN)
 
 
 def test_rules_of_hours_that_cannot_be_read_are_unknown() -> None:

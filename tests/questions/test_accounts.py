@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -86,6 +87,9 @@ def test_rules_of_hours_are_kept_where_pam_time_is_active() -> None:
     assert expiry(AGING).time_rules is None
     active = AGING.replace("pam_time=absent", "pam_time=active\nrule=sshd;*;dbadmin;Wk0800-1800")
     assert expiry(active).time_rules == ("sshd;*;dbadmin;Wk0800-1800",)
+    assert not expiry(active).time_of_sudo
+    of_sudo = expiry(active.replace("=active", "=sudo"))
+    assert of_sudo == replace(expiry(active), time_of_sudo=True)
     hidden = expiry(AGING.replace("pam_time=absent", "pam_time=unreadable"))
     assert (hidden.time_rules, hidden.time_rules_readable) == ((), False)
 

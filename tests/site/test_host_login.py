@@ -13,7 +13,7 @@ from preflight_checks.host_login import HostLogin
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Database, Host, LoginUse, Role, SaidUntil, SecretRef, Step
+from preflight.plan import Backup, Become, Database, Host, LoginUse, Role, SaidUntil, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
 from tests.site.machine import needs, run
@@ -343,3 +343,21 @@ def test_a_key_that_is_not_there_is_cured_by_whoever_runs_it(site: Site, ask: As
     found = ask(replace(by_key(site, site.account("good")), key=tmp_path / "absent"))
     assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
     assert "firewall" not in told(found)
+
+
+@pytest.mark.parametrize("service", ["sudo", "sshd"])
+def test_hours_that_pam_time_sets_for_sudo_are_unknown(
+    accounts: Accounts, site: Site, tmp_path: Path, service: str
+) -> None:
+    account = accounts.add()
+    machine = site.start_namespace()
+    sshd = site.start_sshd(namespace=machine)
+    host = host_on(sshd, account, become=(Become(account=Login("postgres")),))
+    plan = make_plan(tmp_path, hosts=[host], known_hosts=sshd.known_hosts_lines())
+    hours = machine.call(lambda: finding(HostLogin, plan))
+    assert hours.status is Status.PASS, told(hours)
+    machine.run("tee", "-a", "/etc/pam.d/sudo", stdin="account required pam_time.so\n")
+    machine.run("tee", "-a", "/etc/security/time.conf", stdin=f"{service};*;{account.name};!Al2000-0600\n")
+    hours = machine.call(lambda: finding(HostLogin, plan))
+    assert hours.status is (Status.UNKNOWN if service == "sudo" else Status.PASS), told(hours)
+    assert ("time.conf (sudo;" in told(hours)) is (service == "sudo")

@@ -242,6 +242,15 @@ def test_a_staged_folder_behind_a_link_is_a_warning(release: Release) -> None:
     assert f"leads to {release.staged}" in told(found)
 
 
+def test_one_script_under_two_names_is_a_warning(release: Release) -> None:
+    for top in (release.approved, release.staged):
+        shutil.copy(top / "010_tables.sql", top / "020_rows.sql")
+    release.seal()
+    found = release.finding()
+    assert found.status is Status.WARN, told(found)
+    assert "010_tables.sql = 020_rows.sql" in told(found)
+
+
 @pytest.mark.parametrize(("mode", "status", "said"), [(0o777, Status.FAIL, "o+w"), (0o775, Status.WARN, "g+w")])
 def test_a_folder_above_that_others_may_write_to_is_told(
     release: Release, mode: int, status: Status, said: str
