@@ -98,8 +98,7 @@ class ClockSkew(Check):
         name = entry.id if isinstance(entry, Host) else f"the server of database {entry.id}"
         summary = f"the clock is {_shown(off)} {'ahead of' if way == 'ahead' else way} this machine's"
         remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
-        seen = [each.boot for each in (clock, home) if isinstance(each, Reading)]
-        boot = next(filter(None, seen), "")
+        boot = next(filter(None, [each.boot for each in (clock, home) if isinstance(each, Reading)]), "")
         own, named = self._host(entry), self._witnesses(entry)
         others = [(named[key], each) for key, each in sorted(witnesses.items()) if isinstance(each, Reading)]
         # Other entries of the plan that are the machine itself; and other machines off by as much, by one name.
@@ -133,9 +132,7 @@ def _with_shell(plan: Plan) -> Sequence[Host]:
 
 
 def _probe(entry: Host | Database, attempt: int = 1) -> Probe[Reading]:
-    if isinstance(entry, Host):
-        return HostClockProbe(entry.id, attempt)
-    return ServerClockProbe(entry.id, attempt)
+    return HostClockProbe(entry.id, attempt) if isinstance(entry, Host) else ServerClockProbe(entry.id, attempt)
 
 
 def _shown(duration: timedelta) -> str:

@@ -46,11 +46,10 @@ class Decisions(Check):
             who = self.plan.person(decision.decides)
             return passed(f"{kind}: {who} decides: {_one_line(decision.rule)}; not reached: {decision.default}")
         if found:
-            rules = " / ".join(_one_line(decision.rule) for decision in found)
             return warned(
                 f"{kind}: {len(found)} decisions speak about it",
                 expected="one decision, so that nobody argues which one holds",
-                actual=rules,
+                actual=" / ".join(_one_line(decision.rule) for decision in found),
                 remedy=f'leave one [[decisions]] with on = "{kind}"' + (f" for step {step.id}" if step else ""),
             )
         of_step = f' (steps = ["{step.id}"], or no `steps` for all)' if step else ""

@@ -154,8 +154,7 @@ class HostLogin(Check):
             # The host's own date is exact; the announcement of the same end adds nothing.
             ends += announced if expiry.password_expires is None else []
             ends += _shown_ends(login, expiry, whose, self.moment, self._need.good_date())
-            certified = [each.authority for each in _own_certificates(login)]
-            lines = _accepting_lines(login, expiry, certified)
+            lines = _accepting_lines(login, expiry, [each.authority for each in _own_certificates(login)])
             key_alone = _accepting_lines(login, expiry) if login.session.get("auth", "").startswith("key ") else []
             ends += [*self._certificates(host, login.session, key_alone), *_line_ends(lines, whose, self._need)]
             unseen = [
@@ -206,8 +205,7 @@ class HostLogin(Check):
             yield end(what="password", at=at, remedy=f"set a new password for {user} before the window")
         for count in _ACCOUNT_EXPIRES.findall(banner):
             at = _midnight(today + timedelta(days=min(int(count), _MOST_UNITS)))
-            remedy = f"have it extended: chage -E {self._need.good_date()} {user}"
-            yield end(what="account", at=at, remedy=remedy)
+            yield end(what="account", at=at, remedy=f"have it extended: chage -E {self._need.good_date()} {user}")
 
     def _no_dates(self, host: Host, login: Login, unseen: Sequence[str]) -> Judgement:
         found = unknown(

@@ -116,12 +116,8 @@ def _unseen(database: Database, table: HistoryTable) -> Judgement:
 
 
 def _trouble(database: Database, read: _Read, told: str) -> Judgement:
-    return failed(
-        f"{read}: {told}",
-        expected="every migration ended well, and no lock",
-        actual=told,
-        remedy=f"have its owner see in {database.id} what it left, and mend that; then {TOOLS[read.table.tool].cure}",
-    )
+    remedy = f"have its owner see in {database.id} what it left, and mend that; then {TOOLS[read.table.tool].cure}"
+    return failed(f"{read}: {told}", expected="every migration ended well, and no lock", actual=told, remedy=remedy)
 
 
 def _elsewhere(database: Database, wanted: str, read: Sequence[_Read]) -> Judgement:

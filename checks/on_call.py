@@ -98,7 +98,7 @@ class OnCall(Check):
         elif same_person(role.primary, role.standby):
             fault = "primary and standby are one person"
         yield failed(fault, expected=expected, actual=seen, remedy=find) if fault else passed(seen)
-        if role.contact.strip():
+        if is_named(role.contact):
             yield passed(f"reached by {role.contact}")
         else:
             yield failed(
@@ -109,12 +109,8 @@ class OnCall(Check):
             )
 
     def _confirming(self, role: Role) -> Confirming:
-        wanted = Wanted(
-            role=role,
-            covers=covered_by_role(self.plan, role),
-            valid=self.plan.freshness.people,
-            key="people in [freshness]",
-        )
+        covers = covered_by_role(self.plan, role)
+        wanted = Wanted(role=role, covers=covers, valid=self.plan.freshness.people, key="people in [freshness]")
         return Confirming(self.plan, self.moment, self.asked_at, wanted)
 
     def _people(self, role: Role) -> tuple[_Person, ...]:

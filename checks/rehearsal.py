@@ -114,12 +114,8 @@ class RehearsalCheck(Check):
         if entry.command:
             line = (*entry.command, *line)
         if not files and line != tried.line:
-            yield failed(
-                "the line that runs the scripts is another one than was rehearsed",
-                expected=shlex.join(tried.line),
-                actual=shlex.join(line),
-                remedy=again,
-            )
+            summary = "the line that runs the scripts is another one than was rehearsed"
+            yield failed(summary, expected=shlex.join(tried.line), actual=shlex.join(line), remedy=again)
 
     def _judge_neighbours(self, record: Rehearsal, name: str) -> Iterator[Judgement]:
         """Each entry ran on what those before it had left."""
@@ -285,11 +281,8 @@ class RehearsalCheck(Check):
             defined = any(each.defined for each in forward.touched)
             # Rows of one transaction are told with its last script.
             if defined or (with_rows and not entry.single_transaction):
-                yield self._fails(
-                    f"the way back of {named([pair.forward])} changed nothing in the rehearsal",
-                    f"{named([pair.back])} takes it back",
-                    "no object and no row was touched",
-                )
+                summary = f"the way back of {named([pair.forward])} changed nothing in the rehearsal"
+                yield self._fails(summary, f"{named([pair.back])} takes it back", "no object and no row was touched")
             elif not with_rows:
                 yield unknown(
                     f"whether the way back of {named([pair.forward])} changes anything is not known, without rows",
@@ -309,11 +302,8 @@ class RehearsalCheck(Check):
             )
         for drill in tried.drills:
             if fault := _fault_of(entry, drill):
-                yield self._fails(
-                    f"with a broken statement put first in {named([drill.script])}, {fault}",
-                    "it stops there and ends with another status than 0",
-                    "it did not",
-                )
+                summary = f"with a broken statement put first in {named([drill.script])}, {fault}"
+                yield self._fails(summary, "it stops there and ends with another status than 0", "it did not")
 
     def _judge_restores(self, entry: Scripts, database: RehearsedDatabase) -> Iterator[Judgement]:
         """Whether pg_restore puts the database's backups back after all that ran there."""

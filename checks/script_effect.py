@@ -176,12 +176,8 @@ class ScriptEffect(Check):
     def _room(self, work: ServerWork, effect: _Effect, facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Where the data and the WAL lie, for the script that writes most; for all where they are one transaction."""
         forward = effect.entry.forward
-        together = self.plan.scripts[work.id].single_transaction
-        written = max(
-            (effect.written(runs) for runs in ([forward] if together else [[run] for run in forward])),
-            key=lambda each: sum(each.values()),
-            default={},
-        )
+        together = [forward] if self.plan.scripts[work.id].single_transaction else [[run] for run in forward]
+        written = max(map(effect.written, together), key=lambda each: sum(each.values()), default={})
         root, at_once = data_directory(work.database, facts["data"]), sum(written.values())
         if not at_once:
             yield passed("they rewrite no table")

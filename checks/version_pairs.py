@@ -143,6 +143,4 @@ class VersionPairs(Check):
 def _where(gap: Gap, within: Sequence[EndState]) -> str:
     """The end states a combination is part of, where it is not itself one."""
     named = [in_words(state.versions) for state in within]
-    if named == [gap.named]:
-        return ""
-    return "part of these end states:\n" + listed(named, _MOST_NAMED, "\n")
+    return "" if named == [gap.named] else "part of these end states:\n" + listed(named, _MOST_NAMED, "\n")

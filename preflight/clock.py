@@ -1,8 +1,7 @@
 """The one place that reads the clock, and the arithmetic of moments.
 
 Moments are aware datetimes in UTC. Local times exist only in the plan and in the report: subtracting two aware
-datetimes of one zone ignores a clock change between them (Python subtracts wall clocks), so nothing here does.
-"""
+datetimes of one zone ignores a clock change between them (Python subtracts wall clocks), so nothing here does."""
 
 import time
 from bisect import bisect_left

@@ -2,8 +2,7 @@
 
 A `Probe` is a question as text plus a pure reader of the reply. It knows nothing of sockets: sessions carry the
 `Question` it stands for and bring back a `Reply`, or a `NoReply` that says why nobody could be asked. A negative
-answer ("no such directory") is a `Reply`; only "could not ask" is a `NoReply`.
-"""
+answer ("no such directory") is a `Reply`; only "could not ask" is a `NoReply`."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,8 +1,7 @@
 """Why something could not be asked: the one table of reasons.
 
 Each reason says in words what stood in the way, on whose side that lies, what it makes of a login that failed, and what
-cures it. Sessions choose the reason; nobody else words it or looks for its cure.
-"""
+cures it. Sessions choose the reason; nobody else words it or looks for its cure."""
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum

@@ -3,8 +3,7 @@ lines.
 
 A syntax says how single values are written: JSON here, texts of programs and servers in `preflight.questions.fields`, a
 plan's TOML in `preflight.plan.load`. The walk over dataclasses, tuples and mappings is the same for all. Nothing is
-guessed: a key that is missing, unknown or holds another type is an error with its place.
-"""
+guessed: a key that is missing, unknown or holds another type is an error with its place."""
 
 from __future__ import annotations
 

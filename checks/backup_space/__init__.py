@@ -264,11 +264,8 @@ class BackupSpace(Check):
         if left < keep:
             summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
             return warned(summary, expected=wanted, actual=actual, remedy=remedy)
-        return passed(
-            f"{needs}; {format_size(room.bytes)} {room.what} on {where}, {format_size(left)} stays",
-            expected=wanted,
-            actual=actual,
-        )
+        summary = f"{needs}; {format_size(room.bytes)} {room.what} on {where}, {format_size(left)} stays"
+        return passed(summary, expected=wanted, actual=actual)
 
 
 def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:

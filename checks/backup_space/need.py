@@ -100,10 +100,9 @@ def wal_growth(planned: PlannedBackup, rate: WalRate | None, until: datetime, pe
     hours = (until - (rate.seen_at if rate else planned.plan.window.start)).total_seconds() / 3600
     held = ", held back by a slot or a failing archive command" if rate and rate.held else ""
     if hourly is None:
-        most = rate.growth(timedelta(), None) if rate else None
         return Doubt(
             "how much write-ahead log comes before it begins is not known",
-            most,
+            rate.growth(timedelta(), None) if rate else None,
             "the server's own count of an hour or more (pg_stat_wal)",
             f"run again when the server has counted for an hour, or say the rate: [checks.backup-space] "
             f'wal_per_hour = {{ {planned.backup.database} = "1GiB" }}',

@@ -46,13 +46,14 @@ class CompetingJobs(Check):
     The nightly backup that begins in the middle of a deployment takes the disk's time and its space; a cleanup deletes
     the backup just taken; VACUUM and REINDEX hold locks; an upgrade restarts the server. Nobody in the call knows of
     them, because they were set up years ago. So crontabs (of the login, and of the accounts it becomes), the system's
-    tables, anacron, `at`, systemd's timers and a `shutdown` that was set are read on every host, and pg_cron in every
+    tables, anacron, `at`, systemd's timers and its waiting `shutdown` are read on every host, and pg_cron in every
     database, and every start in the window is a warning with its time; those that smell of backup, deletion or restart
     come first. The job that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or
     ahead of the window; that no job seen takes it is a warning, and where cron is to start it, a cron daemon must run.
     A table of the system that cron refuses, as not root alone may write to it, is a warning. What may start at random
     (RandomizedDelaySec, AccuracySec, cronie's RANDOM_DELAY) is told with all of its time. A crontab that the login may
-    not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by `asked`.
+    not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by `asked`. Other schedulers
+    (pgAgent, one of an enterprise) are not asked: name what they start as a step, or ask by a query of the plan.
     """
 
     @dataclass(frozen=True, slots=True)

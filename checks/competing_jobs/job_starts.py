@@ -4,8 +4,7 @@ pg_cron. Pure.
 The rules of crontabs are those of crontab(5) and cron(8) as Vixie cron has them, from which Debian's cron, cronie and
 pg_cron come: a day of the month and a weekday that are both given are alternatives, unless one begins with `*`; after a
 clock change, jobs at fixed times run once (a skipped one right after the change, a repeated one the first time only),
-and jobs with `*` as minute or hour go by what the clock shows.
-"""
+and jobs with `*` as minute or hour go by what the clock shows."""
 
 import posixpath
 import re
@@ -164,8 +163,7 @@ def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -
     where = jobs.zone.where
     if jobs.cron != "none":
         # root reads its own crontab twice: as its own, and in the spool.
-        by_source = {table.source: table for table in [*jobs.tables, *crontabs]}
-        for table in by_source.values():
+        for table in {table.source: table for table in [*jobs.tables, *crontabs]}.values():
             crontab = read_crontab(table.lines, table.user)
             found.unreadable += [(table.source, shown(line)) for line in crontab.unreadable]
             if table.cut:

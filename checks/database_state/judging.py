@@ -251,7 +251,7 @@ def _judge_objects(items: Sequence[Item]) -> Iterator[Judgement]:
             found = [item for item in _of_kind(items, kind) if item.touched is touched]
             if not found:
                 continue
-            yield (failed if touched and kind in _BLOCKING else warned)(
+            yield (failed if (touched and kind in _BLOCKING) or kind == "gone" else warned)(
                 f"{counted(found[0].total, one, many)}, of tables that the scripts {'' if touched else 'do not '}touch",
                 expected="none",
                 actual=_listed([_described(item) for item in found], found),
@@ -366,6 +366,7 @@ _FAULTS = {
     "index": ("index is invalid", "indexes are invalid"),
     "constraint": ("constraint is NOT VALID", "constraints are NOT VALID"),
     "trigger": ("trigger is disabled", "triggers are disabled"),
+    "gone": ("table had rows, and its file is empty or gone", "tables had rows, and their files are empty or gone"),
     "taken": ("next value of a sequence is taken", "next values of sequences are taken"),
     "narrow": ("foreign key column is narrower than its target", "foreign key columns are narrower than their targets"),
     "statistics": ("table has no statistics", "tables have no statistics"),
@@ -385,6 +386,8 @@ def _cure(item: Item) -> str:
             return f"ALTER {'DOMAIN' if item.detail == 'domain' else 'TABLE'} {table} VALIDATE CONSTRAINT {name};"
         case "trigger":  # those of foreign keys have no names of their own, and only a superuser enables them
             return f"ALTER TABLE {table} ENABLE TRIGGER {name if item.name else 'ALL'};"
+        case "gone":  # an unlogged one is empty after a crash
+            return f"ANALYZE {table}; (an error: have it restored; none: see where its rows went)"
         case "taken":
             return f"SELECT setval({quote_literal(item.detail)}, (SELECT max({name}) FROM {table}));"  # noqa: S608 - only shown
         case "narrow":

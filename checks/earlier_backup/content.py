@@ -29,6 +29,7 @@ _KINDS = {
     "EXTENSION": "extensions",
     "FUNCTION": "functions",
     "BLOBS": "large objects",
+    "ACL": "rights that were granted (restored with --no-acl, none are wanted)",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
 _SETS_TRANSACTION_TIMEOUT: Major = (17,)
@@ -123,7 +124,10 @@ def _versions(seen: SeenBackup, read: ArchiveRead | TextRead, live: Major) -> It
 
 def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
     """What a full dump would hold and this one does not. When a table was made no catalogue tells."""
-    lacks = [_KINDS[kind] for kind in ("TABLE", *live.kinds.split("\n")) if kind in _KINDS.keys() - held.kinds]
+    restore = seen.planned.backup.restore
+    unwanted = {"ACL"} if restore and {"-x", "--no-acl", "--no-privileges"} & {*restore.options} else set()
+    kinds = ("TABLE", *live.kinds.split("\n"))
+    lacks = [_KINDS[kind] for kind in kinds if kind in _KINDS.keys() - held.kinds - unwanted]
     missing = live.tables - held.names
     if live.count > MOST_NAMES or held.tables > MOST_NAMES:  # too many to be told by name
         missing = frozenset(map(str, range(live.count - held.tables)))

@@ -138,7 +138,6 @@ def judge_recorded(seen: SeenBackup) -> Iterator[Judgement]:
     recorded = seen.recorded
     if not isinstance(recorded, Recorded) or not recorded.file:
         return
-    check = f"on {seen.host}: sha256sum {shlex.quote(seen.file.path)}; cat {shlex.quote(recorded.file)}"
     if recorded.sha256 and recorded.sha256 == recorded.wanted.lower():
         yield passed(f"its SHA-256 is the one in {recorded.file}")
     elif recorded.sha256 and recorded.wanted:
@@ -150,7 +149,7 @@ def judge_recorded(seen: SeenBackup) -> Iterator[Judgement]:
             "its SHA-256 could not be compared with the one beside it",
             expected=f"the sum in {recorded.file}, and that of {seen.file.path}",
             actual="the sum beside it is not read" if not recorded.wanted else "it was not hashed",
-            remedy=check,
+            remedy=f"on {seen.host}: sha256sum {shlex.quote(seen.file.path)}; cat {shlex.quote(recorded.file)}",
         )
 
 

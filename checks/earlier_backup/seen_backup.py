@@ -82,12 +82,8 @@ class SeenBackup:
 
     def broken(self, summary: str, actual: str, *, expected: str = "read to its end", remedy: str = "") -> Judgement:
         """`remedy`: where the backup itself is well and a new one would not be better."""
-        return failed(
-            summary,
-            expected=f"{self.file.path} on {self.host}: {expected}",
-            actual=actual,
-            remedy=remedy or f"{self.anew}, then read it: {self._reading}",
-        )
+        cure = remedy or f"{self.anew}, then read it: {self._reading}"
+        return failed(summary, expected=f"{self.file.path} on {self.host}: {expected}", actual=actual, remedy=cure)
 
     def may_not_be_read(self) -> Judgement:
         """By the account that takes the backups, which would restore it, too."""

@@ -96,12 +96,11 @@ class ScriptHashes(Check):
         shown = enumerate(files.worth_reading[:_TEXTS])
         answers = {name: facts.get(f"text_{number}") for number, name in shown}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
-        differences = Differences(files, read, forms if isinstance(forms, Mapping) else {})
         points = [
             *(judge_approval(files, signature, verified, self.moment) if signature else ()),
             *judge_manifest(files),
             *judge_approved(files),
-            *judge_staged(files, differences),
+            *judge_staged(files, Differences(files, read, forms if isinstance(forms, Mapping) else {})),
             *judge_inputs(files, self.moment, strict=self.settings.strict),
         ]
         is_well = all(point.status is Status.PASS for point in points)

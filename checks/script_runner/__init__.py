@@ -74,19 +74,20 @@ class ScriptRunner(Check):
 
     Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by an
     older program than the server is no dump. So the programs are run where and as whom the plan will run them, on the
-    PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in to the
-    database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and
-    not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at the server
-    that database-login sees in the same run, by its start and its system identifier, and that `preflight seal` saw; a
-    clone, another cluster, a connection pooler or a replica on which the work cannot be done is FAIL, and so are
-    settings of the role that end the scripts, or make other letters of theirs (`client_encoding`). What `preflight
-    show --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files` leaves one out,
-    names what is not sealed or takes another back, or runs them twice or out of their numbers' order; when a sealed
-    script turns ON_ERROR_STOP off or ends before its end (`\\q`); when the login cannot enter the staged folder or the
-    log cannot be written. UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand in the
-    way, or the script was not read. What else is wrong with a script is shown by `rehearsal`. Of a `command` that is
-    not psql it is looked whether the account can start it; whether it stops at the first error is shown by `rehearsal`,
-    where its `rehearse_command` is named; else UNKNOWN until somebody says by `stops_on_error` when that was shown.
+    PATH a non-interactive login has (start-up files that only a login shell at a terminal reads are not seen), and
+    their versions are held against the server's. Then the account logs in to the database there, at the declared
+    `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and not at midnight; so does the role
+    that puts a backup back, or the `command` that does. It must arrive at the server that database-login sees in the
+    same run, by its start and its system identifier, and that `preflight seal` saw; a clone, another cluster, a
+    connection pooler or a replica on which the work cannot be done is FAIL, and so are settings of the role that end
+    the scripts, or make other letters of theirs (`client_encoding`). What `preflight show --commands` prints runs every
+    sealed script and stops at the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes
+    another back, or runs them twice or out of their numbers' order; when a sealed script turns ON_ERROR_STOP off or
+    ends before its end (`\\q`); when the login cannot enter the staged folder or the log cannot be written. UNKNOWN
+    where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, or the script was not
+    read. What else is wrong with a script is shown by `rehearsal`. Of a `command` that is not psql it is looked whether
+    the account can start it; whether it stops at the first error is shown by `rehearsal`, where its `rehearse_command`
+    is named; else UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
 
     id = "script-runner"
@@ -135,8 +136,7 @@ class ScriptRunner(Check):
         --schema-only` of a schema that does not exist; or, for a base backup, psql with replication=true and
         IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a prompt."""
         work: ServerWork = subject.item
-        ran = [run.ran for run in programs if run.program in work.programs[:1]]
-        if not work.connects or not all(ran):
+        if not work.connects or not all(run.ran for run in programs if run.program in work.programs[:1]):
             return {}
         method = method_of(work)
         program = work.program("psql") if method is Method.REPLICATION else work.programs[0]
@@ -285,11 +285,8 @@ class ScriptRunner(Check):
 
     def _login_failed(self, work: ServerWork, login: ServerLogin, refusal: LoginRefusal) -> Judgement:
         if method_of(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
-            return unknown(
-                "whether a base backup may connect is not known: psql does not run as the account",
-                actual=login.said,
-                remedy=let_psql_tell(work),
-            )
+            summary = "whether a base backup may connect is not known: psql does not run as the account"
+            return unknown(summary, actual=login.said, remedy=let_psql_tell(work))
         cure = _REMEDIES[refusal]
         if refusal is LoginRefusal.NO_SERVER and work.server:
             cure = "have the server of {database} on {host} started; or correct `server` of {table}, {server}"

@@ -196,12 +196,9 @@ class OrderedScripts:
             )
         expected = "every statement run, ON_ERROR_STOP as the command line sets it"
         if places := [(name, each) for name, each in self.sealed.deviations if each.certain]:
-            yield self.work.failed(
-                _deviation(*places[0]),
-                expected,
-                named(_place(*each) for each in places),
-                "take it out of the script, have that approved, then seal again",
-            )
+            remedy = "take it out of the script, have that approved, then seal again"
+            found = named(_place(*each) for each in places)
+            yield self.work.failed(_deviation(*places[0]), expected, found, remedy)
         if places := [(name, each) for name, each in self.sealed.deviations if not each.certain]:
             yield unknown(
                 f"whether psql stops at the first error is not known: {_deviation(*places[0])}",

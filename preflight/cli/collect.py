@@ -88,8 +88,7 @@ def judge(
 
     Without --at it is judged for the moment at which it was collected, so the verdict is that of the run: it says
     nothing about today. Where the plan, a script beside it, a manifest, a pinned host key or the version of preflight
-    changed since then, nothing is judged.
-    """
+    changed since then, nothing is judged."""
     parts = {str(path): Evidence.load(path) for path in evidence_paths}
     if len(parts) < len(evidence_paths):
         raise CallError("one file of evidence is named twice")
@@ -122,8 +121,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, shard: Shard | No
     A plan for one machine too large is split over N jobs by --shard, each K once. What hangs together stays in one: a
     host with its databases, and all entries of one password. A jump host is logged in to by each shard behind it.
 
-    The exit code says that the evidence was written (0), whatever the answers are. The verdict is that of `judge`.
-    """
+    The exit code says that the evidence was written (0), whatever the answers are. The verdict is that of `judge`."""
     plan, registry = load(plan_path)
     zones = plan.network_zones
     if zone is not None and zone not in zones:

@@ -109,8 +109,7 @@ def decide(plan_path: Path, decision: str, by: str, because: str, against: str, 
 
     It stands on the newest saved run, judged now, and changes nothing of its verdict: the exit code is the verdict's,
     here and in every report. A run that was not GO then is HOLD. A go on a verdict that is not GO is refused, unless
-    --against says why.
-    """
+    --against says why."""
     plan, registry = load(plan_path)
     # Of the role that decides about the release, else of any role.
     roles = [plan.roles[plan.decided_by]] if plan.decided_by in plan.roles else plan.roles.values()

@@ -83,8 +83,7 @@ def init(
 
     On a terminal it asks for what no option gives; an empty answer leaves a TODO. Nothing is ever overwritten. With
     --look it logs in to what is named, as a run does, and writes what it sees; what is then left to do are comments, so
-    that `preflight run` can judge the rest at once.
-    """
+    that `preflight run` can judge the rest at once."""
     if path.exists():
         raise CallError(f"{path} is there already: init writes a new plan and changes none")
     known = Beginnings(

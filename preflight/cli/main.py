@@ -81,8 +81,7 @@ def cli(context: click.Context) -> None:
     """May the deployment window open, and if not, who must do what by when?
 
     preflight asks the real hosts, databases and applications of a release plan, the day before and at the start of
-    the call, and answers GO, NO-GO or HOLD. It only reads; `rehearse` alone writes, on this machine.
-    """
+    the call, and answers GO, NO-GO or HOLD. It only reads; `rehearse` alone writes, on this machine."""
     from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline  # not for --help
 
     context.with_resource(at_deadline(TIMEOUT_SECONDS))  # a command with --timeout names its own

@@ -60,8 +60,7 @@ def lint(plan_paths: tuple[Path, ...], stdout_format: str, strict: bool) -> Exit
 def show(plan_path: Path, stdout_format: str, commands: bool, whole: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing.
 
-    What is equal but for a number that counts up is printed once: web[01-40].
-    """
+    What is equal but for a number that counts up is printed once: web[01-40]."""
     from preflight.reference import questions as questions_report
     from preflight.reference import requests as requests_report
 
@@ -89,13 +88,8 @@ def show(plan_path: Path, stdout_format: str, commands: bool, whole: bool) -> No
     write_stdout(questions_report.render(inspection, registry, inspection.first_round(), str(plan_path)))
 
 
-_PLAN = click.option(
-    "--plan",
-    "plan_path",
-    metavar="PLAN",
-    type=FILE,
-    help="Also the checks of this plan's own folder; `explain` shows what is asked of it.",
-)
+_ABOUT_PLAN = "Also the checks of this plan's own folder; `explain` shows what is asked of it."
+_PLAN = click.option("--plan", "plan_path", metavar="PLAN", type=FILE, help=_ABOUT_PLAN)
 
 
 @click.command()

@@ -38,8 +38,7 @@ def rehearse(plan_path: Path, timeout: float) -> ExitCode:
     must stop there. A `command` is never started with its own arguments; its entry's `rehearse_command` is.
 
     The record lies beside the plan and ends in .rehearsal.json; the check `rehearsal` wants it, of just these files.
-    Exit code 0 when that check passes, 1 when it fails, 3 when something is not known or nothing could be rehearsed.
-    """
+    Exit code 0 when that check passes, 1 when it fails, 3 when something is not known or nothing could be rehearsed."""
     from preflight.rehearsal import ScratchError  # takes both drivers along
     from preflight.rehearsal.rehearse import announced, rehearsable
 

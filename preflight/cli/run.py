@@ -87,8 +87,7 @@ def gate(
 
     With --watch it is drawn anew on a terminal; elsewhere one line tells each change, and each --output is written
     again every round. Ctrl-C prints and keeps the last round, exit code 130. An account that was refused is not tried
-    again unless r is typed on the terminal.
-    """
+    again unless r is typed on the terminal."""
     if not watch and (every or steady):
         raise CallError(f"--{'every' if every else 'steady'} is for --watch")
     if watch and no_ask:
@@ -118,8 +117,7 @@ def verify(plan_path: Path, expect: str, timeout: float, report: ReportOptions) 
     must, the plan's own queries give what they must, no database is left in a bad state, and the files of the way back
     are still there. Whether the window is over makes no difference. Exit code 0, 1 or 3.
 
-    It is no run: nothing is kept beside the plan, and no gate starts from it. Keep the report: --output html=FILE.
-    """
+    It is no run: nothing is kept beside the plan, and no gate starts from it. Keep the report: --output html=FILE."""
     inspection = planned(plan_path, report, lambda _: now(), Expect(expect))
     asked = ask(inspection, timeout, read_inputs(inspection.plan), quiet=report.quiet)
     return deliver(asked, judge_evidence(asked.answered, vantage=vantage_of_this_run()), report)
@@ -175,8 +173,7 @@ def demo(night: bool, gate: bool, story: bool, report: ReportOptions) -> int:
     asks them by the demo's own plan, after its scripts were rehearsed. Everything is removed at the end.
 
     With --gate the site is asked twice: by `run` ahead of the window and by `gate` at its start. With --night too, it
-    breaks in between.
-    """
+    breaks in between."""
     if story and (gate or not night or report.stdout_format != "text"):
         raise CallError("--story stands below the text of --night, without --gate")
     from preflight.demo.site import DemoSite  # takes both drivers along
@@ -208,8 +205,7 @@ def history(plan_path: Path, stdout_format: str) -> None:
     """List the saved runs of the plan's release, newest first, each judged again.
 
     A file that was changed by hand or is of another plan is named as such and never judged. The exit code says that
-    the list could be made; it is no verdict.
-    """
+    the list could be made; it is no verdict."""
     plan, registry = load(plan_path)
     try:
         found = runs_history.entries(plan, registry)
@@ -233,8 +229,7 @@ def diff(paths: tuple[Path, ...], plan_path: Path | None, is_told: bool, stdout_
     cured.
 
     The exit code says that both could be read (0) or not (2), and with --exit-code that nothing got worse (0) or
-    something did (1). It is no verdict: that is `run`'s or `gate`'s.
-    """
+    something did (1). It is no verdict: that is `run`'s or `gate`'s."""
     if len(paths) != (0 if plan_path else 2):
         raise CallError("name two reports, OLD and NEW, or the plan whose two newest saved runs are meant: --last PLAN")
     old, new = _two_newest(plan_path) if plan_path else map(saved_runs.report_beside, paths)

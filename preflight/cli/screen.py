@@ -117,9 +117,8 @@ class Screen(Lines):
         """What does not fit is cut off below, never the last changes and the foot."""
         _, rows = shutil.get_terminal_size()
         below = [*self._lines, self._foot][-rows:]
-        lines = [*self._report[: rows - len(below)], *below]
         # What stood there goes first: behind a line that fills its row, a terminal would wipe that line's last sign.
-        *above, last = lines
+        *above, last = [*self._report[: rows - len(below)], *below]
         _put("\033[H" + "\r\n".join([*(f"\033[K{line}" for line in above), f"\033[J{last}"]))
 
 

@@ -48,8 +48,7 @@ def seal(plan_path: Path, accept_host_keys: bool, scripts_only: bool, key: Path 
     differs from what is there is never replaced. That file also holds where the plan names `allowed_signers`, and the
     hash of each, which is never replaced either. With --sign, the SSH key that it names (a public one: the agent) signs
     each manifest for this release into a file beside it that ends in .sig. The schema of each database goes into a text
-    that ends in .DATABASE.schema.txt. Exit code 3 when a host's key, a server or a schema could not be seen.
-    """
+    that ends in .DATABASE.schema.txt. Exit code 3 when a host's key, a server or a schema could not be seen."""
     plan, registry = load(plan_path)
     plan = _seal_signers(plan)
     for manifest in sealing.seal_scripts(plan):

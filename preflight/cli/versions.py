@@ -34,10 +34,9 @@ def _commit(plan: Plan) -> str:
 
 def _git(plan: Plan, *arguments: str) -> str | None:
     """What git answers in the plan's folder, which it writes nothing to; None where it cannot."""
-    quiet = ("-c", "core.fsmonitor=false", "-C", str(plan.folder))
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
-            ["git", *quiet, *arguments],
+            ["git", "-c", "core.fsmonitor=false", "-C", str(plan.folder), *arguments],
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

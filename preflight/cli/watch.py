@@ -80,8 +80,7 @@ class Watching:
         self._begun_at = self._asked_at = now()
         self._rounds = 0
         self._last: _Round | None = None
-        most_apart = 2 * rhythm.every
-        self._steadiness = Steadiness(rhythm.steady, most_apart, self._plan.window) if rhythm.steady else None
+        self._steadiness = Steadiness(rhythm.steady, 2 * rhythm.every, self._plan.window) if rhythm.steady else None
 
     def hold(self) -> int:
         """Asks and waits until a round begins in the window. Interrupted: delivers the last, raises Interruption."""
@@ -211,8 +210,7 @@ class Watching:
 def _moment(plan: Plan, at: datetime) -> datetime:
     """The window's start; now, as `run` judges, while what is asked now would be too old by then: it is asked again."""
     shortest = min(getattr(plan.freshness, each.name) for each in fields(plan.freshness))
-    ahead = plan.window.start - at
-    return at if ahead > shortest else max(at, plan.window.start)
+    return at if plan.window.start - at > shortest else max(at, plan.window.start)
 
 
 def _other_plan(plan: Plan) -> str:

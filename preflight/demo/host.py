@@ -2,8 +2,7 @@
 
 All hosts share this machine and one OS account, so `id`, `chage` and `sudo` cannot answer for a made-up `dbadmin`.
 They are replaced in the host's own `bin` folder. Everything else that runs on a demo host (df, stat, sha256sum, psql,
-pg_dump, pg_restore, ...) is the machine's own.
-"""
+pg_dump, pg_restore, ...) is the machine's own."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -89,9 +88,8 @@ class DemoHost:
             public = f"{login.key.get_name()} {login.key.get_base64()}\n"
             self.put("home/.ssh/authorized_keys", public.encode(), 0o600)
         self.expire_account(None)
-        folders = [str(self._bin), *([str(path)] if path else []), _SYSTEM_PATH]
         known = {
-            "PATH": ":".join(folders),
+            "PATH": ":".join([str(self._bin), *([str(path)] if path else []), _SYSTEM_PATH]),
             "HOME": str(self.home),
             "USER": login.user,
             "LOGNAME": login.user,

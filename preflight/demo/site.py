@@ -1,7 +1,6 @@
 """The demo's whole site: three hosts, two databases, two applications, and the plan that describes them.
 
-Everything lives in folders made for the occasion and is gone when the site is left, however it is left.
-"""
+Everything lives in folders made for the occasion and is gone when the site is left, however it is left."""
 
 import hashlib
 import json

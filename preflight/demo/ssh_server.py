@@ -1,7 +1,6 @@
 """An SSH server in this program, on paramiko's server mode: it takes one login and really executes commands.
 
-It stands for one host of the demo. The protocol, the login and the commands are real; only the machine is shared.
-"""
+It stands for one host of the demo. The protocol, the login and the commands are real; only the machine is shared."""
 
 import contextlib
 import hmac

@@ -68,11 +68,8 @@ def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
 
 
 def _runbooks(plan: Plan, item: PlannedCheck, seen: Seen) -> tuple[str, ...]:
-    entries: Mapping[Via, Mapping[str, Any]] = {
-        Via.SSH: plan.hosts,
-        Via.SQL: plan.databases,
-        Via.HTTP: plan.applications,
-    }
+    of_hosts: Mapping[str, Any] = plan.hosts
+    entries = {Via.SSH: of_hosts, Via.SQL: plan.databases, Via.HTTP: plan.applications}
     asked = [entries.get(each.question.via, {}).get(each.question.target) for each in seen.probes.values()]
     found = [getattr(each, "runbook", "") for each in (item.subject.item, *asked)]
     return tuple(dict.fromkeys(filter(None, [*found, str(plan.checks.get(item.check_id, {}).get("runbook", ""))])))
@@ -143,8 +140,7 @@ def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -
     if age is None or judgement.status not in (Status.PASS, Status.WARN):
         lines = {point.behind for point in judgement.telling_points()}
         return _Conclusion(judgement, lines.pop() if len(lines) == 1 else "")  # not where some of it could be seen
-    since = check.moment - min(each.most for each in ages if each.too_old)
-    too_early = check.asked_at < since
+    too_early = check.asked_at < check.moment - min(each.most for each in ages if each.too_old)
     latest = check.moment - min(getattr(plan.freshness, each.name) for each in fields(plan.freshness))
     when = f" from {format_moment(latest, plan.window.zone)} on" if too_early else ""  # then nothing is too old
     stale = Judgement(

@@ -107,8 +107,7 @@ class Split:
         kinds = ((Via.SSH, plan.hosts), (Via.SQL, plan.databases), (Via.HTTP, plan.applications))
         found: Counter[Target] = Counter(dict.fromkeys(((via, name) for via, names in kinds for name in names), 0))
         items = inspect(plan, self.registry, plan.window.start).items
-        asked = {each.question.id: each for item in items for each in item.probes.values()}
-        for each in asked.values():
+        for each in {each.question.id: each for item in items for each in item.probes.values()}.values():
             if each.question.via is not Via.LOCAL or each.probe.asked_last:
                 found[_place(each.question)] += plan.is_asked_from(self.network_zone, each.question)
         return found

@@ -155,8 +155,7 @@ class Confirming:
     def _until(self, words: Sequence[Confirmation]) -> Judgement:
         """What was said, as long as it counts at the window's start, too."""
         oldest = min(words, key=lambda word: word.at)
-        start = self.plan.window.start
-        again = f" once more from {self._need.told(start - self.wanted.valid)} on"
+        again = f" once more from {self._need.told(self.plan.window.start - self.wanted.valid)} on"
         ends = End(
             what="confirmation",
             where=f"of {self.wanted.item or self.wanted.role.id}",

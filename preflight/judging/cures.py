@@ -120,11 +120,8 @@ def hidden_from(database: Database, catalogue: str, what: str) -> Judgement:
 def no_such_role(work: ServerWork) -> Judgement:
     """UNKNOWN, because the server does not have the role that does the work."""
     made = work.database.on_primary(f"CREATE ROLE {quote_identifier(work.login)} LOGIN;")
-    return unknown(
-        f"the role {work.login} is not there",
-        expected=f"a role that {work.table} names",
-        remedy=f"{made} or correct `login` of {work.table}",
-    )
+    remedy = f"{made} or correct `login` of {work.table}"
+    return unknown(f"the role {work.login} is not there", expected=f"a role that {work.table} names", remedy=remedy)
 
 
 def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) -> str:

@@ -100,8 +100,7 @@ class TimeOfNeed:
     def judge_together(self, ends: Iterable[End]) -> Iterator[Judgement]:
         """What holds only together: each that ends too soon, or else the first to end."""
         judged = [self.judge(end) for end in sorted(ends, key=lambda end: end.at)]
-        too_soon = [each for each in judged if each.status is not Status.PASS]
-        yield from too_soon or judged[:1]
+        yield from [each for each in judged if each.status is not Status.PASS] or judged[:1]
 
     def _judge(self, end: End) -> Judgement:
         known_by = f" ({end.known_by})" if end.known_by else ""

@@ -153,9 +153,7 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
 def schedule_at(plan: Plan, moment: datetime, over_network: Collection[str] = ()) -> Schedule | None:
     """The schedule of the work as it can still be at the moment judged: it begins with the window, and now once that is
     open, because nobody here knows when it was begun. None once the window is over; else as `schedule`."""
-    if moment >= plan.window.end:
-        return None
-    return schedule(plan, max(plan.window.start, moment), over_network)
+    return None if moment >= plan.window.end else schedule(plan, max(plan.window.start, moment), over_network)
 
 
 def _waiting(plan: Plan) -> Mapping[str, Collection[str]]:

@@ -71,8 +71,7 @@ class VersionTests:
         failed = [each for each in self._failed if covers(versions, each.versions) and not self._is_cured(each)]
         lacking = ((dict(pair), gap) for pair, gap in self._each_pair(versions) if isinstance(gap, Gap))
         found = [gap for pair, gap in lacking if not any(covers(each.versions, pair) for each in failed)]
-        failures = dict.fromkeys(map(_failure, failed))
-        return (*failures, *sorted(found, key=lambda gap: OPEN.index(gap.status)))
+        return (*dict.fromkeys(map(_failure, failed)), *sorted(found, key=lambda gap: OPEN.index(gap.status)))
 
     def proofs(self, versions: Versions) -> tuple[Tested, ...]:
         """The records that show `versions` to work, oldest first, where there is no gap; none where no pair needs

@@ -281,12 +281,9 @@ class ScriptRole:
         yield from self._judge_timeouts(longest)
         yield from self._judge_search_path()
         if self.settings.get("session_replication_role") == "replica":
-            yield warned(
-                f"triggers and foreign keys are off for {self.name} (session_replication_role)",
-                expected="origin",
-                actual="replica",
-                remedy=self.undo("session_replication_role"),
-            )
+            summary = f"triggers and foreign keys are off for {self.name} (session_replication_role)"
+            remedy = self.undo("session_replication_role")
+            yield warned(summary, expected="origin", actual="replica", remedy=remedy)
 
     def judge_encoding(self, also: str) -> Iterator[Judgement]:
         """Of a client's own session: the server takes a script's bytes for what this says, without an error, and ends a
@@ -308,8 +305,7 @@ class ScriptRole:
 
     def _judge_search_path(self) -> Iterator[Judgement]:
         path = self.settings.shown("search_path")
-        names = [name.strip().strip('"') for name in path.split(",")]
-        if not {"$user", "public"} & set(names):
+        if not {"$user", "public"} & {name.strip().strip('"') for name in path.split(",")}:
             yield warned(
                 f"unusual search_path of {self.name}: {path or 'empty'}",
                 expected="a search_path with public or $user",

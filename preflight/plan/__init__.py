@@ -4,8 +4,7 @@
 The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
 time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host,
 `Annotated[str, Ref("hosts")]` must name an entry of `[hosts]`, and a limit such as `Between` is kept to. What several
-values must say together is in `preflight.plan.rules`. Docstrings under fields become the plan reference.
-"""
+values must say together is in `preflight.plan.rules`. Docstrings under fields become the plan reference."""
 
 from preflight.plan.agreements import (
     Attest,

@@ -3,8 +3,7 @@
 An option is allowed when it is known to leave the work what it is: a full backup, a restore of all of it, to the place
 and from the server that the plan's keys name. Every other one is refused, also one that does no harm but is not known
 here: the programs take clusters of short options and shortened long ones, so that what is forbidden cannot be listed.
-Read from the manuals of PostgreSQL 12 to 17 and tried with pg_dump, pg_restore and psql.
-"""
+Read from the manuals of PostgreSQL 12 to 17 and tried with pg_dump, pg_restore and psql."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,7 @@
 """What a value of the plan must keep to, beyond its type: `port: Annotated[int, Between(1, 65535)]`.
 
 A limit is called with a value of the right type and gives a complaint, or an empty text. Complaints are printed as they
-stand and never repeat the value: it may be a secret that somebody wrote into the wrong key.
-"""
+stand and never repeat the value: it may be a secret that somebody wrote into the wrong key."""
 
 import re
 from dataclasses import dataclass
@@ -101,8 +100,7 @@ def network(value: str) -> str:
 
 def below_folder(value: str) -> str:
     """A path relative to a folder, which does not lead out of it."""
-    parts = value.split("/")
-    if value.startswith("/") or value == "-" or {"", ".", ".."} & set(parts):
+    if value.startswith("/") or value == "-" or {"", ".", ".."} & set(value.split("/")):
         return "expected a path relative to the folder, without . and .."
     return ""
 

@@ -2,8 +2,7 @@
 `sha256sum -c` reads it.
 
 The comparison itself is never left to `sha256sum -c`: that ignores extra files, and malformed lines unless `--strict`.
-Names are relative to the sealed folder, so `sha256sum -c` runs inside it: `cd FOLDER && sha256sum -c MANIFEST`.
-"""
+Names are relative to the sealed folder, so `sha256sum -c` runs inside it: `cd FOLDER && sha256sum -c MANIFEST`."""
 
 import re
 import unicodedata

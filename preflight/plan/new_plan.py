@@ -2,8 +2,7 @@
 
 A text that nobody has filled in begins with `TODO`, which the loader refuses; any other value is a comment, so that
 lint says that its key is required, or, where it may stay away, that something is left to do. Thus lint names every TODO
-that is left.
-"""
+that is left."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,8 +2,7 @@
 
 Each rule looks at the draft (faulty values are their defaults or None there; they have been noted already and are not
 noted twice) and at the raw tables, where it counts whether a key was written at all: a faulty password is still a
-credential that was named.
-"""
+credential that was named."""
 
 import posixpath
 import re
@@ -448,9 +447,7 @@ def _days_told(plan: Plan) -> Iterator[tuple[Keys, date]]:
         for keys, text in sources.items():
             if found := DAY.search(text):
                 yield ("steps", index, *keys), date.fromisoformat(found[0])
-    for index, tested in _present(plan.tested):
-        if tested.on:
-            yield ("tested", index, "on"), tested.on
+    yield from ((("tested", index, "on"), tested.on) for index, tested in _present(plan.tested) if tested.on)
     if plan.rollback and plan.rollback.rehearsed:
         yield ("rollback", "rehearsed"), plan.rollback.rehearsed
 

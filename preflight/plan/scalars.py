@@ -1,8 +1,7 @@
 """Single values of a plan: from what TOML holds to what the plan's types hold.
 
 Each reader takes a TOML value and gives the typed one, or raises Misfit. No message repeats a value that could be a
-secret in the wrong place.
-"""
+secret in the wrong place."""
 
 import math
 import re
@@ -32,8 +31,7 @@ _LARGEST_BYTES = 2**60
 
 def text(value: Any, *, many_lines: bool = False) -> str:
     if not isinstance(value, str):
-        unquoted = isinstance(value, int | float | date)
-        raise expected("a string", value, "write it in quotes" if unquoted else "")
+        raise expected("a string", value, "write it in quotes" if isinstance(value, int | float | date) else "")
     if _LEFT_TO_DO.match(value):
         raise Misfit("is still to be filled in (TODO)")
     for char in value:
@@ -138,9 +136,8 @@ def _check_year(value: date) -> None:
 
 
 def _local_path(folder: Path, value: Any) -> Path:
-    path = Path(_text(filled)(value))
     try:
-        return folder / path.expanduser()
+        return folder / Path(_text(filled)(value)).expanduser()
     except RuntimeError:
         raise Misfit("begins with ~, and the home directory is not known") from None
 

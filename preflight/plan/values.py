@@ -261,7 +261,7 @@ class DecisionKind(StrEnum):
     ROLLBACK = "rollback"
 
 
-_NOBODY = frozenset({"", "na", "nobody", "none", "open", "tba", "tbd", "todo", "unknown", "vacant"})
+_NOBODY = frozenset({"", "na", "nn", "nobody", "none", "open", "tba", "tbd", "todo", "unknown", "vacant"})
 """What is written where a name is still missing, as `person_key` leaves it."""
 
 
@@ -271,10 +271,12 @@ def is_named(name: str) -> bool:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names are one person's: case, spaces and punctuation make no difference (`M. Ortiz`, `m ortiz`)."""
+    """Whether two names are one person's: case, spaces and punctuation make no difference (`M. Ortiz`, `m ortiz`),
+    nor does what stands in brackets, or the surname first (`Ortiz, M. (mobile)`)."""
     return is_named(one) and person_key(one) == person_key(other)
 
 
 def person_key(name: str) -> str:
     """Equal for two names of one person."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
+    surname, _, first = re.sub(r"\(.*?\)", "", unicodedata.normalize("NFKC", name)).partition(",")
+    return "".join(filter(str.isalnum, f"{first}{surname}".casefold()))

@@ -199,7 +199,7 @@ printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     if (sub(/^TABLE DATA /, "")) { if (++names <= @NAMES@) print "entry=" $0 }
     else if (/^(SEQUENCE (SET|OWNED BY)|MATERIALIZED VIEW DATA) /) next
     else if (sub(/^(SEQUENCE|(MATERIALIZED )?VIEW) /, "")) print "other=" $0
-    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|BLOBS) /))
+    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|BLOBS|ACL) /))
       kinds[substr($0, 1, RLENGTH - 1)]
   }
   END { for (kind in kinds) print "kind=" kind }'

@@ -83,9 +83,7 @@ class Reading:
         within the time the answer took, so that a slow connection is never taken for a wrong clock."""
         if self.earliest > self.answered_at:
             return self.earliest - self.answered_at
-        if self.latest < self.asked_at:
-            return self.latest - self.asked_at
-        return timedelta()
+        return min(self.latest - self.asked_at, timedelta())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,8 +88,7 @@ class DumpRightsProbe(SqlProbe[DumpRights]):
         if hidden := hidden_catalogue(reply):
             return DumpRights(hidden=hidden)
         rows = read_rows(_Found, reply)
-        found = grouped(rows, lambda row: row.kind)
-        names = {kind: [row.name for row in each] for kind, each in found.items()}
+        names = {kind: [row.name for row in each] for kind, each in grouped(rows, lambda row: row.kind).items()}
         return DumpRights(names, {row.kind: row.total for row in rows})
 
 

@@ -165,11 +165,10 @@ def _offset(text: str) -> timedelta:
 
 
 def _until(text: str) -> datetime:
-    seconds = whole_number(text)
     try:
         return _moment(text)
     except Misfit:
-        return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC) if whole_number(text) > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 def _numbers(text: str) -> frozenset[int]:

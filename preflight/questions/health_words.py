@@ -44,10 +44,12 @@ _ILL_PART = _ALWAYS_ILL | _set(
     "unknown_error ko nok err refused unresponsive crashed faulty"
 )
 """Under whatever name they stand, beside other parts that are well."""
-_ILL = _ILL_PART | _set("false no red stopped stopping maintenance impaired outage sick bad lost inactive")
+_ILL = _ILL_PART | _set(
+    "false no red stopped stopping maintenance impaired outage sick bad lost inactive read_only readonly"
+)
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
-_KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode")
+_KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode mode")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
 _YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)(?i:healthy|ok|alive|ready|reachable|connected)")
 """Names that say it of a part, or of the whole: `isHealthy`, `db_ok`."""
@@ -66,7 +68,7 @@ _BELOW_KEY = ("code", "value")
 _HOLDS_WHY = _set("unhealthy failing failed failures errors error exception problems")
 """A text under these says what is wrong, unless it says that nothing is."""
 _HOLDS_ILL = _HOLDS_WHY | _set(
-    "degraded draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode"
+    "degraded draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode read_only readonly"
 )
 """What is true, or names anything, under these is ill."""
 _NOUGHT = _set("false no 0 0.0")

@@ -80,10 +80,8 @@ def shown(value: JsonValue) -> str:
         text = str(value)
     elif isinstance(value, dict):
         text = f"an object with {len(value)} keys"
-    elif isinstance(value, list):
-        text = f"a list of {len(value)}"
     else:
-        text = json.dumps(value)
+        text = f"a list of {len(value)}" if isinstance(value, list) else json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

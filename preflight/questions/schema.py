@@ -66,8 +66,7 @@ def unlike(schema: Schema, hashes: Mapping[str, str], allowed: Sequence[str]) ->
     matches, what a dump does not restore as it was, and what holds a secret, which is masked where a schema is kept."""
     now = hashed(schema)
     names = {name for name in now.keys() | hashes.keys() if now.get(name) != hashes.get(name)}
-    left_out = set(matching(names, allowed))
-    restored = (name for name in names - left_out if not name.startswith(_NOT_RESTORED))
+    restored = (name for name in names - set(matching(names, allowed)) if not name.startswith(_NOT_RESTORED))
     return sorted(name for name in restored if MASK not in schema.objects.get(name, ""))
 
 

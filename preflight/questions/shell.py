@@ -20,6 +20,8 @@ NOT_ALLOWED = 77
 """Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""
 _IF_PROGRAMS_START = f"id >/dev/null 2>&1 || exit {NOT_ALLOWED}\n"
 """In a shell that sudo starts with `noexec`, what needs a program would look as if it were not there."""
+SUDO_WARNS = "sudo: unable to resolve host "
+"""It does not know the name of its own host, and runs the program all the same."""
 FIND_HASH_TOOL = """\
 for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
   case $($tool </dev/null 2>/dev/null) in e3b0c44298fc1c149afbf4c8996fb924*) break ;; esac
@@ -43,6 +45,11 @@ def glob_word(pattern: str) -> str:
     """A shell word in which only `*`, `?` and `[...]` of plain characters are wild. Raises ValueError as `quoted`."""
     parts = re.split(r"(\*|\?|\[!?[A-Za-z0-9_.-]+\])", pattern)
     return "".join(part if number % 2 else quoted(part) for number, part in enumerate(parts) if part)
+
+
+def without_warning(said: str) -> str:
+    """What a program said, without that."""
+    return re.sub(f"(?m)^{SUDO_WARNS}.*\n?", "", said)
 
 
 def fixed_folder(pattern: str) -> str:
@@ -148,7 +155,8 @@ class AsAccount:
         """A test whether sudo gives the login its shell, which is tried where sudo lists only by password (listpw)."""
         user = quoted(self.account)
         return (
-            f"case $(sudo -k -n -l -u {user} -- /bin/sh 2>&1 </dev/null) in /*) ;; *'password is required'*) "
+            f"case $(sudo -k -n -l -u {user} -- /bin/sh 2>&1 </dev/null && echo listed) in *listed) ;; "
+            "*'password is required'*) "
             f"sudo -k -n -u {user} -- /bin/sh -c : >/dev/null 2>&1 </dev/null ;; *) false ;; esac"
         )
 

@@ -333,6 +333,8 @@ k AS (
   UNION SELECT 'FUNCTION' FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
   WHERE prokind IN ('f', 'w') AND {OWN_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+  UNION SELECT 'ACL' FROM pg_class JOIN t USING (oid)
+  WHERE EXISTS (SELECT * FROM aclexplode(relacl) EXCEPT SELECT * FROM aclexplode(acldefault('r', relowner)))
   UNION SELECT 'EXTENSION' FROM pg_extension WHERE extname <> 'plpgsql'
   UNION SELECT 'BLOBS' FROM pg_largeobject_metadata)
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS system_identifier,

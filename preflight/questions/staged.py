@@ -263,8 +263,7 @@ class StagedText(AccountProbe[StagedBeginning]):
         if status != "0":
             return StagedBeginning(problem="it cannot be read")
         # Text may be longer or shorter than its bytes; only a file that is surely short counts as whole.
-        size = len(text.encode("utf-8", "surrogatepass"))
-        return StagedBeginning(text, whole=size <= TEXT_CAP_BYTES)
+        return StagedBeginning(text, whole=len(text.encode("utf-8", "surrogatepass")) <= TEXT_CAP_BYTES)
 
 
 def _file(name: str) -> str:

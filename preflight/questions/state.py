@@ -61,6 +61,9 @@ _OBJECTS = f"""\
   FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
     AND CASE WHEN oid IN ({_LOCKED}) THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}
   UNION ALL
+  SELECT 'gone', schema, "table", '', '', 0, touched FROM tables
+  WHERE reltuples > 0 AND relkind <> 'p' AND CASE WHEN oid NOT IN ({_LOCKED}) THEN pg_relation_size(oid) = 0 END
+  UNION ALL
   SELECT 'taken', schema, "table", attname, objid::regclass::text, 0, touched
   FROM tables t JOIN pg_depend d ON refclassid = 'pg_class'::regclass AND refobjid = t.oid
     JOIN pg_sequence ON classid = 'pg_class'::regclass AND objid = seqrelid AND deptype IN ('a', 'i')
@@ -75,7 +78,7 @@ _OBJECTS = f"""\
         t.oid::regclass, objid::regclass, attname, seqincrement))) END"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
 _KIND = (
-    "server|index|constraint|trigger|taken|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|commits|age|"
+    "server|index|constraint|trigger|gone|taken|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|commits|age|"
     "checksum|restart"
 )
 _SERVER = """\

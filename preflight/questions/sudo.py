@@ -14,7 +14,7 @@ from typing import Self
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, Refusal, filled, newest_beside_path, quoted
+from preflight.questions.shell import SUDO_WARNS, AccountProbe, Refusal, filled, newest_beside_path, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
@@ -96,7 +96,7 @@ try() {
 }"""
 _SHOW = f"""\
 show() {{
-  said=$(printf '%s\\n' "$4" | head -n 8 | cut -c 1-300 | tr '\\n' '|')
+  said=$(printf '%s\\n' "$4" | grep -v '^{SUDO_WARNS}' | head -n 8 | cut -c 1-300 | tr '\\n' '|')
   beside=; case $1 in */*) ;; *) beside=$(command -v "$1" || {newest_beside_path('"$1"')}) ;; esac
   printf 'program=%s\\ncode=%s\\npath=%s\\nsaid=%s\\nbeside=%s\\n' "$1" "$2" "$3" "$said" "$beside"
 }}"""
@@ -146,9 +146,9 @@ class ReachProbe(AccountProbe[Reach]):
         return read_lines(Reach, fields, said="\n".join(fields.pop("said", [])), rules=tuple(own))
 
 
-_TELL = """\
+_TELL = f"""\
 printf 'code=%s\\n' "$code"
-printf '%s\\n' "$out" | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
+printf '%s\\n' "$out" | grep -v '^{SUDO_WARNS}' | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
 printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */rule=/'
 echo end=yes"""
 _RULE_ACCOUNTS = re.compile(r"\(([^:)]*)")

@@ -181,8 +181,7 @@ def _days_from_end(field: str) -> frozenset[int]:
         match = re.fullmatch(r"(\d{1,2})(?:/(\d{1,2}))?", part)
         if not match or not 1 <= int(match[1]) <= 31 or int(match[2] or 1) < 1:
             raise ValueError(f"{part!r} is no day from the end of a month")
-        step = int(match[2] or 31)
-        found.update(range(int(match[1]), 0, -step))
+        found.update(range(int(match[1]), 0, -int(match[2] or 31)))
     return frozenset(found)
 
 

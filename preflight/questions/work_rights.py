@@ -110,11 +110,10 @@ class WorkRightsProbe(SqlProbe[WorkRights]):
             f"{quote_literal(as_regular_expression(each.pattern))}, {each.certain}, {each.made})"
             for each in self.wanted
         ]
-        wanted = f"VALUES {', '.join(rows)}" if rows else "SELECT '', '', '', '', true, true WHERE false"
         # Names and patterns are quoted as literals; everything else is fixed text.
         return _SQL.format(
             role=quote_literal(self.role),
-            wanted=wanted,
+            wanted=f"VALUES {', '.join(rows)}" if rows else "SELECT '', '', '', '', true, true WHERE false",
             schemas=array_of(self.schemas),
             extensions=array_of(name for name, _ in self.extensions),
             versions=array_of(version for _, version in self.extensions),

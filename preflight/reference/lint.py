@@ -1,8 +1,7 @@
 """What `preflight lint` found, for people in a terminal, for programs and for code review.
 
 Every format tells the same remarks, each with its file and line: an error; or a warning, which `--strict` makes an
-error. Every format goes to standard output as a whole.
-"""
+error. Every format goes to standard output as a whole."""
 
 import hashlib
 import re
@@ -121,12 +120,8 @@ def left_to_do(merged: Merged, told: Iterable[Broken] = ()) -> Iterator[PlanProb
             table = header[1] if (header := _TABLE.match(line)) else table
             key = _COMMENTED_KEY.match(line)
             if (found := _TODO.search(line)) and not (key and f"{table}.{key[1]}" in wanted):
-                yield PlanProblem(
-                    source.name,
-                    number,
-                    "",
-                    f"is left to do, or to take away: {found[1].removeprefix('TODO: ').strip()}",
-                )
+                what = f"is left to do, or to take away: {found[1].removeprefix('TODO: ').strip()}"
+                yield PlanProblem(source.name, number, "", what)
 
 
 def located(shown_as: str, merged: Merged, found: Iterable[Broken]) -> Iterator[PlanProblem]:
@@ -253,9 +248,8 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         }
         for rule in _RULES
     ]
-    driver = {"name": "preflight", "semanticVersion": preflight.__version__, "rules": rules}
     run = {
-        "tool": {"driver": driver},
+        "tool": {"driver": {"name": "preflight", "semanticVersion": preflight.__version__, "rules": rules}},
         "invocations": [{"executionSuccessful": True, "exitCode": 2 if faulty else 0}],
         "columnKind": "unicodeCodePoints",
         "results": list(map(_result, _remarks(plans))),

@@ -6,8 +6,7 @@ that go together) it does not refuse.
 
 The other is strict about the report's fields of today, so that the tests see when report and schema part. It promises
 that `schema` is raised only when a field goes away or changes its meaning; new fields may come at any time, so a reader
-ignores what it does not know.
-"""
+ignores what it does not know."""
 
 import inspect
 from collections.abc import Mapping
@@ -141,8 +140,7 @@ class _Builder:
                 properties[OVERRIDE], required = {"const": True, "description": SHARING[OVERRIDE]}, []
             table = _table(properties, required, first_paragraph(cls))
             if short := getattr(cls, "shorthand", None):
-                bare = next(self.key(key) for key in own if key.name == short)
-                table = {"anyOf": [bare, table]}
+                table = {"anyOf": [next(self.key(key) for key in own if key.name == short), table]}
             self.definitions[name] = table
         return {"allOf": [{"$ref": f"#/definitions/{name}"}]}
 

@@ -118,8 +118,7 @@ class Source:
     def _fetch_backup(self, roles: str, folder: Path) -> Archive:
         kept = self._previous().kept
         entry, account, name = kept.backup, AsAccount.of(kept), bytearray()
-        pattern = glob_word(entry.previous)
-        self._shell(account.wrap(f"ls -1tdp -- {pattern} | head -n 1"), name.extend, kept)
+        self._shell(account.wrap(f"ls -1tdp -- {glob_word(entry.previous)} | head -n 1"), name.extend, kept)
         path = name.decode("utf-8", "surrogateescape").strip("\n")
         if not path or "\n" in path:
             raise ScratchError(f"no backup was found as {visible(entry.previous)} on {kept.host.id}")
@@ -158,7 +157,15 @@ class Contents:
     @classmethod
     def of(cls, server: Server, archive: Archive, allowed: Mapping[str, str]) -> Self:
         """Raises ScratchError."""
-        contents = server.run("pg_restore", "-l", archive.file)
+        try:
+            contents = server.run("pg_restore", "-l", archive.file)
+        except ScratchError as error:
+            if not re.search("valid archive|text format", str(error)):
+                raise
+            cure = (
+                'SQL text is not put back here: have `previous` find an archive, or [rehearsal] say content = "schema"'
+            )
+            raise ScratchError(f"{visible(archive.backup)}: {one_line(str(error))}; {cure}") from None
         if not _SERVER_VERSION.search(contents):
             raise ScratchError(f"{archive.backup or 'what pg_dump wrote'} does not say which server was dumped")
         offered = set(server.query("SELECT name FROM pg_available_extensions").splitlines())

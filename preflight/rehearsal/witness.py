@@ -195,8 +195,7 @@ class Witness:
     def _by_statements(self, before: Observation, after: Observation) -> Iterator[Touched]:
         from psycopg.rows import class_row
 
-        rows = self._connection.cursor(row_factory=class_row(Touched))
-        yield from rows.execute(
+        yield from self._connection.cursor(row_factory=class_row(Touched)).execute(
             "SELECT kind, name, defined, created AND objid > %s AS created, dropped, rewritten, lock, "  # noqa: S608
             f"CASE WHEN lock <> '' THEN lock_timeout END AS lock_timeout_ms FROM {SCHEMA}.seen "
             "WHERE at > %s AND at <= %s ORDER BY at",

@@ -248,8 +248,7 @@ def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[
         yield word
         yield from wrapped(f"{what}{mark}", BODY)
     if len(group) > 1:
-        names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
-        yield from detail("lines", names)
+        yield from detail("lines", ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group))
     if first.old and first.new and first.old.severity is not first.new.severity:
         yield from wrapped(f"was {first.old.severity}, is {first.new.severity}", BODY)
     if len(group) > 1 and first.new and first.new.cause:  # what was seen of each before is another thing

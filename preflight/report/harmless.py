@@ -2,8 +2,7 @@
 
 Whatever a server, a script or a plan says can stand in a report: it must not move a terminal's cursor, give a build
 system a command, become markup, or push the verdict off the screen by its length. Elements of HTML and SVG are built
-here, so that text in them can only ever be text. Pure.
-"""
+here, so that text in them can only ever be text. Pure."""
 
 import html
 import json
@@ -225,9 +224,7 @@ def el(tag: str, *children: str, **attributes: str | float | None) -> Html:
         if value is not None:
             text = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
             written += f' {name.rstrip("_").replace("_", "-")}="{html_text(text)}"'
-    if tag in _VOID:
-        return Html(f"<{tag}{written}>")
-    return Html(f"<{tag}{written}>{joined(*children)}</{tag}>")
+    return Html(f"<{tag}{written}>" + ("" if tag in _VOID else f"{joined(*children)}</{tag}>"))
 
 
 def joined(*children: str) -> Html:

@@ -2,8 +2,7 @@
 compares. Read back strictly, because a report that is guessed at could turn a failure into something cured.
 
 Every field is one that a reader can count on, so each must be there. One that comes later has a default, and older
-reports stay readable; `REPORT_SCHEMA` is raised only when one goes away or changes its meaning.
-"""
+reports stay readable; `REPORT_SCHEMA` is raised only when one goes away or changes its meaning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,8 +1,7 @@
 """The window as an SVG picture, to scale. Pure.
 
 Solid bars are the planned path; where a failure moves the work, hatched bars below them are the path that is left. The
-way back is drawn backwards from the window's end: its left edge is the last moment to begin it.
-"""
+way back is drawn backwards from the window's end: its left edge is the last moment to begin it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

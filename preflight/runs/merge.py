@@ -1,8 +1,7 @@
 """Evidence of several network zones and shards made one. Pure.
 
 Each part asks its own targets; what two of them answer both must be the same. Nothing is chosen: of two different
-answers neither is believed.
-"""
+answers neither is believed."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

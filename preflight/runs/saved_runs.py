@@ -5,8 +5,7 @@ the moment its evidence is, which is written last and as a whole.
 
 **How long runs are kept.** The newest `MOST_RUNS` of a release stay, every run of the last `DAYS_KEPT` days, and the
 newest GO and the newest NO-GO however old they are. What is older goes when the next run is kept. Files with any other
-name are never touched.
-"""
+name are never touched."""
 
 import os
 import re

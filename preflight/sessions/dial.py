@@ -119,8 +119,7 @@ def resolve(name: str, port: int, deadline: Deadline) -> Resolved:
         raise DialFailed(Reason.NAME_SERVICE, detail) from None
     except UnicodeError:
         raise DialFailed(Reason.NO_SUCH_NAME, f"{name!r} is no host name") from None
-    addresses = tuple((family, where) for family, _, _, _, where in found)
-    return Resolved(tuple(dict.fromkeys(addresses)))
+    return Resolved(tuple(dict.fromkeys(tuple((family, where) for family, _, _, _, where in found))))
 
 
 def _is_address(name: str) -> bool:

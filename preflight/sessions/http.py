@@ -65,9 +65,7 @@ class _Response:
 
     @property
     def location(self) -> str:
-        if self.status not in _REDIRECTS:
-            return ""
-        return str(self.headers.get("Location", ""))[:_LONGEST_HEADER]
+        return str(self.headers.get("Location", ""))[:_LONGEST_HEADER] if self.status in _REDIRECTS else ""
 
     @property
     def text(self) -> str:

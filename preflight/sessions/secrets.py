@@ -174,9 +174,8 @@ def _from_file(path: Path) -> str:
 
 def _from_command(argument: str) -> str:
     try:
-        argv = shlex.split(argument)
         done = subprocess.run(  # by argv, never through a shell
-            argv,
+            shlex.split(argument),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # may repeat the secret, so it is not shown
@@ -252,9 +251,7 @@ class PasswordTrials:
         refused before. Whoever may calls `settle`."""
         with self._changed:
             self.require_not_refused(account, entry)
-            if account in self._accepted:
-                return True
-            return self._tried_at.setdefault(account, entry) == entry
+            return account in self._accepted or self._tried_at.setdefault(account, entry) == entry
 
     def begin_round(self) -> None:
         """Between two rounds of a watch: an accepted password may have been changed since, so its next login is tried

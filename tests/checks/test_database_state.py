@@ -194,6 +194,8 @@ def test_old_snapshots_are_asked_for_where_a_script_or_its_rehearsal_waits_for_t
         ("trigger", True, Status.FAIL),
         ("trigger", False, Status.WARN),
         ("taken", True, Status.FAIL),
+        ("gone", True, Status.FAIL),
+        ("gone", False, Status.FAIL),
         ("narrow", True, Status.WARN),
         ("statistics", True, Status.WARN),
     ],

@@ -87,10 +87,14 @@ def test_two_people_with_a_contact_who_confirmed_pass() -> None:
     [
         ({"standby": ""}, "no standby: nobody takes over when the primary cannot"),
         ({"standby": "TBD"}, "no standby: nobody takes over when the primary cannot"),
+        ({"standby": "N.N."}, "no standby: nobody takes over when the primary cannot"),
+        ({"standby": "D. Kaya (mobile)"}, "primary and standby are one person"),
+        ({"standby": "Kaya, D."}, "primary and standby are one person"),
         ({"primary": "tba"}, "no primary is named"),
         ({"standby": "D. Kaya"}, "primary and standby are one person"),
         ({"standby": " d.kaya "}, "primary and standby are one person"),
         ({"contact": " "}, "no contact: nobody knows how to reach them"),
+        ({"contact": "tbd"}, "no contact: nobody knows how to reach them"),
         ({"confirmed_at": None}, f"not confirmed by D. Kaya and M. Ortiz: {NOT_SAID}"),
     ],
 )

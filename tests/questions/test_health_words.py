@@ -55,6 +55,8 @@ ILL = {
     "Laravel": ({"checkResults": [{"name": "Database", "status": "failed"}]}, "checkResults.Database.status"),
     "Kong": ({"database": {"reachable": False}}, "database.reachable"),
     "Kafka Connect": ({"tasks": [{"id": 0, "state": "FAILED"}]}, "tasks.0.state"),
+    "by hand, mode": ({**UP, "mode": "read-only"}, "mode"),
+    "by hand, a flag": ({**UP, "storage": {"readOnly": True}}, "storage.readOnly"),
     "Nextcloud": ({"installed": True, "maintenance": True}, "maintenance"),
     "MongoDB": ({"ok": 0}, "ok"),
     "a list of words": ({"status": ["UP", "DOWN"]}, "status.1"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.shell import AsAccount, Refusal
+from preflight.questions.shell import AsAccount, Refusal, without_warning
 from preflight.questions.sudo import Programs, ProgramsProbe, ReachProbe
 
 LOGIN = AsAccount("dbadmin", is_login=True)
@@ -84,7 +86,7 @@ def test_only_a_password_of_the_plan_reaches_standard_input() -> None:
         "",
         "env:SUDO",
     ]
-    assert "sudo" not in ProgramsProbe("db1", LOGIN, ("psql",)).ask()
+    assert "sudo -" not in ProgramsProbe("db1", LOGIN, ("psql",)).ask()
     assert "sudo -k -n -u postgres" in ProgramsProbe("db1", POSTGRES, ("psql",)).ask()
 
 
@@ -99,3 +101,41 @@ def test_rules_for_the_account_are_found_among_all_rules() -> None:
     rules = ["(postgres) NOPASSWD: /usr/bin/psql", "(ALL : ALL) ALL", "(root, postgres) /bin/a", "(root) ALL"]
     text = "code=1\nsaid=\n" + "".join(f"rule={rule}\n" for rule in rules) + "end=yes\n"
     assert ReachProbe("db1", POSTGRES).read(reply(text)).rules == tuple(rules[:3])
+
+
+WARNING = "sudo: unable to resolve host vm: Name or service not known"
+SUDO = """\
+#!/bin/sh
+echo '{warning}' >&2
+for last do :; done
+case " $* " in
+*" -l "*) [ '{allowed}' = yes ] && echo /bin/sh; exit ;;
+*" -- "*) [ '{allowed}' = yes ] || exit 1 ;;
+esac
+while [ "$1" != -- ]; do shift; done; shift; exec "$@"
+"""
+
+
+@pytest.mark.parametrize("allowed", ["yes", "no"])
+def test_a_host_that_does_not_know_its_own_name_refuses_nothing(tmp_path: Path, allowed: str) -> None:
+    """sudo warns of it, and gives the account all the same."""
+    (tmp_path / "sudo").write_text(SUDO.format(warning=WARNING, allowed=allowed))
+    (tmp_path / "sudo").chmod(0o755)
+
+    def printed(script: str) -> str:
+        argv = ["sh", "-c", f"PATH={tmp_path}:$PATH\n{script}"]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+    assert printed(POSTGRES.wrap("echo looked")) == ("looked\n" if allowed == "yes" else "")
+    assert printed(POSTGRES.or_login("echo $0")).strip() == "/bin/sh"
+    told = ReachProbe("db1", POSTGRES).read(reply(printed(ReachProbe("db1", POSTGRES).ask())))
+    (run,) = ProgramsProbe("db1", POSTGRES, ("sh",)).read(reply(printed(ProgramsProbe("db1", POSTGRES, ("sh",)).ask())))
+    assert WARNING not in told.said + run.said
+    assert (told.code == 0) is (allowed == "yes")
+
+
+def test_the_warning_is_taken_out_of_what_a_program_says() -> None:
+    assert without_warning(f"{WARNING}\npg_restore: error: no such file\n") == "pg_restore: error: no such file\n"
+    refusal = "sudo: a password is required\n"
+    assert without_warning(f"{WARNING}\n{refusal}") == refusal
+    assert without_warning(f"pg_dump: {WARNING}") == f"pg_dump: {WARNING}"

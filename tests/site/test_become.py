@@ -16,6 +16,7 @@ from preflight_checks.become import BecomeAccount
 from preflight_checks.script_hashes import ScriptHashes
 from preflight_checks.script_runner import ScriptRunner
 
+from preflight.check import Check
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SecretRef, Step
@@ -24,6 +25,7 @@ from preflight.report.document.order import beginnings, causes_of
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import WINDOW, database_on, finding, findings, host_on, make_plan, told
 from tests.site.site import Site
+from tests.site.sshd import Sshd
 
 Ask = Callable[..., Finding]
 PROGRAMS = ("/usr/bin/pg_dump", "/usr/bin/pg_restore", "/usr/bin/psql")
@@ -34,11 +36,17 @@ def planned(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     """A plan with an account of the host that becomes another one, with a backup and scripts to run."""
 
     def planned(
-        account: Account, become: str = "postgres", *, password: str = "", work: bool = True, folder: str = "/backup"
+        account: Account,
+        become: str = "postgres",
+        *,
+        password: str = "",
+        work: bool = True,
+        folder: str = "/backup",
+        sshd: Sshd = site.sshd,
     ) -> Plan:
         monkeypatch.setenv("SUDO_PASSWORD", password)
         reference = SecretRef("env", "SUDO_PASSWORD") if password else None
-        host = host_on(site.sshd, account, become=(Become(account=Login(become), password=reference),))
+        host = host_on(sshd, account, become=(Become(account=Login(become), password=reference),))
         database = Database(id="orders", host="db1", user=Login("release"))
         backup = Backup(
             id="b",
@@ -58,7 +66,7 @@ def planned(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         )
         sections: dict[str, Any] = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
         step = Step(id="backup", minutes=30, minutes_over_network=75)
-        known_hosts = site.sshd.known_hosts_lines()
+        known_hosts = sshd.known_hosts_lines()
         return make_plan(
             tmp_path, hosts=[host], databases=[database], known_hosts=known_hosts, steps=(step,), **sections
         )
@@ -407,3 +415,31 @@ def test_defaults_of_sudo_are_taken_as_they_work_and_the_cure_is_none_that_stand
     if work:  # other checks look with a shell of it
         (files,) = findings(ScriptHashes, planned(account)).values()
         assert "sudo gives" not in told(files)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_host_that_does_not_know_its_own_name_refuses_nothing(
+    planned: Callable[..., Plan], accounts: Accounts, site: Site, allowed: bool
+) -> None:
+    account = accounts.add()
+    machine = site.start_namespace()
+    sshd = site.start_sshd(namespace=machine)
+    machine.run(
+        "sh", "-c", "echo 127.0.0.1 localhost >/etc/hosts; sed -i 's/^hosts:.*/hosts: files/' /etc/nsswitch.conf"
+    )
+    listed = [*PROGRAMS, "/bin/sh"] if allowed else PROGRAMS[1:]
+    rule = f"{account.name} ALL=(postgres) NOPASSWD: {', '.join(listed)}\n"
+    machine.run("tee", "/etc/sudoers.d/warns", stdin=rule)
+
+    def asked(check: type[Check], **options: Any) -> list[Finding]:
+        return [*machine.call(lambda: findings(check, planned(account, sshd=sshd, **options))).values()]
+
+    for found in [*asked(BecomeAccount), *asked(BecomeAccount, work=False)]:
+        assert (found.status is Status.PASS) is allowed, told(found)
+        assert "unable to resolve" not in told(found)
+    hidden = site.new_path("hidden")
+    hidden.mkdir(0o700)
+    shutil.chown(hidden, "postgres")
+    (found,) = asked(ScriptHashes, folder=str(hidden))
+    behind = [point for point in found.judgement.telling_points() if point.behind.startswith("become postgres")]
+    assert bool(behind) is not allowed, told(found)

@@ -229,6 +229,24 @@ def test_what_is_broken_fails_until_the_statements_of_its_lines_were_run(billing
     assert found.status is Status.PASS, told(found)
 
 
+def test_a_table_whose_file_is_gone_fails_whoever_touches_it(billing: Billing) -> None:
+    billing.run("CREATE TABLE billing.audit AS SELECT 1 AS id; ANALYZE billing.audit; CHECKPOINT")
+    path = billing.cluster.scalar("SELECT pg_relation_filepath('billing.audit')", dbname=billing.name)
+    file = billing.cluster.data / str(path)
+    moved = file.with_suffix(".away")
+    file.rename(moved)
+    try:
+        found = billing.ask("billing.customers")
+        assert found.status is Status.FAIL, told(found)
+        point = about(found, "1 table had rows, and its file is empty or gone, of tables that the scripts do not touch")
+        assert "ANALYZE billing.audit;" in point.remedy
+    finally:
+        moved.rename(file)
+    billing.run("TRUNCATE billing.audit")
+    assert billing.ask("billing.customers").status is Status.PASS
+    billing.run("DROP TABLE billing.audit")
+
+
 def test_an_index_that_is_being_built_is_no_finding(billing: Billing) -> None:
     with billing.connect() as writer, billing.connect() as builder:
         writer.execute("BEGIN; LOCK TABLE billing.customers IN ROW EXCLUSIVE MODE")

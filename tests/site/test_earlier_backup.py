@@ -28,6 +28,7 @@ from preflight.plan import (
     Database,
     Host,
     RemotePath,
+    Restore,
     SecretRef,
     SslMode,
 )
@@ -600,6 +601,7 @@ LIES = {
     ("--table=*.*",): "functions",
     ("-T", "q", "-T", "v_open"): "it lacks 2 sequences or views (public.q, public.v_open)",
     ("-T", "sums"): "it lacks 1 sequence or view (public.sums)",
+    ("--no-acl",): "it lacks rights that were granted (restored with --no-acl, none are wanted)",
 }
 
 
@@ -616,6 +618,7 @@ FOUR = (
     "CREATE VIEW v_open AS SELECT * FROM billing.paid",
     "CREATE MATERIALIZED VIEW sums AS SELECT count(*) FROM v_open",
     "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "GRANT SELECT ON billing.paid TO PUBLIC",
 )
 
 
@@ -657,6 +660,9 @@ def test_a_dump_that_is_readable_and_not_complete_fails(
     left_out = ("billing.*",)
     orders.dump("new.dump", f"-F{form[0]}", "--exclude-table-data=billing.*", database=four)
     is_pass(of_four(format=form, left_out=left_out), "left out on purpose, by the plan: billing.entry, billing.paid")
+    orders.dump("new.dump", f"-F{form[0]}", "--no-acl", database=four)
+    if form is BackupFormat.CUSTOM:
+        is_pass(of_four(format=form, restore=Restore(options=("--no-acl",))), FULL)
 
 
 @pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])

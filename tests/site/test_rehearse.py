@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from preflight_checks.rehearsal import RehearsalCheck
 from preflight_checks.script_rights import ScriptRights
+from preflight_checks.script_rows import ScriptRows
 
 from preflight.clock import Deadline
 from preflight.finding import Finding, Status
@@ -482,6 +483,35 @@ def test_what_ends_in_an_open_transaction_or_loses_rows_fails(stage: Stage) -> N
     assert found.back[-1].rows_lost == ("billing.invoice: 3 rows of 50",)
     assert [drill.kept for drill in found.drills] == ["", ""]
     assert "3 rows of 50" in told(judged(plan))
+
+
+@pytest.mark.long
+def test_what_rows_can_violate_is_tried_on_a_restore_alone(stage: Stage) -> None:
+    limited = "ALTER TABLE billing.invoice ADD CONSTRAINT small CHECK (total < {});\n"
+    ways_back = {"undo/020_total.down.sql": "ALTER TABLE billing.invoice DROP CONSTRAINT small;\n"}
+    scripts = {**GOOD, "020_total.sql": limited.format(10), **ways_back}
+    plan = stage.plan(scripts)
+    tried(plan)
+    assert judged(plan).status is Status.PASS, told(judged(plan))
+    found = finding(ScriptRows, plan)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "billing.invoice: constraint small CHECK " in found.judgement.summary
+    stage.back_up()
+    plan = stage.plan(scripts, content=Content.RESTORE)
+    tried(plan)
+    assert "is violated by some row" in told(judged(plan))
+    plan = stage.plan({**scripts, "020_total.sql": limited.format(99)}, content=Content.RESTORE)
+    tried(plan)
+    assert finding(ScriptRows, plan).status is Status.PASS
+
+
+@pytest.mark.long
+def test_a_backup_of_sql_text_is_not_put_back_and_the_way_out_is_said(stage: Stage) -> None:
+    stage.back_up()
+    (stage.login.home / "backup" / "orders-1.dump").write_text("-- PostgreSQL database dump\n")
+    plan = stage.plan(GOOD, content=Content.RESTORE)
+    with pytest.raises(ScratchError, match=r"orders-1\.dump: pg_restore failed: .*; SQL text is not put back here: "):
+        rehearsed(plan)
 
 
 @pytest.mark.long

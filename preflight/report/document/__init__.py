@@ -1,7 +1,6 @@
 """The report as data, built once from a verdict: every format renders this and adds no word of its own.
 
-A section that all formats show is a function in `sections` and a field here. Pure.
-"""
+A section that all formats show is a function in `sections` and a field here. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -65,8 +65,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     """What blocks, then what is required, by when the cures must have been asked for; shared causes last."""
     severities = (Severity.BLOCKING, Severity.REQUIRED)
     every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
-    told = [each for each in every if each.status in HOLDS]
-    own = findings_alike(verdict.plan, told)
+    own = findings_alike(verdict.plan, [each for each in every if each.status in HOLDS])
     lines = {key: place for place, alike in reversed(list(enumerate(own))) for each in alike for key in causes_of(each)}
     by_cause = findings_by_cause(verdict.plan, verdict.findings)
     shared = [_shared(verdict, folded, own, lines) for folded in by_cause]

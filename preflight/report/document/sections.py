@@ -241,14 +241,13 @@ def to_cure(verdict: Verdict, blockers: Sequence[order.Blocker]) -> Section:
     rows = []
     for each in blockers:
         moment = each.ask_by_words if verdict.expect else format_moment(each.ask_by, verdict.plan.window.zone)
-        overdue = each.ask_by < verdict.moment
         rows.append(
             row(
                 Cell(each.status.upper(), each.status),
                 Cell(each.what, strong=True, then=each.why),
                 each.cure,
                 each.cost,
-                Cell("overdue", strong=True, then=moment) if overdue else moment,
+                Cell("overdue", strong=True, then=moment) if each.ask_by < verdict.moment else moment,
                 each.owner or NOBODY,
             )
         )
@@ -300,8 +299,7 @@ def agreed(plan: Plan) -> Section:
     for rule in plan.rules:
         said = "; ".join(filter(None, [rule_in_words(rule), rule.reason]))
         rows.append(row("versions", said, plan.person(rule.decides) or NOBODY, ""))
-    heads = ("on", "agreed", "decides", "by default")
-    return Section(title="Decisions and rules", table=Table(heads, tuple(rows)))
+    return Section(title="Decisions and rules", table=Table(("on", "agreed", "decides", "by default"), tuple(rows)))
 
 
 def rule_in_words(rule: Rule) -> str:

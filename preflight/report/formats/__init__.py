@@ -1,8 +1,7 @@
 """The formats of the report: every module here is one, and its name is the format's name on the command line.
 
 A module has a docstring whose first line says for whom it is, and `render(verdict, view) -> str`. Nothing else has to
-know of it. `exit_code(verdict) -> int` is for a format whose readers have exit codes of their own (Nagios).
-"""
+know of it. `exit_code(verdict) -> int` is for a format whose readers have exit codes of their own (Nagios)."""
 
 import importlib
 import pkgutil

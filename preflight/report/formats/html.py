@@ -59,7 +59,6 @@ def _reload(view: View) -> Iterator[Html]:
 
 
 def _body(shown: Document) -> Html:
-    aside = (shown.versions, shown.people)
     return el(
         "body",
         el("header", _verdict(shown), _figures(shown), _labels(_facts(shown, but=(*_EVIDENCE, "checks")), "facts")),
@@ -71,7 +70,7 @@ def _body(shown: Document) -> Html:
             _section(shown.waivers),
             _section(shown.changes),
             _section(shown.agreed, "agreed"),
-            el("div", *map(_section, aside), class_="columns"),
+            el("div", *map(_section, (shown.versions, shown.people)), class_="columns"),
             _titled("Command sheet", _commands(shown), "screen"),
             _titled("Evidence", _evidence(shown), "evidence"),
             _titled("Findings", joined(*map(_entry, shown.findings)), "screen"),
@@ -86,11 +85,10 @@ def _verdict(shown: Document) -> Html:
     (mark, kind), release = _MARKS[shown.verdict.exit_code], shown.verdict.plan.release
     more = shown.verdict.headline.removeprefix(shown.verdict.decision).strip(" ;")
     title, ticket = (" ".join(filter(None, each)) for each in ((release.id, release.title), (release.ticket, more)))
-    about = (ticket, counts(shown.verdict))
     return el(
         "div",
         el("p", el("span", mark, aria_hidden="true"), " ", shown.verdict.decision.value, class_="word"),
-        el("div", el("h1", title), *(el("p", text) for text in about if text)),
+        el("div", el("h1", title), *(el("p", text) for text in (ticket, counts(shown.verdict)) if text)),
         class_=f"verdict {kind}",
     )
 

@@ -7,8 +7,7 @@
 | SKIPPED, WAIVED | `skipped` |
 | PASS; WARN and everything advisory | passed; what was seen in `system-out` |
 
-A first case, `verdict`, is passed for GO alone, so that no reader of this file is greener than the verdict.
-"""
+A first case, `verdict`, is passed for GO alone, so that no reader of this file is greener than the verdict."""
 
 from collections.abc import Sequence
 from datetime import UTC

@@ -8,8 +8,7 @@
 | 3 | UNKNOWN | HOLD, NOT KNOWN |
 
 A plan that cannot be read ends with 2 in every format, and so reads CRITICAL here.
-In the performance data `U` is what the plan leaves unknown.
-"""
+In the performance data `U` is what the plan leaves unknown."""
 
 from preflight.errors import ExitCode
 from preflight.finding import Status

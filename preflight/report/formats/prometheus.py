@@ -3,8 +3,7 @@
 Write it with `--output prometheus=FILE.prom`: files are replaced as a whole, which the collector asks for. An alert on
 `preflight_verdict{decision="GO"} == 0` and one on an old `preflight_evidence_timestamp_seconds` are a start: a run
 that never happened changes no gauge. What the plan leaves unknown has no gauge; once the window is open, the work is
-taken to begin at the moment judged.
-"""
+taken to begin at the moment judged."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -84,5 +83,4 @@ def _family(name: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
     for labels, value in samples:
         written = ",".join(f'{key}="{label_value(label)}"' for key, label in labels.items())
         lines.setdefault(f"preflight_{name}{{{written}}}", value)
-    for line, value in lines.items():
-        yield f"{line} {float(value):.15g}"
+    yield from (f"{line} {float(value):.15g}" for line, value in lines.items())

@@ -3,8 +3,7 @@
 About 110 words; every waiver is said, so many of them make it longer. Times are spoken in 24-hour radio style, hours
 and minutes in two digits each: `zero zero hundred` is 00:00, `zero four thirty-three` 04:33, `twenty-two zero five`
 22:05. A time without a day is on the day on which the window opens. Whoever has something to cure is named once, with
-the first of it; what it costs is heard in the new finish.
-"""
+the first of it; what it costs is heard in the new finish."""
 
 import re
 from collections import Counter
@@ -67,8 +66,7 @@ def _sentences(verdict: Verdict, view: View) -> Iterator[str]:
         yield f"{counted(len(warnings), 'warning')}: {listed(told)}"
     if verdict.reason:
         yield name(verdict.reason, _LONGEST_REASON)
-    for use in verdict.waivers:
-        yield _waiver(verdict, use)
+    yield from (_waiver(verdict, use) for use in verdict.waivers)
     yield from _void(verdict)
     yield from _changed(view.difference)
     yield from (f"without {name(each, _LONGEST_REASON)}" for each in sections.left_out(verdict))
@@ -110,8 +108,7 @@ def _to_cure(verdict: Verdict) -> Iterator[str]:
     counts = [f"{number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
     yield f"of {counted(verdict.planned, 'check')} {listed(counts)}"
     told = cards(rows)
-    for card in told[:_MOST_PEOPLE]:
-        yield _person(verdict, card)
+    yield from (_person(verdict, card) for card in told[:_MOST_PEOPLE])
     if rest := sum(len(card.acts) for card in told[_MOST_PEOPLE:]):
         yield f"and {number(rest)} more"
 

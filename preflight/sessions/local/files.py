@@ -180,11 +180,10 @@ def _hashes(entry: _Found, deadline: Deadline) -> dict[str, Any]:
             hashed.update(chunk)
         return {"sha256": hashed.hexdigest()}
     content = b"".join(_chunks(entry, deadline))
-    bare = content.replace(b"\r", b"").removeprefix(codecs.BOM_UTF8).rstrip(b"\n")
     return {
         "sha256": sha256(content),
         "sha256_with_lf": sha256(content.replace(b"\r\n", b"\n")),
-        "sha256_bare": sha256(bare),
+        "sha256_bare": sha256(content.replace(b"\r", b"").removeprefix(codecs.BOM_UTF8).rstrip(b"\n")),
         "crlf_lines": content.count(b"\r\n"),
     }
 

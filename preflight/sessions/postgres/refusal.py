@@ -107,9 +107,7 @@ def explain(failed: Failed) -> CannotAsk:
         reason, sentence = _server_refused(failed)
         said = failed.said.partition(": ")[2] or failed.said  # without the severity, FATAL in the server's language
         return CannotAsk(reason, f"{sentence} ({failed.word.sqlstate}: {said})")
-    if not failed.connected:
-        return _no_connection(failed)
-    return _client_gave_up(failed)
+    return _client_gave_up(failed) if failed.connected else _no_connection(failed)
 
 
 def _server_refused(failed: Failed) -> tuple[Reason, str]:

@@ -71,12 +71,8 @@ class Tunnel:
             self.close()
             return
         ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(
-            target=_pump,
-            args=(self._channel.recv, ours.sendall, lambda: ours.shutdown(socket.SHUT_WR)),
-            name="tunnel-out",
-            daemon=True,
-        )
+        ways = (self._channel.recv, ours.sendall, lambda: ours.shutdown(socket.SHUT_WR))
+        back = threading.Thread(target=_pump, args=ways, name="tunnel-out", daemon=True)
         back.start()
         _pump(ours.recv, self._channel.sendall, self._channel.shutdown_write)
         back.join(1.0)

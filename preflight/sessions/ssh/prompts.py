@@ -70,9 +70,7 @@ def answer_prompts(transport: Transport, user: str, code: CodePrompt | None, pas
     def taker(prompt: str, shown: bool, instructions: str) -> Callable[[], str] | None:
         if code is not None and code.claim(prompt):
             return lambda: code.type(f"{instructions} {prompt}", transport, shown=shown)
-        if open_passwords and not shown and asks_for_password(prompt):
-            return open_passwords.pop
-        return None
+        return open_passwords.pop if open_passwords and not shown and asks_for_password(prompt) else None
 
     def answer(title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
         takers = [taker(prompt, shown, instructions) for prompt, shown in prompts]

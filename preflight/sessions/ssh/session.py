@@ -8,7 +8,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import LoginUse, SecretRef
 from preflight.probe import Question, Reply
 from preflight.questions.accounts import WayThroughProbe
-from preflight.questions.shell import NOT_EXECUTABLE, NOT_FOUND, Refusal
+from preflight.questions.shell import NOT_EXECUTABLE, NOT_FOUND, Refusal, without_warning
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import PasswordAccount, Secrets
@@ -263,7 +263,7 @@ class _Asking:
             asked_at=frame.asked_at,
             took_seconds=frame.took_seconds,
             vantage=login.vantage,
-            error=decode(frame.err),
+            error=without_warning(decode(frame.err)),
             session=login.session,
         )
         self._deliver(question, reply)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
+from preflight.questions.shell import without_warning
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, decode
 from preflight.sessions.ssh import batch
@@ -50,7 +51,7 @@ def stream(
     reader.join(1.0)
     if status < 0:
         raise CannotAsk(Reason.CONNECTION_LOST, "the connection was lost before the end")
-    return status, decode(bytes(errors))
+    return status, without_warning(decode(bytes(errors)))
 
 
 @contextmanager
