@@ -15,7 +15,7 @@ from preflight.questions import sudo
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.units import format_duration
 
-_BY_RULE = (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD, Refusal.NO_EXEC)
+_BY_RULE = (Refusal.NOT_ALLOWED, Refusal.ONLY_VERSION, Refusal.NEEDS_PASSWORD, Refusal.NO_EXEC)
 """One line of sudoers cures it for all programs."""
 _SHELL = "/bin/sh"
 """Other checks look at the account's folders with it."""
@@ -26,6 +26,7 @@ _REMEDIES = {
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
     Refusal.NOT_ALLOWED: "{rule}",
+    Refusal.ONLY_VERSION: "{rule}",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
     Refusal.NEEDS_PASSWORD: "{rule}; or name the password in `become` of [hosts.{host}]",
     Refusal.NO_EXEC: "{starting}",
@@ -43,14 +44,14 @@ class _Target:
 class BecomeAccount(Check):
     """Does the login reach each account it has to become, without a prompt, for the programs the plan needs?
 
-    A DBA who may log in but not become the database's owner is back on the network with his backup (a, b). Each
-    program that the plan's backups and scripts need is run as the account with `--version`: `sudo -l` shows what is
-    listed, not what runs without a password, and `sudo true` fails where single programs are listed. A cached ticket
-    of somebody's earlier sudo does not help (`-k`). Where the plan names a password, it goes to sudo's standard input
-    once; without one a prompt is a FAIL. An account for which the plan names no program is reached with a shell, or
-    else judged by what its rules list. A rule that ends (NOTAFTER) must outlive the window and its rollback, and one
-    that ends the command (TIMEOUT, command_timeout) must allow for its step. Each refusal is logged by sudo on the
-    host, as any other would be.
+    A DBA who may log in but not become the database's owner is back on the network with his backup (a, b). Each program
+    that the plan's backups and scripts need is run as the account with `--version`: `sudo -l` shows what is listed, not
+    what runs without a password, and `sudo true` fails where single programs are listed. A rule that names arguments
+    (`pg_dump --version`) is FAIL. A cached ticket of somebody's earlier sudo does not help (`-k`). Where the plan names
+    a password, it goes to sudo's standard input once; without one a prompt is a FAIL. An account for which the plan
+    names no program is reached with a shell, or else judged by what its rules list. A rule that ends (NOTAFTER) must
+    outlive the window and its rollback, and one that ends the command (TIMEOUT, command_timeout) must allow for its
+    step. Each refusal is logged by sudo on the host, as any other would be.
     """
 
     id = "become"

@@ -293,6 +293,8 @@ class Reason(Enum):
     STARTING_UP = ("starting up", Side.FAR_END,
         ("wait until pg_isready -h {server} -p {port} says so; have a server that is being stopped started again, and "
         "a standby that is to be asked given hot_standby = on"))
+    SERVER_FILES = ("the server's files", Side.FAR_END,
+        "have the DBA look at the server's log and at its file system, which may be read-only")
     SERVER_REFUSED = "server refused", Side.FAR_END, _SERVER_LOG
     PASSWORD_NEEDED = ("password needed", Side.FAR_END,
         'name where the password of {user} is found: `password` in [databases.{target}]')

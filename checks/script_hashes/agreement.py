@@ -377,9 +377,8 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
             f"{seen.stage()}",
         )
     solid = [entry for entry in tree.entries if entry.kind in (EntryKind.FILE, EntryKind.FOLDER)]
-    by_anybody = {entry.path: entry.owner for entry in solid if entry.mode & _WORLD}
-    above = (each for each in tree.parents if each.mode & _WORLD and not each.mode & _STICKY)
-    by_anybody |= {each.path: each.owner for each in above}
+    loose = [*solid, *(above for above in tree.parents if not above.mode & _STICKY)]
+    by_anybody = {entry.path: entry.owner for entry in loose if entry.mode & _WORLD}
     if by_anybody:
         yield failed(
             "everybody on the server may change the staged scripts",
@@ -387,11 +386,11 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
             actual=f"mode o+w: {named(by_anybody)}",
             remedy=seen.command("chmod o-w", by_anybody, by_anybody.values()),
         )
-    if by_group := {entry.path: entry.owner for entry in solid if entry.mode & _GROUP and not entry.mode & _WORLD}:
+    if by_group := {entry.path: entry.owner for entry in loose if entry.mode & _GROUP and not entry.mode & _WORLD}:
         who = "whoever an access control list names, or a" if tree.acl else "a"  # it gives at most what these bits say
         yield (unknown if tree.acl else warned)(
             f"{who} whole group on the server may change the staged scripts",
-            expected=f"nothing in {where} writable for its group",
+            expected=f"nothing in {where} or above it writable for its group",
             actual=f"mode g+w: {named(by_group)}",
             remedy=seen.command("chmod g-w", by_group, by_group.values()),
         )

@@ -2,8 +2,8 @@
 
 `sudo -l` proves that a command is listed, not that it runs without a password, and a cached ticket of somebody's
 earlier sudo makes anything run. So the very program is run, harmlessly (`--version`), with `-k`; the listing only
-tells afterwards where sudo found it, and why it refused. Until when sudo allows it, its rules tell: `sudo -ll` prints
-them with their NOTAFTER (sudoers(5))."""
+tells afterwards where sudo found it, why it refused, and whether it would run without `--version` too. Until when sudo
+allows it, its rules tell: `sudo -ll` prints them with their NOTAFTER (sudoers(5))."""
 
 import fnmatch
 import re
@@ -29,15 +29,17 @@ class ProgramRun:
     """Standard output and error, cut short."""
     beside: str = ""
     """Where the login's PATH finds it, else where Debian and Red Hat keep the programs of a version; empty for none."""
+    listed: bool = True
+    """False where sudo, asked about it without `--version`, does not list it: its rule names arguments."""
 
     @property
-    def ran(self) -> bool:
-        return self.code == 0 and self.refusal is not Refusal.NO_EXEC  # Debian's wrapper then ends with 0
+    def ran(self) -> bool:  # Debian's wrapper ends with 0 where it may start no program
+        return self.code == 0 and self.refusal not in (Refusal.NO_EXEC, Refusal.ONLY_VERSION)
 
     @property
     def refusal(self) -> Refusal:
         """Why it did not run; meaningful only then."""
-        return Refusal.of(self.said)
+        return Refusal.of(self.said) if self.listed or self.code else Refusal.ONLY_VERSION
 
     @property
     def last_words(self) -> str:
@@ -70,10 +72,11 @@ class ProgramsProbe(AccountProbe[Programs]):
             raise Unreadable(f"answers for {len(told[0])} of {len(self.programs)} programs")
         return tuple(
             ProgramRun(
-                program, whole_number(code), path if path[:1] == "/" else "", said.replace("|", "\n").strip(), beside
+                program, whole_number(code), path if path[:1] == "/" else "", said.replace("|", "\n").strip(), beside,
+                listed=self.account.is_login or path != "",
             )
             for program, code, path, said, beside in zip(*told, strict=True)
-        )
+        )  # fmt: skip
 
 
 _TRY_AS_LOGIN = """\
@@ -81,7 +84,7 @@ try() { path=$(command -v "$1"); out=$("$1" --version 2>&1 </dev/null); show "$1
 _TRY_WITHOUT_PROMPT = """\
 try() {
   out=$(sudo -k -n -u ACCOUNT -- "$1" --version 2>&1 </dev/null); code=$?
-  path=$(sudo -k -n -l -u ACCOUNT -- "$1" 2>/dev/null </dev/null | head -n 1)
+  path=$(sudo -k -n -l -u ACCOUNT -- "$1" 2>&1 </dev/null | grep -e ^/ -e 'password is required' | head -n 1)
   show "$1" "$code" "$path" "$out"
 }"""
 _TRY_WITH_PASSWORD = """\

@@ -299,6 +299,7 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("world-writable top", with_staged(folder(".", 0o777)), Status.FAIL, "o+w: ."),
     ("world-writable sticky", with_staged(folder("parts", 0o1777)), Status.FAIL, "o+w: parts"),
     ("world-writable above", with_staged(parents=(folder("/srv", 0o777, "root"),)), Status.FAIL, "o+w: /srv"),
+    ("group-writable above", with_staged(parents=(folder("/srv", 0o775, "root"),)), Status.WARN, "g+w: /srv"),
     ("group-writable", with_staged(folder("parts", 0o775)), Status.WARN, "g+w: parts"),
     ("by a list", with_staged(folder("parts", 0o775), acl=True), Status.UNKNOWN, "an access control list"),
     (
@@ -355,6 +356,7 @@ GOOD: list[tuple[str, Mutation]] = [
     ("comment", everywhere("030.sql", "-- \\i nowhere.sql\nselect '\\! x';\n")),
     ("no file listed", assign(files=())),
     ("sticky folder above", with_staged(parents=(folder("/tmp", 0o1777, "root"),))),
+    ("sticky folder of a group above", with_staged(parents=(folder("/srv", 0o1775, "root"),))),
     ("empty data file", everywhere("empty.csv", "")),
     ("the manifest staged too", lambda world: world.staged.update(SHA256SUMS=format_manifest(world.sealed))),
 ]  # fmt: skip

@@ -59,6 +59,15 @@ def test_a_program_that_ran_is_read() -> None:
     assert (run.ran, run.path, run.said) == (True, "/usr/bin/psql", "psql (PostgreSQL) 15.18")
 
 
+def test_a_program_that_is_listed_with_other_arguments_alone_did_not_run() -> None:
+    (run,) = read(GOOD.replace("path=/usr/bin/psql", "path="))
+    assert (run.ran, run.refusal) == (False, Refusal.ONLY_VERSION)
+    (run,) = read(GOOD.replace("path=/usr/bin/psql", "path=sudo: a password is required"))
+    assert run.ran, "sudo lists nothing without a password (listpw), which says nothing of the rule"
+    (run,) = ProgramsProbe("db1", LOGIN, ("psql",)).read(reply(GOOD.replace("path=/usr/bin/psql", "path=") + "end=yes"))
+    assert run.ran, "no sudo is asked"
+
+
 def test_a_path_is_only_a_path() -> None:
     assert read(GOOD.replace("/usr/bin/psql", "alias psql"))[0].path == ""
 

@@ -100,6 +100,23 @@ def test_a_program_that_is_not_listed_fails(ask: Ask, accounts: Accounts) -> Non
     assert found.judgement.minutes_at_stake == 45
 
 
+@pytest.mark.parametrize("password", [False, True])
+def test_a_program_that_is_listed_with_no_arguments_of_the_night_fails_and_its_cure_works(
+    ask: Ask, accounts: Accounts, password: bool
+) -> None:
+    """`--version` runs, what the sheet says does not."""
+    account = accounts.add()
+    listed = [f"{PROGRAMS[0]} --version", f"{PROGRAMS[1]} --version", PROGRAMS[2], "/bin/sh"]
+    accounts.allow_sudo(account, "postgres", listed, password=password)
+    found = ask(account, password=account.password if password else "")
+    assert found.status is Status.FAIL, told(found)
+    assert "pg_dump, pg_restore do not run: sudo allows it with --version alone" in told(found)
+    rule = re.search(r"have this line in sudoers on db1: (\S+ ALL=\(postgres\) NOPASSWD: [\w/, ]+)", told(found))
+    assert rule, told(found)
+    accounts.add_rule(account, rule[1])
+    assert ask(account, password=account.password if password else "").status is Status.PASS
+
+
 def test_a_listed_program_that_asks_for_a_password_fails(ask: Ask, accounts: Accounts) -> None:
     """`sudo -l` alone would call it allowed: another rule of the account needs no password."""
     account = accounts.add()

@@ -242,14 +242,19 @@ def test_a_staged_folder_behind_a_link_is_a_warning(release: Release) -> None:
     assert f"leads to {release.staged}" in told(found)
 
 
-def test_a_folder_above_that_everybody_may_write_to_fails(release: Release) -> None:
+@pytest.mark.parametrize(("mode", "status", "said"), [(0o777, Status.FAIL, "o+w"), (0o775, Status.WARN, "g+w")])
+def test_a_folder_above_that_others_may_write_to_is_told(
+    release: Release, mode: int, status: Status, said: str
+) -> None:
     above = release.site.new_path("above")
     above.mkdir()
     shutil.copytree(release.staged, above / "stage")
-    above.chmod(0o777)
+    above.chmod(mode)
     found = release.finding(staged=RemotePath(str(above / "stage")))
-    assert found.status is Status.FAIL, told(found)
-    assert f"o+w: {above}" in told(found)
+    assert found.status is status, told(found)
+    assert f"{said}: {above}" in told(found)
+    above.chmod(0o755)
+    assert release.finding(staged=RemotePath(str(above / "stage"))).status is Status.PASS
 
 
 @pytest.mark.long

@@ -114,6 +114,8 @@ def _server_refused(failed: Failed) -> tuple[Reason, str]:
     sqlstate = failed.word.sqlstate
     if sqlstate == "08P01" and not failed.word.routine:
         sqlstate = next((code for words, code in _POOLER_SAYS if any(each in failed.said for each in words)), sqlstate)
+    if sqlstate == "42501" and failed.word.routine not in ("", "CheckMyDatabase"):
+        return Reason.SERVER_FILES, "the file system of the server keeps it from one of its own files"
     if sqlstate in _BY_SQLSTATE:
         reason, sentence = _BY_SQLSTATE[sqlstate]
         sentence = sentence.replace("{whose}", _LIMITED.get(failed.word.routine, "the server"))

@@ -125,6 +125,19 @@ def test_no_connect_privilege(asker: Asker, postgres: Cluster, role: DatabaseRol
     assert refusal(asker, postgres, role, name=database) == Reason.NO_CONNECT_PRIVILEGE
 
 
+def test_a_file_that_the_server_may_not_open(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    """It is the SQLSTATE of a missing CONNECT privilege."""
+    database = postgres.create_database()
+    oid = postgres.scalar(f"SELECT oid FROM pg_database WHERE datname = '{database}'")
+    file = Path(f"{postgres.data}/base/{oid}/pg_filenode.map")
+    file.chmod(0)
+    found = no_reply(asker.login(role, postgres.port, name=database))
+    assert found.reason is Reason.SERVER_FILES
+    assert "its own files (42501: could not open file" in found.detail
+    file.chmod(0o600)
+    assert reply(asker.login(role, postgres.port, name=database))
+
+
 def test_a_database_that_takes_no_connections(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
     database = postgres.create_database()
     postgres.sql(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
