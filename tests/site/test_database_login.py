@@ -355,7 +355,7 @@ def test_a_promoted_copy_in_the_servers_own_folder_is_unknown_and_an_older_copy_
     cluster.data.rename(kept)
     copy.rename(cluster.data)
     (cluster.data / "recovery.signal").touch()
-    cluster.restart({"restore_command": "/bin/false"})
+    cluster.restart({"restore_command": "/bin/false", "hot_standby": "off"})  # nobody in before the promotion
     assert not cluster.sql("SELECT FROM pg_class WHERE relname = 'made_since'", dbname=orders.name)
     summary = "the server was promoted or put back from a backup since it was sealed"
     is_another(ask(orders.sealed), summary, "timeline 1", "timeline 2")
