@@ -62,7 +62,12 @@ CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; END;
 INSERT INTO a VALUES (:'name', :"column", :value) \gexec
 '''
 SERVER = SealedServer(
-    system_identifier="7713386628197382432", port=5433, data_directory="/srv/pg", addresses=("192.0.2.7",)
+    system_identifier="7713386628197382432",
+    port=5433,
+    data_directory="/srv/pg",
+    addresses=("192.0.2.7",),
+    oid="16390",
+    timeline="2",
 )
 SEALED = Sealed(databases={"orders": SERVER})
 CONFIRMED = Confirmed(

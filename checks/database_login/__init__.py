@@ -15,7 +15,7 @@ from preflight.plan.release_plan import Machine, grouped, server_of
 from preflight.probe import NoReply, Via
 from preflight.questions import postgres
 
-from .login import PlannedLogin, judge_login, judge_replay, most_of
+from .login import PlannedLogin, judge_login, judge_replay, judge_seal, most_of
 
 
 class DatabaseLogin(Check):
@@ -24,15 +24,16 @@ class DatabaseLogin(Check):
     A login that is refused at midnight costs the window, one into the wrong server costs more. So the role logs in with
     the plan's own credential, and the line says which server answered: address, TLS, system identifier, version,
     primary or replica, a pooler in between, and whether the password was used at all. It must be the server that
-    `preflight seal` recorded: system identifier, data directory and port, each where both were seen; where its file
-    says nothing of the database, it is UNKNOWN if scripts run there, and a WARN if not. The role must not expire before
-    the window's end and a rollback (VALID UNTIL counts for logins by password alone), nor the server's TLS certificate
-    or one above it, up to the root, where the plan has it verified; its own settings must not break the scripts, and
-    connections must be left. Other roles that do the window's work must exist and outlive it too, may connect to what
-    they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A replica
-    must not be behind its primary by more than its backup's `max_lag`, or else `replica_lag`, nor its replay paused;
-    that it has all that was sent, and nothing came for so long, is a WARN: the primary was idle, or the replica that
-    sends to it is cut off.
+    `preflight seal` recorded: system identifier, data directory and port, each where both were seen. With another oid
+    of the database (made anew, renamed) or a later timeline (promoted, put back) it is UNKNOWN until sealed again; an
+    earlier one fails: an older copy. Where its file says nothing of the database, it is UNKNOWN if scripts run there,
+    and a WARN if not. The role must not expire before the window's end and a rollback (VALID UNTIL counts for logins by
+    password alone), nor the server's TLS certificate or one above it, up to the root, where the plan has it verified;
+    its own settings must not break the scripts, and connections must be left. Other roles that do the window's work
+    must exist and outlive it too, may connect to what they enter, and have the connections that their jobs need; a base
+    backup needs free WAL senders. A replica must not be behind its primary by more than its backup's `max_lag`, or else
+    `replica_lag`, nor its replay paused; that it has all that was sent, and nothing came for so long, is a WARN: the
+    primary was idle, or the replica that sends to it is cut off.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ class DatabaseLogin(Check):
         return {"identity": postgres.IdentityProbe(subject.id)}
 
     def follow_up(self, subject: Subject, *, identity: postgres.Identity | NoReply) -> Probes:
-        """In the same database session: the cluster's system identifier (pg_control_system), expiry, rights and
-        connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed; of a
-        replica, how far behind it is."""
+        """In the same database session: the cluster's system identifier and timeline (pg_control_system,
+        pg_control_checkpoint, pg_control_recovery), expiry, rights and connections of the roles that the work needs
+        (pg_roles), and how many connections are taken and allowed; of a replica, how far behind it is."""
         if isinstance(identity, NoReply):
             return {}
         login: PlannedLogin = subject.item
@@ -76,6 +77,7 @@ class DatabaseLogin(Check):
         return {
             **replay,
             "system": postgres.SystemIdentifierProbe(subject.id),
+            "timeline": postgres.TimelineProbe(subject.id),
             "roles": postgres.RolesProbe(subject.id, (login.database.user, *login.other_roles)),
             "slots": postgres.SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
         }
@@ -86,6 +88,7 @@ class DatabaseLogin(Check):
             return self._no_login(login, identity)
         roles: Mapping[str, postgres.DatabaseRole] = facts["roles"]
         shown = [*judge_login(login, identity, facts["system"], roles, TimeOfNeed.of(self))]
+        shown += judge_seal(login, identity, facts["system"], facts["timeline"])
         shown += judge_replay(login, facts["replay"], self.settings.replica_lag) if "replay" in facts else ()
         shown += self._connections(login, facts["slots"], roles) if self.expect is None else ()
         return Judgement.of(shown)

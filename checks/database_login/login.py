@@ -17,6 +17,11 @@ from preflight.questions.postgres import DatabaseRole, Identity, Replay
 from preflight.questions.sql import major_of_server, quote_identifier, shown
 from preflight.units import format_duration
 
+_ANEW = {
+    "database oid": "not the database that was sealed: it was made anew or renamed since, or the plan names another",
+    "timeline": "the server was promoted or put back from a backup since it was sealed",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedLogin:
@@ -70,9 +75,8 @@ def most_of(acts: Iterable[ServerWork], sessions: int) -> int:
 def judge_login(
     login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
 ) -> Iterator[Judgement]:
-    """All but the connections that are left."""
+    """All but the seal and the connections that are left."""
     yield from _judge_server(login, identity, system)
-    yield from _judge_seal(login, identity, system)
     yield from _judge_certificate(login, identity, need)
     yield from _judge_client_certificate(login, identity, need)
     yield from _judge_credential(login, identity, roles.get(login.database.user), need)
@@ -162,14 +166,12 @@ def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta)
 
 
 def _hides_system(login: PlannedLogin, wanted: str) -> Judgement:
-    return unknown(
-        "the system identifier may not be seen by this role",
-        expected=wanted,
-        remedy=login.psql(system_grant(login.database, login.database.user)),
-    )
+    summary = "the system identifier, or the timeline, may not be seen by this role"
+    remedy = login.psql(system_grant(login.database, login.database.user))
+    return unknown(summary, expected=wanted, remedy=remedy)
 
 
-def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
+def judge_seal(login: PlannedLogin, identity: Identity, system: str, timeline: str) -> Iterator[Judgement]:
     """Whether it is the server that `preflight seal` recorded."""
     database, plan = login.database, login.plan
     name, sealed = plan.sealed_servers.name, plan.sealed.get(database.id)
@@ -184,28 +186,31 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             f"is reached: {plan.call('seal')}",
         )
         return
-    found = sealed.compared(system, identity.port, identity.settings.shown("data_directory"))
-    if found.differ:
-        yield login.another(
-            f"not the server that was sealed: {found.told}",
-            found.sealed,
-            found.seen,
-            f"correct {database.address_key}; where the DBA confirms that this is the server now: take the entry of "
-            f"{database.id} out of {name}, then: {plan.call('seal')}",
-        )
-        return
-    if not system:
+    of_cluster = system, identity.port, identity.settings.shown("data_directory")
+    found = sealed.compared(*of_cluster, identity.oid, timeline)
+    again = f"take the entry of {database.id} out of {name}, then: {plan.call('seal')}"
+    older = timeline.isdecimal() and not identity.in_recovery and int(timeline) < int(sealed.timeline or 0)
+    another = found.differ.keys() - _ANEW.keys()
+    if another or older:
+        summary = f"{'not' if another else 'an older copy of'} the server that was sealed: {found.told}"
+        remedy = f"correct {database.address_key}; where the DBA confirms that this is the server now: {again}"
+        yield login.another(summary, found.sealed, found.seen, remedy)
+    elif found.differ:
+        summary = "; ".join(_ANEW[each] for each in found.differ)
+        remedy = f"where the DBA says that it is the right one, as after a failover or a restore: {again}"
+        yield replace(unknown(summary, expected=found.sealed, actual=found.seen, remedy=remedy), waivable=False)
+    elif not system or (sealed.timeline and not timeline):
         yield _hides_system(login, sealed.system_identifier)
-        return
-    yield passed(f"the server that was sealed: {found.told}")
-    address = identity.server_address
-    if address and sealed.addresses and address not in sealed.addresses:
-        yield warned(
-            f"the server has another address than it was sealed with, {address}: moved, or a copy of it",
-            expected=" or ".join(sealed.addresses),
-            actual=address,
-            remedy=f"ask the DBA whether {database.id} was moved; if so, add the address: {plan.call('seal')}",
-        )
+    else:
+        yield passed(f"the server that was sealed: {found.told}")
+        address = identity.server_address
+        if address and sealed.addresses and address not in sealed.addresses:
+            yield warned(
+                f"the server has another address than it was sealed with, {address}: moved, or a copy of it",
+                expected=" or ".join(sealed.addresses),
+                actual=address,
+                remedy=f"ask the DBA whether {database.id} was moved; if so, add the address: {plan.call('seal')}",
+            )
 
 
 def _who_answered(database: Database, identity: Identity, system: str) -> str:

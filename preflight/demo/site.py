@@ -230,8 +230,11 @@ class DemoSite:
             "port": self.postgres.port,
             "data_directory": self.postgres.query("SHOW data_directory"),
             "addresses": [self.postgres.address],
+            "timeline": "1",
         }
-        sealed = {"format": 1, "databases": dict.fromkeys(_DATABASE_HOSTS, server)}
+        oid = "SELECT oid FROM pg_database WHERE datname = current_database()"
+        databases = {name: {**server, "oid": self.postgres.query(oid, name)} for name in _DATABASE_HOSTS}
+        sealed = {"format": 1, "databases": databases}
         self.plan_path.with_suffix(".sealed.json").write_text(json.dumps(sealed))
         for database in _DATABASE_HOSTS:
             schema = self.postgres.query(SCHEMA_SQL, database)

@@ -104,8 +104,9 @@ def refuses_login(lost: NoReply) -> bool:
 
 
 def system_grant(database: Database, user: str) -> str:
-    """What shows the server's system identifier to a role; rights on functions are each database's own."""
-    return database.on_primary(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(user)};")
+    """What shows system identifier and timeline to a role; rights on functions are each database's own."""
+    functions = "pg_control_system(), pg_control_checkpoint(), pg_control_recovery()"
+    return database.on_primary(f"GRANT EXECUTE ON FUNCTION {functions} TO {quote_identifier(user)};")
 
 
 def hidden_from(database: Database, catalogue: str, what: str) -> Judgement:

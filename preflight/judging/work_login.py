@@ -128,11 +128,9 @@ class Arrival:
 
     def _at_a_server_not_sealed(self) -> Judgement | None:
         login = self.login
-        if self.sealed is None:
-            return None
         data_directory = login.settings.shown("data_directory") if login.settings else ""
-        found = self.sealed.compared(login.system_identifier, login.port, data_directory)
-        if not found.differ:
+        found = self.sealed and self.sealed.compared(login.system_identifier, login.port, data_directory)
+        if not found or not found.differ:
             return None
         return self._another(f"another server than sealed: {found.told}", found.sealed, found.seen, self._named_there)
 

@@ -1,8 +1,8 @@
 """The file beside the plan in which `preflight seal` records at which server each database is, and where
 the plan named who may sign, with the hashes of these files.
 
-The system identifier, the data directory and the server's own port identify it, each where both were seen. The start
-does not: servers restart. Nor does an address: it may be translated, and moves with a failover."""
+The system identifier, the data directory and the server's own port identify it, each where both were seen; oid and
+timeline say whether the database is the same. The start does not: servers restart. Nor does an address: it may move."""
 
 import json
 import re
@@ -60,6 +60,9 @@ class SealedServer:
     """Empty where the role that sealed may not see it."""
     addresses: tuple[str, ...] = ()
     """The server's own, as it was reached; several where it moved and was sealed again."""
+    oid: Annotated[str, Matches(r"\d{0,10}", "the digits that pg_database has")] = ""
+    timeline: Annotated[str, Matches(r"\d{0,10}", "digits")] = ""
+    """Both are empty where an older version sealed; this one also where the role that sealed may not see it."""
 
     @property
     def told(self) -> str:
@@ -68,12 +71,14 @@ class SealedServer:
         data = f", {visible(self.data_directory)}" if self.data_directory else ""
         return f"system {self.system_identifier}{data}, port {self.port} at {place}"
 
-    def compared(self, system_identifier: str, port: int, data_directory: str) -> ServerComparison:
+    def compared(self, system: str, port: int, data: str, oid: str = "", timeline: str = "") -> ServerComparison:
         """With what a login saw; empty or 0 for what it did not."""
         facts = (
-            ("system identifier", self.system_identifier, system_identifier),
-            ("data directory", self.data_directory, data_directory),
+            ("system identifier", self.system_identifier, system),
+            ("data directory", self.data_directory, data),
             ("port", str(self.port), str(port or "")),
+            ("database oid", self.oid, oid),
+            ("timeline", self.timeline, timeline),
         )
         both = [each for each in facts if each[1] and each[2]]
         return ServerComparison(

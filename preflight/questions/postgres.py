@@ -43,6 +43,7 @@ class Identity:
     started_ms: int
     """When the server was started, by its own clock; milliseconds since 1970."""
     asked_ms: int
+    oid: str
     session: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -66,7 +67,8 @@ SELECT current_user::text AS "user", current_database()::text AS database,
   host(inet_server_addr()) AS server_address,
   inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
   current_setting('cluster_name') AS cluster_name, current_setting('port') AS port,
-  {STARTED_MS} AS started_ms, {ASKED_MS} AS asked_ms"""
+  {STARTED_MS} AS started_ms, {ASKED_MS} AS asked_ms,
+  (SELECT oid FROM pg_database WHERE datname = current_database())::text AS oid"""  # noqa: S608 - fixed text
 
     def read(self, reply: Reply) -> Identity:
         return read_row(Identity, reply, session=dict(reply.session))
@@ -91,9 +93,18 @@ class SystemIdentifierProbe(SqlProbe[str]):
     text = "SELECT system_identifier::text AS value FROM pg_control_system()"
 
     def read(self, reply: Reply) -> str:
-        if reply.code != 0 and reply.error.startswith("42501"):  # insufficient_privilege
+        if reply.code != 0 and reply.error.startswith(("42501", "0A000", "55000")):  # not allowed, or not supported
             return ""
         return read_row(Value, reply).value
+
+
+class TimelineProbe(SystemIdentifierProbe):
+    """The cluster's timeline, a higher one from each promotion and each recovery from a backup on; empty where it may
+    not be seen. Until the first checkpoint after it only `min_recovery_end_timeline` tells; a replica tells it late."""
+
+    text = """\
+SELECT greatest(timeline_id, min_recovery_end_timeline)::text AS value
+FROM pg_control_checkpoint(), pg_control_recovery()"""
 
 
 SERVER_WIDE = ("max_locks_per_transaction", "max_prepared_transactions", "track_commit_timestamp", "wal_level")

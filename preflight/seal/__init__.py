@@ -21,7 +21,7 @@ from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
 from preflight.questions.local import Namespace
-from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
+from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe, TimelineProbe
 from preflight.questions.schema import Schema, SchemaProbe
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, sha256
 from preflight.sessions.signatures import sign
@@ -158,6 +158,8 @@ def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
         port=identity.port,
         data_directory=identity.settings.shown("data_directory"),
         addresses=(identity.server_address,) if identity.server_address else (),
+        oid=identity.oid,
+        timeline=_read(plan, evidence, TimelineProbe(database)),
     )
 
 
@@ -179,7 +181,8 @@ def merge_servers(plan: Plan, seen: Mapping[str, SealedServer]) -> Mapping[str, 
     problems, merged = [], dict(plan.sealed)
     for name, server in seen.items():
         sealed, wanted = plan.sealed.get(name, server), plan.databases[name].system_identifier
-        found = sealed.compared(server.system_identifier, server.port, server.data_directory)
+        of_cluster = server.system_identifier, server.port, server.data_directory
+        found = sealed.compared(*of_cluster, server.oid, server.timeline)
         if found.differ:
             problems.append(
                 f"{name}: {found.seen}, but {plan.sealed_servers.name} has {found.sealed}; it may be a copy. Only when "
@@ -194,6 +197,7 @@ def merge_servers(plan: Plan, seen: Mapping[str, SealedServer]) -> Mapping[str, 
             server,
             data_directory=server.data_directory or sealed.data_directory,
             addresses=tuple(dict.fromkeys((*sealed.addresses, *server.addresses))),
+            timeline=server.timeline or sealed.timeline,
         )
     if problems:
         raise SealError("\n".join(problems))

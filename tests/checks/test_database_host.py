@@ -13,7 +13,7 @@ from preflight.plan import Account, Connect, Database, Role, Said
 from preflight.questions.postgres import Backend, Identity, SystemIdentifierProbe
 from tests.toy import MOMENT, toy_plan
 
-IDENTITY = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "", 5432, 1000, 2000)
+IDENTITY = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "", 5432, 1000, 2000, "16390")
 SEEN = Backend(((4711, "postgres: release orders 192.0.2.1(35540) idle"),), True, frozenset({"127.0.0.1", "192.0.2.7"}))
 ABSENT = replace(SEEN, titles=())
 ELSEWHERE = replace(ABSENT, addresses=frozenset({"127.0.0.1", "192.0.2.8"}))

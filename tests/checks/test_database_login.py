@@ -47,7 +47,7 @@ def identity(
         "ssl": "TLSv1.3",
         "settings": settings_of(**(settings or {})),
     }
-    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000)
+    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000, "16390")
     return replace(plain, session={**known, **(session or {})}, **more)
 
 
@@ -57,6 +57,7 @@ def judged(
     slots: Slots = SLOTS,
     *,
     system: str = "42",
+    timeline: str = "3",
     sealed: Mapping[str, SealedServer] = PLAN.sealed,
     **entry: Any,
 ) -> Judgement:
@@ -64,7 +65,8 @@ def judged(
     check = DatabaseLogin(replace(PLAN, databases={"orders": database}, sealed=sealed), MOMENT)
     (subject,) = check.subjects()
     roles = {"release": of} if of else {}
-    found: Judgement = check.judge(subject, identity=who or identity(), system=system, roles=roles, slots=slots)
+    facts = {"system": system, "timeline": timeline, "roles": roles, "slots": slots}
+    found: Judgement = check.judge(subject, identity=who or identity(), **facts)
     return found
 
 
@@ -99,7 +101,7 @@ def test_the_server_must_be_the_planned_one(entry: Mapping[str, Any], status: St
         ({"port": 5433}, "42", Status.FAIL, "port differs; system identifier and data directory agree"),
         ({"data_directory": "/copy"}, "42", Status.FAIL, "data directory differs; system identifier and port agree"),
         ({"data_directory": "/copy", "port": 5433}, "42", Status.FAIL, "data directory and port differ; system ident"),
-        ({}, "", Status.UNKNOWN, "the system identifier may not be seen"),
+        ({}, "", Status.UNKNOWN, "the system identifier, or the timeline, may not be seen"),
         ({"server_address": "192.0.2.8"}, "42", Status.WARN, "another address than it was sealed with, 192.0.2.8"),
         ({"server_address": None}, "42", Status.PASS, "agree"),
     ],
@@ -112,6 +114,58 @@ def test_the_server_must_be_the_one_that_was_sealed(
     assert found.status is status, found
     assert told in found.summary
     assert found.waivable is (status is not Status.FAIL)
+
+
+WHOLE = replace(SEALED, oid="16390", timeline="3")
+
+
+@pytest.mark.parametrize(
+    ("sealed", "seen", "timeline", "status", "told"),
+    [
+        (WHOLE, {}, "3", Status.PASS, "data directory and port and database oid and timeline agree"),
+        (
+            WHOLE,
+            {"oid": "16391"},
+            "3",
+            Status.UNKNOWN,
+            "not the database that was sealed: it was made anew or renamed",
+        ),
+        (WHOLE, {}, "4", Status.UNKNOWN, "the server was promoted or put back from a backup since it was sealed"),
+        (WHOLE, {}, "10", Status.UNKNOWN, "the server was promoted"),
+        (WHOLE, {"oid": "16391"}, "4", Status.UNKNOWN, "or the plan names another; the server was promoted"),
+        (
+            WHOLE,
+            {},
+            "2",
+            Status.FAIL,
+            "an older copy of the server that was sealed: timeline differs; system identifier",
+        ),
+        (WHOLE, {"oid": "16391"}, "2", Status.FAIL, "sealed: database oid and timeline differ"),
+        (WHOLE, {"in_recovery": True}, "2", Status.UNKNOWN, "the server was promoted"),  # a replica tells it late
+        (WHOLE, {"port": 5433}, "4", Status.FAIL, "not the server that was sealed: port and timeline differ"),
+        (WHOLE, {"port": 5433}, "2", Status.FAIL, "not the server that was sealed: port and timeline differ"),
+        (WHOLE, {}, "", Status.UNKNOWN, "the system identifier, or the timeline, may not be seen"),
+        (replace(WHOLE, timeline=""), {}, "", Status.PASS, "port and database oid agree"),
+        (replace(WHOLE, timeline=""), {}, "4", Status.PASS, "port and database oid agree"),
+        (SEALED, {"oid": "16391"}, "4", Status.PASS, "data directory and port agree"),  # by an older version
+    ],
+)
+def test_the_database_must_be_the_same_as_when_it_was_sealed(
+    sealed: SealedServer, seen: dict[str, Any], timeline: str, status: Status, told: str
+) -> None:
+    role = ServerRole.ANY
+    found = judged(
+        identity({"data_directory": "/data"}, **seen), timeline=timeline, sealed={"orders": sealed}, role=role
+    )
+    assert found.status is status, found
+    assert told in found.summary
+    if status is not Status.PASS and timeline:
+        assert not found.waivable
+        assert "take the entry of orders out of toy.sealed.json, then: preflight seal toy.toml" in found.remedy
+        if timeline != "3":
+            assert ("timeline 3" in found.expected, f"timeline {timeline}" in found.actual) == (True, True)
+        if "oid" in seen:
+            assert ("database oid 16390" in found.expected, "database oid 16391" in found.actual) == (True, True)
 
 
 def test_a_server_that_was_never_sealed_is_told() -> None:
@@ -168,7 +222,8 @@ def test_read_only_is_no_fault_of_a_replica() -> None:
     )
     (subject,) = check.subjects()
     who = identity({"default_transaction_read_only": "on"}, in_recovery=True, database="o")
-    assert check.judge(subject, identity=who, system="42", roles={"release": ROLE}, slots=SLOTS).status is Status.PASS
+    facts = {"system": "42", "timeline": "3", "roles": {"release": ROLE}, "slots": SLOTS}
+    assert check.judge(subject, identity=who, **facts).status is Status.PASS
 
 
 @pytest.mark.parametrize(
@@ -242,7 +297,7 @@ def test_sessions_of_all_databases_of_the_server_are_added_up() -> None:
     check = DatabaseLogin(replace(PLAN, databases={"orders": entry, "billing": other}), MOMENT)
     subject = check.subjects()[0]
     facts = {"identity": identity(), "system": "", "roles": {"release": replace(ROLE, connection_limit=4)}}
-    found = check.judge(subject, slots=SLOTS, **facts)
+    found = check.judge(subject, slots=SLOTS, timeline="3", **facts)
     assert found.summary == "4 connections of the role release are free, 5 needed"
 
 
@@ -269,7 +324,7 @@ def judged_worker(
     (subject,) = check.subjects()
     roles = {"release": ROLE, **({"worker": replace(role, name="worker")} if role else {})}
     who = identity(in_recovery=of is ServerRole.REPLICA)
-    return check.judge(subject, identity=who, system="42", roles=roles, slots=slots)
+    return check.judge(subject, identity=who, system="42", timeline="3", roles=roles, slots=slots)
 
 
 @pytest.mark.parametrize("work", WORKS)
@@ -473,9 +528,8 @@ def test_a_replica_that_is_backed_up_must_not_be_behind(
     (subject,) = check.subjects()
     who = identity(in_recovery=True, database="o")
     assert "replay" in check.follow_up(subject, identity=who)
-    found = check.judge(
-        subject, identity=who, system="42", roles={"release": ROLE}, slots=SLOTS, replay=replace(BEHIND, **replay)
-    )
+    facts = {"system": "42", "timeline": "3", "roles": {"release": ROLE}, "slots": SLOTS}
+    found = check.judge(subject, identity=who, replay=replace(BEHIND, **replay), **facts)
     assert found.status is status, found
     assert told in found.summary
     if found.status not in (Status.PASS, Status.WARN):

@@ -215,7 +215,7 @@ def row() -> Reply:
     text = (
         '[{"user": "u", "database": "orders", "version_num": "150018", "in_recovery": "false", "backend_pid": "1",'
         ' "cluster_name": "", "server_address": null,'
-        ' "client_port": null, "port": "5432", "started_ms": "1", "asked_ms": "2"}]'
+        ' "client_port": null, "port": "5432", "started_ms": "1", "asked_ms": "2", "oid": "5"}]'
     )
     return Reply(0, text, MOMENT, 0.1, "from here as u")
 

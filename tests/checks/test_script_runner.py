@@ -72,7 +72,7 @@ PLACE = {
     "unix_socket_directories": "/var/run/postgresql, /tmp",
 }
 IDENTITY = Identity(
-    "release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000,
+    "release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000, "16390",
     {"settings": settings_of(**PLACE)},
 )  # fmt: skip
 """What database-login sees; the system identifier is 7."""

@@ -54,7 +54,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
         "seen: the login was made without a password",
         "seen: rolsuper",
     ),
-    "checks/database_login/login.py _judge_seal": (
+    "checks/database_login/login.py judge_seal": (
         "plan: it was never sealed, and no scripts run there",
         "seen: the server's own address",
     ),

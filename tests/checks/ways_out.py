@@ -160,7 +160,7 @@ def replica(**replay: Any) -> Judgement:
     check = DatabaseLogin(replace(database_login.PLAN, databases={"o": entry}, backups={"b": saved}), MOMENT)
     (subject,) = check.subjects()
     found: Judgement = check.judge(
-        subject, identity=database_login.identity(in_recovery=True, database="o"), system="42",
+        subject, identity=database_login.identity(in_recovery=True, database="o"), system="42", timeline="3",
         roles={"release": database_login.ROLE}, slots=database_login.SLOTS,
         replay=replace(database_login.BEHIND, caught_up=True, **replay),
     )  # fmt: skip
@@ -449,12 +449,18 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             },
         ),
     ),
-    "checks/database_login/login.py _judge_seal": (
+    "checks/database_login/login.py judge_seal": (
         Way(
             "command: preflight seal",
             database_login.judged_with_scripts,
             {"sealed": {}},
             {"sealed": database_login.PLAN.sealed},
+        ),
+        Way(
+            "command: preflight seal",
+            database_login.judged,
+            {"timeline": "4", "sealed": {"orders": database_login.WHOLE}},
+            {"sealed": {"orders": replace(database_login.WHOLE, timeline="4")}},
         ),
     ),
     "checks/database_login/login.py _judge_credential": (

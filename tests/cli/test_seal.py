@@ -77,11 +77,16 @@ def test_sealing_writes_manifest_and_host_keys_that_the_usual_tools_read(sealing
 def test_sealing_records_at_which_server_each_database_is(sealing: Sealing) -> None:
     cluster = sealing.cluster
     system = str(cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
-    server = {"system_identifier": system, "port": cluster.port, "data_directory": "", "addresses": ["127.0.0.1"]}
+    server = {
+        "system_identifier": system, "port": cluster.port, "data_directory": "", "addresses": ["127.0.0.1"],
+        "oid": str(cluster.scalar("SELECT oid::text FROM pg_database WHERE datname = 'postgres'")), "timeline": "1",
+    }  # fmt: skip
     done = sealing.seal("--accept-host-keys")
     assert json.loads(sealing.servers.read_text())["databases"] == {"orders": server}
     assert f"orders: system {system}, port {cluster.port} at 127.0.0.1 (new)" in done.stdout
     cluster.sql(f'GRANT pg_read_all_settings TO "{sealing.role.name}"')
+    of_before = {name: value for name, value in server.items() if name not in ("oid", "timeline")}
+    sealing.servers.write_text(json.dumps({"format": 1, "databases": {"orders": of_before}}))  # by an older version
     done = sealing.seal()
     seen = {**server, "data_directory": str(cluster.data)}
     assert json.loads(sealing.servers.read_text())["databases"] == {"orders": seen}
@@ -98,11 +103,31 @@ def test_a_server_that_was_sealed_is_never_replaced(sealing: Sealing, site: Site
     sealing.write(cluster=clone)
     done = sealing.seal()
     assert done.returncode == 2
-    assert f"orders: port {clone.port}, but plan.sealed.json has port {sealing.cluster.port}" in done.stderr
+    told = f"orders: port {clone.port}, timeline 2, but plan.sealed.json has port {sealing.cluster.port}, timeline 1;"
+    assert told in done.stderr
     assert "take its entry away by hand, then seal again" in done.stderr
     assert sealing.servers.read_bytes() == before
     sealing.servers.unlink()
     assert sealing.seal().returncode == 0  # what was told, done
+
+
+@pytest.mark.case(17)
+def test_a_database_that_was_made_anew_is_not_sealed_in_its_place(sealing: Sealing) -> None:
+    assert sealing.seal("--accept-host-keys").returncode == 0
+    before = sealing.servers.read_text()
+    oid = json.loads(before)["databases"]["orders"]["oid"]
+    for name, value in (("oid", "1"), ("timeline", "7")):
+        sealed = json.loads(before)
+        sealed["databases"]["orders"][name] = value
+        sealing.servers.write_text(json.dumps(sealed))
+        done = sealing.seal()
+        assert done.returncode == 2
+        told = f"database oid {oid}, but plan.sealed.json has database oid 1; it may be a copy"
+        assert (told if name == "oid" else "timeline 1, but plan.sealed.json has timeline 7") in done.stderr
+        sealed["databases"].pop("orders")
+        sealing.servers.write_text(json.dumps(sealed))
+        assert sealing.seal().returncode == 0  # what was told, done
+        assert sealing.servers.read_text() == before
 
 
 def test_a_server_that_the_plan_contradicts_is_not_sealed(sealing: Sealing) -> None:

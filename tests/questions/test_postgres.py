@@ -21,6 +21,7 @@ from preflight.questions.postgres import (
     RolesProbe,
     SlotsProbe,
     SystemIdentifierProbe,
+    TimelineProbe,
 )
 from tests.site.machine import needs_root
 
@@ -36,6 +37,7 @@ IDENTITY = {
     "port": "5432",
     "started_ms": "1000",
     "asked_ms": "2000",
+    "oid": "16390",
 }
 ROLE = {
     "name": "release",
@@ -113,11 +115,13 @@ def test_names_of_roles_are_literals() -> None:
 
 
 def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:
-    probe = SystemIdentifierProbe("orders")
-    assert probe.read(rows({"value": "77"})) == "77"
-    assert probe.read(reply("", 1, "42501 permission denied for function pg_control_system")) == ""
-    with pytest.raises(Unreadable):
-        probe.read(reply("", 1, "42883 function pg_control_system() does not exist"))
+    for probe in (SystemIdentifierProbe("orders"), TimelineProbe("orders")):
+        assert probe.read(rows({"value": "77"})) == "77"
+        for error in ("42501 permission denied for function pg_control_system", "0A000 not supported for Aurora"):
+            assert probe.read(reply("", 1, error)) == ""
+        for lost in (reply("", 1, "42883 function pg_control_system() does not exist"), rows(), rows({"value": None})):
+            with pytest.raises(Unreadable):
+                probe.read(lost)
 
 
 def test_what_a_server_allows_is_told_whole() -> None:

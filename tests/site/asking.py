@@ -55,12 +55,16 @@ def database_on(cluster: Cluster, user: str, **more: Any) -> Database:
     return Database(**{"id": "orders", "host": "db1", **login, **more})
 
 
-def sealed_at(cluster: Cluster, name: str = "orders") -> dict[str, SealedServer]:
-    """What `preflight seal` records of a database at this cluster."""
+def sealed_at(cluster: Cluster, name: str = "orders", dbname: str = "") -> dict[str, SealedServer]:
+    """What `preflight seal` records of a database at this cluster; with the oid where its own name is told."""
     system = str(cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    timeline = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+    oid = cluster.scalar("SELECT coalesce(max(oid::bigint)::text, '') FROM pg_database WHERE datname = %s", dbname)
+    is_replica = cluster.scalar("SELECT pg_is_in_recovery()")
     server = SealedServer(
-        system_identifier=system, port=cluster.port, data_directory=str(cluster.data), addresses=(cluster.address,)
-    )
+        system_identifier=system, port=cluster.port, data_directory=str(cluster.data), addresses=(cluster.address,),
+        oid=str(oid), timeline="1" if is_replica else str(int(str(cluster.scalar(timeline)), 16)),
+    )  # fmt: skip
     return {name: server}
 
 

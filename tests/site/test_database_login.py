@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +55,7 @@ class Orders:
         self.role = role
         self.name = name
         self.host = host_on(site.sshd, site.account("good"))
-        self.sealed = sealed_at(cluster)
+        self.sealed = sealed_at(cluster, dbname=name)
         self.entry = database_on(cluster, role.name, name=name, password=SecretRef("env", "ORDERS_PASSWORD"))
 
 
@@ -284,13 +286,88 @@ def test_a_copy_of_the_server_that_was_sealed_fails_and_no_waiver_covers_it(
     its own."""
     clone = site.start_postgres(copy_of=orders.cluster)
     clone.sql("SELECT pg_promote()")
-    for right, seen in (("", "port differs"), ("pg_read_all_settings", "data directory and port differ")):
+    for right, seen in (("", "port and timeline differ"), ("pg_read_all_settings", "data directory and port and")):
         if right:
             clone.sql(f'GRANT {right} TO "{orders.role.name}"')
         found = ask(port=clone.port)
-        fails(found, f"not the server that was sealed: {seen}; system identifier agrees", "where the DBA confirms")
+        fails(found, f"not the server that was sealed: {seen}", "where the DBA confirms")
+        assert "; system identifier and database oid agree" in found.judgement.summary
         assert not found.judgement.waivable
         assert f"port {clone.port}" in found.judgement.actual
+
+
+def is_another(found: Finding, summary: str, sealed: str, seen: str) -> None:
+    """UNKNOWN until it is sealed again, and no waiver covers that."""
+    assert (found.status, found.judgement.waivable) == (Status.UNKNOWN, False), told(found)
+    assert (found.judgement.expected, found.judgement.actual) == (sealed, seen)
+    assert summary in found.judgement.summary
+    assert found.judgement.remedy.endswith(
+        "take the entry of orders out of plan.sealed.json, then: preflight seal plan.toml"
+    )
+
+
+@pytest.mark.case(17)
+def test_a_copy_that_was_renamed_to_the_name_of_the_database_is_unknown_until_it_is_sealed(
+    orders: Orders, ask: Ask
+) -> None:
+    assert ask().status is Status.PASS
+    oid, (cluster, name) = orders.sealed["orders"].oid, (orders.cluster, orders.name)
+    cluster.sql(f"CREATE DATABASE {name}_copy TEMPLATE {name} STRATEGY file_copy")
+    cluster.sql(f"ALTER DATABASE {name} RENAME TO {name}_old")
+    cluster.sql(f"ALTER DATABASE {name}_copy RENAME TO {name}")
+    try:
+        again = sealed_at(cluster, dbname=name)
+        summary = "not the database that was sealed: it was made anew or renamed since"
+        is_another(ask(), summary, f"database oid {oid}", f"database oid {again['orders'].oid}")
+        found = ask(sections={"sealed": again})
+        assert found.status is Status.PASS, told(found)
+        assert "port and database oid and timeline agree" in found.judgement.summary
+        of_before = {"orders": replace(orders.sealed["orders"], oid="", timeline="")}  # by an older version
+        assert ask(sections={"sealed": of_before}).status is Status.PASS
+    finally:
+        cluster.sql(f"DROP DATABASE {name}_old WITH (FORCE)")
+
+
+@pytest.mark.long
+@pytest.mark.case(17)
+def test_a_promoted_copy_in_the_servers_own_folder_is_unknown_and_an_older_copy_fails(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = site.start_postgres(port=free_port("127.0.0.1"))
+    role = cluster.create_role("release", options="IN ROLE pg_read_all_settings")
+    monkeypatch.setenv("ORDERS_PASSWORD", role.password)
+    orders = Orders(site, cluster, role, cluster.create_database("orders", owner=role.name))
+    copy, kept = cluster.directory / "copy", cluster.directory / "kept"
+
+    def ask(sealed: Mapping[str, Any]) -> Finding:
+        hosts, known_hosts = [orders.host], site.sshd.known_hosts_lines()
+        return finding(
+            DatabaseLogin,
+            make_plan(tmp_path, hosts=hosts, databases=[orders.entry], known_hosts=known_hosts, sealed=sealed),
+        )
+
+    cluster.stop()
+    subprocess.run(["cp", "-a", cluster.data, copy], check=True)
+    cluster.restart()
+    cluster.sql("CREATE TABLE made_since (a int)", dbname=orders.name)
+    assert ask(orders.sealed).status is Status.PASS
+    cluster.stop()
+    cluster.data.rename(kept)
+    copy.rename(cluster.data)
+    (cluster.data / "recovery.signal").touch()
+    cluster.restart({"restore_command": "/bin/false", "hot_standby": "off"})  # nobody in before the promotion
+    assert not cluster.sql("SELECT FROM pg_class WHERE relname = 'made_since'", dbname=orders.name)
+    summary = "the server was promoted or put back from a backup since it was sealed"
+    is_another(ask(orders.sealed), summary, "timeline 1", "timeline 2")
+    again = sealed_at(cluster, dbname=orders.name)
+    assert ask(again).status is Status.PASS
+    cluster.stop()
+    shutil.rmtree(cluster.data)
+    kept.rename(cluster.data)
+    cluster.restart()
+    found = ask(again)
+    fails(found, "an older copy of the server that was sealed: timeline differs; system identifier and data", "the DBA")
+    assert not found.judgement.waivable
 
 
 def test_another_version_or_another_cluster_than_planned_fails(ask: Ask) -> None:
@@ -312,6 +389,17 @@ def test_a_system_identifier_nobody_may_see_is_unknown(orders: Orders, ask: Ask)
         assert program == "psql"
     orders.cluster.client(program, *arguments)
     assert ask(system_identifier=system).status is Status.PASS
+
+
+def test_a_timeline_nobody_may_see_is_unknown_where_it_was_sealed(orders: Orders, ask: Ask) -> None:
+    orders.cluster.sql("REVOKE EXECUTE ON FUNCTION pg_control_recovery() FROM PUBLIC", dbname=orders.name)
+    found = ask()
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "the system identifier, or the timeline, may not be seen" in found.judgement.summary
+    without = {"orders": replace(orders.sealed["orders"], timeline="")}
+    assert ask(sections={"sealed": without}).status is Status.PASS
+    orders.cluster.client(*shlex.split(found.judgement.remedy))
+    assert ask().status is Status.PASS
 
 
 def test_a_server_that_never_asks_for_the_password_is_a_warning(orders: Orders, ask: Ask) -> None:
@@ -387,11 +475,12 @@ def test_a_setting_with_bytes_that_are_no_utf_8_is_told(orders: Orders, ask: Ask
     change = f"EXECUTE format('ALTER ROLE %I SET search_path = public, %I', '{orders.role.name}', {path})"
     orders.cluster.sql(f"SET client_encoding = 'SQL_ASCII'; DO $$ BEGIN {change}; END $$", dbname=name)
     try:
-        found = ask(name=name)
+        sections = {"sealed": sealed_at(orders.cluster, dbname=name)}
+        found = ask(name=name, sections=sections)
         assert found.status is Status.WARN, told(found)
         assert "holds bytes that are no UTF-8" in found.judgement.summary
         orders.cluster.client("psql", "-X", "-d", "postgres", stdin=found.judgement.remedy)
-        assert ask(name=name).status is Status.PASS, told(ask(name=name))
+        assert ask(name=name, sections=sections).status is Status.PASS
     finally:
         orders.cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
