@@ -29,7 +29,6 @@ _KINDS = {
     "EXTENSION": "extensions",
     "FUNCTION": "functions",
     "BLOBS": "large objects",
-    "ACL": "rights that were granted (restored with --no-acl, none are wanted)",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
 _SETS_TRANSACTION_TIMEOUT: Major = (17,)
@@ -124,10 +123,7 @@ def _versions(seen: SeenBackup, read: ArchiveRead | TextRead, live: Major) -> It
 
 def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
     """What a full dump would hold and this one does not. When a table was made no catalogue tells."""
-    restore = seen.planned.backup.restore
-    unwanted = {"ACL"} if restore and {"-x", "--no-acl", "--no-privileges"} & {*restore.options} else set()
-    kinds = ("TABLE", *live.kinds.split("\n"))
-    lacks = [_KINDS[kind] for kind in kinds if kind in _KINDS.keys() - held.kinds - unwanted]
+    lacks = [_KINDS[kind] for kind in ("TABLE", *live.kinds.split("\n")) if kind in _KINDS.keys() - held.kinds]
     missing = live.tables - held.names
     if live.count > MOST_NAMES or held.tables > MOST_NAMES:  # too many to be told by name
         missing = frozenset(map(str, range(live.count - held.tables)))
@@ -166,7 +162,7 @@ def _written(name: str) -> str:
 
 
 def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
-    """A dump of a database holds none, and its restore stops at the first one that is missing."""
+    """And rights. A dump of a database holds no role, and its restore stops at the first one that is missing."""
     read = seen.globals_read
     if seen.planned.backup.globals:
         yield _judge_globals(seen, read)
@@ -180,6 +176,14 @@ def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgemen
             "neither there nor in a dump of the globals",
             expected="every owner on the server, or in a file of pg_dumpall --globals-only",
             remedy=f"{cures} or name such a file: globals of {seen.planned.table}",
+        )
+    named = restore and {"-x", "--no-acl", "--no-privileges"} & {*restore.options}
+    if "ACL" in live.kinds.split("\n") and "ACL" not in held.kinds and not named:
+        yield warned(
+            "the backup holds no right that was granted: after a restore they are gone",
+            expected="the rights on its tables, or a restore whose `options` say --no-acl, too",
+            actual="no ACL; rights were granted on tables since, or it was taken with --no-acl",
+            remedy=f"{seen.anew} without --no-acl",
         )
 
 

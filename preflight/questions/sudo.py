@@ -99,7 +99,7 @@ try() {
 }"""
 _SHOW = f"""\
 show() {{
-  said=$(printf '%s\\n' "$4" | grep -v '^{SUDO_WARNS}' | head -n 8 | cut -c 1-300 | tr '\\n' '|')
+  said=$(printf '%s\\n' "$4" | sed '/^{SUDO_WARNS}/d' | head -n 8 | cut -c 1-300 | tr '\\n' '|')
   beside=; case $1 in */*) ;; *) beside=$(command -v "$1" || {newest_beside_path('"$1"')}) ;; esac
   printf 'program=%s\\ncode=%s\\npath=%s\\nsaid=%s\\nbeside=%s\\n' "$1" "$2" "$3" "$said" "$beside"
 }}"""
@@ -151,7 +151,7 @@ class ReachProbe(AccountProbe[Reach]):
 
 _TELL = f"""\
 printf 'code=%s\\n' "$code"
-printf '%s\\n' "$out" | grep -v '^{SUDO_WARNS}' | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
+printf '%s\\n' "$out" | sed '/^{SUDO_WARNS}/d' | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
 printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */rule=/'
 echo end=yes"""
 _RULE_ACCOUNTS = re.compile(r"\(([^:)]*)")

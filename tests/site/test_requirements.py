@@ -75,6 +75,7 @@ def wanted(
     postgres.sql(
         "CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n; ANALYZE t; CREATE SCHEMA audit; "
         "CREATE TABLE own (); CREATE TABLE audit.log (a int); CREATE TABLE audit.l2 (a int);"
+        "GRANT REFERENCES ON audit.l2 TO PUBLIC;"
         f"ALTER TABLE own OWNER TO {role.name}",
         dbname=name,
     )
