@@ -126,7 +126,7 @@ class Server(paramiko.ServerInterface):
         if self._hang_in == "reset":
             threading.Timer(0.2, _reset, (channel.get_transport().sock,)).start()
         if self._hang_in == "no-status":
-            threading.Timer(0.1, channel.close).start()
+            threading.Thread(target=_close_once_told, args=(channel,), daemon=True).start()
         return self._hang_in != "no-exec"
 
 
@@ -139,6 +139,12 @@ def hanging_in(place: str) -> Behaviour:
         _serve(paramiko.Transport(connection), Server(over, place), over)
 
     return behave
+
+
+def _close_once_told(channel: paramiko.Channel) -> None:
+    """Once the command's input arrives: that the command runs has been said by then."""
+    channel.recv(1)
+    channel.close()
 
 
 def _reset(connection: socket.socket) -> None:
