@@ -15,7 +15,7 @@ from preflight.judging.data_directory import data_directory, not_measured, not_s
 from preflight.plan import BackupMethod, Plan, Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, script_work
+from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, rehearsed_work
 from preflight.questions import sizes
 from preflight.questions.backups import PreviousBackups
 from preflight.questions.postgres import Identity, IdentityProbe
@@ -93,10 +93,7 @@ class ScriptEffect(Check):
     cure = "have room made, or plan the minutes that it takes"
 
     def subjects(self) -> Sequence[Subject]:
-        """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
-        if self.plan.release.without.rehearsal:
-            return []
-        return [Subject(work.id, work, work.owner) for work in script_work(self.plan) if work.target]
+        return [Subject(work.id, work, work.owner) for work in rehearsed_work(self.plan)]
 
     def probes(self, subject: Subject) -> Probes:
         work: ServerWork = subject.item

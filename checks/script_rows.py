@@ -7,7 +7,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.cures import ON_ROWS
 from preflight.judging.row_rules import row_rules
-from preflight.plan.work import ServerWork, script_work
+from preflight.plan.work import ServerWork, rehearsed_work
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
 from preflight.questions.sizes import LiveTable, TableSizesProbe
 from preflight.wording import listed
@@ -35,10 +35,7 @@ class ScriptRows(Check):
     cure = "rehearse the scripts on a restore, or have a query look for rows that violate what they change"
 
     def subjects(self) -> Sequence[Subject]:
-        """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
-        if self.plan.release.without.rehearsal:
-            return []
-        return [Subject(work.id, work, work.owner) for work in script_work(self.plan) if work.target]
+        return [Subject(work.id, work, work.owner) for work in rehearsed_work(self.plan)]
 
     def probes(self, subject: Subject) -> Probes:
         return {"rehearsed": RehearsalProbe.of(self.plan)}

@@ -53,6 +53,7 @@ def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Ju
     if held.tables:
         yield from _completeness(seen, seen.live, held)
         yield from _roles(seen, seen.live, held)
+        yield from _rights(seen, seen.live, held)
     now = seen.text_bytes or seen.live.stored_bytes // _MOST_STORED_FOR_TEXT
     of_cluster = isinstance(read, TextRead) and read.of_cluster
     stored = seen.live.stored_bytes
@@ -162,7 +163,7 @@ def _written(name: str) -> str:
 
 
 def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
-    """And rights. A dump of a database holds no role, and its restore stops at the first one that is missing."""
+    """A dump of a database holds none, and its restore stops at the first one that is missing."""
     read = seen.globals_read
     if seen.planned.backup.globals:
         yield _judge_globals(seen, read)
@@ -177,6 +178,11 @@ def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgemen
             expected="every owner on the server, or in a file of pg_dumpall --globals-only",
             remedy=f"{cures} or name such a file: globals of {seen.planned.table}",
         )
+
+
+def _rights(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
+    """A dump by --no-acl puts back tables that only their owner may use."""
+    restore = seen.planned.backup.restore
     named = restore and {"-x", "--no-acl", "--no-privileges"} & {*restore.options}
     if "ACL" in live.kinds.split("\n") and "ACL" not in held.kinds and not named:
         yield warned(

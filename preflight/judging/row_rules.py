@@ -27,9 +27,9 @@ def row_rules(lines: str, *, rewritten: bool) -> Iterator[str]:
     `lines`: of `difference`; an object that is itself new has none. `rewritten`: whether the table was, as it is for
     most changes of a type. A column that is new counts where it is NOT NULL without a value of its own: whether the
     script fills it is not seen. What refers to a new column holds for the NULLs in it."""
-    gone, new = ([line[3:] for line in lines.splitlines() if line.startswith(sign)] for sign in ("-  ", "+  "))
     if not lines.startswith(" "):
         return
+    gone, new = ([line[3:] for line in lines.splitlines() if line.startswith(sign)] for sign in ("-  ", "+  "))
     columns = {found[1]: found[2] for found in map(_COLUMN.fullmatch, gone) if found}
     fresh = {found[1]: found[2] for found in map(_COLUMN.fullmatch, new) if found and found[1] not in columns}
     before = {_SAME_ROWS.sub("", found[3]) for found in map(_RULE.fullmatch, gone) if found}

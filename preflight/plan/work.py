@@ -328,6 +328,12 @@ def script_work(plan: Plan) -> tuple[ServerWork, ...]:
     return tuple(work for work in server_work(plan) if work.section is Section.SCRIPTS)
 
 
+def rehearsed_work(plan: Plan) -> Sequence[ServerWork]:
+    """That of `[scripts]` of which a rehearsal tells what it does to its database. None where the plan leaves the
+    rehearsal out: the check `rehearsal` says so."""
+    return () if plan.release.without.rehearsal else [work for work in script_work(plan) if work.target]
+
+
 def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     """All of them, in the plan's order."""
     return plan.once(_planned_backups)

@@ -74,7 +74,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/earlier_backup/reading.py judge_repository": ("seen: the failed one in Barman's list",),
     "checks/earlier_backup/reading.py _judge_verified": ("said: by the plan's own command, so in the plan",),
     "checks/earlier_backup/content.py judge_content": ("seen: the text in the backup, and what the tables hold",),
-    "checks/earlier_backup/content.py _roles": ("seen: what kinds of things both hold",),
+    "checks/earlier_backup/content.py _rights": ("seen: what kinds of things both hold",),
     "checks/earlier_backup/content.py _versions": ("seen: both versions",),
     "checks/earlier_backup/seen_backup.py SeenBackup.being_written": ("seen: the backup before it was read",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_name": ("seen: the file that has the name",),
