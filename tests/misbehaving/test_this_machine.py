@@ -45,28 +45,50 @@ def test_a_full_disk_here_is_told_with_the_verdict_and_keeps_nothing_half(
 
 
 SHORT_OF_DESCRIPTORS = """
-import os, resource, sys
+import itertools, os, resource, socket, sys, threading
+
+def limit_files():
+    lowest = os.dup(0)
+    os.close(lowest)
+    limit = lowest + {free}
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+sockets, refused = itertools.count(), threading.Event()
+together = threading.Barrier({connections} or 1, limit_files)
+
+class Socket(socket.socket):
+    def __init__(self, *arguments, **named):
+        if next(sockets) < {connections}:
+            together.wait()
+        try:
+            super().__init__(*arguments, **named)
+        except OSError:
+            refused.set()
+            raise
+        refused.wait()
+
+socket.socket = Socket
 from preflight.__main__ import main
 import preflight.cli.run
 sys.argv = ["preflight", "run", *sys.argv[2:]]
-lowest = os.dup(0)
-os.close(lowest)
-limit = lowest + {free}
-resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+if not {connections}:
+    limit_files()
 main()
 """
 
 
-def without_descriptors(free: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """`preflight run` in a process that may open so many more files, from the moment at which it is loaded."""
-    argv = [sys.executable, "-c", SHORT_OF_DESCRIPTORS.format(free=free), "run", *map(str, arguments)]
+def without_descriptors(free: int, connections: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`preflight run` in a process that may open so many more files, from the moment at which so many connections are
+    about to be opened; whoever can open one waits with it until another could not."""
+    argv = [sys.executable, "-c", SHORT_OF_DESCRIPTORS.format(free=free, connections=connections), "run"]
+    argv += map(str, arguments)
     return subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=600)
 
 
 @pytest.mark.long
 def test_without_a_descriptor_the_plan_that_cannot_be_read_is_named(site: Site, tmp_path: Path) -> None:
     plan = Plan(site).write(tmp_path)
-    done = without_descriptors(0, plan)
+    done = without_descriptors(0, 0, plan)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == f"{plan}: cannot be read: Too many open files"
 
@@ -79,7 +101,7 @@ def test_with_one_descriptor_whoever_got_none_is_this_machines_trouble(
     for number in range(4):
         plan.add(f"h{number}", good_account)
     with leaving_nothing(good_account):
-        done = without_descriptors(1, plan.write(tmp_path), "--format", "json", "--evidence", kept)
+        done = without_descriptors(1, 5, plan.write(tmp_path), "--format", "json", "--evidence", kept)
     findings = [each for each in json.loads(done.stdout)["findings"] if each["check"] == "host-login"]
     assert len(findings) == 5
     assert {each["status"] for each in findings} <= {"pass", "unknown"}
