@@ -23,9 +23,8 @@ from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDa
 from preflight.questions.shell import AsAccount
 from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_duration, format_need, format_size
-from preflight.wording import counted, listed, named
+from preflight.wording import MOST_NAMED, counted, listed, named
 
-_MOST_NAMED = 5
 _TEMPORARY_BYTES = 16 * 1024 * 1024
 """So much is wanted for temporary files, of which no rehearsal tells how large they become."""
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
@@ -227,7 +226,7 @@ class ScriptEffect(Check):
             )
         if unsized := [f"[backups.{name}]" for name, size in beside.items() if not size]:
             return unknown(
-                f"whether the scripts have room beside the backup is not known: {listed(unsized, _MOST_NAMED)}",
+                f"whether the scripts have room beside the backup is not known: {listed(unsized, MOST_NAMED)}",
                 expected=f"free on {where}: {wanted}, and for each backup there before them",
                 actual=f"{format_size(place.free_bytes)} free, and nothing here tells how large the backup will be",
                 remedy=f'declare the size in {" and ".join(unsized)}, for example: expected = "20GiB"',
@@ -285,7 +284,7 @@ def _strong_locks(tried: RehearsedEntry) -> Iterator[Judgement]:
     locked = ((run, each) for run in tried.forward for each in run.touched if each.waits)
     told = [f"{each.name} for {run.script} ({each.waits})" for run, each in locked]
     if told:
-        yield passed(f"wait for whoever is at work on {listed(told, _MOST_NAMED)}: database-state tells who that is")
+        yield passed(f"wait for whoever is at work on {listed(told, MOST_NAMED)}: database-state tells who that is")
 
 
 def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
@@ -294,7 +293,7 @@ def _for_reviewer(entry: Scripts, tried: RehearsedEntry) -> Iterator[Judgement]:
         gone = (f"drops {each.kind} {each.name}" for each in run.touched if each.dropped and not each.created)
         if told := [*gone, *_rights_changed(run)]:
             yield warned(
-                f"{run.script} {listed(told, _MOST_NAMED)}",
+                f"{run.script} {listed(told, MOST_NAMED)}",
                 expected="that its reviewer knows it",
                 actual=f"{counted(len(told), 'such change')} in the rehearsal",
                 remedy=f"have {entry.reviewer or 'the reviewer'} confirm that it is meant",

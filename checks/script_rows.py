@@ -10,9 +10,8 @@ from preflight.judging.row_rules import row_rules
 from preflight.plan.work import ServerWork, rehearsed_work
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
 from preflight.questions.sizes import LiveTable, TableSizesProbe
-from preflight.wording import listed
+from preflight.wording import MOST_NAMED, listed
 
-_MOST_NAMED = 5
 _KIND = re.compile("(?:foreign )?table |materialized view ")
 
 
@@ -63,7 +62,7 @@ class ScriptRows(Check):
         filled = {name for name in rules if name not in seen or seen[name].of_rows}
         if told := [f"{name}: {rule}" for name in sorted(filled) for rule in rules[name]]:
             return unknown(
-                f"whether rows that are there allow it was not tried: {listed(told, _MOST_NAMED)}",
+                f"whether rows that are there allow it was not tried: {listed(told, MOST_NAMED)}",
                 expected="a rehearsal on rows",
                 actual="one on the schema alone, where no row could violate it",
                 remedy=f"{ON_ROWS}; or have a query look for rows that violate it, and have this waived",

@@ -251,7 +251,7 @@ def _judge_objects(items: Sequence[Item]) -> Iterator[Judgement]:
             found = [item for item in _of_kind(items, kind) if item.touched is touched]
             if not found:
                 continue
-            yield (failed if (touched and kind in _BLOCKING) or kind == "gone" else warned)(
+            yield (failed if kind in _BLOCKING[touched] else warned)(
                 f"{counted(found[0].total, one, many)}, of tables that the scripts {'' if touched else 'do not '}touch",
                 expected="none",
                 actual=_listed([_described(item) for item in found], found),
@@ -372,8 +372,8 @@ _FAULTS = {
     "statistics": ("table has no statistics", "tables have no statistics"),
 }
 """Kinds of objects that are not as they should be, in words."""
-_BLOCKING = frozenset({"index", "constraint", "trigger", "taken"})
-"""Failures, where the scripts touch the table."""
+_BLOCKING = {True: frozenset({"index", "constraint", "trigger", "taken", "gone"}), False: frozenset({"gone"})}
+"""Failures, by whether the scripts touch the table."""
 
 
 def _cure(item: Item) -> str:

@@ -272,11 +272,11 @@ def is_named(name: str) -> bool:
 
 def same_person(one: str, other: str) -> bool:
     """Whether two names are one person's: case, spaces and punctuation make no difference (`M. Ortiz`, `m ortiz`),
-    nor does what stands in brackets, or the surname first (`Ortiz, M. (mobile)`)."""
+    nor does what stands after them in brackets, or the surname first (`Ortiz, M. (mobile)`)."""
     return is_named(one) and person_key(one) == person_key(other)
 
 
 def person_key(name: str) -> str:
     """Equal for two names of one person."""
-    surname, _, first = re.sub(r"\(.*?\)", "", unicodedata.normalize("NFKC", name)).partition(",")
+    surname, _, first = re.sub(r"(?<=\S)\s*\(.*?\)", "", unicodedata.normalize("NFKC", name)).partition(",")
     return "".join(filter(str.isalnum, f"{first}{surname}".casefold()))

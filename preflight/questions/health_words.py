@@ -62,6 +62,7 @@ _AT_HAND = re.compile(r"(.*?)[_.-]?(?i:available|connection)")
 _IS_UP = _USUAL_PARTS | _set("is app application service server backend api pg cache queue broker mq smtp mail search")
 _NOT_OF_HEALTH = _set("sign set back pop clean start warm wake follow pick look build mark roll speed scale top log")
 """`signUp` and its like name something else."""
+_OF_A_BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
 _TELLS = _set("message msg reason detail")
 """What a text under these says in a sentence counts, too."""
 _BELOW_KEY = ("code", "value")
@@ -216,6 +217,8 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
         is_code = is_key or (not path and key.lower() == "code")
         return State.ILL if is_no or (is_code and re.fullmatch(r"[45]\d\d", str(value))) else None
     word = _normal(value)
+    if word in ("open", "half_open") and any(map(_OF_A_BREAKER.search, (*path, key))):
+        return State.IMPAIRED
     denies = word.startswith("not_") and word.removeprefix("not_") in _WELL
     is_entry = bool(path) and path[-1].lower() in _HOLDS_ENTRIES
     if value is False and (key.lower() in _USUAL_PARTS or _YES_OR_NO_OF_A_PART.fullmatch(key)):

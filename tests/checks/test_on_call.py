@@ -106,6 +106,11 @@ def test_what_a_role_lacks_fails_with_its_cure(changed: Mapping[str, Any], summa
     assert found.actual
 
 
+def test_a_contact_in_brackets_is_one() -> None:
+    assert judged(contact="(ext. 4411)").status is Status.PASS
+    assert judged(contact="(tbd)").status is Status.FAIL
+
+
 def test_all_that_is_missing_is_said_at_once() -> None:
     found = judged(standby="", contact="", confirmed_at=None)
     assert [status for status, _ in points(found)] == [Status.FAIL] * 3

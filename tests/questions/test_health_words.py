@@ -179,6 +179,8 @@ def test_what_is_well_or_about_something_else_is_nothing_unwell(body: object) ->
         ("WARNING - 2 of 3 nodes", "", State.IMPAIRED),
         ({"state": "FIRST_RUN"}, "state", State.UNCLEAR),
         ({"status": "UP (degraded)"}, "status", State.UNCLEAR),
+        ({**UP, "circuitBreakers": {"billing": {"state": "OPEN"}}}, "circuitBreakers.billing.state", State.IMPAIRED),
+        ({**UP, "billingBreaker": "half-open"}, "billingBreaker", State.IMPAIRED),
         ({**UP, "components": {"mq": {"status": "DEGRADED"}}}, "components.mq.status", State.IMPAIRED),
         ({**UP, "components": {"mq": {"status": "UNKNOWN"}}}, "components.mq.status", State.UNCLEAR),
         ({**UP, "components": {"mq": {"status": "DRAINING"}}}, "components.mq.status", State.UNCLEAR),
