@@ -36,11 +36,13 @@ class BackupLocation(Check):
     database's host, as the account that takes the backup: a file without a name is made in it (O_TMPFILE) and gets
     room, so nothing is left behind; where the host cannot do that, `test -w`, and where sudo gives no shell of the
     account, the permission bits of the whole way must do, and the line says so. FAIL: no such directory, not writable,
-    a folder under the name of what is written (for a backup that is a folder, one that is not empty), or a pipe, a
-    device or a link to one, mounted read-only, not on the mount point the plan names (an absent share leaves a writable
-    folder on `/`), in memory or in a container's layer, on the storage of the data directory, WAL or a tablespace.
-    WARN: the path leads elsewhere by a link, a network file system, a directory everybody may write to. UNKNOWN: a data
-    directory nobody shows. On which disk a file system lies (LVM, a loop device's file) is not asked.
+    a folder under the name of what is written (for a backup that is a folder, one that is not empty), a pipe or a
+    device, a link, or a file that has a further name (it is that one which would be written over), mounted read-only,
+    not on the mount point the plan names (an absent share leaves a writable folder on `/`), in memory or in a
+    container's layer, on the storage of the data directory, WAL or a tablespace. WARN: the path leads elsewhere by a
+    link, a network file system, a directory everybody may write to, processor time that is limited (`ulimit -t`) to
+    less than the step's minutes. UNKNOWN: a data directory nobody shows. On which disk a file system lies (LVM, a loop
+    device's file) is not asked.
     """
 
     @dataclass(frozen=True, slots=True)

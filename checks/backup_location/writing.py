@@ -2,13 +2,13 @@
 
 import shlex
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, acl_cure, behind_become, no_shell
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
-from preflight.units import format_size
+from preflight.units import format_duration, format_size
 
 _NETWORK_ONLY = "only a backup over the network is left"
 _SEEN = {
@@ -17,16 +17,19 @@ _SEEN = {
     Target.EMPTY_FOLDER: "a folder has that name",
     Target.FULL_FOLDER: "a folder has that name which is not empty",
     Target.CLOSED_FOLDER: "a folder has that name which may not be read",
+    Target.ANOTHER: "what has that name is a link, or a file with a further name, which would be written over",
     Target.OTHER: "what has that name is no file: a pipe, a device, or a link to one",
 }
+_NOT_ITS_OWN = (Target.ANOTHER, Target.OTHER)
 _FULL = ("ENOSPC", "EDQUOT")
 
 
 def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime) -> Iterator[Judgement]:
     """Of a directory that is there: the right and the room to write, and who else may."""
     yield from _writable(planned, directory)
+    yield from _processor_time(planned, directory)
     changed_at = directory.target_changed_at
-    if directory.target is Target.OTHER or not changed_at or not planned.is_this_windows(changed_at, moment):
+    if directory.target in _NOT_ITS_OWN or not changed_at or not planned.is_this_windows(changed_at, moment):
         yield from _in_the_way(planned, directory)
     mode = directory.place.mode
     if mode & 0o002 and not mode & 0o1000:
@@ -99,6 +102,19 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
         yield _by_bits(planned, directory)
 
 
+def _processor_time(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    """A backup takes no more of it than its step has minutes; of a login that is not the account it tells nothing."""
+    step, cpu = planned.plan.step(planned.step), directory.cpu
+    if step and directory.as_account and cpu != "unlimited" and int(cpu) < step.minutes * 60:
+        yield warned(
+            f"{planned.who} is given {format_duration(timedelta(seconds=int(cpu)))} of processor time for each program",
+            expected=f"no such limit, or the {step.minutes:g} min of step {step.id}",
+            actual=f"ulimit -t of a session of {planned.who}: {cpu}",
+            remedy=f"have the limit lifted on {planned.host.id}, then log in anew: cpu in /etc/security/limits.conf, "
+            "rlimit_cpu in sudoers",
+        )
+
+
 def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
     """Where nobody could look as the account."""
     who, path = planned.who, planned.backup.directory
@@ -137,10 +153,10 @@ def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgem
         return
     path, host = backup_path(planned.plan, planned.backup), planned.host.id
     expected = f"nothing at {path}, or {'an empty folder' if many else 'a file that may be written over'}"
-    act = ["rm", "--", path] if target is Target.OTHER else ["mv", "--", path, f"{path}.old"]
+    act = ["rm", "--", path] if target in _NOT_ITS_OWN else ["mv", "--", path, f"{path}.old"]
     remedy = f"on {host}: {shlex.join(act)}; or name another `file` in {planned.table}"
     summary = f"{planned.backup.method} cannot write {path}: {_SEEN[target]}"
-    if directory.as_account or target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER, Target.OTHER):
+    if directory.as_account or target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER, *_NOT_ITS_OWN):
         yield planned.failed(summary, expected, _SEEN[target], remedy)
     else:
         yield unknown(

@@ -367,6 +367,7 @@ _FAULTS = {
     "constraint": ("constraint is NOT VALID", "constraints are NOT VALID"),
     "trigger": ("trigger is disabled", "triggers are disabled"),
     "gone": ("table had rows, and its file is empty or gone", "tables had rows, and their files are empty or gone"),
+    "unfilled": ("materialized view is not filled", "materialized views are not filled"),
     "taken": ("next value of a sequence is taken", "next values of sequences are taken"),
     "narrow": ("foreign key column is narrower than its target", "foreign key columns are narrower than their targets"),
     "statistics": ("table has no statistics", "tables have no statistics"),
@@ -388,6 +389,8 @@ def _cure(item: Item) -> str:
             return f"ALTER TABLE {table} ENABLE TRIGGER {name if item.name else 'ALL'};"
         case "gone":  # an unlogged one is empty after a crash
             return f"ANALYZE {table}; (an error: have it restored; none: see where its rows went)"
+        case "unfilled":
+            return f"REFRESH MATERIALIZED VIEW {table};"
         case "taken":
             return f"SELECT setval({quote_literal(item.detail)}, (SELECT max({name}) FROM {table}));"  # noqa: S608 - only shown
         case "narrow":

@@ -31,6 +31,7 @@ _KINDS = {
     "BLOBS": "large objects",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
+_FILLED = "MATERIALIZED VIEW DATA"
 _SETS_TRANSACTION_TIMEOUT: Major = (17,)
 """From this version on, pg_dump and pg_restore begin with a setting that older servers do not know."""
 
@@ -53,7 +54,7 @@ def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Ju
     if held.tables:
         yield from _completeness(seen, seen.live, held)
         yield from _roles(seen, seen.live, held)
-        yield from _rights(seen, seen.live, held)
+        yield from _not_put_back(seen, seen.live, held)
     now = seen.text_bytes or seen.live.stored_bytes // _MOST_STORED_FOR_TEXT
     of_cluster = isinstance(read, TextRead) and read.of_cluster
     stored = seen.live.stored_bytes
@@ -180,8 +181,8 @@ def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgemen
         )
 
 
-def _rights(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
-    """A dump by --no-acl puts back tables that only their owner may use."""
+def _not_put_back(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
+    """By --no-acl tables come back that only their owner may use; and nobody reads a view that is not filled."""
     restore = seen.planned.backup.restore
     named = restore and {"-x", "--no-acl", "--no-privileges"} & {*restore.options}
     if "ACL" in live.kinds.split("\n") and "ACL" not in held.kinds and not named:
@@ -190,6 +191,13 @@ def _rights(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgeme
             expected="the rights on its tables, or a restore whose `options` say --no-acl, too",
             actual="no ACL; rights were granted on tables since, or it was taken with --no-acl",
             remedy=f"{seen.anew} without --no-acl",
+        )
+    if _FILLED in live.kinds.split("\n") and _FILLED not in held.kinds:
+        yield warned(
+            "the backup fills no materialized view: after a restore whoever reads one gets an error",
+            expected="the data of its materialized views",
+            actual="none; they were filled since, or left out (--exclude-table-data)",
+            remedy=f"{seen.anew} with their data; or have each filled after a restore: REFRESH MATERIALIZED VIEW",
         )
 
 

@@ -197,7 +197,8 @@ printf 'created=%s\\n' "$created"
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
     if (sub(/^TABLE DATA /, "")) { if (++names <= @NAMES@) print "entry=" $0 }
-    else if (/^(SEQUENCE (SET|OWNED BY)|MATERIALIZED VIEW DATA) /) next
+    else if (/^SEQUENCE (SET|OWNED BY) /) next
+    else if (/^MATERIALIZED VIEW DATA /) kinds["MATERIALIZED VIEW DATA"]
     else if (sub(/^(SEQUENCE|(MATERIALIZED )?VIEW) /, "")) print "other=" $0
     else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|BLOBS|ACL) /))
       kinds[substr($0, 1, RLENGTH - 1)]

@@ -34,14 +34,16 @@ _WELL = _set(
     "up ok okay pass passing passed healthy working green alive available ready running live success successful "
     "operational serving online connected good active started true yes"
 )
-_IMPAIRED = _set("warn warning degraded yellow partial partially_available limited circuit_open circuit_half_open")
+_IMPAIRED = _set(
+    "warn warning degraded yellow partial partially_available limited circuit_open circuit_half_open paused suspended"
+)
 _ALWAYS_ILL = _set(
-    "down out_of_service unhealthy unavailable unreachable connection_refused connection_lost shutting_down"
+    "down out_of_service unhealthy unavailable unreachable connection_refused connection_lost shutting_down broken"
 )
 """Under whatever name they stand."""
 _ILL_PART = _ALWAYS_ILL | _set(
-    "fail failed failing failure error critical fatal timeout dead offline disconnected broken unexpected_result "
-    "unknown_error ko nok err refused unresponsive crashed faulty"
+    "fail failed failing failure error critical fatal timeout dead offline disconnected unexpected_result "
+    "unknown_error ko nok err refused unresponsive crashed faulty stalled stuck halted expired"
 )
 """Under whatever name they stand, beside other parts that are well."""
 _ILL = _ILL_PART | _set(
@@ -51,7 +53,7 @@ _ILL = _ILL_PART | _set(
 _UNSURE = _set("unknown starting initializing pending")
 _KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode mode")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
-_YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)(?i:healthy|ok|alive|ready|reachable|connected)")
+_YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)?(?i:healthy|ok|alive|ready|reachable|connected|valid)")
 """Names that say it of a part, or of the whole: `isHealthy`, `db_ok`."""
 _USUAL_PARTS = _set("db database postgres postgresql mysql mongo mongodb redis rabbitmq kafka ldap")
 """What is false under such a name is ill."""
@@ -69,7 +71,8 @@ _BELOW_KEY = ("code", "value")
 _HOLDS_WHY = _set("unhealthy failing failed failures errors error exception problems")
 """A text under these says what is wrong, unless it says that nothing is."""
 _HOLDS_ILL = _HOLDS_WHY | _set(
-    "degraded draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode read_only readonly"
+    "degraded draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode read_only readonly "
+    "out_of_service outofservice"
 )
 """What is true, or names anything, under these is ill."""
 _NOUGHT = _set("false no 0 0.0")

@@ -61,6 +61,9 @@ _OBJECTS = f"""\
   FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
     AND CASE WHEN oid IN ({_LOCKED}) THEN 0 ELSE pg_relation_size(oid) END > {_SMALL_BYTES}
   UNION ALL
+  SELECT 'unfilled', schema, "table", '', '', 0, touched
+  FROM tables t JOIN pg_class c ON c.oid = t.oid WHERE NOT relispopulated
+  UNION ALL
   SELECT 'gone', schema, "table", '', '', 0, touched FROM tables
   WHERE reltuples > 0 AND relkind <> 'p' AND CASE WHEN oid NOT IN ({_LOCKED}) THEN pg_relation_size(oid) = 0 END
   UNION ALL
@@ -78,8 +81,8 @@ _OBJECTS = f"""\
         t.oid::regclass, objid::regclass, attname, seqincrement))) END"""  # noqa: S608 - all of it is fixed text
 """What is not as it should be with tables, one part for each kind of fault."""
 _KIND = (
-    "server|index|constraint|trigger|gone|taken|narrow|statistics|sequence|hidden|collation|slot|archiver|standbys|commits|age|"
-    "checksum|restart"
+    "server|index|constraint|trigger|gone|unfilled|taken|narrow|statistics|sequence|hidden|collation|slot|archiver|"
+    "standbys|commits|age|checksum|restart"
 )
 _SERVER = """\
   SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,

@@ -152,10 +152,11 @@ place "$d"
 if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
 elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
 t=@TARGET@
-if [ -d "$t" ]; then
+if [ -e "$t" ] && [ ! -f "$t" ] && [ ! -d "$t" ]; then w=other
+elif [ -h "$t" ] || { [ -f "$t" ] && [ "$(stat -c %h -- "$t")" != 1 ]; }; then w=another
+elif [ -d "$t" ]; then
   if [ -z "$(ls -A -- "$t" 2>&1)" ]; then w=empty-folder; elif [ -r "$t" ]; then w=full-folder; else w=closed-folder; fi
-elif [ -e "$t" ] && [ ! -f "$t" ]; then w=other
-elif [ -e "$t" ] || [ -h "$t" ]; then if [ -w "$t" ]; then w=file; else w=closed-file; fi
+elif [ -e "$t" ]; then if [ -w "$t" ]; then w=file; else w=closed-file; fi
 else w=nothing; fi
 m=$t; [ ! -e "$t/toc.dat" ] || m=$t/toc.dat # pg_dump writes a directory's table of contents last
 printf 'target=%s\\ntarget_changed_at=%s\\n' "$w" "$(stat -L -c %Y -- "$m" 2>/dev/null)"
@@ -166,7 +167,7 @@ printf 'ran_as=%s\\naccount=%s\\ngroups=%s\\n' "$ran_as" "$uid" "$(id -G "$@")"
 if [ -w "$d" ] && [ -x "$d" ]; then echo access=yes; else echo access=no; fi
 proof=; [ ! -d "$d" ] || proof=$(python3 -I -S -c '@PROOF@' "$d" 2>/dev/null)
 printf 'proof=%s\\n' "${proof:-none}"
-printf 'fsize=%s\\n' "$(ulimit -f)"
+printf 'fsize=%s\\ncpu=%s\\n' "$(ulimit -f)" "$(ulimit -t)"
 @BOOT@if command -v quota >/dev/null 2>&1; then
   t=; ! timeout 3 true 2>/dev/null || t='timeout 3'
   # Rows of a file system, blocks of 1 KiB (* when beyond), soft limit, hard limit, grace, and the same for files.
@@ -271,6 +272,8 @@ class Target(StrEnum):
     FULL_FOLDER = "full-folder"
     CLOSED_FOLDER = "closed-folder"
     """Whoever looked may not read it."""
+    ANOTHER = "another"
+    """A link, or a file that has a further name: what is written there is written over another one."""
     OTHER = "other"
     """A pipe, a device or a socket, or a link to one: no backup is kept there."""
 
@@ -304,6 +307,8 @@ class Directory(Looked):
     """`written`, `none`, or why the kernel refused, like `EACCES`."""
     fsize: Annotated[str, Matches(r"[0-9]{1,18}|unlimited", "a limit of ulimit -f")]
     """Largest file whoever looked may write, in blocks of 512 bytes."""
+    cpu: Annotated[str, Matches(r"[0-9]{1,18}|unlimited", "a limit of ulimit -t")]
+    """Seconds of processor time after which a program of whoever looked is killed (SIGXCPU)."""
     chain: tuple[Link, ...]
     """The directory first, `/` last."""
     quotas: tuple[Quota, ...] = ()

@@ -62,6 +62,7 @@ GOOD = Directory(
     access=True,
     proof="written",
     fsize="unlimited",
+    cpu="unlimited",
     chain=CHAIN,
 )
 BY_LOGIN = replace(GOOD, ran_as=999, access=False, proof="EACCES")

@@ -85,6 +85,7 @@ def directory(
         access=True,
         proof="written",
         fsize="unlimited",
+        cpu="unlimited",
         chain=(),
     )
     return replace(known, **changes)

@@ -196,6 +196,7 @@ def test_old_snapshots_are_asked_for_where_a_script_or_its_rehearsal_waits_for_t
         ("taken", True, Status.FAIL),
         ("gone", True, Status.FAIL),
         ("gone", False, Status.FAIL),
+        ("unfilled", True, Status.WARN),
         ("narrow", True, Status.WARN),
         ("statistics", True, Status.WARN),
     ],

@@ -116,6 +116,10 @@ ILL = {
     "problems": ({"ok": True, "problems": ["db"]}, "problems"),
     "a code": ({"code": 503, "data": None}, "code"),
     "a status code": ({"statusCode": 500}, "statusCode"),
+    "work that stands still": ({**UP, "queue": {"status": "STALLED"}}, "queue.status"),
+    "what is broken": ({**UP, "replication": "broken"}, "replication"),
+    "a license": ({**UP, "license": {"valid": False}}, "license.valid"),
+    "one that takes no work": ({**UP, "outOfService": True}, "outOfService"),
     "XML": ("<health><status>DOWN</status></health>", "status"),
 }
 
@@ -180,6 +184,7 @@ def test_what_is_well_or_about_something_else_is_nothing_unwell(body: object) ->
         ({"state": "FIRST_RUN"}, "state", State.UNCLEAR),
         ({"status": "UP (degraded)"}, "status", State.UNCLEAR),
         ({**UP, "circuitBreakers": {"billing": {"state": "OPEN"}}}, "circuitBreakers.billing.state", State.IMPAIRED),
+        ({**UP, "queue": {"state": "paused"}}, "queue.state", State.IMPAIRED),
         ({**UP, "billingBreaker": "half-open"}, "billingBreaker", State.IMPAIRED),
         ({**UP, "components": {"mq": {"status": "DEGRADED"}}}, "components.mq.status", State.IMPAIRED),
         ({**UP, "components": {"mq": {"status": "UNKNOWN"}}}, "components.mq.status", State.UNCLEAR),

@@ -146,6 +146,7 @@ def test_a_reply_without_any_one_of_its_lines_is_no_answer(tmp_path: Path) -> No
         ("end=yes", "end=yes\nnonsense"),
         ("fsize=unlimited", "fsize=many"),
         ("fsize=unlimited", "fsize="),
+        ("cpu=unlimited", "cpu=much"),
         ("passable=yes", "passable="),
         ("proof=", "proof=x"),
     ],

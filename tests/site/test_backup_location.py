@@ -336,10 +336,37 @@ def test_what_is_no_file_under_the_backups_own_name_fails_until_it_is_removed(
     cure = found.judgement.remedy.partition(": ")[2].partition(";")[0]
     subprocess.run(["runuser", "-u", account.name, "--", "sh", "-c", cure], check=True)
     assert ask(place, file=target.name, format=BackupFormat.CUSTOM).status is Status.PASS, "the cure works"
-    target.symlink_to(place / "elsewhere")
-    (place / "elsewhere").touch()
-    shutil.chown(place / "elsewhere", account.name)
-    assert ask(place, file=target.name, format=BackupFormat.CUSTOM).status is Status.PASS, "a link to a file"
+
+
+@pytest.mark.parametrize("make", [os.symlink, os.link], ids=["a link", "a further name"])
+def test_a_name_that_leads_to_an_earlier_backup_fails_until_it_is_removed(
+    ask: Ask, place: Path, account: Account, make: Callable[[Path, Path], None]
+) -> None:
+    """pg_dump would write the earlier one over."""
+    earlier, target = place / "earlier", place / "tonight"
+    earlier.write_text("earlier")
+    shutil.chown(earlier, account.name)
+    make(earlier, target)
+    found = ask(place, file=target.name, format=BackupFormat.CUSTOM)
+    assert found.status is Status.FAIL, told(found)
+    assert "what has that name is a link, or a file with a further name" in found.judgement.summary
+    cure = found.judgement.remedy.partition(": ")[2].partition(";")[0]
+    subprocess.run(["runuser", "-u", account.name, "--", "sh", "-c", cure], check=True)
+    assert ask(place, file=target.name, format=BackupFormat.CUSTOM).status is Status.PASS, "the cure works"
+    assert earlier.read_text() == "earlier"
+
+
+def test_processor_time_below_the_minutes_of_the_step_warns(ask: Ask, place: Path, accounts: Accounts) -> None:
+    limited = accounts.add("limited")
+    profile = limited.home / ".bashrc"
+    profile.write_text("ulimit -t 60\n")
+    shutil.chown(place, limited.name)
+    found = ask(place, login=limited)
+    assert found.status is Status.WARN, told(found)
+    assert "is given 1 min of processor time for each program" in found.judgement.summary
+    assert "limits.conf" in found.judgement.remedy
+    profile.write_text("ulimit -t 36000\n")
+    assert ask(place, login=limited).status is Status.PASS
 
 
 def test_a_limit_on_the_size_of_files_below_the_proof_fails(ask: Ask, place: Path, accounts: Accounts) -> None:

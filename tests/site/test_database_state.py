@@ -247,6 +247,15 @@ def test_a_table_whose_file_is_gone_fails_whoever_touches_it(billing: Billing) -
     billing.run("DROP TABLE billing.audit")
 
 
+def test_a_materialized_view_that_is_not_filled_warns_until_it_is(billing: Billing) -> None:
+    billing.run("CREATE MATERIALIZED VIEW billing.totals AS SELECT 1 AS id WITH NO DATA")
+    found = billing.ask("billing.customers")
+    assert found.status is Status.WARN, told(found)
+    billing.cure(about(found, "1 materialized view is not filled, of tables that the scripts do not touch"))
+    assert billing.ask("billing.customers").status is Status.PASS
+    billing.run("DROP MATERIALIZED VIEW billing.totals")
+
+
 def test_an_index_that_is_being_built_is_no_finding(billing: Billing) -> None:
     with billing.connect() as writer, billing.connect() as builder:
         writer.execute("BEGIN; LOCK TABLE billing.customers IN ROW EXCLUSIVE MODE")

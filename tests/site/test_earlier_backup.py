@@ -665,6 +665,10 @@ def test_a_dump_that_is_readable_and_not_complete_fails(
     assert "the backup holds no right that was granted" in found.judgement.summary
     if form is BackupFormat.CUSTOM:
         is_pass(of_four(format=form, restore=Restore(options=("--no-acl",))), FULL)
+    orders.dump("new.dump", f"-F{form[0]}", "--exclude-table-data=sums", database=four)
+    found = of_four(format=form)
+    assert found.status is Status.WARN, told(found)
+    assert "the backup fills no materialized view" in found.judgement.summary
 
 
 @pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])
