@@ -6,34 +6,20 @@ from datetime import date, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import Annotated
 
+from preflight.plan import values
 from preflight.plan.limits import GUESS, Above, filled
-from preflight.plan.values import (
-    ApplicationRef,
-    DecisionKind,
-    EntryId,
-    HostRef,
-    Minutes,
-    Name,
-    RemotePath,
-    RoleRef,
-    Source,
-    StepRef,
-    TestResult,
-    Text,
-    UndoKind,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
     """How a step is taken back, and how long that takes."""
 
-    kind: UndoKind
+    kind: values.UndoKind
     """How it is taken back; `nothing-to-undo` and `none` (it cannot be) are answers too. `restore` wants a
     `[backups.NAME.restore]` for each database that the step's scripts change, `script` a `way_back` for the scripts."""
-    minutes: Minutes = 0
+    minutes: values.Minutes = 0
     """How long that takes."""
-    source: Source = GUESS
+    source: values.Source = GUESS
     """Where the minutes come from."""
 
 
@@ -41,23 +27,23 @@ class Undo:
 class Step:
     """`[[steps]]`: one act of the window."""
 
-    id: EntryId
+    id: values.EntryId
     """Its name, to which `after`, backups and scripts refer."""
-    after: tuple[StepRef, ...] = ()
+    after: tuple[values.StepRef, ...] = ()
     """Steps that must have ended before."""
-    minutes: Minutes
+    minutes: values.Minutes
     """How long it takes."""
-    minutes_over_network: Minutes | None = None
+    minutes_over_network: values.Minutes | None = None
     """What it takes when the server path is lost."""
-    source: Source = GUESS
+    source: values.Source = GUESS
     """`measured DATE`, `rehearsed DATE` or `guess`."""
     undo: Undo | None = None
     """How it is taken back; without it decide-by is not known."""
     track: str = ""
     """Name of the line of work it belongs to, for the picture of the window."""
-    host: HostRef = ""
+    host: values.HostRef = ""
     """Where it runs, for the report."""
-    deploys: ApplicationRef = ""
+    deploys: values.ApplicationRef = ""
     """The application that answers with its `to` version once this step is done."""
     blocking: bool = True
     """False for work that the window can be finished without."""
@@ -70,12 +56,12 @@ class Step:
     @property
     def is_risky(self) -> bool:
         """It leaves something to undo, or does not say that it does not."""
-        return self.undo is None or self.undo.kind is not UndoKind.NOTHING_TO_UNDO
+        return self.undo is None or self.undo.kind is not values.UndoKind.NOTHING_TO_UNDO
 
     @property
     def is_final(self) -> bool:
         """It cannot be undone: the point of no return lies before it."""
-        return self.undo is not None and self.undo.kind is UndoKind.NONE
+        return self.undo is not None and self.undo.kind is values.UndoKind.NONE
 
     @property
     def knows_undo(self) -> bool:
@@ -116,11 +102,11 @@ def steps_by_begin(steps: Iterable[Step]) -> Sequence[Step]:
 class Said:
     """What a person answers for because preflight cannot see it: `{ by = "dba", on = 2026-10-10, reason = "..." }`."""
 
-    by: RoleRef
+    by: values.RoleRef
     """Role that answers for it."""
     on: date
     """The day on which it was said; it counts from that day on, for `said` of `[freshness]`."""
-    reason: Name
+    reason: values.Name
     """How it is known."""
 
 
@@ -136,7 +122,7 @@ class SaidUntil(Said):
 class SaidPath(Said):
     """The same of a place on a host."""
 
-    path: RemotePath
+    path: values.RemotePath
     """Where it is."""
 
 
@@ -144,13 +130,13 @@ class SaidPath(Said):
 class Tested:
     """`[[tested]]`: versions that were tried together, and how that ended."""
 
-    versions: Mapping[ApplicationRef, Name]
+    versions: Mapping[values.ApplicationRef, values.Name]
     """Application -> version."""
     on: date
     """The day of the test."""
-    evidence: Name
+    evidence: values.Name
     """Where the result can be read: `regression run 8812`."""
-    result: TestResult = TestResult.PASSED
+    result: values.TestResult = values.TestResult.PASSED
     """A pair that failed stays failed until a later record says that it passed."""
 
 
@@ -158,15 +144,15 @@ class Tested:
 class Rule:
     """`[[rules]]`: what was decided beforehand about versions that meet. Exactly one of the first three."""
 
-    together: tuple[ApplicationRef, ...] = ()
+    together: tuple[values.ApplicationRef, ...] = ()
     """Go forward and back together, so that mixed end states cannot occur."""
-    unrelated: tuple[ApplicationRef, ...] = ()
+    unrelated: tuple[values.ApplicationRef, ...] = ()
     """Never talk to each other, so that their versions need no test together."""
-    exclude: Mapping[ApplicationRef, Name] = field(default_factory=dict)
+    exclude: Mapping[values.ApplicationRef, values.Name] = field(default_factory=dict)
     """An end state (application -> version) that is never left standing."""
-    reason: Text = ""
+    reason: values.Text = ""
     """Why it was decided so."""
-    decides: RoleRef = ""
+    decides: values.RoleRef = ""
     """Role that stands for it."""
 
 
@@ -174,15 +160,15 @@ class Rule:
 class Decision:
     """`[[decisions]]`: who decides in the window, agreed beforehand."""
 
-    on: DecisionKind
+    on: values.DecisionKind
     """Which decision."""
-    steps: tuple[StepRef, ...] = ()
+    steps: tuple[values.StepRef, ...] = ()
     """The steps it is about; all of them when left out."""
-    rule: Text
+    rule: values.Text
     """What was agreed: `one retry, if the cause is known within 10 minutes`."""
-    decides: RoleRef
+    decides: values.RoleRef
     """Role that takes it."""
-    default: Name
+    default: values.Name
     """What is done when nobody who decides can be reached."""
 
 
@@ -190,17 +176,17 @@ class Decision:
 class Waiver:
     """`[[waivers]]`: one failing finding accepted for this window. Exact, limited and dated."""
 
-    id: EntryId
+    id: values.EntryId
     """Its number, named in every report."""
-    check: Name
+    check: values.Name
     """Id of one check."""
-    subject: Name
+    subject: values.Name
     """One subject of it, as the report names it."""
-    reason: Annotated[Text, filled]
+    reason: Annotated[values.Text, filled]
     """Why it is acceptable."""
-    limit: Name
+    limit: values.Name
     """The worst value it covers: `900 ms`, `12 GiB`; for a finding without a number, the text after `found`."""
-    approved_by: RoleRef
+    approved_by: values.RoleRef
     """Role that accepted it."""
     granted: datetime
     """Valid from then on."""
@@ -213,13 +199,13 @@ class Attest:
     """`[[attest]]`: an item that only a person can say, such as that the vendor is on standby. `preflight confirm PLAN
     --item ID` writes down who said it."""
 
-    id: EntryId
+    id: values.EntryId
     """Its name, by which it is attested."""
-    text: Annotated[Text, filled]
+    text: Annotated[values.Text, filled]
     """What is said: `the vendor is on standby until 08:00`."""
-    owner: RoleRef
+    owner: values.RoleRef
     """Role whose people can say it."""
-    evidence: Text = ""
+    evidence: values.Text = ""
     """Where it is written down: a link, the number of a ticket."""
     valid: Annotated[timedelta, Above(0)] = timedelta(hours=12)
     """How old somebody's word may be at the window's start."""

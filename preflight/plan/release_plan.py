@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 from preflight.faults import Keys
+from preflight.plan import values
 from preflight.plan.agreements import Attest, Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.applications import Application
 from preflight.plan.confirmed import CONFIRMED, Confirmed
@@ -17,18 +18,6 @@ from preflight.plan.freeze import Freeze
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SEALED, SealedServer, file_beside
 from preflight.plan.targets import Backup, Database, Host, Rehearsing, Rollback, Scripts, alone_at
-from preflight.plan.values import (
-    THIS_MACHINE,
-    Connect,
-    EntryId,
-    Factor,
-    LoginUse,
-    Name,
-    SecretRef,
-    Text,
-    is_named,
-    same_person,
-)
 from preflight.probe import Question, T, Via
 from preflight.record import fields_of
 
@@ -38,19 +27,19 @@ class Without:
     """`[release.without]`: why the plan has nothing of a kind, for each kind of which it has nothing; in one line
     `without = { backups = "read-only release" }`. Without the reason the verdict is HOLD."""
 
-    hosts: Name = ""
+    hosts: values.Name = ""
     """No machine is logged in to."""
-    databases: Name = ""
+    databases: values.Name = ""
     """No database is touched, so none is backed up either."""
-    backups: Name = ""
+    backups: values.Name = ""
     """Nothing is backed up."""
-    scripts: Name = ""
+    scripts: values.Name = ""
     """No scripts run."""
-    applications: Name = ""
+    applications: values.Name = ""
     """No application is asked for its health."""
-    rollback: Name = ""
+    rollback: values.Name = ""
     """Nothing is prepared for the way back."""
-    rehearsal: Name = ""
+    rehearsal: values.Name = ""
     """The scripts are not run on a scratch server before the window."""
 
     @property
@@ -63,7 +52,7 @@ class Without:
 class Release:
     """`[release]`: what is deployed, under which number."""
 
-    id: Name
+    id: values.Name
     """The release's number, as the change system knows it."""
     title: str = ""
     """What is deployed, in a few words."""
@@ -71,9 +60,9 @@ class Release:
     """Number of the change request."""
     attempt: Annotated[int, Between(1)] = 1
     """Which attempt at this release it is; from 2 on the plan says why the last one was backed out."""
-    backed_out_because: Text = ""
+    backed_out_because: values.Text = ""
     """Why the last attempt was backed out; required from attempt 2 on."""
-    changed_since: Text = ""
+    changed_since: values.Text = ""
     """What has changed since then; required from attempt 2 on."""
     without: Without = field(default_factory=Without)
     """Which kinds of entries the plan leaves out on purpose, and why; every report says so."""
@@ -102,7 +91,7 @@ class Window:
     """Slack wanted before decide-by."""
     decision_reserve: timedelta = timedelta(minutes=15)
     """Time the decision itself takes."""
-    rollback_factor: Factor = 1.2
+    rollback_factor: values.Factor = 1.2
     """Safety factor on the rollback's planned time."""
     rollback_reserve: timedelta = timedelta(hours=1)
     """How long after the window's end a rollback may still be at work; credentials must outlive it."""
@@ -117,14 +106,14 @@ class Window:
 class Role:
     """`[roles.NAME]`: who owns a finding and acts on it."""
 
-    id: EntryId
-    primary: Name
+    id: values.EntryId
+    primary: values.Name
     """Who is called first."""
     standby: str = ""
     """Somebody else, who takes over when the primary cannot be reached."""
     contact: str = ""
     """How both are reached during the window."""
-    access: tuple[EntryId, ...] = ()
+    access: tuple[values.EntryId, ...] = ()
     """Hosts and databases whose logins the people of this role use; the entry's `person` says whose login it is."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long a request to this role takes: a password request may take a working day."""
@@ -132,8 +121,8 @@ class Role:
     @property
     def people(self) -> tuple[str, ...]:
         """The names of its primary and its standby, as far as they are named; one person once."""
-        named = tuple(name for name in (self.primary, self.standby) if is_named(name))
-        return named[:1] if same_person(self.primary, self.standby) else named
+        named = tuple(name for name in (self.primary, self.standby) if values.is_named(name))
+        return named[:1] if values.same_person(self.primary, self.standby) else named
 
 
 Place = TypeVar("Place", bound=Hashable)
@@ -157,7 +146,7 @@ NOT_WRITTEN = (
 class ShownSecret(NamedTuple):
     """A secret that is used for one target."""
 
-    ref: SecretRef
+    ref: values.SecretRef
     purpose: str
     """By which it is asked for."""
     via: Via
@@ -259,8 +248,8 @@ class Plan:
         """One of preflight's commands for this plan, with what its variables are set to.
 
         `path`: of the plan; without it the line is pasted in the plan's folder."""
-        values = (word for name, value in self.set_values.items() for word in ("--set", f"{name}={value}"))
-        return shlex.join(["preflight", command, path or self.path.name, *options, *values])
+        given = (word for name, value in self.set_values.items() for word in ("--set", f"{name}={value}"))
+        return shlex.join(["preflight", command, path or self.path.name, *options, *given])
 
     def confirm_command(self, option: str, name: str, people: Iterable[str]) -> str:
         """Writes down what they said of a role (`--role`) or item (`--item`), to be pasted in the plan's folder."""
@@ -272,7 +261,7 @@ class Plan:
         """Seals its scripts and signs the manifests, ready to be pasted in the plan's folder."""
         return f"{self.call('seal', '--scripts-only')} {_SIGN}"
 
-    def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
+    def secrets(self, network_zone: str = "") -> Iterator[tuple[values.SecretRef, str]]:
         """Every secret reference of the plan, once, with the purpose it is asked for by; or those of one zone."""
         needed = (each for each in self.shown_secrets() if network_zone in ("", self._zone_at(each.via, each.target)))
         yield from dict.fromkeys((each.ref, each.purpose) for each in needed)
@@ -314,7 +303,7 @@ class Plan:
 
     def host_before(self, question: Question) -> str:
         """The host that is logged in to before it can be asked; empty for none."""
-        if question.via is Via.SQL and self.databases[question.target].connect is Connect.TUNNEL:
+        if question.via is Via.SQL and self.databases[question.target].connect is values.Connect.TUNNEL:
             return self.databases[question.target].tunnel_host
         return question.target if question.via is Via.SSH else ""
 
@@ -339,7 +328,7 @@ class Plan:
     @property
     def hosts_with_shell(self) -> tuple[Host, ...]:
         """Those that can be asked about themselves."""
-        return tuple(host for host in self.hosts.values() if host.login is LoginUse.SHELL)
+        return tuple(host for host in self.hosts.values() if host.login is values.LoginUse.SHELL)
 
     def steps_on(self, host_id: str) -> tuple[str, ...]:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
@@ -410,7 +399,7 @@ def server_of(plan: Plan, database: Database) -> Machine:
     host = plan.home_of(database)
     if host is None:
         return (*sorted(database.named), database.port)
-    own = ("", host.address, host.id, *THIS_MACHINE)
+    own = ("", host.address, host.id, *values.THIS_MACHINE)
     return (*machine_of(host), *(each for each in database.named if each not in own), database.port)
 
 

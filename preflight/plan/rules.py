@@ -13,27 +13,14 @@ from urllib.parse import urlsplit
 
 from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
-from preflight.plan import (
-    Backup,
-    BackupFormat,
-    BackupMethod,
-    Connect,
-    Database,
-    Endpoint,
-    Host,
-    Plan,
-    Restore,
-    Rule,
-    Scripts,
-    UndoKind,
-)
+from preflight.plan import BackupFormat, BackupMethod, Connect, Endpoint, Plan, Rule, UndoKind
 from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.client_options import complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.freeze import why_no_period
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, saves
-from preflight.plan.targets import CREDENTIALS
+from preflight.plan.targets import CREDENTIALS, Backup, Database, Host, Restore, Scripts
 from preflight.plan.values import PASSWORD_PROMPT, PSQL_VARIABLE, SECRET_NAME, THIS_MACHINE
 from preflight.plan.work import restoring
 from preflight.probe import T

@@ -7,47 +7,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from preflight.plan import values
 from preflight.plan.agreements import Said, SaidPath
 from preflight.plan.limits import OR_NONE, Above, Between, Matches
-from preflight.plan.values import (
-    LOOPBACK,
-    POSTGRES_PORT,
-    SSH_PORT,
-    Account,
-    Address,
-    Argument,
-    BackupFormat,
-    BackupMethod,
-    Bytes,
-    Connect,
-    Content,
-    DatabaseRef,
-    Engine,
-    EntryId,
-    ExpectedChange,
-    Factor,
-    FileBelow,
-    HostRef,
-    LineEndings,
-    LoginUse,
-    Name,
-    Network,
-    Nothing,
-    ObjectPattern,
-    OpenText,
-    Port,
-    Privilege,
-    RemotePath,
-    RoleRef,
-    Roots,
-    SecretRef,
-    Server,
-    ServerRole,
-    Sha256,
-    SslMode,
-    StepRef,
-    Url,
-)
 
 CREDENTIALS = ("password", "key", "agent")
 """Keys of a host of which exactly one is given."""
@@ -60,9 +22,9 @@ class Become:
     shorthand: ClassVar[str] = "account"
     """In the plan a bare string stands for a table with just this key."""
 
-    account: Account
+    account: values.Account
     """The account to become."""
-    password: SecretRef | None = None
+    password: values.SecretRef | None = None
     """Only where sudo asks for the login's own password; without it sudo must not ask."""
 
 
@@ -70,21 +32,21 @@ class Become:
 class Host:
     """`[hosts.NAME]`: a machine reached by SSH, with exactly one credential."""
 
-    id: EntryId
-    address: Address = ""
+    id: values.EntryId
+    address: values.Address = ""
     """Name or IP address; the host's id when left out."""
-    port: Port | None = None
+    port: values.Port | None = None
     """Port of sshd; when left out, that of ssh_config where it is asked, else 22."""
-    user: Account = Account("")
+    user: values.Account = values.Account("")
     """The login that will do the work in the window."""
-    password: SecretRef | None = None
+    password: values.SecretRef | None = None
     """Where the login's password is found."""
     local_account: bool = False
     """The password is this host's alone. Without it, entries with the same `user` and the same reference are one
     account, whose password is tried once: the first logs in alone, the others once it was accepted."""
     key: Path | None = None
     """Private key file."""
-    passphrase: SecretRef | None = None
+    passphrase: values.SecretRef | None = None
     """Passphrase of the key file."""
     certificate: Path | None = None
     """SSH certificate of the key, in a file or in the agent; when left out, `KEY-cert.pub` beside the key."""
@@ -98,18 +60,18 @@ class Host:
     ] = ""
     """`prompt:WORDS`, where sshd wants a code besides the credential: somebody types it on the terminal when the server
     asks with these words. Nobody is asked, and nothing is sent to the host, where there is no terminal."""
-    login: LoginUse = LoginUse.SHELL
+    login: values.LoginUse = values.LoginUse.SHELL
     """`through`: of a jump host whose account only lets connections through; it is asked nothing else."""
     become: tuple[Become, ...] = ()
     """Accounts the login must reach with `sudo -n`."""
-    jump: HostRef = ""
+    jump: values.HostRef = ""
     """Host through which this one is reached."""
     ssh_config: bool = False
     """Take address, port, user, key, jump and known_hosts from `ssh -G`, where the plan does not name them."""
     known_hosts: tuple[Path, ...] = ()
     """Files with pinned host keys; by default the file `preflight seal` writes beside the plan, then the user's
     and the system's."""
-    host_key_alias: Address = ""
+    host_key_alias: values.Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
     login_within: Annotated[timedelta, Between(1)] = timedelta(seconds=15)
     """Longest that a login may take, from the TCP connection to the accepted login; a jump host has its own."""
@@ -120,15 +82,15 @@ class Host:
     """Whose own login this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
-    runbook: Url = ""
+    runbook: values.Url = ""
     """Where its operation is described; printed with every finding on it."""
-    owner: RoleRef = ""
+    owner: values.RoleRef = ""
     """Role that mends this host and its logins."""
 
     @property
     def ssh_port(self) -> int:
         """The port to connect to, as far as the plan knows it."""
-        return SSH_PORT if self.port is None else self.port
+        return values.SSH_PORT if self.port is None else self.port
 
     @property
     def who(self) -> str:
@@ -157,7 +119,7 @@ class Migration:
     shorthand: ClassVar[str] = "from"
     """In the plan a bare string stands for a table with just this key."""
 
-    from_: Name
+    from_: values.Name
     """The newest migration before the work, as the tool's table has it: a version, an id, a name; of several heads all,
     in order, with commas between them."""
     to: str = ""
@@ -170,15 +132,15 @@ class Migration:
 class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
-    id: EntryId
-    host: HostRef = ""
+    id: values.EntryId
+    host: values.HostRef = ""
     """The machine it runs on, where its backup and its scripts run. Left out for a managed database, whose machine
     nobody logs in to: then `address` is required, and its backups and scripts name the `host` that they run on."""
-    name: OpenText = ""
+    name: values.OpenText = ""
     """Database name; the id when left out."""
-    user: Account
+    user: values.Account
     """Role that runs the scripts."""
-    password: SecretRef | None = None
+    password: values.SecretRef | None = None
     """Where the role's password is found; leave it out for a client certificate alone."""
     local_account: bool = False
     """The password is this database's alone; as for a host."""
@@ -187,27 +149,27 @@ class Database:
     plan names no `password`."""
     sslkey: Path | None = None
     """Private key of `sslcert`."""
-    port: Port = POSTGRES_PORT
+    port: values.Port = values.POSTGRES_PORT
     """Port of the server."""
-    address: Address = ""
+    address: values.Address = ""
     """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
     127.0.0.1 when left out."""
-    addresses: tuple[Address, ...] = ()
+    addresses: tuple[values.Address, ...] = ()
     """Instead of `address`, where it has several: they are tried in their order, until one answers that is what `role`
     says, as libpq's `target_session_attrs` does."""
-    through: HostRef = ""
+    through: values.HostRef = ""
     """With `connect = "tunnel"`, the host whose login leads to it, where that is not the machine it runs on."""
     network_zone: str = ""
     """As for a host, where neither `host` nor `through` says so."""
-    server_name: Address = ""
+    server_name: values.Address = ""
     """Name in the server's certificate, when it is not the address."""
-    role: ServerRole = ServerRole.PRIMARY
+    role: values.ServerRole = values.ServerRole.PRIMARY
     """What the server must be at this moment."""
-    connect: Connect = Connect.DIRECT
+    connect: values.Connect = values.Connect.DIRECT
     """`tunnel`: through the SSH login of `host`, or of `through`."""
-    sslmode: SslMode = SslMode.REQUIRE
+    sslmode: values.SslMode = values.SslMode.REQUIRE
     """As in libpq: how strict TLS is."""
-    sslrootcert: Roots | None = None
+    sslrootcert: values.Roots | None = None
     """Certificate authorities to verify the server by; those of the machine that runs preflight when left out, or
     when it is `"system"`, as in libpq."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
@@ -222,26 +184,26 @@ class Database:
     hidepid)."""
     system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
     """Expected system identifier of the cluster (`pg_controldata`)."""
-    backup: Nothing | None = None
+    backup: values.Nothing | None = None
     """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
     provider_restores: Said | None = None
     """Of a managed database: who answers for it that its provider backs it up, apart from its data, and has the room
     to put that back. The `reason` names what shows it, such as a snapshot that was restored."""
-    drift_allowed: tuple[ObjectPattern, ...] = ()
+    drift_allowed: tuple[values.ObjectPattern, ...] = ()
     """Objects that need not be as `preflight seal` recorded them, because jobs make them, each as SCHEMA.NAME, where
     `*` stands for any text: `["billing.events_p*"]`. A table stands with its indexes, triggers, grants and all else."""
     sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
-    clients: tuple[Network, ...] | None = None
+    clients: tuple[values.Network, ...] | None = None
     """Addresses and networks from which clients may be connected before the window, `["10.2.0.0/16"]`; the server's own
     machine always may. Left out, from where they come is told and not judged."""
     person: str = ""
     """Whose own role this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
-    runbook: Url = ""
+    runbook: values.Url = ""
     """Where its operation is described; printed with every finding on it."""
-    owner: RoleRef = ""
+    owner: values.RoleRef = ""
     """Role that mends this database; its host's owner when left out."""
 
     @property
@@ -276,7 +238,7 @@ class Database:
 
     def on_primary(self, cure: str) -> str:
         """Of a replica, which takes no change: with a comment where it makes or alters a role or a database."""
-        if self.role is ServerRole.REPLICA and re.search(r"\b(GRANT|(ALTER|CREATE) (ROLE|DATABASE)) ", cure):
+        if self.role is values.ServerRole.REPLICA and re.search(r"\b(GRANT|(ALTER|CREATE) (ROLE|DATABASE)) ", cure):
             return f"{cure} -- on the primary of {self.id}"
         return cure
 
@@ -285,10 +247,12 @@ class Database:
         the one that it runs on."""
         if self.named or host is None:
             return ",".join(self.named)
-        return LOOPBACK if self.connect is Connect.TUNNEL and not self.through else host.address or host.id
+        if self.connect is values.Connect.TUNNEL and not self.through:
+            return values.LOOPBACK
+        return host.address or host.id
 
 
-def alone_at(entry: Host | Database, password: SecretRef) -> str:
+def alone_at(entry: Host | Database, password: values.SecretRef) -> str:
     """Id of the only entry with this password; empty where several share its reference. A typed one is one entry's."""
     return entry.id if entry.local_account or password.is_typed else ""
 
@@ -297,16 +261,16 @@ def alone_at(entry: Host | Database, password: SecretRef) -> str:
 class Restore:
     """`[backups.NAME.restore]`: how the backup is put back."""
 
-    login: Account = Account("")
+    login: values.Account = values.Account("")
     """Database role that puts it back: the owner of what it replaces. The database's user when left out, never the
     backup's `login`, which may only read."""
-    into: Argument = ""
+    into: values.Argument = ""
     """Database that is named to pg_restore or psql; the backup's own when left out. It must be there."""
-    options: tuple[Argument, ...] = ()
+    options: tuple[values.Argument, ...] = ()
     """Further options of pg_restore, or of psql for the plain format; as for the backup, only those that leave it a
     whole restore. Over what is there it takes `["--clean", "--if-exists"]`, which for the plain format are the
     backup's."""
-    command: tuple[Argument, ...] = ()
+    command: tuple[values.Argument, ...] = ()
     """What puts it back instead: a program and its arguments, without a shell."""
 
 
@@ -314,89 +278,89 @@ class Restore:
 class Backup:
     """`[backups.NAME]`: a backup taken on the database's own host before anything changes."""
 
-    id: EntryId
-    database: DatabaseRef = ""
+    id: values.EntryId
+    database: values.DatabaseRef = ""
     """What is backed up."""
-    host: HostRef = ""
+    host: values.HostRef = ""
     """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` takes its
     backup, or `taken_by`; `verify` tells whether an earlier one is whole, and `expected` how large the next one is.
     Beside a managed `database`, where its backup is taken."""
-    engine: Engine = ""
+    engine: values.Engine = ""
     """What runs there: `mysql`, `oracle`, or any other name."""
     engine_shown: Said | None = None
     """Who answers for what no check sees of that database: that it is up, that the backup's role may read all of it,
     that its data lies apart from the backup, that a restore has room. Not needed where a plug-in answers for it."""
-    directory: Annotated[RemotePath, OR_NONE] = RemotePath("")
+    directory: Annotated[values.RemotePath, OR_NONE] = values.RemotePath("")
     """Where, on the database's host; of pgbackrest and barman the folder of the repository, on the host where it is."""
-    method: BackupMethod = BackupMethod.PG_DUMP
+    method: values.BackupMethod = values.BackupMethod.PG_DUMP
     """Program that takes it."""
-    known_as: Name = ""
+    known_as: values.Name = ""
     """What pgbackrest (its stanza) or barman (its server) calls the database's server."""
-    kept_on: HostRef = ""
+    kept_on: values.HostRef = ""
     """Host where earlier backups are kept: where `previous` is looked for, or where pgbackrest or barman is asked and
     takes the backup; the database's own when left out."""
-    kept_by: Account = Account("")
+    kept_by: values.Account = values.Account("")
     """OS account that reads them there; that host's login when left out."""
-    format: BackupFormat = BackupFormat.CUSTOM
+    format: values.BackupFormat = values.BackupFormat.CUSTOM
     """Of pg_dump, as its `-F`."""
-    account: Account = Account("")
+    account: values.Account = values.Account("")
     """OS account that runs it; the host's login when left out."""
-    login: Account = Account("")
+    login: values.Account = values.Account("")
     """Database role that runs it; the database's user when left out."""
-    server: Server = ""
+    server: values.Server = ""
     """How it reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's; the
     program's own default there when left out. With `command` or `taken_by` only `preflight rehearse` needs it."""
-    program: Name = ""
+    program: values.Name = ""
     """Full path of the `method`, where it is not on the account's PATH. What reads the backup, or puts it back, is then
     called from the same folder, but for a host of `kept_on`."""
-    file: FileBelow = ""
+    file: values.FileBelow = ""
     """What it writes in `directory`; `{date}` is the day on which the window begins. The entry's name and the day
     when left out."""
-    options: tuple[Argument, ...] = ()
+    options: tuple[values.Argument, ...] = ()
     """Further options of the program, such as `["--lock-wait-timeout=60s"]`: each a long one in full, and only those
     that leave it a full backup; `--jobs=4` with the directory format. Of pgbackrest and barman any, such as
     `["--type=full"]`."""
-    command: tuple[Argument, ...] = ()
+    command: tuple[values.Argument, ...] = ()
     """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
-    taken_by: Name = ""
+    taken_by: values.Name = ""
     """What takes it by itself, such as `cron`; then only its result is judged, which `previous` finds. Name the timer
     (`night.timer`) or the whole command of the job, where the job does more than call the `method`'s program."""
     restore: Restore | None = None
     """How it is put back."""
     max_lag: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
     """How old a replica's state may be that is backed up; a server that lags on purpose needs more."""
-    headroom: Factor = 1.2
+    headroom: values.Factor = 1.2
     """Factor on the expected size."""
-    expected: Annotated[Bytes, Above(0)] | None = None
+    expected: Annotated[values.Bytes, Above(0)] | None = None
     """Expected size, when you know it better than the catalogue or the previous backup does."""
-    mount: RemotePath | None = None
+    mount: values.RemotePath | None = None
     """Mount point on which the directory must lie."""
-    reserve: Bytes | None = None
+    reserve: values.Bytes | None = None
     """What other applications write to the same file system before the step. Of several backups on one file system the
     largest counts: it is one disk."""
-    previous: Annotated[RemotePath, OR_NONE] = RemotePath("")
+    previous: Annotated[values.RemotePath, OR_NONE] = values.RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
     read_within: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
     """How long reading that one to its end may take. `--timeout` must allow for it too."""
-    verify: tuple[Argument, ...] = ()
+    verify: tuple[values.Argument, ...] = ()
     """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
     0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
     nothing. What can be read here is read all the same, and what was read counts."""
-    left_out: tuple[ObjectPattern, ...] = ()
+    left_out: tuple[values.ObjectPattern, ...] = ()
     """Tables whose data the job leaves out on purpose, also sequences and views, each as SCHEMA.NAME, where `*` stands
     for any text; a backup that lacks another one is not complete."""
-    globals: RemotePath = RemotePath("")
+    globals: values.RemotePath = values.RemotePath("")
     """Glob of files of `pg_dumpall --globals-only` on the host: a dump of a database holds no roles."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
-    step: StepRef = ""
+    step: values.StepRef = ""
     """Step of the window in which it is taken; every step that changes the database comes after one of its backups."""
-    runbook: Url = ""
+    runbook: values.Url = ""
     """Where its operation is described; printed with every finding on it."""
-    owner: RoleRef = ""
+    owner: values.RoleRef = ""
     """Role that mends what stands in its way; its database's owner when left out."""
 
 
@@ -404,62 +368,62 @@ class Backup:
 class Scripts:
     """`[scripts.NAME]`: a folder of database scripts: approved here, staged there, sealed by a manifest."""
 
-    id: EntryId
-    database: DatabaseRef = ""
+    id: values.EntryId
+    database: values.DatabaseRef = ""
     """Where they run."""
-    host: HostRef = ""
+    host: values.HostRef = ""
     """Where a database lies that is not PostgreSQL; instead of `database`, and with `engine`. A `command` runs them.
     Beside a managed `database`, where they run."""
-    engine: Engine = ""
+    engine: values.Engine = ""
     """What runs there: `mysql`, `oracle`, or any other name."""
     engine_shown: Said | None = None
     """Who answers for what no check sees of that database: that it is up, that the scripts' role may log in and do what
     they do, that nothing blocks them, that they were rehearsed. Not needed where a plug-in answers for it."""
-    backup: Nothing | None = None
+    backup: values.Nothing | None = None
     """Why no entry of `[backups]` saves the database on that `host`: `{ none = "only read" }`. Where `database` is
     named, it stands there."""
     approved: Path
     """Folder beside the plan."""
     manifest: Path
     """File in `sha256sum` format, written by `preflight seal`."""
-    manifest_sha256: Sha256 | None = None
+    manifest_sha256: values.Sha256 | None = None
     """SHA-256 of the manifest itself, which `preflight seal` prints, as it was approved: so that nobody can change the
     manifest together with the scripts."""
-    staged: RemotePath
+    staged: values.RemotePath
     """Folder on the database's host."""
-    account: Account = Account("")
+    account: values.Account = values.Account("")
     """OS account that runs them; the host's login when left out."""
-    login: Account = Account("")
+    login: values.Account = values.Account("")
     """Database role that runs them; the database's user when left out."""
-    server: Server = ""
+    server: values.Server = ""
     """How psql reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's;
     psql's own default there when left out."""
-    program: Name = "psql"
+    program: values.Name = "psql"
     """psql, or its full path where it is not on the account's PATH. Other entries do not take it over."""
-    files: tuple[FileBelow, ...] = ()
+    files: tuple[values.FileBelow, ...] = ()
     """The scripts in their order, which is that of the numbers of their names where they have any. Left out: every
     sealed script that is nobody's way back and that no other sealed script includes, in the manifest's order."""
-    variables: Mapping[str, OpenText] = field(default_factory=dict)
+    variables: Mapping[str, values.OpenText] = field(default_factory=dict)
     """Variables of psql (`-v`): `{ schema = "app1" }`."""
     single_transaction: bool = False
     """All files in one transaction."""
-    log: RemotePath = RemotePath("")
+    log: values.RemotePath = values.RemotePath("")
     """File on the host to which psql also writes its output (`-L`)."""
-    command: tuple[Argument, ...] = ()
+    command: tuple[values.Argument, ...] = ()
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Said | None = None
     """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
-    rehearse_command: tuple[Argument, ...] = ()
+    rehearse_command: tuple[values.Argument, ...] = ()
     """What `preflight rehearse` runs in place of the `command`, with arguments of its own: its environment is PGHOST,
     PGPORT, PGDATABASE and PGUSER of the scratch server, and no network is in reach where the machine offers that. The
     `command` itself is never started there."""
-    changes: ExpectedChange | None = None
+    changes: values.ExpectedChange | None = None
     """`nothing` where the scripts are meant to change nothing: else a rehearsal on a restore that changed nothing
     fails."""
-    line_endings: LineEndings = LineEndings.AS_APPROVED
+    line_endings: values.LineEndings = values.LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""
-    staged_by: tuple[Account, ...] = ()
+    staged_by: tuple[values.Account, ...] = ()
     """Accounts that may own the staged scripts and folders above them besides root, the host's login and `account`."""
     runs_programs: Said | None = None
     """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
@@ -467,28 +431,28 @@ class Scripts:
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""
-    touches: tuple[ObjectPattern, ...] = ()
+    touches: tuple[values.ObjectPattern, ...] = ()
     """Objects of the database that the scripts create, alter or drop, each as SCHEMA.NAME, where `*` stands for any
     text: `["billing.*"]`. Not needed where a rehearsal saw what they touch."""
-    privileges: Mapping[ObjectPattern, tuple[Privilege, ...]] = field(default_factory=dict)
+    privileges: Mapping[values.ObjectPattern, tuple[values.Privilege, ...]] = field(default_factory=dict)
     """What they need on tables and views that they do not alter: `{ "audit.log" = ["INSERT"] }`; USAGE is needed on
     sequences."""
     rights_shown: Said | None = None
     """Who answers for rights of which the catalogues do not tell whether the scripts need them, or have them."""
-    author: Name = ""
+    author: values.Name = ""
     """Who wrote the scripts."""
-    reviewer: Name = ""
+    reviewer: values.Name = ""
     """Who read and approved them."""
     allowed_signers: Path | None = None
     """File of SSH keys, `NAME namespaces="preflight-manifest" ssh-ed25519 ...` in each line, beside the plan: one of
     them must have signed the manifest (`preflight seal --sign KEY`), and not just that of the `author`."""
-    runner: Name = ""
+    runner: values.Name = ""
     """Who will run them in the window."""
-    step: StepRef = ""
+    step: values.StepRef = ""
     """Step of the window in which they run."""
-    runbook: Url = ""
+    runbook: values.Url = ""
     """Where its operation is described; printed with every finding on it."""
-    owner: RoleRef = ""
+    owner: values.RoleRef = ""
     """Role that mends what stands in their way; their database's owner when left out."""
 
 
@@ -496,11 +460,11 @@ class Scripts:
 class RollbackFile:
     """A file the way back needs, on the host that needs it."""
 
-    host: HostRef
+    host: values.HostRef
     """Where it lies."""
-    path: RemotePath
+    path: values.RemotePath
     """The file."""
-    sha256: Sha256
+    sha256: values.Sha256
     """What its bytes must hash to."""
 
 
@@ -509,20 +473,20 @@ class RehearsalServer:
     """`[rehearsal.server]`: a server of the site's own, there for rehearsals alone, in place of one that is thrown
     away. What is made there is removed again."""
 
-    address: Address
+    address: values.Address
     """Where it is reached; no address of the plan's, nor a machine with a host key that is pinned for one of its hosts,
     nor a server with the system identifier of one of its databases."""
-    port: Port = POSTGRES_PORT
+    port: values.Port = values.POSTGRES_PORT
     """Port of the server."""
-    ssh_port: Port = 22
+    ssh_port: values.Port = 22
     """Where that machine shows its SSH host key, if it has one."""
-    user: Account
+    user: values.Account
     """Superuser there, whom event triggers need."""
-    password: SecretRef | None = None
+    password: values.SecretRef | None = None
     """Where that role's password is found."""
-    sslmode: SslMode = SslMode.REQUIRE
+    sslmode: values.SslMode = values.SslMode.REQUIRE
     """As in libpq: how strict TLS is."""
-    sslrootcert: Roots | None = None
+    sslrootcert: values.Roots | None = None
     """Certificate authorities to verify the server by; as for a database."""
 
 
@@ -530,7 +494,7 @@ class RehearsalServer:
 class Rehearsing:
     """`[rehearsal]`: what `preflight rehearse` runs the scripts on."""
 
-    content: Content = Content.SCHEMA
+    content: values.Content = values.Content.SCHEMA
     """`schema` of the real database; or `restore` of the newest `previous` of its backup, which proves that it can be
     put back, and has the rows with which minutes and changed rows count."""
     programs: Path | None = None
@@ -552,5 +516,5 @@ class Rollback:
     """What the way back needs besides backups and scripts."""
     keep_broken: bool = False
     """Restore beside the broken database instead of over it: needs room for a second copy."""
-    owner: RoleRef = ""
+    owner: values.RoleRef = ""
     """Role that keeps the way back ready."""

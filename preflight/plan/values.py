@@ -7,19 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NewType, Self
 
-from preflight.plan.limits import (
-    MANY_LINES,
-    Between,
-    Matches,
-    below_folder,
-    filled,
-    guess_or_dated,
-    http_url,
-    network,
-    network_address,
-    no_password,
-    server_place,
-)
+from preflight.plan import limits
 
 RemotePath = NewType("RemotePath", str)
 """An absolute path on a host, without NUL or newline."""
@@ -96,36 +84,39 @@ RoleRef = Annotated[str, Ref("roles")]
 StepRef = Annotated[str, Ref("steps")]
 ApplicationRef = Annotated[str, Ref("applications")]
 
-Name = Annotated[str, filled]
-Text = Annotated[str, MANY_LINES]
-OpenText = Annotated[str, no_password]
+Name = Annotated[str, limits.filled]
+Text = Annotated[str, limits.MANY_LINES]
+OpenText = Annotated[str, limits.no_password]
 """What is printed with a command line."""
-Argument = Annotated[str, filled, no_password]
-Address = Annotated[str, network_address]
-Network = Annotated[str, network]
-Url = Annotated[str, http_url]
-Port = Annotated[int, Between(1, 65535)]
+Argument = Annotated[str, limits.filled, limits.no_password]
+Address = Annotated[str, limits.network_address]
+Network = Annotated[str, limits.network]
+Url = Annotated[str, limits.http_url]
+Port = Annotated[int, limits.Between(1, 65535)]
 EntryId = Annotated[
-    str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
+    str,
+    limits.Matches(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first'
+    ),
 ]
 SSH_PORT = 22
 POSTGRES_PORT = 5432
 LOOPBACK = "127.0.0.1"
 THIS_MACHINE = (LOOPBACK, "localhost", "::1")
-Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
-Factor = Annotated[float, Between(1, 100)]
-Source = Annotated[str, guess_or_dated]
-Server = Annotated[str, server_place]
-FileBelow = Annotated[str, below_folder]
+Minutes = Annotated[float, limits.Between(0, 7 * 24 * 60)]
+Factor = Annotated[float, limits.Between(1, 100)]
+Source = Annotated[str, limits.guess_or_dated]
+Server = Annotated[str, limits.server_place]
+FileBelow = Annotated[str, limits.below_folder]
 HeaderName = Annotated[
     str,
-    Matches(
+    limits.Matches(
         r"(?i:(?!(?:host|user-agent|accept|accept-encoding|cache-control|connection|content-length|transfer-encoding)$)"
         r"[a-z0-9!#$%&'*+.^_`|~-]+)",
         "the name of a header that preflight does not write itself",
     ),
 ]
-ObjectPattern = Annotated[str, Matches(r"[^.]+\..+", '"SCHEMA.NAME", where * stands for any text')]
+ObjectPattern = Annotated[str, limits.Matches(r"[^.]+\..+", '"SCHEMA.NAME", where * stands for any text')]
 """Objects of a database by their schema and name as the catalogue holds them, without quotes."""
 
 
@@ -187,7 +178,7 @@ class BackupMethod(StrEnum):
         return self in (BackupMethod.PGBACKREST, BackupMethod.BARMAN)
 
 
-ENGINE = Matches(r"[a-z][a-z0-9._-]{0,39}", "a name such as mysql, mariadb, oracle, sqlserver or db2")
+ENGINE = limits.Matches(r"[a-z][a-z0-9._-]{0,39}", "a name such as mysql, mariadb, oracle, sqlserver or db2")
 Engine = Annotated[str, ENGINE]
 """A kind of database other than PostgreSQL, by the name by which a plug-in answers for it."""
 

@@ -12,17 +12,8 @@ from typing import Annotated, ClassVar, Self, cast
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, T, Unreadable
+from preflight.questions import shell
 from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines
-from preflight.questions.shell import (
-    AccountProbe,
-    AsAccount,
-    Looked,
-    filled,
-    fixed_folder,
-    found_program,
-    glob_word,
-    quoted,
-)
 
 MOST_LISTED = 6
 MOST_NAMES = 10_000
@@ -175,7 +166,7 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing(Looked):
+class Listing(shell.Looked):
     backups: tuple[BackupFile, ...]
     """Newest first, each file once, at most `MOST_LISTED`."""
     count: int
@@ -203,7 +194,7 @@ class Listing(Looked):
 
 
 @dataclass(frozen=True)
-class PreviousBackups(AccountProbe[Listing]):
+class PreviousBackups(shell.AccountProbe[Listing]):
     """Lists the newest matches of a glob, as the account that takes the backups."""
 
     family = Family.BACKUP
@@ -211,8 +202,8 @@ class PreviousBackups(AccountProbe[Listing]):
     pattern: str
 
     def ask(self) -> str:
-        words = {"FOLDER": quoted(fixed_folder(self.pattern)), "GLOB": glob_word(self.pattern)}
-        return self.account.or_login(filled(_LIST, **words, ACCOUNT=self.account.word, MOST=str(MOST_LISTED)))
+        words = {"FOLDER": shell.quoted(shell.fixed_folder(self.pattern)), "GLOB": shell.glob_word(self.pattern)}
+        return self.account.or_login(shell.filled(_LIST, **words, ACCOUNT=self.account.word, MOST=str(MOST_LISTED)))
 
     def read(self, reply: Reply) -> Listing:
         if "\nodd=yes" in reply.text:
@@ -269,7 +260,7 @@ run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"
 
 
 @dataclass(frozen=True)
-class LongRead(AccountProbe[T]):
+class LongRead(shell.AccountProbe[T]):
     """Reads a backup, for at most so many seconds."""
 
     family = Family.BACKUP
@@ -284,10 +275,10 @@ class LongRead(AccountProbe[T]):
 
     def _text(self, script: str, **values: str) -> str:
         # The session's own limit comes first, and says that it was the time.
-        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word}
+        values |= {"FILE": shell.quoted(self.path), "ACCOUNT": self.account.word}
         values |= {"SECONDS": f"{math.ceil(self.seconds) + 5}", "NAMES": str(MOST_NAMES)}
         listed = f"# as listed: {self.state}\n" if self.state else ""
-        return filled(f"{listed}{_BEGIN}{script}", **values)
+        return shell.filled(f"{listed}{_BEGIN}{script}", **values)
 
 
 @dataclass(frozen=True)
@@ -303,7 +294,7 @@ class ProgramRead(LongRead[T]):
     def ask(self) -> str:
         run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
         run = _RUN_AS_LOGIN if self.account.is_login else run
-        found = found_program(self.program, self.account)
+        found = shell.found_program(self.program, self.account)
         return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\necho end=yes", CALL=self.call)
 
 
@@ -317,9 +308,9 @@ class RepositoryProbe(ProgramRead[Listing]):
 
     @classmethod
     def of(cls, planned: PlannedBackup) -> Self:
-        backup, program = planned.backup, planned.program(planned.backup.method)
-        within = backup.read_within.total_seconds()
-        return cls(planned.host.id, AsAccount.of(planned), "", within, program, backup.known_as, planned.asking_options)
+        backup, account = planned.backup, shell.AsAccount.of(planned)
+        within, program = backup.read_within.total_seconds(), planned.program(backup.method)
+        return cls(planned.host.id, account, "", within, program, backup.known_as, planned.asking_options)
 
     def read(self, reply: Reply) -> Listing:
         fields = read_fields(output_of(reply))

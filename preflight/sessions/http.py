@@ -20,19 +20,8 @@ from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.certificates import Certificate
 from preflight.questions.http import LARGEST_BODY_BYTES, SECONDS_APART, HttpAnswer, HttpRequest, Sample, reply_text
 from preflight.reasons import Reason, Side
-from preflight.sessions import VANTAGE, CannotAsk, Deliver
+from preflight.sessions import VANTAGE, CannotAsk, Deliver, http_response
 from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
-from preflight.sessions.http_response import (
-    HEADER_ROOM_BYTES,
-    AnswerStream,
-    TooMuch,
-    declared_bytes,
-    final_response,
-    is_of_headers,
-    limit,
-    read_body,
-    require_unencoded,
-)
 from preflight.sessions.http_secrets import Credential
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.timetable import Timetable
@@ -253,7 +242,7 @@ class Exchange:
                 self._connect(request) as sock,
                 secure(sock, context, request.name, self._deadline, lambda: self._connect(request)) as silent,
             ):
-                limit(silent, self._deadline.at_most(_ALERT_SECONDS))
+                http_response.limit(silent, self._deadline.at_most(_ALERT_SECONDS))
                 silent.recv(1)
         except ssl.SSLError:
             raise
@@ -267,17 +256,17 @@ class Exchange:
 
     def _converse(self, request: HttpRequest, sock: socket.socket) -> _Response:
         self._phase = "headers"
-        limit(sock, self._deadline)
+        http_response.limit(sock, self._deadline)
         _send(request, self._headers, sock)
-        stream = AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + HEADER_ROOM_BYTES)
-        with final_response(stream) as response:
+        stream = http_response.AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + http_response.HEADER_ROOM_BYTES)
+        with http_response.final_response(stream) as response:
             head = _Response(response.status, response.headers)
             if head.location:
                 return head  # nobody reads the body of a redirect
             self._phase = "body"
-            require_unencoded(response)
-            declared = declared_bytes(response)
-            body = read_body(response, declared, LARGEST_BODY_BYTES)
+            http_response.require_unencoded(response)
+            declared = http_response.declared_bytes(response)
+            body = http_response.read_body(response, declared, LARGEST_BODY_BYTES)
             if declared is not None and stream.holds_more():
                 raise CannotAsk(Reason.BODY_LENGTH, f"more came than the {declared} bytes it declares")
             return replace(head, body=body)
@@ -289,9 +278,9 @@ class Exchange:
                 if isinstance(error, TlsFailed):
                     self._certificate = error.certificate
                 return error.reason, error.detail
-            case TooMuch() if self._phase == "body":
+            case http_response.TooMuch() if self._phase == "body":
                 return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
-            case TooMuch():
+            case http_response.TooMuch():
                 return Reason.HEADERS_TOO_LARGE, "the server sends headers without end, and no body"
             case TimeoutError():
                 detail = f"no complete answer within {self._deadline.spent():.3g} s; it stopped in the {self._phase}"
@@ -305,7 +294,7 @@ class Exchange:
                 return Reason.CLIENT_CERTIFICATE, f"the server answers: {said}"
             case OSError():
                 return Reason.ANSWER_LOST, f"the connection was lost: {error.strerror or error}"
-            case http.client.HTTPException() if is_of_headers(error):
+            case http.client.HTTPException() if http_response.is_of_headers(error):
                 return Reason.HEADERS_TOO_LARGE, f"the server sends too much before its answer: {error}"
             case http.client.HTTPException() | ValueError():
                 return Reason.NOT_HTTP, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}"

@@ -24,7 +24,7 @@ from preflight.plan import (
     Without,
 )
 from preflight.plan.gaps import SECTIONS
-from preflight.plan.targets import Nothing
+from preflight.plan.values import Nothing
 from tests.checks.test_restore_room import DBA
 from tests.toy import MOMENT, toy_plan
 
