@@ -62,7 +62,9 @@ AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 _JOBS = """\
 unread=
 table() {
-  if [ -r "$2" ]; then printf 'table=%s %s\\n%s\\n' "$1" "$2" "$(ls -lLnd "$2")"; lines <"$2"; echo
+  if [ -r "$2" ]; then
+    printf 'table=%s %s\\n%s\\nends=%s\\n' "$1" "$2" "$(ls -lLnd "$2")" "$(tail -c 1 <"$2" | od -An -c)"
+    lines <"$2"; echo
   else unread=$unread:$2; fi
 }
 folder() {
@@ -181,8 +183,11 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-_TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\n((?:line=.*\n)*)\n", re.MULTILINE)
-"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its lines."""
+_TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\nends= *(.*)\n((?:line=.*\n)*)\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its last byte,
+its lines."""
+UNENDED = "its last line does not end"
+"""For which Debian's cron leaves a table out, as its log says."""
 _TRUSTED = {"crond": r"-r.-.--.--"}
 _TRUSTED_BY_ALL = r"-.{4}-.{2}-"
 """The modes of a table of the system, which must be root's: in Debian's cron (`process_crontab`) only root may write to
@@ -219,7 +224,7 @@ class HostJobsProbe(ShellProbe[HostJobs]):
         tables: list[Table] = []
         refused: dict[str, str] = {}
         anacrontab = None
-        for kind, path, mode, uid, lines in _TABLE.findall(text):
+        for kind, path, mode, uid, end, lines in _TABLE.findall(text):
             user = path.rpartition("/")[2] if kind == "spool" else ""
             source = f"crontab of {shown(user)}" if user else shown(path)
             table = Table.told(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)))
@@ -227,6 +232,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
                 anacrontab = table if told.anacron else None
             elif not _is_run(table, cron):
                 continue
+            elif end not in ("", r"\n") and cron == "cron":
+                refused[source] = UNENDED
             elif kind == "spool" or (uid == "0" and re.match(_TRUSTED.get(cron, _TRUSTED_BY_ALL), mode)):
                 tables.append(table)
             else:

@@ -41,7 +41,10 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/command.py CommandCheck.judge": ("seen: the program itself warns",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_host": ("seen: the mode and the owner of the table",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_job": ("seen: the job and when it starts",),
-    "checks/competing_jobs/__init__.py CompetingJobs._judge_takers": ("seen: the jobs, none of which takes it",),
+    "checks/competing_jobs/__init__.py CompetingJobs._judge_takers": (
+        "seen: the jobs, none of which takes it",
+        "seen: when the one starts that takes it",
+    ),
     "checks/database_state/judging.py Activity._or_later": ("seen: sessions that end by themselves",),
     "checks/database_state/judging.py _judge_age": ("seen: the age, and the server's own limit",),
     "checks/database_state/judging.py _judge_archiver": ("seen: archive_command",),
