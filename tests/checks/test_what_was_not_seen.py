@@ -92,6 +92,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/script_hashes/agreement.py _other_line_ends": ("seen: the line endings; plan: they are accepted",),
     "checks/script_hashes/agreement.py _rights": ("seen: the modes of the staged files and the folders above",),
     "checks/script_hashes/agreement.py _staged_folder": ("seen: the link and where it leads",),
+    "checks/script_hashes/agreement.py judge_inputs": ("seen: the characters of the approved scripts",),
     "checks/script_hashes/agreement.py judge_manifest": ("seen: the sums in the manifest; plan: which scripts run",),
     "checks/script_people.py _faults": ("plan: nobody is named", "plan: one person under two names"),
     "checks/script_rights/__init__.py _fits_nothing": ("seen: no object fits the plan's pattern",),
