@@ -116,6 +116,7 @@ class CompetingJobs(Check):
         looked_at = _looked_at(jobs, crontabs, found)
         yield from self._judge_found(subject, found, looked_at)
         yield from self._judge_takers(subject, jobs, own, found, looked_at)
+        yield from self._judge_expired(subject, crontabs, found)
         for path, mode in jobs.refused.items() if jobs.cron != "none" else ():
             file = shlex.quote(path)
             act = f"echo >> {file}" if mode == UNENDED else f"chown root {file} && chmod a-x,go-w {file}"
@@ -182,6 +183,20 @@ class CompetingJobs(Check):
                     expected=f"a start between {self._time(since)} and {self._time(end)}",
                     actual="; ".join(job.label for job in takers),
                     remedy=f"have it start then on {subject.id}, or that backup taken by hand",
+                )
+
+    def _judge_expired(self, subject: Subject, crontabs: Sequence[OwnCrontab], found: Found) -> Iterator[Judgement]:
+        """Whether cron still starts what takes a backup: sudo looks at no date of the account that it becomes."""
+        until = {each.account: each.starts_until for each in crontabs if each.starts_until}
+        for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
+            who, end = planned.account, self._needed_by(planned)
+            is_cron_s = any(job.user == who and takes(job, planned) for job in found.looked_at)
+            if is_cron_s and who in until and until[who] < end.date():
+                yield warned(
+                    f"cron starts nothing for {who} by then, so nothing takes the backup of {planned.table}",
+                    expected=f"neither {who} nor its password expired by {self._time(end)}",
+                    actual=f"by chage, the last day is {until[who]}, or its password is to be changed first",
+                    remedy=f"as root on {subject.id}: chage -E -1 -M -1 {shlex.quote(who)}; or have it taken by hand",
                 )
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:

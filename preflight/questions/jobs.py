@@ -6,14 +6,15 @@ password: what looks like one is masked, too much rather than too little; its ow
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from preflight.plan.release_plan import grouped
 from preflight.probe import Reply, Unreadable
+from preflight.questions.accounts import read_dates
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
 from preflight.questions.fields import output_of, read_fields, read_lines, read_row, read_rows
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
@@ -267,11 +268,16 @@ class OwnCrontab:
     """None where it has none, or could not be asked."""
     refused: str = ""
     """Why it could not be asked."""
+    starts_until: date | None = None
+    """The last day on which cron starts anything for the account: from then on it, or its password, has expired. None
+    where it does not, or nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CrontabTold:
     crontab: str
+    aging: tuple[str, ...] = ()
+    """The lines of chage; none where it tells nothing."""
     line: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
 
@@ -282,6 +288,7 @@ class CrontabProbe(AccountProbe[OwnCrontab]):
     def ask(self) -> str:
         return self.account.wrap(f"""\
 {_FUNCTIONS}
+LC_ALL=C chage -i -l "$(id -un)" 2>/dev/null </dev/null | cut -c 1-200 | sed 's/^/aging=/'
 if ! command -v crontab >/dev/null 2>&1; then printf 'crontab=absent\\n'
 elif text=$(crontab -l 2>/dev/null); then printf 'crontab=%s\\n' "$(id -un)"; printf '%s\\n' "$text" | lines
 else
@@ -300,11 +307,20 @@ echo end=yes""")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
         told = read_lines(_CrontabTold, reply)
+        found = OwnCrontab(name, starts_until=_starts_until(told.aging))
         if told.crontab in ("absent", "none"):
-            return OwnCrontab(name)
+            return found
         if told.crontab == "refused":
-            return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        return OwnCrontab(name, Table.told(f"crontab of {shown(told.crontab)}", told.crontab, told.line))
+            return replace(found, refused=shown(" ".join(told.said)) or "crontab refuses")
+        return replace(found, table=Table.told(f"crontab of {shown(told.crontab)}", told.crontab, told.line))
+
+
+def _starts_until(aging: Sequence[str]) -> date | None:
+    if not aging:
+        return None
+    account, password, must_change = read_dates(aging)
+    days = [account - timedelta(days=1) if account else None, date.min if must_change else password]
+    return min(filter(None, days), default=None)
 
 
 def _is_run(table: Table, cron: str) -> bool:

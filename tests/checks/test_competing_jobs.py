@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -608,6 +608,29 @@ def test_the_job_that_takes_the_backup_is_known_by_every_login_of_its_host() -> 
     assert found.status is Status.PASS
     assert "takes the backup of [backups.b]: " in str(found.points)
     assert made.judge(subject, jobs=IDLE).status is Status.PASS, "that none takes it is told of its own entry"
+
+
+@pytest.mark.parametrize(
+    ("until", "line", "status"),
+    [
+        (date(2026, 10, 15), f"30 22 * * * {DUMP}", Status.WARN),
+        (date.min, f"30 22 * * * {DUMP}", Status.WARN),
+        (date(2026, 10, 16), f"30 22 * * * {DUMP}", Status.PASS),
+        (None, f"30 22 * * * {DUMP}", Status.PASS),
+        (date.min, "0 12 * * * vacuumdb -a", Status.PASS),
+    ],
+)
+def test_cron_starts_nothing_for_an_account_that_has_expired(until: date | None, line: str, status: Status) -> None:
+    made = check()
+    made.plan = replace(made.plan, backups={"b": taken("night.timer" if "vacuum" in line else "cron")})
+    jobs = with_timer(Timer("night.timer", "night.service", ("*-*-* 12:00:00",)))
+    own = replace(crontab(line), starts_until=until)
+    found = made.judge(made.subjects()[0], jobs=jobs, crontab_of_postgres=own)
+    assert found.status is status
+    if status is Status.WARN:
+        said = "cron starts nothing for postgres by then, so nothing takes the backup of [backups.b]"
+        assert summaries(found) == [said]
+        assert found.remedy == "as root on db1: chage -E -1 -M -1 postgres; or have it taken by hand"
 
 
 UNTAKEN = "no job was seen that takes the backup of [backups.b]"

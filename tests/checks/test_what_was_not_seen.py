@@ -39,6 +39,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
         "seen: the rule's time limit; plan: no step says how long it is needed",
     ),
     "checks/command.py CommandCheck.judge": ("seen: the program itself warns",),
+    "checks/competing_jobs/__init__.py CompetingJobs._judge_expired": ("seen: the last day of the account",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_host": ("seen: the mode and the owner of the table",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_job": ("seen: the job and when it starts",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_takers": (
