@@ -19,12 +19,13 @@ class ScriptRows(Check):
     """Do the rows that are there allow what the scripts change?
 
     A table is made NOT NULL, unique or the end of a foreign key in a moment where it is empty, and not at all where one
-    row violates it: at 01:00 the script ends there. A rehearsal on a restore tries it on rows. One on the schema alone
-    does not, so what it changed is looked through: columns that become NOT NULL, or are new, NOT NULL and without a
-    value of their own; constraints and unique indexes that are new, and not those of a new column that is NULL or
-    different in each row; columns whose type changed so that each row was written anew, unless every value fits into
-    the new type. UNKNOWN where a table of these has rows now, and for a domain. What a script does with rows by
-    statements of its own (INSERT, UPDATE, a function) leaves no trace in the schema: only a restore tries that.
+    row violates it: at 01:00 the script ends there. A rehearsal on a restore tries it on the rows of its backup, and
+    nothing here looks at what was written since. One on the schema alone does not, so what it changed is looked
+    through: columns that become NOT NULL, or are new, NOT NULL and without a value of their own; constraints and unique
+    indexes that are new, and not those of a new column that is NULL or different in each row; columns whose type
+    changed so that each row was written anew, unless every value fits into the new type. UNKNOWN where a table of these
+    has rows now, and for a domain. What a script does with rows by statements of its own (INSERT, UPDATE, a function)
+    leaves no trace in the schema: only a restore tries that.
     """
 
     id = "script-rows"
@@ -57,7 +58,7 @@ class ScriptRows(Check):
                 remedy=f"cure what rehearsal says of {work.id}",
             )
         if rehearsed.record.databases[work.database.id].has_rows:
-            return passed("they were rehearsed on rows")
+            return passed("they were rehearsed on the rows of a backup")
         rules, seen = _new_rules(work, rehearsed), tables or {}
         filled = {name for name in rules if name not in seen or seen[name].of_rows}
         if told := [f"{name}: {rule}" for name in sorted(filled) for rule in rules[name]]:

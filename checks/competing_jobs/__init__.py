@@ -11,12 +11,14 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, failed, passed, unknown, warned
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host, Said
+from preflight.plan.release_plan import machine_of
 from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
     AT_SPOOLS,
     CRONS,
     SHUTDOWN,
+    UNENDED,
     CrontabProbe,
     HostJobs,
     HostJobsProbe,
@@ -49,11 +51,13 @@ class CompetingJobs(Check):
     tables, anacron, `at`, systemd's timers and its waiting `shutdown` are read on every host, and pg_cron in every
     database, and every start in the window is a warning with its time; those that smell of backup, deletion or restart
     come first. The job that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or
-    ahead of the window; that no job seen takes it is a warning, and where cron is to start it, a cron daemon must run.
-    A table of the system that cron refuses, as not root alone may write to it, is a warning. What may start at random
+    ahead of the window; that no job seen takes it, or none starts within the backup's `max_age` before it is needed, is
+    a warning, and where cron is to start it, a cron daemon must run. A table of the system that cron refuses, as not
+    root alone may write to it or its last line does not end, is a warning. What may start at random
     (RandomizedDelaySec, AccuracySec, cronie's RANDOM_DELAY) is told with all of its time. A crontab that the login may
-    not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by `asked`. Other schedulers
-    (pgAgent, one of an enterprise) are not asked: name what they start as a step, or ask by a query of the plan.
+    not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by `asked`. Not asked: what a
+    crontab's variables (PATH, SHELL) do to its jobs; other schedulers (pgAgent, one of an enterprise): name what they
+    start as a step, or ask by a query of the plan.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -112,14 +116,15 @@ class CompetingJobs(Check):
         looked_at = _looked_at(jobs, crontabs, found)
         yield from self._judge_found(subject, found, looked_at)
         yield from self._judge_takers(subject, jobs, own, found, looked_at)
+        yield from self._judge_expired(subject, crontabs, found)
         for path, mode in jobs.refused.items() if jobs.cron != "none" else ():
             file = shlex.quote(path)
+            act = f"echo >> {file}" if mode == UNENDED else f"chown root {file} && chmod a-x,go-w {file}"
             yield warned(
                 f"cron refuses {path}, and starts none of its jobs",
-                expected="a table that is root's, and that nobody else may write to, or execute",
+                expected="a table that is root's, that nobody else may write to, or execute, and whose last line ends",
                 actual=mode,
-                remedy=f"where they are to start, as root on {subject.id}: chown root {file} && chmod a-x,go-w {file}; "
-                "where not, have it removed",
+                remedy=f"where they are to start, as root on {subject.id}: {act}; where not, have it removed",
             )
         if jobs.systemd is Systemd.FAILED:
             unseen_timers = unknown(
@@ -144,11 +149,14 @@ class CompetingJobs(Check):
         self, subject: Subject, jobs: HostJobs, own: Sequence[Table], found: Found, looked_at: str
     ) -> Iterator[Judgement]:
         """Without a daemon a crontab starts nothing, the backup of the plan neither."""
-        untaken = self._untaken(subject, found)
+        untaken, interval = self._untaken(subject, found), self._interval
         has_daemon = jobs.daemons is None or bool(jobs.daemons & CRONS)
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
-        for planned in self._taken_by_jobs(subject):
-            by = planned.backup.taken_by
+        for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
+            by, end = planned.backup.taken_by, self._needed_by(planned)
+            since = end - planned.backup.max_age
+            before = host_starts(jobs, own, replace(interval, since=since, start=since, end=end)).looked_at
+            takers = [job for job in before if takes(job, planned)]
             if not has_daemon and ("cron" in by.split() or any(words_of(by) in words_of(line) for line in lines)):
                 service = jobs.cron if jobs.cron in CRONS else "cron"
                 yield failed(
@@ -168,6 +176,28 @@ class CompetingJobs(Check):
                     f"{planned.table}: {', or '.join(calls) or 'its timer, or its whole command'}",
                 )
                 yield self._answered(subject, not_seen)
+            # Of a timer without a calendar only the next start is known.
+            elif not any(job.runs or job.source.endswith(".timer") for job in takers):
+                yield warned(
+                    f"the job that takes the backup of {planned.table} does not start in time for it",
+                    expected=f"a start between {self._time(since)} and {self._time(end)}",
+                    actual="; ".join(job.label for job in takers),
+                    remedy=f"have it start then on {subject.id}, or that backup taken by hand",
+                )
+
+    def _judge_expired(self, subject: Subject, crontabs: Sequence[OwnCrontab], found: Found) -> Iterator[Judgement]:
+        """Whether cron still starts what takes a backup: sudo looks at no date of the account that it becomes."""
+        until = {each.account: each.starts_until for each in crontabs if each.starts_until}
+        for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
+            who, end = planned.account, self._needed_by(planned)
+            is_cron_s = any(job.user == who and takes(job, planned) for job in found.looked_at)
+            if is_cron_s and who in until and until[who] < end.date():
+                yield warned(
+                    f"cron starts nothing for {who} by then, so nothing takes the backup of {planned.table}",
+                    expected=f"neither {who} nor its password expired by {self._time(end)}",
+                    actual=f"by chage, the last day is {until[who]}, or its password is to be changed first",
+                    remedy=f"as root on {subject.id}: chage -E -1 -M -1 {shlex.quote(who)}; or have it taken by hand",
+                )
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
@@ -233,8 +263,9 @@ class CompetingJobs(Check):
             yield self._answered(subject, unknown(f"{more} more lines cannot be read", remedy=remedy))
 
     def _taken_by_jobs(self, subject: Subject) -> Sequence[PlannedBackup]:
-        """The host's backups that something takes by itself."""
-        return [each for each in planned_backups(self.plan) if each.taken_by and each.host == subject.item]
+        """The backups on the host's machine, by whichever login of it, that something takes by itself."""
+        machine = machine_of(subject.item) if isinstance(subject.item, Host) else ()
+        return [each for each in planned_backups(self.plan) if each.taken_by and machine_of(each.host) == machine]
 
     def _untaken(self, subject: Subject, found: Found) -> Sequence[PlannedBackup]:
         """Those of them that no job takes that was looked at."""
@@ -242,9 +273,12 @@ class CompetingJobs(Check):
 
     def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
         """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
+        return max(job.runs) + job.late < self._needed_by(planned)
+
+    def _needed_by(self, planned: PlannedBackup) -> datetime:
         current = schedule(self.plan)
         slot = current.slot(planned.step) if current else None
-        return max(job.runs) + job.late < (slot.ends_at if slot else self.plan.window.start)
+        return slot.ends_at if slot else self.plan.window.start
 
     def _judge_job(
         self, subject: Subject, job: JobStarts, planned: PlannedBackup | None, untaken: Sequence[PlannedBackup]

@@ -6,7 +6,6 @@ pg_cron come: a day of the month and a weekday that are both given are alternati
 clock change, jobs at fixed times run once (a skipped one right after the change, a repeated one the first time only),
 and jobs with `*` as minute or hour go by what the clock shows."""
 
-import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import PurePosixPath
 
 from preflight.clock import zone
+from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.questions.jobs import FURTHER_COMMAND, SHELL_FILLS_IN, HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Schedule, Timer, read_numbers, shown
@@ -36,6 +36,12 @@ _GUARDS: tuple[_Guard, ...] = (
 )
 """How the tables of distributions say `not where anacron, or a timer, does it`, and when that holds."""
 _REDIRECTION = re.compile(r"\s*\d?>>?\s*\S+")
+_DBNAME = re.compile(r"(?:^|\s)(?:-d\s*|--dbname[=\s]\s*)(\S+)")
+_TAKES_VALUE = re.compile(r"-[fFhpUZjE]|--[a-z-]+")
+"""Of pg_dump's options."""
+_OF_A_PART = re.compile(
+    r"-[bBcCOvxw]*[aestnTN].*|--(?:data|schema|table|section|exclude|extension|no-blobs|no-large).*"
+)
 _SECONDS = re.compile(r"\d{1,2} seconds?")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = dict(zip(("sun", "mon", "tue", "wed", "thu", "fri", "sat"), range(7), strict=True))
@@ -135,7 +141,7 @@ class Crontab:
 def takes(job: JobStarts, planned: PlannedBackup) -> bool:
     """Whether a job of the backup's host is the one that takes it, as far as the plan tells, so that no other one is
     meant: `taken_by` names its timer, or its command in full; or the account of the backup calls nothing but the
-    backup's own program, which writes a file that `previous` finds."""
+    backup's own program, which writes a file that `previous` finds, and names neither another database nor a part."""
     backup = planned.backup
     if backup.taken_by == job.source or words_of(shown(backup.taken_by)) == words_of(job.command):
         return bool(backup.taken_by)
@@ -143,8 +149,22 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
     if not is_named or job.user not in ("", planned.account) or FURTHER_COMMAND.search(job.command):
         return False
     written = re.split(r"[\s\"'<>=|]+", SHELL_FILLS_IN.sub("-", job.command))
-    calls = any(posixpath.basename(word) == backup.method for word in written)
-    return calls and any(word.startswith("/") and PurePosixPath(word).match(backup.previous) for word in written)
+    call = re.search(rf"(?:^|[\s/]){re.escape(backup.method)}(?:\s+([^|<>]*))?(?:$|[|<>])", job.command)
+    if call is None or not _is_whole(call[1] or "", planned):
+        return False
+    return any(word.startswith("/") and PurePosixPath(word).match(backup.previous) for word in written)
+
+
+def _is_whole(arguments: str, planned: PlannedBackup) -> bool:
+    """Whether pg_dump is asked for no part, and for no other database. Of another program that is not known."""
+    if planned.backup.method is not BackupMethod.PG_DUMP:
+        return True
+    *options, last = ["", *arguments.split()]
+    named = _DBNAME.search(arguments)
+    database = named[1] if named else "" if options and _TAKES_VALUE.fullmatch(options[-1]) else last
+    if re.fullmatch(r"[\"']?\w[\w.-]*[\"']?", database) and database.strip("\"'") != planned.dbname:
+        return False
+    return bool(planned.backup.left_out) or not any(map(_OF_A_PART.fullmatch, [*options, last]))
 
 
 def name_of(job: JobStarts) -> str:
@@ -303,14 +323,14 @@ def _minutes(text: str) -> timedelta:
 
 
 def _telling(lines: Iterable[str]) -> Iterable[str]:
-    stripped = (line.strip() for line in lines)
-    return (line for line in stripped if line and not line.startswith("#"))
+    stripped = (line.strip(" \t") for line in lines if line.strip())
+    return (line for line in stripped if not line.startswith("#"))
 
 
 def _job(line: str, user: str, zone: str) -> CronJob:
     """Raises ValueError."""
     fields = line.removeprefix("-").split(None, 1 if line.startswith("@") else 5)  # `-`: cronie does not log the job
-    if len(fields) not in (2, 6):
+    if len(fields) not in (2, 6) or line.endswith("\r"):  # which the shell would take for a letter of the last word
         raise ValueError("no schedule and command")
     when, rest = " ".join(fields[:-1]), fields[-1]
     schedule = None if when.lower() == "@reboot" else parse_schedule(when)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, Include, find_inputs, scan_script
+from preflight.judging.psql_script import CURE_UNREAD, Include, Place, find_inputs, scan_script
 from preflight.judging.sealed_scripts import approved_unread, unread_scripts
 from preflight.plan.command_lines import pairs
 from preflight.plan.release_plan import grouped
@@ -157,12 +157,15 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
             actual="; ".join(f"{visible(name)}: {why}" for name, why in list(unread.items())[:MOST_NAMED]),
             remedy=CURE_UNREAD,
         )
-    places = [
-        f"{visible(f'{name} line {place.line}')}: {visible(place.text)} {place.reason}"
-        for name, text in seen.texts.texts.items()
-        for place in scan_script(text).unsealable
-    ]
-    if places:
+    scans = {name: scan_script(text) for name, text in seen.texts.texts.items()}
+    if hidden := [_told(name, place) for name, scan in scans.items() for place in scan.hidden]:
+        yield warned(
+            f"{counted(len(hidden), 'name')} in the scripts with a character that nobody sees",
+            expected="names that read as they are",
+            actual=listed(hidden, MOST_NAMED, "; "),
+            remedy=f"have it taken out in {seen.approved_folder}, then run: {seen.plan.call('seal')}",
+        )
+    if places := [_told(name, place) for name, scan in scans.items() for place in scan.unsealable]:
         not_sealable = (failed if strict else unknown)(
             f"{counted(len(places), 'command')} in the scripts whose effect cannot be sealed",
             expected=_ALL_SEALED,
@@ -172,6 +175,10 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
         keys = ("scripts", seen.scripts.id, "runs_programs")
         said, owner = seen.scripts.runs_programs, seen.plan.owner_of(seen.scripts)
         yield not_sealable if strict else answered_for(seen.plan, moment, not_sealable, said, keys, owner)
+
+
+def _told(name: str, place: Place) -> str:
+    return f"{visible(f'{name} line {place.line}')}: {visible(place.text)} {place.reason}"
 
 
 def _unsealed_input(seen: Comparison, each: Include) -> Judgement:

@@ -120,6 +120,8 @@ class Scan:
     """What no hash of the script can fix."""
     deviations: tuple[Place, ...] = ()
     """From there on psql does not run every statement and stop at the first error, or may not."""
+    hidden: tuple[Place, ...] = ()
+    """Names and words that hold a character which nobody sees; psql takes it for a letter."""
     used: frozenset[str] = frozenset()
     """The variables that its SQL and its commands use."""
     awaits_snapshots: bool = False
@@ -191,6 +193,7 @@ class _Reader:
         self._includes: list[Include] = []
         self._unsealable: list[Place] = []
         self._deviations: list[Place] = []
+        self._hidden: list[Place] = []
         self._quit: Place | None = None
         """An unconditional `\\q`, while nothing has followed."""
         self._branches = 0
@@ -216,8 +219,8 @@ class _Reader:
         if self._data_at is not None:
             self._end_of_data(self._data_at)
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
-        found = tuple(self._includes), tuple(self._unsealable), tuple(deviations), frozenset(self._used)
-        return Scan(*found, self._awaits_snapshots)
+        found = tuple(self._includes), tuple(self._unsealable), tuple(deviations), tuple(self._hidden)
+        return Scan(*found, frozenset(self._used), self._awaits_snapshots)
 
     def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
         shown = " ".join(written.split())
@@ -238,6 +241,8 @@ class _Reader:
         kind, start, end, _ = token
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
+        if kind in ("word", "identifier") and not self._text[start:end].isprintable():
+            self._hidden.append(self._place(start, self._text[start:end], "holds a character that nobody sees"))
         # With it off a backslash escapes in every string: this reader does not follow.
         is_statement = kind in ("word", "string", "identifier", "dollar", "variable")
         setting = is_statement and _STRINGS_SETTING in self._text[start:end].lower()

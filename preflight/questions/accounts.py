@@ -1,6 +1,6 @@
 """Questions about the account that logs in to a host: who it is there, and until when it may."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -155,14 +155,20 @@ printf 'pam_time=%s\\n' "$time"
             words = " ".join(told.said).strip()
             aging = Aging.NOT_LOCAL if "does not exist" in words else Aging.NOT_SHOWN
             return replace(seen, aging=aging, said=words or "chage is not installed")
-        lines = (line.partition(":") for line in told.said)
-        shown = {name.strip(): value.strip() for name, colon, value in lines if colon}
-        account, password = shown.get("Account expires"), shown.get("Password expires")
-        if account is None or password is None:
-            raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
-        if "password must be changed" in (password, shown.get("Last password change")):
-            return replace(seen, account_expires=_day(account), must_change=True)
-        return replace(seen, account_expires=_day(account), password_expires=_day(password))
+        account, password, must_change = read_dates(told.said)
+        return replace(seen, account_expires=account, password_expires=password, must_change=must_change)
+
+
+def read_dates(said: Sequence[str]) -> tuple[date | None, date | None, bool]:
+    """`account_expires`, `password_expires` and `must_change` of an `Expiry`, from the lines of chage."""
+    lines = (line.partition(":") for line in said)
+    shown = {name.strip(): value.strip() for name, colon, value in lines if colon}
+    account, password = shown.get("Account expires"), shown.get("Password expires")
+    if account is None or password is None:
+        raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
+    if "password must be changed" in (password, shown.get("Last password change")):
+        return _day(account), None, True
+    return _day(account), _day(password), False
 
 
 def _day(text: str) -> date | None:

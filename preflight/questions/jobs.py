@@ -6,14 +6,15 @@ password: what looks like one is masked, too much rather than too little; its ow
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from preflight.plan.release_plan import grouped
 from preflight.probe import Reply, Unreadable
+from preflight.questions.accounts import read_dates
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
 from preflight.questions.fields import output_of, read_fields, read_lines, read_row, read_rows
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
@@ -62,7 +63,9 @@ AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
 _JOBS = """\
 unread=
 table() {
-  if [ -r "$2" ]; then printf 'table=%s %s\\n%s\\n' "$1" "$2" "$(ls -lLnd "$2")"; lines <"$2"; echo
+  if [ -r "$2" ]; then
+    printf 'table=%s %s\\n%s\\nends=%s\\n' "$1" "$2" "$(ls -lLnd "$2")" "$(tail -c 1 <"$2" | od -An -c)"
+    lines <"$2"; echo
   else unread=$unread:$2; fi
 }
 folder() {
@@ -181,8 +184,11 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-_TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\n((?:line=.*\n)*)\n", re.MULTILINE)
-"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its lines."""
+_TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\nends= *(.*)\n((?:line=.*\n)*)\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its last byte,
+its lines."""
+UNENDED = "its last line does not end"
+"""For which Debian's cron leaves a table out, as its log says."""
 _TRUSTED = {"crond": r"-r.-.--.--"}
 _TRUSTED_BY_ALL = r"-.{4}-.{2}-"
 """The modes of a table of the system, which must be root's: in Debian's cron (`process_crontab`) only root may write to
@@ -219,7 +225,7 @@ class HostJobsProbe(ShellProbe[HostJobs]):
         tables: list[Table] = []
         refused: dict[str, str] = {}
         anacrontab = None
-        for kind, path, mode, uid, lines in _TABLE.findall(text):
+        for kind, path, mode, uid, end, lines in _TABLE.findall(text):
             user = path.rpartition("/")[2] if kind == "spool" else ""
             source = f"crontab of {shown(user)}" if user else shown(path)
             table = Table.told(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)))
@@ -227,6 +233,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
                 anacrontab = table if told.anacron else None
             elif not _is_run(table, cron):
                 continue
+            elif end not in ("", r"\n") and cron == "cron":
+                refused[source] = UNENDED
             elif kind == "spool" or (uid == "0" and re.match(_TRUSTED.get(cron, _TRUSTED_BY_ALL), mode)):
                 tables.append(table)
             else:
@@ -260,11 +268,16 @@ class OwnCrontab:
     """None where it has none, or could not be asked."""
     refused: str = ""
     """Why it could not be asked."""
+    starts_until: date | None = None
+    """The last day on which cron starts anything for the account: from then on it, or its password, has expired. None
+    where it does not, or nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CrontabTold:
     crontab: str
+    aging: tuple[str, ...] = ()
+    """The lines of chage; none where it tells nothing."""
     line: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
 
@@ -275,6 +288,7 @@ class CrontabProbe(AccountProbe[OwnCrontab]):
     def ask(self) -> str:
         return self.account.wrap(f"""\
 {_FUNCTIONS}
+LC_ALL=C chage -i -l "$(id -un)" 2>/dev/null </dev/null | cut -c 1-200 | sed 's/^/aging=/'
 if ! command -v crontab >/dev/null 2>&1; then printf 'crontab=absent\\n'
 elif text=$(crontab -l 2>/dev/null); then printf 'crontab=%s\\n' "$(id -un)"; printf '%s\\n' "$text" | lines
 else
@@ -293,11 +307,20 @@ echo end=yes""")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
         told = read_lines(_CrontabTold, reply)
+        found = OwnCrontab(name, starts_until=_starts_until(told.aging))
         if told.crontab in ("absent", "none"):
-            return OwnCrontab(name)
+            return found
         if told.crontab == "refused":
-            return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        return OwnCrontab(name, Table.told(f"crontab of {shown(told.crontab)}", told.crontab, told.line))
+            return replace(found, refused=shown(" ".join(told.said)) or "crontab refuses")
+        return replace(found, table=Table.told(f"crontab of {shown(told.crontab)}", told.crontab, told.line))
+
+
+def _starts_until(aging: Sequence[str]) -> date | None:
+    if not aging:
+        return None
+    account, password, must_change = read_dates(aging)
+    days = [account - timedelta(days=1) if account else None, date.min if must_change else password]
+    return min(filter(None, days), default=None)
 
 
 def _is_run(table: Table, cron: str) -> bool:

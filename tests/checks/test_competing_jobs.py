@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from preflight.finding import Judgement, Severity, Status
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Said, Step, Window
 from preflight.questions.clocks import HostZone
 from preflight.questions.jobs import (
+    UNENDED,
     AtJob,
     CrontabProbe,
     HostJobs,
@@ -323,6 +324,11 @@ def test_a_start_at_random_is_on_the_axis_from_when_it_may_be() -> None:
     )
 
 
+def test_a_line_of_another_system_cannot_be_read() -> None:
+    found = judged(IDLE, crontab("0 12 * * * pg_dump orders\r", "\r"))
+    assert summaries(found) == ["a line of crontab of postgres cannot be read: 0 12 * * * pg_dump orders"]
+
+
 def test_a_line_that_cannot_be_read_is_shown() -> None:
     found = judged(IDLE, crontab("61 0 * * * job", "0~30 1 * * * job"))
     assert summaries(found) == [
@@ -385,6 +391,10 @@ def test_a_table_that_cron_refuses_is_told_with_its_cure() -> None:
     assert found.actual == "-rw-rw-r--, owner 0"
     assert "as root on db1: chown root '/etc/cron.d/a b' && chmod a-x,go-w '/etc/cron.d/a b'; where not" in found.remedy
     assert judged(replace(jobs, cron="none")).status is Status.PASS
+    assert (
+        "as root on db1: echo >> '/etc/cron.d/a b'"
+        in judged(replace(jobs, refused={"/etc/cron.d/a b": UNENDED})).remedy
+    )
 
 
 def test_a_restart_that_is_scheduled_in_the_window_is_told_with_what_takes_it_back() -> None:
@@ -530,6 +540,15 @@ def test_a_job_of_pg_dump_takes_no_backup_of_another_engine() -> None:
         ("cron", "/usr/lib/postgresql/15/bin/pg_dump -f /backup/${DAY}.dump", True),
         ("/opt/nightly.sh orders", "/opt/nightly.sh  orders >>/var/log/nightly 2>&1", True),
         ("/opt/nightly.sh", "/opt/nightly.sh billing", False),  # another one's backup, perhaps
+        ("cron", "pg_dump -Fc -d orders -f /backup/orders.dump", True),
+        ("cron", "pg_dump -F c -f /backup/orders.dump -U postgres", True),
+        ("cron", "pg_dump -Fc 'orders' >/backup/orders.dump", True),
+        ("cron", "pg_dump -Fc -d billing -f /backup/orders.dump -v", False),
+        ("cron", "pg_dump -Fc -f /backup/orders.dump billing", False),
+        ("cron", "pg_dump -Fc --dbname=billing -f /backup/orders.dump", False),
+        ("cron", "pg_dump -Fc -s -f /backup/orders.dump orders", False),
+        ("cron", "pg_dump -vt paid -f /backup/orders.dump orders", False),
+        ("cron", "pg_dump --exclude-table-data=paid -f /backup/orders.dump orders", False),
         ("cron", "/opt/nightly.sh orders", False),
         ("cron", "pg_dump -Fc -f /elsewhere/orders.dump orders", False),
         ("cron", "pg_dump -Fc -f /backup/deeper/orders.dump orders", False),
@@ -561,13 +580,66 @@ def test_a_timer_takes_the_backup_that_names_it() -> None:
     assert "taken_by" not in judged(with_timer(timer)).remedy
 
 
+@pytest.mark.parametrize(
+    ("when", "is_in_time"),
+    [
+        ("0 22 * * *", True), ("0 12 * * 5", True), ("0 22 * * 6", False), ("0 22 30 2 *", False), ("@reboot", False),
+        ("0 22 1 * *", False),
+    ],
+)  # fmt: skip
+def test_the_job_that_takes_the_backup_starts_within_its_greatest_age(when: str, is_in_time: bool) -> None:
+    """The window starts on Saturday 2026-10-17 at 00:00 of the host: the day before counts from 22:00 on."""
+    found = judged_with(taken("cron"), f"{when} {DUMP}")
+    late = "the job that takes the backup of [backups.b] does not start in time for it"
+    assert (found.status, summaries(found)) == ((Status.PASS, []) if is_in_time else (Status.WARN, [late]))
+    if not is_in_time:
+        assert found.expected.startswith("a start between ")
+        assert found.remedy == "have it start then on db1, or that backup taken by hand"
+
+
+def test_the_job_that_takes_the_backup_is_known_by_every_login_of_its_host() -> None:
+    made = check()
+    own = replace(made.plan.hosts["db1"], address="192.0.2.1")
+    hosts = {"db1": own, "db1-kaya": replace(own, id="db1-kaya")}
+    made.plan = replace(made.plan, backups={"b": taken("cron")}, hosts=hosts)
+    subject = next(each for each in made.subjects() if each.id == "db1-kaya")
+    table = Table("/etc/cron.d/backup", "", (f"30 22 * * * postgres {DUMP}",))
+    found = made.judge(subject, jobs=replace(IDLE, tables=(table,)))
+    assert found.status is Status.PASS
+    assert "takes the backup of [backups.b]: " in str(found.points)
+    assert made.judge(subject, jobs=IDLE).status is Status.PASS, "that none takes it is told of its own entry"
+
+
+@pytest.mark.parametrize(
+    ("until", "line", "status"),
+    [
+        (date(2026, 10, 15), f"30 22 * * * {DUMP}", Status.WARN),
+        (date.min, f"30 22 * * * {DUMP}", Status.WARN),
+        (date(2026, 10, 16), f"30 22 * * * {DUMP}", Status.PASS),
+        (None, f"30 22 * * * {DUMP}", Status.PASS),
+        (date.min, "0 12 * * * vacuumdb -a", Status.PASS),
+    ],
+)
+def test_cron_starts_nothing_for_an_account_that_has_expired(until: date | None, line: str, status: Status) -> None:
+    made = check()
+    made.plan = replace(made.plan, backups={"b": taken("night.timer" if "vacuum" in line else "cron")})
+    jobs = with_timer(Timer("night.timer", "night.service", ("*-*-* 12:00:00",)))
+    own = replace(crontab(line), starts_until=until)
+    found = made.judge(made.subjects()[0], jobs=jobs, crontab_of_postgres=own)
+    assert found.status is status
+    if status is Status.WARN:
+        said = "cron starts nothing for postgres by then, so nothing takes the backup of [backups.b]"
+        assert summaries(found) == [said]
+        assert found.remedy == "as root on db1: chage -E -1 -M -1 postgres; or have it taken by hand"
+
+
 UNTAKEN = "no job was seen that takes the backup of [backups.b]"
 
 
 @pytest.mark.parametrize(
     ("by", "line", "is_seen"),
     [
-        ("cron", "", False), ("cron", f"0 12 * * * {DUMP}", True), ("cron", f"@reboot {DUMP}", True),
+        ("cron", "", False), ("cron", f"0 12 * * * {DUMP}", True),
         ("cron", "0 12 * * * vacuumdb -a", False), ("night.timer", f"0 12 * * * {DUMP}", True),
         ("night.timer", "", False), ("/opt/nightly.sh orders", "0 12 * * * /opt/nightly.sh billing", False),
         ("/opt/nightly.sh orders", "0 12 * * * /opt/nightly.sh orders 2>&1", True), ("", "", True),

@@ -344,6 +344,12 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
         Status.UNKNOWN,
         "010_first.sql: larger than 8 MiB",
     ),
+    (
+        "a character that nobody sees",
+        everywhere("030.sql", "SELECT 1;\nCREATE TABLE late\u200b2 ();\n"),
+        Status.WARN,
+        "030.sql line 2: late\\u200b2 holds a character that nobody sees",
+    ),
 ]  # fmt: skip
 
 
@@ -360,6 +366,7 @@ GOOD: list[tuple[str, Mutation]] = [
     ("absolute include below", everywhere("030.sql", "\\i /srv/release/orders/parts/columns.sql\n")),
     ("include with ./", everywhere("030.sql", "\\i ./parts/../parts/columns.sql\n")),
     ("comment", everywhere("030.sql", "-- \\i nowhere.sql\nselect '\\! x';\n")),
+    ("such a character in data", everywhere("030.sql", "SELECT 'late\u200b2'; -- \u200b\n")),
     ("no file listed", assign(files=())),
     ("sticky folder above", with_staged(parents=(folder("/tmp", 0o1777, "root"),))),
     ("the same script again, which does not run", everywhere("030.sql", SCRIPTS["010_first.sql"])),

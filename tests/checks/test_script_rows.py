@@ -63,7 +63,7 @@ def test_new_rules_for_rows_that_are_there_are_unknown_after_a_rehearsal_without
         "public.orders: column total numeric not null, type public.amount: constraint positive CHECK ((VALUE > 0))"
     )
     assert found.remedy.startswith('rehearse them on rows, in [rehearsal]: content = "restore"; or ')
-    assert rows(*runs, content=Content.RESTORE).summary == "they were rehearsed on rows"
+    assert rows(*runs, content=Content.RESTORE).summary == "they were rehearsed on the rows of a backup"
 
 
 def test_a_table_without_rows_takes_any_rule_and_one_that_nobody_saw_does_not() -> None:

@@ -41,7 +41,7 @@ daemons=cron atd
 unread=
 at=1792177200 dbadmin 7
 """
-LS = "-rw-r--r-- 1 0 0 45 Nov 29 10:00 /etc/a table\n"
+LS = "-rw-r--r-- 1 0 0 45 Nov 29 10:00 /etc/a table\nends=  \\n\n"
 OFFLINE = "systemd=offline\nend=yes\n"
 TIMERS = """\
 systemd=running
@@ -275,7 +275,8 @@ def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) ->
 )  # fmt: skip
 def test_a_table_that_cron_does_not_trust_is_not_run(cron: str, listed: str, refused: str) -> None:
     text = HEAD.replace("cron=cron", f"cron={cron}").replace("cron atd", "atd")
-    text += f"table=table /etc/cron.d/b\n{listed}     0 45 Nov 29 10:00 /etc/cron.d/b\nline=* * * * * root x\n\n"
+    ended = "ends=  \\n\nline=* * * * * root x\n\n"
+    text += f"table=table /etc/cron.d/b\n{listed}     0 45 Nov 29 10:00 /etc/cron.d/b\n{ended}"
     found = read(text + OFFLINE)
     assert (found.refused, bool(found.tables)) == ({"/etc/cron.d/b": refused} if refused else {}, not refused)
     assert not read(text.replace("/cron.d/b", "/cron.d/b~") + OFFLINE).refused, "cron does not look at it"
@@ -333,6 +334,7 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         HEAD + OFFLINE + "more\n",
         HEAD + "line=* * * * * x\n" + OFFLINE,
         HEAD + f"table=table /etc/crontab\n{LS}line=* * * * * x\n" + OFFLINE,
+        HEAD + f"table=table /etc/crontab\n{LS.partition('ends')[0]}line=* * * * * x\n\n" + OFFLINE,
         HEAD + "table=table /etc/crontab\nline=* * * * * x\n\n" + OFFLINE,
         HEAD + "rumour=1\n" + OFFLINE,
         HEAD + "systemd=maybe\nend=yes\n",

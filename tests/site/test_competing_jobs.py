@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ from preflight_checks.competing_jobs import CompetingJobs
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Become, Host, Role, Said, SecretRef
+from preflight.probe import Reply
+from preflight.questions.jobs import CrontabProbe
+from preflight.questions.shell import AsAccount
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, WINDOW, database_on, findings, host_on, make_plan, told
+from tests.site.machine import run
 from tests.site.postgres import DatabaseRole
 from tests.site.site import Site
 
@@ -129,6 +133,25 @@ def test_the_crontab_of_an_account_it_becomes_is_read(ask: Ask, accounts: Accoun
     found = ask(login, [worker.name])
     assert found.status is Status.WARN, told(found)
     assert f"pg_dump orders ({worker.name}, {AT_START}, crontab of {worker.name})" in found.judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("changed", "until"),
+    [
+        ({"account_expires": date(2026, 11, 1)}, date(2026, 10, 31)),
+        ({"last_change": date(2026, 8, 1), "max_days": 10}, date(2026, 8, 11)),
+        ({"account_expires": date(2099, 1, 1), "last_change": date(2026, 8, 1), "max_days": 10}, date(2026, 8, 11)),
+        ({"must_change": True}, date.min),
+        ({}, None),
+    ],
+)
+def test_the_last_day_on_which_cron_starts_anything_for_an_account_is_told(
+    accounts: Accounts, changed: Mapping[str, Any], until: date | None
+) -> None:
+    worker = accounts.add("worker", **changed)
+    probe = CrontabProbe("db1", AsAccount(worker.name, is_login=True))
+    done = run("sh", "-c", probe.ask(), user=worker.name)
+    assert probe.read(Reply(0, done.stdout, NOW, 0.1, "here")).starts_until == until
 
 
 @pytest.fixture
