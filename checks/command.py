@@ -94,11 +94,9 @@ class CommandCheck(Check):
     judges_no_reply = frozenset({"ended"})
 
     def subjects(self) -> Sequence[Subject]:
-        every = self.settings.run.values()
+        runs = self.settings.run.values()
         owners = {host.id: host.owner for host in self.plan.hosts.values()}
-        return [
-            Subject(each.id, each, each.owner or owners.get(each.host, ""), severity=each.severity) for each in every
-        ]
+        return [Subject(run.id, run, run.owner or owners.get(run.host, ""), severity=run.severity) for run in runs]
 
     def probes(self, subject: Subject) -> Probes:
         command: Command = subject.item

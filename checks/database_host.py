@@ -55,9 +55,7 @@ class DatabaseHost(Check):
         # Of a session that somebody has ended meanwhile, no process is found anywhere: then this is not answered.
         return {"backend": backend, "system": SystemIdentifierProbe(database.id)}
 
-    def judge(
-        self, subject: Subject, *, identity: Identity, backend: Backend | None = None, **_still_open: str
-    ) -> Judgement:
+    def judge(self, subject: Subject, *, identity: Identity, backend: Backend | None = None, **_open: str) -> Judgement:
         database: Database = subject.item
         host = database.host
         if backend is not None and backend.titles:

@@ -9,17 +9,9 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Database
 from preflight.plan.work import is_one, scripts_in
+from preflight.questions import schema as schemas
 from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, Run
-from preflight.questions.schema import (
-    Schema,
-    SchemaProbe,
-    SealedSchema,
-    SealedSchemaProbe,
-    difference,
-    matching,
-    without,
-)
 from preflight.wording import counted, listed, named
 
 _MOST_SHOWN = 3
@@ -56,7 +48,8 @@ class SchemaDrift(Check):
 
     def probes(self, subject: Subject) -> Probes:
         database = subject.item.id
-        probes: Probes = {"schema": SchemaProbe(database), "sealed": SealedSchemaProbe.of(self.plan, database)}
+        sealed = schemas.SealedSchemaProbe.of(self.plan, database)
+        probes: Probes = {"schema": schemas.SchemaProbe(database), "sealed": sealed}
         entries = scripts_in(self.plan, database)
         if self.expect is not Expect.AFTER or not entries:
             return probes
@@ -67,8 +60,8 @@ class SchemaDrift(Check):
         self,
         subject: Subject,
         *,
-        schema: Schema,
-        sealed: SealedSchema,
+        schema: schemas.Schema,
+        sealed: schemas.SealedSchema,
         rehearsed: Rehearsed | None = None,
         **manifests: LocalText,
     ) -> Judgement:
@@ -88,7 +81,7 @@ class SchemaDrift(Check):
                 actual=f"PostgreSQL {schema.major}",
                 remedy=f"have the upgrade approved, then run: {self.plan.call('seal')}",
             )
-        changed = without(difference(sealed.schema, schema), database.drift_allowed)
+        changed = schemas.without(schemas.difference(sealed.schema, schema), database.drift_allowed)
         allowed = self._allowed(database, sealed.schema, schema)
         if rehearsed is not None:
             problem = self._unrecorded(database, rehearsed, manifests)
@@ -122,7 +115,7 @@ class SchemaDrift(Check):
             return warned(summary, expected=expected, remedy=remedy, details=details)
         named_by = scripts_in(self.plan, database.id)[0].database
         tried = record.databases[named_by] if record and not problem else None
-        wanted = without(tried.changes, database.drift_allowed) if tried else {}
+        wanted = schemas.without(tried.changes, database.drift_allowed) if tried else {}
         unseen = self._unseen(database, record) if record and tried and wanted == changed else []
         if unseen and not self._asked_by_the_plan(database):
             return unknown(
@@ -189,18 +182,18 @@ class SchemaDrift(Check):
         return f" (asked {at}: where the scripts have run by then, `preflight verify` judges what they left)"
 
     @staticmethod
-    def _allowed(database: Database, sealed: Schema, seen: Schema) -> str:
+    def _allowed(database: Database, sealed: schemas.Schema, seen: schemas.Schema) -> str:
         """The objects that are not compared, in words."""
         if not database.drift_allowed:
             return ""
-        objects = matching(sorted({*sealed.objects, *seen.objects}), database.drift_allowed)
+        objects = schemas.matching(sorted({*sealed.objects, *seen.objects}), database.drift_allowed)
         return f"; not compared, by `drift_allowed`: {named(objects) or 'no object has such a name'}"
 
 
 def _compared(runs: Sequence[Run], database: Database) -> bool:
     """Whether they changed an object of the schema that `drift_allowed` does not leave out."""
     names = {line[1:] for run in runs for line in run.changes.splitlines() if line[1:2] not in ("", " ")}
-    return names > set(matching(names, database.drift_allowed))
+    return names > set(schemas.matching(names, database.drift_allowed))
 
 
 def _otherwise(wanted: Mapping[str, str], seen: Mapping[str, str]) -> Judgement:

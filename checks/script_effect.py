@@ -115,9 +115,7 @@ class ScriptEffect(Check):
                 probes[f"text {each.backup.database}"] = sizes.TextSizeProbe(each.backup.database)
         return probes
 
-    def follow_up(
-        self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, **_facts: Any
-    ) -> Probes:
+    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, **_: Any) -> Probes:
         """In the database session: the size of each table that a script rewrote in the rehearsal, and how much
         write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
         and the tablespaces lie, and what is free there."""
@@ -274,7 +272,6 @@ class ScriptEffect(Check):
 
 
 def _written_backups(plan: Plan) -> Mapping[Machine, Sequence[PlannedBackup]]:
-    """By the machine."""
     written = (each for each in planned_backups(plan) if each.backup.directory)
     return grouped(written, lambda each: machine_of(each.host))
 

@@ -110,9 +110,7 @@ class BackupSpace(Check):
         named = subject.item.backup.database
         return {**wanted, "files": sizes.DataDirectoriesProbe(named)} if named else wanted
 
-    def follow_up(
-        self, subject: Subject, *_args: Any, files: sizes.DataDirectories | None = None, **facts: Any
-    ) -> Probes:
+    def follow_up(self, subject: Subject, *, files: sizes.DataDirectories | None = None, **facts: Any) -> Probes:
         """In the database session: how much text the tables are, by a sample of their rows, where the backup is not
         compressed or might not fit; and how much write-ahead log the server writes. On the host, as the account that
         takes the backup: on which storage the database's directories lie; and where the previous backup fits and the
@@ -146,7 +144,7 @@ class BackupSpace(Check):
     def judge(
         self,
         subject: Subject,
-        *_args: Any,
+        *,
         places: Mapping[str, Place] | None = None,
         wal: sizes.WalRate | None = None,
         **facts: Any,

@@ -159,7 +159,6 @@ def with_origins(verdict: Verdict) -> Verdict:
 
 
 def _signatures(plan: Plan) -> dict[Decided, str]:
-    """See `Verdict.signatures`."""
     allowed, found = plan.release.allowed_signers, dict[Decided, str]()
     for each in plan.confirmed.decided if allowed else ():
         if allowed and each.signature:

@@ -86,7 +86,8 @@ def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Mapping[str, Seq
     with progress_of_this_call(quiet=False) as tell:
         inspection = inspect(plan, registry, looked.moment, _ASKED)
         first = ask_by(pools, inspection, TIMEOUT_SECONDS, {}, tell, keep_open=True).answered
-        silent = dict.fromkeys(_silent(first.evidence))
+        lost = ((question.target, answer.detail) for question, answer in first.evidence if isinstance(answer, NoReply))
+        silent = dict.fromkeys(f"{target}: {one_line(detail.removeprefix(f'{target}: '))}" for target, detail in lost)
         for place in silent:
             complain(f"not looked at: {place}")
         jobs = list(_jobs(plan, first.evidence))
@@ -112,12 +113,6 @@ def look(plan: Plan, registry: Registry, pools: Pools) -> tuple[Mapping[str, Seq
     return looked.lines, not silent
 
 
-def _silent(evidence: Evidence) -> Iterator[str]:
-    for question, answer in evidence:
-        if isinstance(answer, NoReply):
-            yield f"{question.target}: {one_line(answer.detail.removeprefix(f'{question.target}: '))}"
-
-
 def _ask(pools: Pools, probes: Collection[Probe[Any]]) -> Evidence:
     """By the sessions that are open already."""
     answers: dict[str, tuple[Question, Answer]] = {}
@@ -140,7 +135,6 @@ def _read(evidence: Evidence, probe: Probe[T]) -> T | None:
 
 
 def _jobs(plan: Plan, evidence: Evidence) -> Iterator[_Found]:
-    """Of the hosts of databases."""
     for host in _database_hosts(plan):
         own = _read(evidence, CrontabProbe(host.id, AsAccount.on(host, "")))
         found = backup_jobs(_read(evidence, HostJobsProbe(host.id)), own.table if own else None)

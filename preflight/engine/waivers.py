@@ -39,10 +39,9 @@ def apply_waivers(
 
 
 def end_of(waiver: Waiver) -> End:
+    where = f"for {waiver.check} {waiver.subject}"
     remedy = f"have {waiver.approved_by} grant it anew, then correct `expires`"
-    return End(
-        what=f"waiver {waiver.id}", where=f"for {waiver.check} {waiver.subject}", at=waiver.expires, remedy=remedy
-    )
+    return End(what=f"waiver {waiver.id}", where=where, at=waiver.expires, remedy=remedy)
 
 
 def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:

@@ -257,11 +257,9 @@ def _parts(known: Beginnings) -> Iterator[str]:
         yield _ROLE.format(name=name, primary=_value(known.person, "name") + also)
     hosts = known.hosts or [Place(name="db1")]
     for host in hosts:
-        address, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
+        at, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
         credential = known.credential or _CREDENTIAL
-        yield _HOST.format(
-            name=host.name, address=address, user=user, port=_port(host, SSH_PORT), credential=credential
-        )
+        yield _HOST.format(name=host.name, address=at, user=user, port=_port(host, SSH_PORT), credential=credential)
     for database in known.databases:
         yield _other_engine(database) if database.engine else _database(known, database, hosts[0].name)
     for name, url in known.applications:

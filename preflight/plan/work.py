@@ -340,7 +340,6 @@ def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
 
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
-    """The work on one host."""
     return plan.once(_by_host).get(host_id, ())
 
 
@@ -355,7 +354,6 @@ def engine_work(plan: Plan, engines: Container[str]) -> Sequence[ServerWork]:
 
 
 def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
-    """The work with one database."""
     return plan.once(_by_database).get(database_id, ())
 
 
@@ -395,7 +393,6 @@ def restored_by_pg_restore(plan: Plan, database: str) -> Sequence[PlannedBackup]
 
 
 def work_of(plan: Plan, host_id: str, account: str) -> Sequence[ServerWork]:
-    """The work of one account on one host."""
     return [work for work in work_on(plan, host_id) if work.account == account]
 
 

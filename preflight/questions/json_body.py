@@ -140,9 +140,7 @@ def _matching(elements: list[Any], part: str) -> list[int]:
     """The numbers of those that are as `[key=value]` says; a number and true or false as JSON writes them."""
     key, is_one, wanted = part[1:-1].partition("=") if part.startswith("[") else ("", "", "")
     said = [element.get(key) if is_one and isinstance(element, dict) else None for element in elements]
-    return [
-        index for index, each in enumerate(said) if each == wanted or (isinstance(each, bool) and shown(each) == wanted)
-    ]
+    return [at for at, each in enumerate(said) if each == wanted or (isinstance(each, bool) and shown(each) == wanted)]
 
 
 def _absent(value: JsonValue, parts: list[str], path: str) -> str:

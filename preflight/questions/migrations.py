@@ -243,7 +243,5 @@ class HistoryProbe(SqlProbe[History]):
 
     def read(self, reply: Reply) -> History:
         rows = read_rows(_Row, reply)
-        heads, troubles = (
-            tuple(one_line(row.told) for row in rows if row.kind == kind) for kind in ("head", "trouble")
-        )
-        return History(tuple(sorted(heads)), troubles)
+        heads, troubles = ([one_line(row.told) for row in rows if row.kind == kind] for kind in ("head", "trouble"))
+        return History(tuple(sorted(heads)), tuple(troubles))

@@ -9,17 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import (
-    Count,
-    Until,
-    Value,
-    output_of,
-    read_fields,
-    read_lines,
-    read_row,
-    read_rows,
-    whole_number,
-)
+from preflight.questions import fields
 from preflight.questions.shell import ShellProbe, quoted
 from preflight.questions.sql import ASKED_MS, STARTED_MS, RoleSettings, SqlProbe, array_of, quote_literal
 
@@ -71,7 +61,7 @@ SELECT current_user::text AS "user", current_database()::text AS database,
   (SELECT oid FROM pg_database WHERE datname = current_database())::text AS oid"""  # noqa: S608 - fixed text
 
     def read(self, reply: Reply) -> Identity:
-        return read_row(Identity, reply, session=dict(reply.session))
+        return fields.read_row(Identity, reply, session=dict(reply.session))
 
 
 class DatabasesProbe(SqlProbe[tuple[str, ...]]):
@@ -83,7 +73,7 @@ SELECT datname::text AS value FROM pg_database
 WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY datname"""
 
     def read(self, reply: Reply) -> tuple[str, ...]:
-        return tuple(row.value for row in read_rows(Value, reply))
+        return tuple(row.value for row in fields.read_rows(fields.Value, reply))
 
 
 class SystemIdentifierProbe(SqlProbe[str]):
@@ -95,7 +85,7 @@ class SystemIdentifierProbe(SqlProbe[str]):
     def read(self, reply: Reply) -> str:
         if reply.code != 0 and reply.error.startswith(("42501", "0A000", "55000")):  # not allowed, or not supported
             return ""
-        return read_row(Value, reply).value
+        return fields.read_row(fields.Value, reply).value
 
 
 class TimelineProbe(SystemIdentifierProbe):
@@ -146,7 +136,7 @@ FROM pg_tablespace t, pg_roles r
 WHERE rolname = ANY ({array_of(self.logins)}) AND has_tablespace_privilege(r.oid, t.oid, 'CREATE')"""  # noqa: S608
 
     def read(self, reply: Reply) -> Mapping[str, str]:
-        told = {row.name: row.setting for row in read_rows(Allowed, reply)}
+        told = {row.name: row.setting for row in fields.read_rows(Allowed, reply)}
         if not set(SERVER_WIDE) <= told.keys():
             raise Unreadable("a setting of the server is missing")
         return told
@@ -161,7 +151,7 @@ class Replay:
     """A WAL receiver runs: it is connected to a primary, or tries to be."""
     caught_up: bool
     """All that it received is replayed."""
-    behind_ms: Count | None
+    behind_ms: fields.Count | None
     """Age of the last transaction that was replayed; None where there was none since the start."""
     sender: str
     """Address and port that it receives from, of its primary or of another replica; empty for a role without
@@ -186,7 +176,7 @@ SELECT pg_is_wal_replay_paused()::text AS paused, EXISTS (SELECT FROM pg_stat_wa
   coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver), '') AS sender"""
 
     def read(self, reply: Reply) -> Replay:
-        return read_row(Replay, reply)
+        return fields.read_row(Replay, reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +186,7 @@ class DatabaseRole:
     is_superuser: bool
     connection_limit: int
     """-1 for none."""
-    valid_until: Until | None
+    valid_until: fields.Until | None
     """UTC; until then its password is accepted. None for no end."""
     has_connect: bool
     """CONNECT on the database asked."""
@@ -225,7 +215,7 @@ SELECT rolname::text AS name, rolcanlogin::text AS can_login, rolsuper::text AS 
 FROM pg_roles WHERE rolname IN ({names})"""  # noqa: S608
 
     def read(self, reply: Reply) -> Mapping[str, DatabaseRole]:
-        roles = read_rows(DatabaseRole, reply)
+        roles = fields.read_rows(DatabaseRole, reply)
         if not {role.name for role in roles} <= set(self.names):
             raise Unreadable("a role nobody asked for")
         return {role.name: role for role in roles}
@@ -267,7 +257,7 @@ SELECT (current_setting('max_connections')::int - current_setting('superuser_res
 FROM pg_database d WHERE datname = current_database()"""  # noqa: S608
 
     def read(self, reply: Reply) -> Slots:
-        return read_row(Slots, reply)
+        return fields.read_row(Slots, reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,15 +298,15 @@ PATH=$PATH:/usr/sbin:/sbin
 echo end=yes"""
 
     def read(self, reply: Reply) -> Backend:
-        fields = read_fields(output_of(reply))
+        told = fields.read_fields(fields.output_of(reply))
         session = f"{re.escape(self.user)} {re.escape(self.database)}"
         wanted = re.compile(rf"postgres: (?:.*: )?{session} \S*\({self.client_port}\)(?: |$)")
-        processes = (line.partition(" ") for line in fields.pop("backend", []))
-        titles = [(whole_number(pid), title.strip()) for pid, _, title in processes]
+        processes = (line.partition(" ") for line in told.pop("backend", []))
+        titles = [(fields.whole_number(pid), title.strip()) for pid, _, title in processes]
         addresses = set()
-        for line in fields.pop("address", []):
+        for line in told.pop("address", []):
             word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
             with suppress(ValueError):
                 addresses.add(str(ipaddress.ip_address(word)))
         own = tuple((pid, title) for pid, title in titles if wanted.match(title))
-        return read_lines(Backend, fields, titles=own, addresses=frozenset(addresses))
+        return fields.read_lines(Backend, told, titles=own, addresses=frozenset(addresses))

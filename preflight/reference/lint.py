@@ -179,7 +179,6 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
 
 
 def _json(plans: Sequence[LintedPlan]) -> str:
-    """One document for all plans."""
     return json_text({"schema": SCHEMA, "plans": [_plan(plan) for plan in plans]})
 
 

@@ -19,7 +19,6 @@ def render(merged: Merged) -> str:
 
 
 def _table(merged: Merged, keys: Keys, table: Mapping[str, Any]) -> Iterator[str]:
-    """Its values, then the tables in it."""
     for key, value in table.items():
         if not isinstance(value, Mapping) and not _are_tables(value):
             source, written = merged.place((*keys, key))

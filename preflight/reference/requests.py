@@ -14,23 +14,11 @@ from typing import Any
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Host, Plan, Scripts, ServerRole, SslMode
+from preflight.plan import work as planned
 from preflight.plan.limits import split_server
 from preflight.plan.ranges import in_ranges
 from preflight.plan.release_plan import grouped
 from preflight.plan.values import Content, Privilege, show_address
-from preflight.plan.work import (
-    PlannedBackup,
-    Section,
-    ServerWork,
-    kept_on,
-    other_accounts,
-    planned_source,
-    programs_of,
-    script_work,
-    server_work,
-    work_of,
-    work_with,
-)
 from preflight.questions.http import HttpRequest
 from preflight.questions.sql import always_quoted, membership_grant, quote_identifier
 from preflight.report.formats.markdown import fenced
@@ -105,7 +93,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     """Of hosts, of databases, of the network, of people."""
     yield from _logins(plan)
     for host in plan.hosts.values():
-        yield from (_sudo(plan, host, account) for account in other_accounts(plan, host))
+        yield from (_sudo(plan, host, account) for account in planned.other_accounts(plan, host))
     yield from _commands(plan)
     yield from _folders(plan)
     for database in plan.databases.values():
@@ -165,17 +153,17 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
 def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
     and a shell that looks at folders which only the account may see. Empty for names that sudoers gives a meaning."""
-    works = work_of(plan, host.id, account)
+    works = planned.work_of(plan, host.id, account)
     telling = [work.program("psql") for work in works if work.connects]  # which server it reaches; pg_dump does not
     started = [_started(plan, act) for work in works for act in work.acts if act.command]
-    backups = [work for work in works if isinstance(work, PlannedBackup)]
+    backups = [work for work in works if isinstance(work, planned.PlannedBackup)]
     verifying = [program for backup in backups for program in _verifying(backup)]
     asked = [work.program(work.backup.method) for work in backups if work.backup.method.has_repository]
-    kept = kept_on(plan, host.id)
+    kept = planned.kept_on(plan, host.id)
     read = [each for each in kept if each.account == account and each.backup.previous and each.target]
     reading = [each.program("pg_restore") for each in read]
     fetching = _fetching(plan, host, account)
-    names = [*programs_of(plan, host.id, account), *telling, *started, *verifying, *asked, *reading, *fetching]
+    names = [*planned.programs_of(plan, host.id, account), *telling, *started, *verifying, *asked, *reading, *fetching]
     programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]
     listed = [*programs, "/bin/sh"] if works or kept or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
@@ -185,7 +173,7 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
 
 
-def _verifying(work: PlannedBackup) -> tuple[str, ...]:
+def _verifying(work: planned.PlannedBackup) -> tuple[str, ...]:
     """What says of a backup that is no dump, or that cannot be read here, whether it is whole, and of which server."""
     if work.backup.verify:
         return work.backup.verify[:1]
@@ -200,10 +188,10 @@ def _fetching(plan: Plan, host: Host, account: str) -> Iterator[str]:
         yield from map(source.program, ("pg_dump", "pg_dumpall") if dumped else ("pg_dumpall",))
 
 
-def _sources(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:
+def _sources(plan: Plan) -> Mapping[tuple[str, str], Sequence[planned.ServerWork]]:
     """Where a rehearsal fetches what it runs on, by host and account; nowhere where the plan leaves it out."""
-    works = [] if plan.release.without.rehearsal else [work for work in script_work(plan) if work.connects]
-    sources = (planned_source(plan, work.database.id, work) for work in works)
+    works = [] if plan.release.without.rehearsal else [work for work in planned.script_work(plan) if work.connects]
+    sources = (planned.planned_source(plan, work.database.id, work) for work in works)
     return grouped(sources, lambda each: (each.host.id, each.account))
 
 
@@ -212,10 +200,10 @@ def _is_plain(name: str) -> bool:
     return bool(_PLAIN.fullmatch(name)) and name != "ALL"
 
 
-def _started(plan: Plan, work: ServerWork) -> str:
+def _started(plan: Plan, work: planned.ServerWork) -> str:
     """The program of a `command`, which may be named relative to the staged folder."""
     program = work.command[0]
-    if "/" not in program or work.section is not Section.SCRIPTS:
+    if "/" not in program or work.section is not planned.Section.SCRIPTS:
         return program
     return posixpath.normpath(posixpath.join(plan.scripts[work.id].staged, program))
 
@@ -265,7 +253,7 @@ def _folder(host: Host, text: str, account: str, mode: str, folder: str, *checks
 
 def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
     """Roles with their grants, the line of pg_hba.conf, and the logins of the work itself."""
-    acts = [act for work in work_with(plan, database.id) for act in work.acts if act.connects]
+    acts = [act for work in planned.work_with(plan, database.id) for act in work.acts if act.connects]
     connecting = {(act.host.id, act.account, act.connection): act for act in acts}.values()
     methods = {backup.method for backup in plan.backups.values() if backup.database == database.id}
     roles = dict.fromkeys([database.user, *(work.login for work in connecting)])
@@ -307,7 +295,7 @@ def _kind_of_line(sslmode: SslMode) -> str:
 
 def _rehearsal_server(plan: Plan) -> Iterator[Requirement]:
     """Of `[rehearsal.server]`, asked of whoever owns the database that is rehearsed first."""
-    server, works = plan.rehearsal.server, [work for work in script_work(plan) if work.connects]
+    server, works = plan.rehearsal.server, [work for work in planned.script_work(plan) if work.connects]
     if server is None or plan.release.without.rehearsal or not works:
         return
     owner, place = works[0].database.owner, show_address(server.address, server.port)
@@ -335,9 +323,9 @@ def _rehearsal_server(plan: Plan) -> Iterator[Requirement]:
 
 def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
     """What the work itself needs of the database, as far as the plan tells: who owns its objects, it does not."""
-    works = work_with(plan, database.id)
-    dumps = (each for each in works if isinstance(each, PlannedBackup) and each.connects and not each.replicates)
-    dumping = dict.fromkeys(each.login for each in dumps)
+    works = planned.work_with(plan, database.id)
+    dumps = (each for each in works if isinstance(each, planned.PlannedBackup) and not each.replicates)
+    dumping = dict.fromkeys(each.login for each in dumps if each.connects)
     for role in dumping:
         text = (
             f"In {database.id}: {role} reads everything that pg_dump saves. Tables with row security take BYPASSRLS "
@@ -345,7 +333,7 @@ def _work_rights(plan: Plan, database: Database) -> Iterator[Requirement]:
         )
         grant = f"{membership_grant('pg_read_all_data', role)};"
         yield Requirement(database.owner, text, ("backup-rights",), "sql", () if role == "postgres" else (grant,))
-    for work in (each for each in works if each.section is Section.SCRIPTS):
+    for work in (each for each in works if each.section is planned.Section.SCRIPTS):
         entry = plan.scripts[work.id]
         if entry.touches or entry.privileges:
             text = (
@@ -380,8 +368,8 @@ def _for_scripts(entry: Scripts, login: str, *, opened: bool) -> Iterator[str]:
 
 def _other_engines(plan: Plan) -> Iterator[Requirement]:
     """What a person has to look at where no check answers for the engine."""
-    for work in server_work(plan):
-        entry = plan.backups[work.id] if isinstance(work, PlannedBackup) else plan.scripts[work.id]
+    for work in planned.server_work(plan):
+        entry = plan.backups[work.id] if isinstance(work, planned.PlannedBackup) else plan.scripts[work.id]
         if work.engine and entry.engine_shown is None:
             text = (
                 f"{work.what}, for {work.label}: where no check answers for {work.engine}, look whether it is up and "
@@ -399,7 +387,7 @@ def _queries(plan: Plan) -> Iterator[Requirement]:
         yield Requirement(database.owner, f"In {database.id}: {may}", ("sql",))
 
 
-def _replication(database: Database, work: ServerWork) -> Requirement:
+def _replication(database: Database, work: planned.ServerWork) -> Requirement:
     """pg_hba.conf has lines of its own for base backups: `all` is no database of theirs."""
     server, _ = split_server(work.server)
     way, origin = ("local", "") if not server or server.startswith("/") else ("host", "samehost ")

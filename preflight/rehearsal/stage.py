@@ -185,12 +185,11 @@ class Stage:
 
     def _start(self, folder: Path) -> ScratchServer:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
-        self._stack.enter_context(run_at_the_end(STOP, folder / "server" / "data", self._account, self._removals))
+        own, sockets = folder / "server", folder / "s"
+        self._stack.enter_context(run_at_the_end(STOP, own / "data", self._account, self._removals))
         programs = find_programs(self._major, self._plan.rehearsal.programs)
         settings = {**self._real.settings, **self._real.server_wide}
-        server = ScratchServer(
-            programs, folder / "server", folder / "s", self._account, settings=settings, before=self._before
-        )
+        server = ScratchServer(programs, own, sockets, self._account, settings=settings, before=self._before)
         self._require_version(server)
         taken = {self._real.system_identifier, *(each.system_identifier for each in self._plan.sealed.values())}
         if server.query("SELECT system_identifier FROM pg_control_system()") in taken:

@@ -112,7 +112,6 @@ class SealedManifest:
     text: str
     """The manifest's own."""
     changes: Mapping[str, Sequence[str]]
-    """See `_changes`."""
     reordered: bool
     """The scripts of the plan's `files` stand in another order, and nothing else is changed."""
     previous: str

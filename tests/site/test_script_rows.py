@@ -8,10 +8,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from preflight_checks.script_rows import ScriptRows
+from preflight_checks.script_rows import ScriptRows, row_rules
 
 from preflight.finding import Finding, Status
-from preflight.judging.row_rules import row_rules
 from preflight.plan import Content, RemotePath
 from preflight.plan.values import SecretRef
 from preflight.questions.rehearsed import format_rehearsal

@@ -37,13 +37,15 @@ def facts(verdict: Verdict, view: View = PLAIN) -> tuple[Labelled, ...]:
     took = "" if view.took_seconds is None else f", took {view.took_seconds:.1f} s"
     asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took + _covered(verdict)
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
+    chosen = ", ".join(f"{name} = {value}" for name, value in plan.set_values.items())
+    file = " with ".join(filter(None, [plan.path.name, chosen]))
     lines = {
         "expects": [expected_state(verdict)],
         "decision": decided(verdict),
         "window": [window_span(window, verdict.moment)],
         "judged": [f"for {format_moment(verdict.moment, window.zone)}" + lasts],
         "asked": [asked],
-        "plan": [f"{_plan_file(plan)}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
+        "plan": [f"{file}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
         "made": [f"with {', '.join(verdict.made_with)}" if verdict.made_with else ""],
         "finish": times(verdict),
         "basis": verdict.basis,
@@ -82,11 +84,6 @@ def signed_words(verdict: Verdict, decision: Decided) -> str:
         return f"NOT SIGNED: {decision.by} decides again with --sign KEY"
     other = verdict.signatures.get(decision, "nobody verified the signature")
     return f"NOT TO BE BELIEVED, {other}: ask {decision.by}" if other else f"signed by {decision.by}"
-
-
-def _plan_file(plan: Plan) -> str:
-    chosen = [f"{name} = {value}" for name, value in plan.set_values.items()]
-    return " with ".join(filter(None, [plan.path.name, ", ".join(chosen)]))
 
 
 def expected_state(verdict: Verdict) -> str:

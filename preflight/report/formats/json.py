@@ -58,9 +58,8 @@ def report_of(verdict: Verdict, difference: Difference | None = None) -> Report:
 
 
 def _since(difference: Difference) -> told.Since:
-    names = {
-        each.value: tuple(f"{pair.line.check} {pair.line.subject}" for pair in difference.which(each)) for each in TOLD
-    }
+    pairs = {each.value: difference.which(each) for each in TOLD}
+    names = {change: tuple(f"{each.line.check} {each.line.subject}" for each in of) for change, of in pairs.items()}
     return _made(told.Since, difference.before, **names)
 
 
