@@ -169,7 +169,15 @@ class BecomeAccount(Check):
 
     def _judge_reach(self, target: _Target, reach: sudo.Reach) -> Judgement:
         account = target.account.account
-        if reach.code == 0 and reach.said == account:
+        said, _, reached = reach.said.rpartition("\n")
+        if reach.code == 0 and reached == account:
+            if said:
+                return warned(
+                    "a shell of the account is reached, and sudo complains",
+                    expected="no word of sudo's own",
+                    actual=said,
+                    remedy=f"have whoever keeps the rules of sudo on {target.host.id} mend that, as root: visudo -c",
+                )
             return passed("a shell of the account is reached; the plan names no program for it")
         free = [rule for rule in reach.rules if target.account.password or "NOPASSWD:" in rule]
         if reach.code != 0 and free:
@@ -181,10 +189,10 @@ class BecomeAccount(Check):
                 f"take it out of `become` in [hosts.{target.host.id}]: a command of [checks.command] tries its own",
             )
         if reach.code == 0:
-            summary = f"sudo gives a shell of {reach.said[:40] or 'nobody'} instead"
+            summary = f"sudo gives a shell of {reached[:40] or 'nobody'} instead"
             return self._failed(target, summary, Refusal.OTHER, [(_SHELL, _SHELL)], reach.said)
         why = Refusal.NOT_ALLOWED if reach.rules or reach.refusal is Refusal.OTHER else reach.refusal
-        return self._failed(target, f"not reached: {why}", why, [(_SHELL, _SHELL)], reach.said.rpartition("\n")[2])
+        return self._failed(target, f"not reached: {why}", why, [(_SHELL, _SHELL)], reached)
 
     def _failed(
         self, target: _Target, summary: str, why: Refusal, found: Sequence[tuple[str, str]], actual: str

@@ -38,6 +38,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/become.py BecomeAccount._limits": (
         "seen: the rule's time limit; plan: no step says how long it is needed",
     ),
+    "checks/become.py BecomeAccount._judge_reach": ("seen: what sudo complains of",),
     "checks/command.py CommandCheck.judge": ("seen: the program itself warns",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_expired": ("seen: the last day of the account",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_host": ("seen: the mode and the owner of the table",),

@@ -335,6 +335,16 @@ def test_a_rule_that_ends_the_command_before_its_step_has_ended_fails_and_its_cu
         assert ask(account).status is Status.PASS
 
 
+def test_what_sudo_complains_of_before_it_works_is_told_as_that(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres")
+    accounts.sudo_defaults(account, "logfile=/dev/full")
+    found = ask(account, work=False)
+    assert found.status is Status.WARN, told(found)
+    assert found.judgement.summary == "a shell of the account is reached, and sudo complains"
+    assert "/dev/full" in found.judgement.actual
+
+
 @pytest.mark.long
 def test_a_rule_that_ends_does_not_matter_beside_one_that_does_not(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
