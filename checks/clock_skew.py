@@ -118,10 +118,8 @@ class ClockSkew(Check):
             f"{name} said {said} when it was {reading.asked_at:%H:%M:%S} to {reading.answered_at:%H:%M:%S} here: "
             f"expiry and age are judged wrong by {_shown(off)}, and lines of its log do not match other logs"
         )
-        expected = (
-            f"less than {_shown(self.settings.warn_from)} off, more than {_shown(self.settings.fail_above)} spoils "
-            "the evidence"
-        )
+        warn_from, fail_above = _shown(self.settings.warn_from), _shown(self.settings.fail_above)
+        expected = f"less than {warn_from} off, more than {fail_above} spoils the evidence"
         verdict = failed if off > self.settings.fail_above else warned
         judgement = verdict(summary, expected=expected, actual=actual, remedy=remedy)
         return replace(judgement, quantity=Quantity(value=off.total_seconds(), unit="s"))

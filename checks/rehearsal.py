@@ -332,10 +332,8 @@ class RehearsalCheck(Check):
 
     @property
     def _correct(self) -> str:
-        return (
-            "correct the script or the line, have that approved, then run: "
-            f"{self.plan.call('seal')} && {self.plan.call('rehearse')}"
-        )
+        calls = f"{self.plan.call('seal')} && {self.plan.call('rehearse')}"
+        return f"correct the script or the line, have that approved, then run: {calls}"
 
 
 def _fault_of(entry: Scripts, drill: Drill) -> str:

@@ -67,10 +67,8 @@ def record_rehearsal(plan: Plan, secrets: Secrets, timeout_seconds: float, say: 
     from preflight.rehearsal.rehearse import rehearsable, rehearse, write_record  # takes both drivers along
 
     entries = [entry for group in rehearsable(plan) for entry in group]
-    hosts = [
-        *(plan.host_of(entry).id for entry in entries),
-        *(plan.databases[entry.database].tunnel_host for entry in entries),
-    ]
+    hosts = [plan.host_of(entry).id for entry in entries]
+    hosts += [plan.databases[entry.database].tunnel_host for entry in entries]
     with Pools(plan, secrets) as pools:
         if has_terminal():
             pools.log_in_by_code(hosts, ask_line)

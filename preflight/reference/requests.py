@@ -228,10 +228,8 @@ def _folders(plan: Plan) -> Iterator[Requirement]:
             continue
         host = plan.host_of(backup)
         account = backup.account or host.user
-        text = (
-            f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by "
-            f"{account or host.who}."
-        )
+        who = account or host.who
+        text = f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by {who}."
         yield _folder(host, text, account, "0700", backup.directory, "backup-location", "backup-space")
     for scripts in plan.scripts.values():
         host = plan.host_of(scripts)

@@ -11,10 +11,9 @@ from preflight.report import View, command_sheet
 from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.cards import Card, cards
 from preflight.report.document.figures import Figure, figures, without_times
 from preflight.report.document.now import now
-from preflight.report.document.order import Blocker, blockers, findings_by_host
+from preflight.report.document.order import Blocker, Card, blockers, cards, findings_by_host
 from preflight.report.document.sections import entries
 from preflight.report.document.window import Timeline, event_text, timeline
 from preflight.report.harmless import line_to_paste

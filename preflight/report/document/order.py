@@ -1,4 +1,4 @@
-"""In which order a report tells what is not good, first what to do first; and what to cure before a GO. Pure."""
+"""In which order a report tells what is not good, first what to do first; and who must cure what before a GO. Pure."""
 
 import math
 import re
@@ -56,6 +56,35 @@ class Blocker:
         return called(self.owner)
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    blocker: Blocker
+    waiting: int
+    """How many checks could not look because of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that one owner must do."""
+
+    acts: tuple[Act, ...]
+
+    @property
+    def name(self) -> str:
+        """Empty where the plan names nobody."""
+        return self.acts[0].blocker.name
+
+    @property
+    def contact(self) -> str:
+        """Role and contact: `(dba), ext. 4411`."""
+        return self.acts[0].blocker.owner.removeprefix(self.name).strip()
+
+    @property
+    def first(self) -> Blocker:
+        """What must be asked for first."""
+        return min((act.blocker for act in self.acts), key=lambda blocker: blocker.ask_by)
+
+
 def called(owner: str) -> str:
     """A person without role and contact; empty for nobody alone."""
     return owner.partition(" (")[0] or owner
@@ -70,6 +99,14 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     by_cause = findings_by_cause(verdict.plan, verdict.findings)
     shared = [_shared(verdict, folded, own, lines) for folded in by_cause]
     return [*(_own(verdict, alike) for alike in own), *(each for each in shared if each.waiting)]
+
+
+def cards(rows: Sequence[Blocker]) -> tuple[Card, ...]:
+    """By deadline. What only waits for another cure is told with that one."""
+    waiting = {each.behind: each.waiting for each in rows if each.behind}
+    acts = (Act(each, waiting.get(each.what, 0) or each.waiting) for each in rows if not each.behind)
+    told = [Card(tuple(own)) for own in grouped(acts, lambda act: act.blocker.name).values()]
+    return tuple(sorted(told, key=lambda card: card.first.ask_by))
 
 
 def first_of(rows: Sequence[Blocker], most: int) -> list[Blocker]:

@@ -14,7 +14,7 @@ from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Section, Table, row
-from preflight.report.document.cards import Act, Card
+from preflight.report.document.order import Act, Card
 from preflight.report.document.sections import NOBODY, RUNBOOK, counts
 from preflight.report.document.window import Timeline
 from preflight.report.harmless import Html, clean_lines, command_in, el, joined, whole

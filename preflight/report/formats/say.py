@@ -17,8 +17,7 @@ from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
 from preflight.report.comparison import TOLD, Difference
 from preflight.report.document import sections
-from preflight.report.document.cards import Act, Card, cards
-from preflight.report.document.order import blockers, called
+from preflight.report.document.order import Act, Card, blockers, called, cards
 from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
