@@ -6,6 +6,7 @@ from preflight.check import Check, Subject
 from preflight.finding import Judgement, Severity, passed, warned
 from preflight.judging.end_states import can_go_live_in_part
 from preflight.plan import Decision, DecisionKind, Step
+from preflight.plan.values import is_named
 
 _OF_A_STEP = (DecisionKind.RETRY, DecisionKind.ROLLBACK)
 
@@ -38,7 +39,8 @@ class Decisions(Check):
 
     def _agreed(self, kind: DecisionKind, step: Step | None = None) -> Judgement:
         """Whether exactly one decision is about this; one that names the step goes before those about all steps."""
-        about = [each for each in self.plan.decisions if each.on is kind]
+        agreed = (each for each in self.plan.decisions if is_named(each.rule) and is_named(each.default))
+        about = [each for each in agreed if each.on is kind]
         named = [each for each in about if step is not None and step.id in each.steps]
         found = named or [each for each in about if not each.steps] or (about[:1] if step is None else [])
         if len(found) == 1:

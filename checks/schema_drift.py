@@ -26,14 +26,14 @@ class SchemaDrift(Check):
     tested. `preflight seal` records the schema as text beside the plan, from the catalogues alone: tables, columns,
     constraints, indexes, views, functions, triggers, policies, grants, owners, extensions, each with its state. Before
     the window it must be equal to the word; a difference is FAIL, shown as a diff of the objects. Positions of
-    sequences, comments and statistics are not in it. A half-applied attempt of the same release shows here too.
-    `drift_allowed` of the database names objects that jobs make every night; the report lists them. Never sealed is
-    UNKNOWN. Once the scripts have run, `preflight verify` asks instead whether the difference is just the one that
-    their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is FAIL. What a
-    script changes besides a schema, rows above all, does not show here: without a query of the plan that tells it,
-    UNKNOWN. Rehearsed on another major version, or without an extension of the real server, a difference is UNKNOWN,
-    and so is all without a record of just the sealed scripts; where the plan leaves the rehearsal out for a reason,
-    what differs is told as a warning, for a person to read.
+    sequences, comments, statistics and functions put into pg_catalog are not in it. A half-applied attempt of the same
+    release shows here too. `drift_allowed` of the database names objects that jobs make every night; the report lists
+    them. Never sealed is UNKNOWN. Once the scripts have run, `preflight verify` asks instead whether the difference is
+    just the one that their rehearsal recorded, object by object: what was not done, done otherwise, or done besides is
+    FAIL. What a script changes besides a schema, rows above all, does not show here: without a query of the plan that
+    tells it, UNKNOWN. Rehearsed on another major version, or without an extension of the real server, a difference is
+    UNKNOWN, and so is all without a record of just the sealed scripts; where the plan leaves the rehearsal out for a
+    reason, what differs is told as a warning, for a person to read.
     """
 
     id = "schema-drift"

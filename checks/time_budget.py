@@ -13,6 +13,10 @@ from preflight.plan import DecisionKind, Step, UndoKind
 from preflight.plan.limits import GUESS
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
 from preflight.units import format_duration, format_size
+from preflight.wording import MOST_NAMED, listed
+
+_OLDEST_RECORD = timedelta(days=366)
+"""Of minutes. In a year the data of most databases have grown."""
 
 
 class TimeBudget(Check):
@@ -60,6 +64,8 @@ class TimeBudget(Check):
             yield from self._over_budget(current, is_open)
         yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
+        for step in self.plan.steps:
+            yield from () if step.is_risky else self._left_out(step, record)
         blocking = (each for each in self.plan.steps if each.blocking)
         if guessed := [name for name, source in _records(blocking) if source == GUESS]:
             offers = [offer for name in guessed if (offer := self._rehearsed(name, record))]
@@ -174,6 +180,21 @@ class TimeBudget(Check):
             remedy=remedy,
         )
 
+    def _left_out(self, step: Step, record: Rehearsal | None) -> Iterator[Judgement]:
+        """Of ways back that are not to be run, nobody writes the scripts."""
+        entries = [each.id for each in self.plan.scripts.values() if each.step == step.id]
+        backs = [
+            run.script for name in entries if record and name in record.scripts for run in record.scripts[name].back
+        ]
+        if backs:
+            yield warned(
+                f"step {step.id} leaves nothing to undo, it says, and its scripts have ways back",
+                expected="the minutes of each way back that may be run, in decide-by",
+                actual=listed(backs, MOST_NAMED),
+                remedy=f'write undo = {{ kind = "script", minutes = 10 }}, with its own minutes, to step {step.id}; or '
+                "have the ways back taken away",
+            )
+
     def _no_time_to_decide(self, current: Schedule) -> Iterator[Judgement]:
         """Before the first step that cannot be undone; from there on nothing is left to decide."""
         reserve, last = self.plan.window.decision_reserve, current.last_risky
@@ -194,12 +215,20 @@ class TimeBudget(Check):
     def _odd_records(self) -> Iterator[Judgement]:
         today = self.moment.astimezone(zone(self.plan.window.zone)).date()
         for name, source in (each for each in _records(self.plan.steps) if each[1] != GUESS):
-            if date.fromisoformat(source.partition(" ")[2]) > today:
+            day = date.fromisoformat(source.partition(" ")[2])
+            if day > today:
                 yield warned(
                     f"the time of {name} was {source}, in the future",
                     expected=f"a date up to {today}",
                     actual=source,
                     remedy=f"correct the `source` of {name}",
+                )
+            elif today - day > _OLDEST_RECORD:
+                yield warned(
+                    f"the time of {name} was {source}: since then it may have grown",
+                    expected=f"a date from {today - _OLDEST_RECORD} on",
+                    actual=source,
+                    remedy=f"measure or rehearse {name} again, then write its minutes and the day (`source`)",
                 )
 
     def _margin_kept(self) -> str:

@@ -49,7 +49,8 @@ class DatabaseState(Check):
     `preflight verify` asks the same of what the work left; what ends by itself is then no more than a WARN.
 
     What other roles' sessions do is only seen with `pg_read_all_stats`; without it UNKNOWN. Not asked, since only a
-    superuser may: faults in postgresql.conf and pg_hba.conf that come to light at the next reload or restart.
+    superuser may: faults in postgresql.conf and pg_hba.conf that come to light at the next reload or restart. Pages of
+    tables are not read: without checksums a damaged one shows in the next backup.
     """
 
     @dataclass(frozen=True, slots=True)

@@ -474,6 +474,14 @@ def _steps(plan: Plan) -> Iterator[Broken]:
         if length > timedelta() and minutes is not None and minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
+        if step.blocking is False and step.id in {each.step for each in plan.backups.values() if each}:
+            yield Broken(
+                ("steps", index, "blocking"), "a backup is taken in it, which the work after it cannot do without"
+            )
+        application = (plan.applications or {}).get(step.deploys or "")
+        if application and application.from_ and application.from_ == application.to:
+            same = f"`to` of {quoted(step.deploys)} is its `from`, so nothing can tell that it was deployed"
+            yield Broken(("steps", index, "deploys"), f"{same}; leave `deploys` out, or correct the version")
         if step.deploys in deploying:
             already = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
             yield Broken(("steps", index, "deploys"), f"{already}; a step on a range is one for each host")

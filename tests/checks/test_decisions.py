@@ -57,6 +57,12 @@ def test_a_step_without_a_decision_is_a_warning_that_names_it(missing: Decision,
     assert f'on = "{kind}" (steps = ["deploy-a"], or no `steps` for all)' in found["deploy-a"].remedy
 
 
+@pytest.mark.parametrize("missing", [{"rule": "tbd"}, {"default": " - "}, {"rule": "n/a", "default": "?"}])
+def test_a_decision_that_says_nothing_is_none(missing: dict[str, str]) -> None:
+    found = judged(plan(replace(RETRY, **missing), ROLLBACK, PARTIAL))
+    assert told(found["deploy-a"]) == ["warn: retry: nobody has agreed who decides"]
+
+
 def test_a_decision_about_one_step_leaves_the_others_without() -> None:
     found = judged(plan(replace(RETRY, steps=("deploy-a",)), ROLLBACK, PARTIAL))
     assert (found["deploy-a"].status, found["deploy-b"].status) == (Status.PASS, Status.WARN)

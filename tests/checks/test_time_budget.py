@@ -304,6 +304,12 @@ def test_a_rehearsal_on_a_restore_offers_its_minutes_and_one_on_the_schema_none(
         'write minutes = 84, source = "rehearsed 2026-10-16" to scripts: it took 1 h 23 min on a restore of 61 GiB; '
         'write minutes = 1, source = "rehearsed 2026-10-16" to the undo of scripts: it took 59 s on a restore of 61 GiB'
     )
+    stays = replace(guessed[1], source="measured 2026-10-01", undo=Undo(kind=UndoKind.NOTHING_TO_UNDO))
+    left_out = judged(BACKUP, stays, DEPLOY, record=record, **plan_of)
+    said = "step scripts leaves nothing to undo, it says, and its scripts have ways back"
+    assert (told(left_out), left_out.actual) == ([(Status.WARN, said)], "b")
+    without = replace(record, scripts={"orders": replace(tried, runs=(forward,))})
+    assert judged(BACKUP, stays, DEPLOY, record=without, **plan_of).status is Status.PASS
     schema = replace(record, databases={"orders": replace(of, content=Content.SCHEMA)})
     for no_record in (schema, replace(record, scripts={}), None):
         assert judged(*guessed, record=no_record, **plan_of).remedy.startswith("rehearse scripts, the undo of scripts")
@@ -343,6 +349,15 @@ def test_a_record_from_the_future_is_warned_of() -> None:
     assert told(found) == [(Status.WARN, f"the time of deploy was {source}, in the future")]
     found = judged(*with_deploy(undo=Undo(kind=RESTORE, minutes=20, source=source)))
     assert told(found) == [(Status.WARN, f"the time of the undo of deploy was {source}, in the future")]
+
+
+@pytest.mark.parametrize(("day", "status"), [("2025-10-15", Status.PASS), ("2025-10-14", Status.WARN)])
+def test_a_record_of_more_than_a_year_ago_is_warned_of(day: str, status: Status) -> None:
+    found = judged(*with_deploy(source=f"rehearsed {day}"))
+    assert found.status is status
+    assert status is Status.PASS or told(found) == [
+        (Status.WARN, f"the time of deploy was rehearsed {day}: since then it may have grown")
+    ]
 
 
 def test_a_record_of_today_counts_by_the_calendar_of_the_windows_zone() -> None:

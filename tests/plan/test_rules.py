@@ -121,6 +121,22 @@ def test_a_faulty_record_is_named_with_line_and_key(tmp_path: Path, record: str,
     assert problems(tmp_path, f'[[tested]]\n{record}\nevidence = "x"\n') == [expected]
 
 
+def test_a_step_deploys_another_version(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, '[applications.same]\nfrom = "2"\nto = "2"\n' + step("s", "same"))
+    assert problem.endswith(
+        'steps[1].deploys: `to` of "same" is its `from`, so nothing can tell that it was deployed; leave `deploys` '
+        "out, or correct the version"
+    )
+
+
+def test_the_window_cannot_do_without_the_step_of_a_backup(tmp_path: Path) -> None:
+    backup = f'{HOST}[backups.b]\nhost = "db1"\nengine = "mysql"\ndirectory = "/b"\nstep = "s"\n'
+    found = problems(tmp_path, f"{backup}{step('s', '')}blocking = false\n")
+    assert [each for each in found if "blocking" in each] == [
+        "23: steps[1].blocking: a backup is taken in it, which the work after it cannot do without"
+    ]
+
+
 def test_two_steps_must_not_deploy_the_same_application(tmp_path: Path) -> None:
     assert problems(tmp_path, step("s", "a") + step("t", "a")) == [
         '19: steps[2].deploys: "a" is deployed by step "s" already; a step on a range is one for each host'
