@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.finding import Judgement, unknown
 from preflight.judging.cures import could_not_look
+from preflight.judging.psql_script import scan_script
 from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan import BackupMethod, Database
 from preflight.plan.limits import Above, Between
@@ -28,13 +29,14 @@ class DatabaseState(Check):
     """Is the database in a state in which the work can begin, and does nobody stand in its way?
 
     A session that somebody left open at noon holds its lock at midnight, and the script that waits for it ends with a
-    lock timeout, or stops everybody else behind it. So the line names who blocks the tables that the scripts touch,
-    or a catalogue, which all DDL writes, with the person to ask, and the script that its rehearsal saw wait there
-    without a `lock_timeout`; whose snapshot, of whatever table, the scripts wait for that build or rebuild an index
-    `CONCURRENTLY`; who is idle in a transaction; which transaction is open for long; which client comes from an address
-    that nobody listed (`clients` of the database; without it, that is told and not judged). All that ends by itself: it
-    is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's start, and
-    a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
+    lock timeout, or stops everybody else behind it. So the line names who blocks the tables that the scripts touch, or
+    a catalogue, which all DDL writes, or an advisory lock, where scripts take any, with the person to ask, and the
+    script that its rehearsal saw wait there without a `lock_timeout`; whose snapshot, of whatever table, the scripts
+    wait for that build or rebuild an index `CONCURRENTLY`; who is idle in a transaction; which transaction is open for
+    long; which client comes from an address that nobody listed (`clients` of the database; without it, that is told and
+    not judged). All that ends by itself: it is a WARN, asked again at the gate, until the moment judged is within
+    `[freshness] state` of the window's start, and a FAIL from then on. A prepared transaction that is left over does
+    not end by itself: FAIL.
 
     What stays until somebody mends it is judged at once. FAIL: invalid indexes, constraints that are NOT VALID and
     disabled triggers of the tables that the scripts touch, their partitions and what they are partitions of; unused
@@ -101,6 +103,7 @@ class DatabaseState(Check):
             return state
         dumps = [each for each in self._backups(database) if each.backup.method is BackupMethod.PG_DUMP]
         steps = filter(None, (self.plan.step(each.step) for each in dumps))
+        texts = [text for entry in by_entry for text in told[f"texts {entry}"].texts.values()]
         activity = ActivityProbe(
             subject.id,
             touched,
@@ -110,7 +113,9 @@ class DatabaseState(Check):
             database.clients,
             tuple(sorted({each.login for each in dumps})),
             max((timedelta(minutes=step.minutes) for step in steps), default=timedelta()),
-            any(each.await_snapshots(told[f"texts {entry}"].texts) for entry, each in by_entry.items()),
+            any(each.builds_without_lock for each in by_entry.values())
+            or any(scan_script(text).awaits_snapshots for text in texts),
+            any(scan_script(text).awaits_advisory_locks for text in texts),
         )
         return {**state, "activity": activity}
 

@@ -18,7 +18,7 @@ from preflight.wording import counted, listed, named, one_line
 
 _VACUUM = "autovacuum worker"
 _LASTING = {
-    "blocks": ("session holds", "sessions hold", "locks on tables that the scripts touch",
+    "blocks": ("session holds", "sessions hold", "locks on what the scripts touch",
                "no transaction that holds one"),
     "snapshot": ("transaction keeps", "transactions keep", "a snapshot for which the scripts' CONCURRENTLY waits",
                  "no transaction with a snapshot, on whatever table, that is open"),

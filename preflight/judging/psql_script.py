@@ -54,6 +54,7 @@ _NAMES_AT = {"set": 0, "unset": 0, "getenv": 0, "prompt": -1}
 """Commands that set a variable, and where its name stands. \\gset refuses the variables that psql itself heeds."""
 _STRINGS_SETTING = "standard_conforming_strings"
 _TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
+_ADVISORY = re.compile(r"pg_advisory_(?:xact_)?lock", re.IGNORECASE)
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _BLANKS = (" ", "\t", "\r", "\f", "\v")
 _PIECE = re.compile(
@@ -127,6 +128,8 @@ class Scan:
     awaits_snapshots: bool = False
     """A statement waits for every transaction of the database that keeps an older snapshot, whatever that reads: CREATE
     INDEX and REINDEX CONCURRENTLY, DETACH ... FINALIZE; others CONCURRENTLY wait for locks alone (tried on 15, 18)."""
+    awaits_advisory_locks: bool = False
+    """It calls a function that waits for one, itself or in a DO."""
 
 
 @lru_cache(_MOST_SCANS)
@@ -205,6 +208,7 @@ class _Reader:
         self._used: set[str] = set()
         self._words: list[str] = []
         self._awaits_snapshots = False
+        self._awaits_advisory_locks = False
         self._data_at: int | None = None
         """Where the data of a copy from the script begin: on the line after the one being read."""
 
@@ -220,7 +224,7 @@ class _Reader:
             self._end_of_data(self._data_at)
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
         found = tuple(self._includes), tuple(self._unsealable), tuple(deviations), tuple(self._hidden)
-        return Scan(*found, frozenset(self._used), self._awaits_snapshots)
+        return Scan(*found, frozenset(self._used), self._awaits_snapshots, self._awaits_advisory_locks)
 
     def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
         shown = " ".join(written.split())
@@ -241,6 +245,7 @@ class _Reader:
         kind, start, end, _ = token
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
+        self._awaits_advisory_locks |= kind in ("word", "dollar") and bool(_ADVISORY.search(self._text, start, end))
         if kind in ("word", "identifier") and not self._text[start:end].isprintable():
             self._hidden.append(self._place(start, self._text[start:end], "holds a character that nobody sees"))
         # With it off a backslash escapes in every string: this reader does not follow.

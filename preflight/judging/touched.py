@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from preflight.judging.psql_script import scan_script
 from preflight.plan import Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText, read_manifest
@@ -45,10 +44,10 @@ class TouchedObjects:
         fits = f"n.nspname = 'pg_catalog' OR n.nspname || '.' || c.relname ~ ANY ({array_of(patterns)})"
         return f"({fits} OR format('%I.%I', n.nspname, c.relname) = ANY ({array_of(sorted(names))}))"
 
-    def await_snapshots(self, texts: Mapping[str, str]) -> bool:
-        """As of `Scan`; `texts`: of the scripts. A rehearsal tells it by an index that was made without a lock."""
-        built = any(each.kind == "index" and each.created and not each.lock for each in self.seen)
-        return built or any(scan_script(text).awaits_snapshots for text in texts.values())
+    @property
+    def builds_without_lock(self) -> bool:
+        """An index was made CONCURRENTLY in the rehearsal: it waits for older snapshots, as of `Scan`."""
+        return any(each.kind == "index" and each.created and not each.lock for each in self.seen)
 
 
 def relation_of(touched: Touched) -> str:

@@ -57,7 +57,7 @@ class Seen:
     words: str
     """Of its query, the first ones; of a prepared transaction, its identifier."""
     locks: str
-    """Touched tables, each with the lock that is held on it."""
+    """Touched tables, each with the lock that is held on it; and advisory locks, where scripts take any."""
     sessions: Count
     total: Count
     """How many of this kind there are."""
@@ -87,6 +87,8 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
     """How long that may take."""
     snapshots: bool = False
     """Whether scripts wait for transactions that keep a snapshot: these count from the age `holds`, too."""
+    advisory: bool = False
+    """Whether scripts wait for advisory locks: whoever holds one counts as for a touched table."""
 
     def ask(self) -> str:
         roles = ", ".join(map(quote_literal, self.dumps_by))
@@ -97,9 +99,12 @@ class ActivityProbe(SqlProbe[tuple[Seen, ...]]):
 {touched_tables(self.touched)},
 here AS (SELECT oid FROM pg_database WHERE datname = current_database()),
 lock AS (
-  SELECT pid, virtualtransaction, relation::regclass::text || ' (' || mode || ')' AS held FROM pg_locks
-  WHERE granted AND locktype = 'relation' AND relation IN (SELECT oid FROM touched)
-    AND database IN (0, (TABLE here)) AND (relation >= 16384 OR mode ~ '^(Share|(ShareRow|Access)?Exclusive)Lock')),
+  SELECT pid, virtualtransaction, coalesce(relation::regclass::text, 'advisory lock ' || CASE objsubid
+      WHEN 1 THEN ((classid::bigint << 32) | objid::bigint)::text ELSE classid || ', ' || objid END)
+    || ' (' || mode || ')' AS held FROM pg_locks
+  WHERE granted AND database IN (0, (TABLE here)) AND (locktype = 'advisory' AND {self.advisory}
+    OR locktype = 'relation' AND relation IN (SELECT oid FROM touched)
+    AND (relation >= 16384 OR mode ~ '^(Share|(ShareRow|Access)?Exclusive)Lock'))),
 backend AS (
   SELECT *, coalesce(leader_pid, pid) AS leader, query LIKE '%(to prevent wraparound)' AS prevents_wraparound
   FROM pg_stat_activity

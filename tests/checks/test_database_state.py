@@ -106,9 +106,7 @@ def test_once_the_work_is_done_it_only_warns(kind: str) -> None:
 
 def test_who_is_asked_and_what_the_dba_does_then() -> None:
     (point,) = judged(seen=(VISIBLE, replace(UI, total=9))).telling_points()
-    assert point.summary == (
-        "9 sessions hold locks on tables that the scripts touch: seen now, asked again at the gate"
-    )
+    assert point.summary == ("9 sessions hold locks on what the scripts touch: seen now, asked again at the gate")
     assert point.actual.endswith("(10 min), holds public.orders (AccessShareLock), last query: SELECT, and 8 more")
     assert point.remedy == (
         "ask whoever runs billing-ui as app on 10.2.0.5 to end it (COMMIT or ROLLBACK); once they agree, the DBA ends "

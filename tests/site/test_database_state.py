@@ -285,7 +285,7 @@ def test_sessions_warn_until_the_window_is_near_and_fail_then(billing: Billing) 
         assert [point.status for point in found.judgement.telling_points()] == [Status.FAIL] * 3, told(found)
         blocks, idles, longs = found.judgement.telling_points()
         for point, words in (
-            (blocks, "1 session holds locks on tables that the scripts touch"),
+            (blocks, "1 session holds locks on what the scripts touch"),
             (idles, "1 session is idle in a transaction"),
             (longs, "1 transaction is open for long"),
         ):
@@ -373,6 +373,27 @@ def test_any_older_snapshot_blocks_where_a_script_builds_an_index_concurrently(b
         found = ask(build)
         assert found.status is Status.PASS, told(found)
         builder.execute(build)
+
+
+def test_an_advisory_lock_blocks_where_a_script_takes_one(billing: Billing) -> None:
+    script = billing.folder / "sql" / "010.sql"
+    script.parent.mkdir()
+    settings = AT_ONCE | {"idle_in_transaction": HOURS, "longest_transaction": HOURS}
+    with billing.connect(autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(42), pg_advisory_lock_shared(4, 2)")
+        script.write_text("SELECT 'pg_advisory_lock'; -- pg_advisory_lock(42)\n")
+        assert billing.ask("billing.customers", settings=settings, window=SOON).status is Status.PASS
+        for text in ("SELECT pg_catalog.pg_advisory_xact_lock(42);", "DO $$BEGIN PERFORM pg_advisory_lock(42); END$$;"):
+            script.write_text(text)
+            found = billing.ask("billing.customers", settings=settings, window=SOON)
+            assert found.status is Status.FAIL, told(found)
+            holds = about(found, "1 session holds locks on what the scripts touch")
+            assert "advisory lock 4, 2 (ShareLock), advisory lock 42 (ExclusiveLock)" in holds.actual
+        billing.cure(holds)
+        wait_until(
+            lambda: not billing.cluster.sql("SELECT FROM pg_stat_activity WHERE pid = %s", holder.info.backend_pid)
+        )
+        assert billing.ask("billing.customers", settings=settings, window=SOON).status is Status.PASS
 
 
 def test_no_index_waits_for_a_vacuum_of_another_table(billing: Billing) -> None:
