@@ -181,7 +181,7 @@ class TimeBudget(Check):
         )
 
     def _left_out(self, step: Step, record: Rehearsal | None) -> Iterator[Judgement]:
-        """Of ways back that are not to be run, nobody writes the scripts."""
+        """Whoever wrote ways back means to run them, should the night want it."""
         entries = [each.id for each in self.plan.scripts.values() if each.step == step.id]
         backs = [
             run.script for name in entries if record and name in record.scripts for run in record.scripts[name].back

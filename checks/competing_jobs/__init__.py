@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
@@ -190,12 +190,13 @@ class CompetingJobs(Check):
         until = {each.account: each.starts_until for each in crontabs if each.starts_until}
         for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
             who, end = planned.account, self._needed_by(planned)
-            is_cron_s = any(job.user == who and takes(job, planned) for job in found.looked_at)
-            if is_cron_s and who in until and until[who] < end.date():
+            by_cron = any(job.user == who and takes(job, planned) for job in found.looked_at)
+            if by_cron and who in until and until[who] < end.date():
+                last = f"by chage until {until[who]}" if until[who] > date.min else "its password must be changed first"
                 yield warned(
                     f"cron starts nothing for {who} by then, so nothing takes the backup of {planned.table}",
                     expected=f"neither {who} nor its password expired by {self._time(end)}",
-                    actual=f"by chage, the last day is {until[who]}, or its password is to be changed first",
+                    actual=last,
                     remedy=f"as root on {subject.id}: chage -E -1 -M -1 {shlex.quote(who)}; or have it taken by hand",
                 )
 

@@ -630,6 +630,9 @@ def test_cron_starts_nothing_for_an_account_that_has_expired(until: date | None,
     if status is Status.WARN:
         said = "cron starts nothing for postgres by then, so nothing takes the backup of [backups.b]"
         assert summaries(found) == [said]
+        assert found.actual == (
+            "by chage until 2026-10-15" if until != date.min else "its password must be changed first"
+        )
         assert found.remedy == "as root on db1: chage -E -1 -M -1 postgres; or have it taken by hand"
 
 
