@@ -288,7 +288,7 @@ class CrontabProbe(AccountProbe[OwnCrontab]):
     def ask(self) -> str:
         return self.account.wrap(f"""\
 {_FUNCTIONS}
-LC_ALL=C chage -i -l "$(id -un)" 2>/dev/null </dev/null | cut -c 1-200 | sed 's/^/aging=/'
+LC_ALL=C chage -i -l "${{LOGNAME:-$(id -un)}}" 2>/dev/null </dev/null | cut -c 1-200 | sed 's/^/aging=/'
 if ! command -v crontab >/dev/null 2>&1; then printf 'crontab=absent\\n'
 elif text=$(crontab -l 2>/dev/null); then printf 'crontab=%s\\n' "$(id -un)"; printf '%s\\n' "$text" | lines
 else

@@ -57,7 +57,8 @@ def test_a_link_that_dies_costs_what_was_not_yet_answered_behind_it(
     assert set(run.statuses("amid").values()) <= {"pass", "unknown"}, "what was answered before is kept"
     amid_login = run.findings("amid")["host-login"]
     assert (amid_login["status"], amid_login["owner"]) == ("unknown", OWNER)
-    assert "took more than 10 s" in amid_login["actual"]
+    ways = ("took more than 10 s", "did not open a channel in time")  # the second question may not have begun
+    assert any(words in amid_login["actual"] for words in ways)
     assert "see why amid is so slow" in amid_login["remedy"]
     lost = Told(
         Status.UNKNOWN,

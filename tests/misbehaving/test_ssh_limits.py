@@ -91,7 +91,7 @@ def slow(site: Site, good_account: Account, tmp_path_factory: pytest.TempPathFac
             stalling(plan, fakes)
             for name, words in TURNING_AWAY.items():
                 plan.add_fake(name, fakes.enter_context(misbehaving.serving(turning_away(words))))
-            whole = run_whole(plan.write(tmp_path_factory.mktemp("slow")))
+            whole = run_whole(plan.write(tmp_path_factory.mktemp("slow")), timeout_seconds=180)
             assert "D" in states(good_account), "what asked the dead mount cannot be ended before that is mended"
         yield whole
 

@@ -4,7 +4,7 @@ account's PATH that print what the real ones print; the site's machine has neith
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ MACHINE = ("/etc/cron", "crontab of root")
 """What is agreed of this machine's own jobs, so that the tests see theirs only."""
 DBA = Role(id="dba", primary="D. Kaya")
 NOTHING = Said(by="dba", on=NOW.date(), reason="nothing else starts then")
-SPOOL = Path("/var/spool/cron/crontabs")
 
 
 @pytest.fixture
@@ -152,32 +151,6 @@ def test_the_last_day_on_which_cron_starts_anything_for_an_account_is_told(
     probe = CrontabProbe("db1", AsAccount(worker.name, is_login=True))
     done = run("sh", "-c", probe.ask(), user=worker.name)
     assert probe.read(Reply(0, done.stdout, NOW, 0.1, "here")).starts_until == until
-
-
-@pytest.fixture
-def spool() -> Iterator[Path]:
-    """cron's folder of crontabs, closed to all but root; made where no cron is installed."""
-    made = [path for path in (SPOOL, *SPOOL.parents) if not path.exists()]
-    SPOOL.mkdir(parents=True, exist_ok=True)
-    if SPOOL in made:
-        SPOOL.chmod(0o700)
-    yield SPOOL
-    for path in made:
-        path.rmdir()
-
-
-@pytest.mark.long
-def test_crontabs_of_others_that_may_not_be_read_are_never_a_silent_pass(
-    ask: Ask, accounts: Accounts, spool: Path
-) -> None:
-    assert not spool.stat().st_mode & 0o005
-    account = accounts.add()
-    use_crontab(account, f"{AFTERWARDS} true")
-    found = ask(account, asked={})
-    assert found.status is Status.UNKNOWN, told(found)
-    assert "not seen: the crontabs of root and all other accounts" in told(found)
-    assert '[checks.competing-jobs.asked] db1 = { by = "dba"' in told(found)
-    assert "; said by D. Kaya (dba)" in ask(account).judgement.summary
 
 
 @pytest.mark.case(45)
