@@ -157,10 +157,10 @@ def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
             summary, actual = f"the login may not look into {seen.behind}", f"nothing beyond {seen.behind} can be seen"
             remedy = acl_cure(host, host.user, "x", seen.behind)
         return unknown(summary, expected=expected, actual=actual, remedy=remedy)
-    if seen.sha256 != file.sha256:
+    if seen.sha256 != file.sha256 or not seen.size_bytes:
         changed = f", changed {seen.changed_at:%Y-%m-%d %H:%M} UTC" if seen.changed_at else ""
         return failed(
-            "the file is another one than the plan names",
+            "the file is another one than the plan names" if seen.size_bytes else "the file is empty",
             expected=expected,
             actual=f"SHA-256 {seen.sha256}, {format_size(seen.size_bytes)}, of {seen.owner}{changed}",
             remedy=f"{put_back}; or correct `sha256` in [rollback] when this one is right",

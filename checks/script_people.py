@@ -31,6 +31,11 @@ class ScriptPeople(Check):
     def judge(self, subject: Subject) -> Judgement:
         scripts: Scripts = subject.item
         found = list(_faults(scripts, {part: getattr(scripts, part) for part in _PARTS}))
+        known = [name for role in self.plan.roles.values() for name in (role.primary, role.standby)]
+        if is_named(runner := scripts.runner) and not any(same_person(runner, name) for name in known):
+            summary = f"the runner, {runner}, is in no role, so nobody confirms that they come"
+            remedy = f"write who runs them in [scripts.{scripts.id}], or name {runner} in a role"
+            found.append(warned(summary, expected="a primary or standby of a role", actual=runner, remedy=remedy))
         names = ", ".join(f"{part} {getattr(scripts, part)}" for part in _PARTS)
         return Judgement.of(found) if found else passed(names)
 

@@ -14,22 +14,7 @@ from preflight.plan import Database, Host, Said
 from preflight.plan.release_plan import machine_of
 from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
-from preflight.questions.jobs import (
-    AT_SPOOLS,
-    CRONS,
-    SHUTDOWN,
-    UNENDED,
-    CrontabProbe,
-    HostJobs,
-    HostJobsProbe,
-    OwnCrontab,
-    PgCron,
-    PgCronJob,
-    PgCronJobsProbe,
-    PgCronProbe,
-    Systemd,
-    Table,
-)
+from preflight.questions import jobs as asked
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import quote_literal
 from preflight.units import format_duration
@@ -89,20 +74,20 @@ class CompetingJobs(Check):
 
     def probes(self, subject: Subject) -> Probes:
         if isinstance(subject.item, Database):
-            return {"pg_cron": PgCronProbe(subject.item.id)}
+            return {"pg_cron": asked.PgCronProbe(subject.item.id)}
         host: Host = subject.item
         accounts = [AsAccount.on(host, name) for name in ("", *other_accounts(self.plan, host))]
-        crontabs = {f"crontab_of_{each.account}": CrontabProbe(host.id, each) for each in accounts}
-        return {"jobs": HostJobsProbe(host.id), **crontabs}
+        crontabs = {f"crontab_of_{each.account}": asked.CrontabProbe(host.id, each) for each in accounts}
+        return {"jobs": asked.HostJobsProbe(host.id), **crontabs}
 
-    def follow_up(self, subject: Subject, *, pg_cron: PgCron | None = None, **_facts: object) -> Probes:
+    def follow_up(self, subject: Subject, *, pg_cron: asked.PgCron | None = None, **_facts: object) -> Probes:
         """In the database session, only where pg_cron is installed and the role may read it: its jobs."""
-        return {"pg_jobs": PgCronJobsProbe(subject.item.id)} if pg_cron and pg_cron.readable else {}
+        return {"pg_jobs": asked.PgCronJobsProbe(subject.item.id)} if pg_cron and pg_cron.readable else {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         if isinstance(subject.item, Database):
             return Judgement.of(self._judge_database(subject, facts["pg_cron"], facts.get("pg_jobs", ())))
-        jobs: HostJobs = facts.pop("jobs")
+        jobs: asked.HostJobs = facts.pop("jobs")
         return Judgement.of(self._judge_host(subject, jobs, tuple(facts.values())))
 
     @property
@@ -110,7 +95,9 @@ class CompetingJobs(Check):
         window = self.plan.window
         return Interval(window.start - self.settings.may_run_for, window.start, window.needed_until)
 
-    def _judge_host(self, subject: Subject, jobs: HostJobs, crontabs: Sequence[OwnCrontab]) -> Iterator[Judgement]:
+    def _judge_host(
+        self, subject: Subject, jobs: asked.HostJobs, crontabs: Sequence[asked.OwnCrontab]
+    ) -> Iterator[Judgement]:
         own = [crontab.table for crontab in crontabs if crontab.table]
         found = host_starts(jobs, own, self._interval)
         looked_at = _looked_at(jobs, crontabs, found)
@@ -119,14 +106,14 @@ class CompetingJobs(Check):
         yield from self._judge_expired(subject, crontabs, found)
         for path, mode in jobs.refused.items() if jobs.cron != "none" else ():
             file = shlex.quote(path)
-            act = f"echo >> {file}" if mode == UNENDED else f"chown root {file} && chmod a-x,go-w {file}"
+            act = f"echo >> {file}" if mode == asked.UNENDED else f"chown root {file} && chmod a-x,go-w {file}"
             yield warned(
                 f"cron refuses {path}, and starts none of its jobs",
                 expected="a table that is root's, that nobody else may write to, or execute, and whose last line ends",
                 actual=mode,
                 remedy=f"where they are to start, as root on {subject.id}: {act}; where not, have it removed",
             )
-        if jobs.systemd is Systemd.FAILED:
+        if jobs.systemd is asked.Systemd.FAILED:
             unseen_timers = unknown(
                 "the timers of systemd are not seen",
                 expected="the answer of systemctl show",
@@ -135,7 +122,7 @@ class CompetingJobs(Check):
             )
             yield self._answered(subject, unseen_timers)
         refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
-        at_jobs = [path for path in jobs.unread if path in AT_SPOOLS]
+        at_jobs = [path for path in jobs.unread if path in asked.AT_SPOOLS]
         unread = [path for path in jobs.unread if path not in at_jobs]
         spool = [path for path in unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
         others = ["the crontabs of root and all other accounts"] if spool else []
@@ -146,11 +133,11 @@ class CompetingJobs(Check):
             yield from self._judge_unseen(subject, ["what others gave to at"], "atq as root")
 
     def _judge_takers(
-        self, subject: Subject, jobs: HostJobs, own: Sequence[Table], found: Found, looked_at: str
+        self, subject: Subject, jobs: asked.HostJobs, own: Sequence[asked.Table], found: Found, looked_at: str
     ) -> Iterator[Judgement]:
         """Without a daemon a crontab starts nothing, the backup of the plan neither."""
         untaken, interval = self._untaken(subject, found), self._interval
-        has_daemon = jobs.daemons is None or bool(jobs.daemons & CRONS)
+        has_daemon = jobs.daemons is None or bool(jobs.daemons & asked.CRONS)
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
         for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
             by, end = planned.backup.taken_by, self._needed_by(planned)
@@ -158,7 +145,7 @@ class CompetingJobs(Check):
             before = host_starts(jobs, own, replace(interval, since=since, start=since, end=end)).looked_at
             takers = [job for job in before if takes(job, planned)]
             if not has_daemon and ("cron" in by.split() or any(words_of(by) in words_of(line) for line in lines)):
-                service = jobs.cron if jobs.cron in CRONS else "cron"
+                service = jobs.cron if jobs.cron in asked.CRONS else "cron"
                 yield failed(
                     f"no cron daemon runs, so nothing takes the backup of {planned.table}",
                     expected=f"a cron daemon on {subject.id}, which starts {by}",
@@ -185,7 +172,9 @@ class CompetingJobs(Check):
                     remedy=f"have it start then on {subject.id}, or that backup taken by hand",
                 )
 
-    def _judge_expired(self, subject: Subject, crontabs: Sequence[OwnCrontab], found: Found) -> Iterator[Judgement]:
+    def _judge_expired(
+        self, subject: Subject, crontabs: Sequence[asked.OwnCrontab], found: Found
+    ) -> Iterator[Judgement]:
         """Whether cron still starts what takes a backup: sudo looks at no date of the account that it becomes."""
         until = {each.account: each.starts_until for each in crontabs if each.starts_until}
         for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
@@ -200,7 +189,9 @@ class CompetingJobs(Check):
                     remedy=f"as root on {subject.id}: chage -E -1 -M -1 {shlex.quote(who)}; or have it taken by hand",
                 )
 
-    def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
+    def _judge_database(
+        self, subject: Subject, pg_cron: asked.PgCron, pg_jobs: tuple[asked.PgCronJob, ...]
+    ) -> Iterator[Judgement]:
         database: Database = subject.item
         name = database.dbname
         unseen = [f"jobs in cron.job of other roles than {database.user}"] if pg_cron.only_own else []
@@ -217,7 +208,9 @@ class CompetingJobs(Check):
         query = "SELECT schedule, username, database, command FROM cron.job WHERE active, as a superuser"
         yield from self._judge_unseen(subject, unseen, query)
 
-    def _judge_pg_jobs(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
+    def _judge_pg_jobs(
+        self, subject: Subject, pg_cron: asked.PgCron, pg_jobs: tuple[asked.PgCronJob, ...]
+    ) -> Iterator[Judgement]:
         zone_name = pg_cron.zone or "GMT"  # unless somebody sets it
         try:
             found = pg_cron_starts(pg_jobs, zone_name, self._interval)
@@ -361,7 +354,7 @@ def _switch_off(job: JobStarts, subject: Subject) -> str:
         return f"SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE {which};"  # noqa: S608 - only shown
     if job.source == AT:
         return f"on {subject.id}, as {job.user}: atrm {job.command.removeprefix('job ')}"
-    if job.source == SHUTDOWN:
+    if job.source == asked.SHUTDOWN:
         return f"on {subject.id}, as root: shutdown -c"
     if job.source.endswith(".timer"):
         return f"on {subject.id}, as root: systemctl stop {shlex.quote(job.source)}"  # escaped names have backslashes
@@ -370,16 +363,16 @@ def _switch_off(job: JobStarts, subject: Subject) -> str:
     return f"on {subject.id}: crontab -e as {job.user}, a # before its line"
 
 
-def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> str:
+def _looked_at(jobs: asked.HostJobs, crontabs: Iterable[asked.OwnCrontab], found: Found) -> str:
     read = [crontab.account for crontab in crontabs if not crontab.refused]
     tables = counted(len(jobs.tables), "table") + " of the system"
     cron = f"the crontab of {' and '.join(read)}, {tables}" if read else tables
     if jobs.cron == "none":
         cron = "no cron is installed, its tables start nothing"
     timers = {
-        Systemd.RUNNING: counted(len(jobs.timers), "timer"),
-        Systemd.OFFLINE: "systemd does not run, so no timers",
-        Systemd.ABSENT: "no systemd, so no timers",
-        Systemd.FAILED: "no timers",
+        asked.Systemd.RUNNING: counted(len(jobs.timers), "timer"),
+        asked.Systemd.OFFLINE: "systemd does not run, so no timers",
+        asked.Systemd.ABSENT: "no systemd, so no timers",
+        asked.Systemd.FAILED: "no timers",
     }[jobs.systemd]
     return f"{counted(len(found.looked_at), 'job')}: {cron}; {timers}; zone {jobs.zone.text}"

@@ -53,7 +53,10 @@ _ILL = _ILL_PART | _set(
 _UNSURE = _set("unknown starting initializing pending")
 _KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode mode")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
-_YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)?(?i:healthy|ok|alive|ready|reachable|connected|valid)")
+_YES_OR_NO_OF_A_PART = re.compile(
+    r"(?:.*[_.-]|.*(?=[A-Z])|is)?(?i:healthy|ok|alive|ready|reachable|connected|valid|quorum"
+    r"|accepting|acceptingTraffic|inRotation|inService)"
+)
 """Names that say it of a part, or of the whole: `isHealthy`, `db_ok`."""
 _USUAL_PARTS = _set("db database postgres postgresql mysql mongo mongodb redis rabbitmq kafka ldap")
 """What is false under such a name is ill."""
@@ -72,9 +75,10 @@ _HOLDS_WHY = _set("unhealthy failing failed failures errors error exception prob
 """A text under these says what is wrong, unless it says that nothing is."""
 _HOLDS_ILL = _HOLDS_WHY | _set(
     "degraded draining shutting_down shuttingdown maintenance maintenance_mode maintenancemode read_only readonly "
-    "out_of_service outofservice"
+    "out_of_service outofservice shutdown suspended drain drained"
 )
 """What is true, or names anything, under these is ill."""
+_TRUE = _set("true yes on 1")
 _NOUGHT = _set("false no 0 0.0")
 _NOTHING_WRONG = _set("off null nil n/a disabled")
 _COUNT = re.compile(r"[\d.]+ ?\w{0,3}|none|no|false", re.IGNORECASE)
@@ -151,8 +155,9 @@ def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) ->
     states = {_state(key, each, path, False) for key, each in words.items()}
     says_it, says_well = says_it or State.ILL in states, State.WELL in states
     for key, part in fields.items():
-        if key.lower() in _HOLDS_ILL and (part is True or (part and isinstance(part, list))):
-            yield Word(".".join((*path, key)), "true" if part is True else "not empty", State.ILL)
+        is_true = part is True or (isinstance(part, str) and _normal(part) in _TRUE)
+        if key.lower() in _HOLDS_ILL and (is_true or (part and isinstance(part, list))):
+            yield Word(".".join((*path, key)), "true" if is_true else "not empty", State.ILL)
         elif key.lower() in _HOLDS_WHY and not says_it and _says_why(part):
             yield Word(".".join((*path, key)), part if isinstance(part, str) else "not empty", State.ILL)
         elif key.lower() in _TELLS and not says_it and isinstance(part, str) and _DENIED.search(part):

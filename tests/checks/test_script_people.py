@@ -9,10 +9,11 @@ import pytest
 from preflight_checks.script_people import ScriptPeople
 
 from preflight.finding import Judgement, Severity, Status
-from preflight.plan import Account, Database, RemotePath, Scripts
+from preflight.plan import Account, Database, RemotePath, Role, Scripts
 from tests.toy import MOMENT, toy_plan
 
 DATABASE = Database(id="orders", host="db1", user=Account("release"), owner="dba")
+DBA = Role(id="dba", primary="C. Doer", standby="B. Reader")
 SCRIPTS = Scripts(
     id="orders",
     database="orders",
@@ -26,7 +27,7 @@ SCRIPTS = Scripts(
 
 
 def check(scripts: Scripts) -> ScriptPeople:
-    return ScriptPeople(toy_plan(databases={"orders": DATABASE}, scripts={"orders": scripts}), MOMENT)
+    return ScriptPeople(toy_plan(databases=[DATABASE], scripts=[scripts], roles=[DBA]), MOMENT)
 
 
 def judged(**people: str) -> Judgement:
@@ -59,6 +60,14 @@ def test_one_person_in_two_parts_and_a_part_without_anybody_are_warned_of(people
     assert "[scripts.orders]" in found.remedy
     assert found.expected
     assert found.actual
+
+
+def test_a_runner_in_no_role_is_warned_of() -> None:
+    found = judged(runner="X. Gone")
+    assert (found.status, found.summary) == (
+        Status.WARN, "the runner, X. Gone, is in no role, so nobody confirms that they come"
+    )  # fmt: skip
+    assert "[scripts.orders]" in found.remedy
 
 
 def test_a_missing_part_does_not_hide_that_two_are_one() -> None:

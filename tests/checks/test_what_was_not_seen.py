@@ -96,6 +96,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/script_hashes/agreement.py _staged_folder": ("seen: the link and where it leads",),
     "checks/script_hashes/agreement.py judge_inputs": ("seen: the characters of the approved scripts",),
     "checks/script_hashes/agreement.py judge_manifest": ("seen: the sums in the manifest; plan: which scripts run",),
+    "checks/script_people.py ScriptPeople.judge": ("plan: the runner, and the people of the roles",),
     "checks/script_people.py _faults": ("plan: nobody is named", "plan: one person under two names"),
     "checks/script_rights/__init__.py _fits_nothing": ("seen: no object fits the plan's pattern",),
     "checks/script_runner/__init__.py ScriptRunner._against_server": ("seen: both versions",),

@@ -632,13 +632,13 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             "command: setfacl -m u:dbadmin:r",
             rollback_file,
             {"seen": HashedFile(FileState.UNREADABLE, owner="app")},
-            {"seen": HashedFile(FileState.FILE, SHA256)},
+            {"seen": HashedFile(FileState.FILE, SHA256, size_bytes=1)},
         ),
         Way(
             "command: sha256sum",
             rollback_file,
             {"seen": HashedFile(FileState.FILE)},
-            {"seen": HashedFile(FileState.FILE, SHA256)},
+            {"seen": HashedFile(FileState.FILE, SHA256, size_bytes=1)},
         ),
     ),
     "checks/rollback_ready.py RollbackReady._judge_rehearsal": (

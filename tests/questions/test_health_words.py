@@ -119,6 +119,10 @@ ILL = {
     "work that stands still": ({**UP, "queue": {"status": "STALLED"}}, "queue.status"),
     "what is broken": ({**UP, "replication": "broken"}, "replication"),
     "a license": ({**UP, "license": {"valid": False}}, "license.valid"),
+    "one that is suspended": ({**UP, "suspended": True}, "suspended"),
+    "one out of rotation": ({**UP, "inRotation": False}, "inRotation"),
+    "one that accepts nothing": ({**UP, "acceptingTraffic": False}, "acceptingTraffic"),
+    "a truth as text": ({**UP, "maintenanceMode": "on"}, "maintenanceMode"),
     "one that takes no work": ({**UP, "outOfService": True}, "outOfService"),
     "XML": ("<health><status>DOWN</status></health>", "status"),
 }

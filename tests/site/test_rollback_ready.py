@@ -58,6 +58,7 @@ def test_rollback_files_are_hashed_where_they_are(site: Site, ask: Ask, shared_p
     paths = {
         good: (sha256, Status.PASS, "SHA-256 as in the plan"),
         put("changed", content + b"x"): (sha256, Status.FAIL, "another one than the plan names"),
+        put("empty", b""): (Sha256(hashlib.sha256().hexdigest()), Status.FAIL, "the file is empty"),
         shared_path / "missing": (other, Status.FAIL, "not there"),
         shared_path: (other, Status.FAIL, "no regular file"),
         secret: (sha256, Status.UNKNOWN, "may not read"),
