@@ -11,7 +11,7 @@ from preflight.finding import Judgement, Quantity, failed, passed, unknown, warn
 from preflight.judging.schedule import Schedule, Unprotected, schedule, schedule_at, time_in_window, unprotected
 from preflight.plan import DecisionKind, Step, UndoKind
 from preflight.plan.limits import GUESS
-from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
+from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry
 from preflight.units import format_duration, format_size
 from preflight.wording import MOST_NAMED, listed
 
@@ -64,8 +64,8 @@ class TimeBudget(Check):
             yield from self._over_budget(current, is_open)
         yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
-        for step in self.plan.steps:
-            yield from () if step.is_risky else self._left_out(step, record)
+        for step in (each for each in self.plan.steps if not each.is_risky):
+            yield from self._left_out(step, record)
         blocking = (each for each in self.plan.steps if each.blocking)
         if guessed := [name for name, source in _records(blocking) if source == GUESS]:
             offers = [offer for name in guessed if (offer := self._rehearsed(name, record))]
@@ -85,8 +85,8 @@ class TimeBudget(Check):
         """The time of this step or its undo where its scripts were rehearsed on a restore: what to write, or empty."""
         step = next(each for each in self.plan.steps if name in (each.id, _undo_of(each)))
         back = name != step.id
-        entries = [each for each in self.plan.scripts.values() if each.step == step.id]
-        tried = [record.scripts[each.id] for each in entries if record and each.id in record.scripts]
+        entries = self._entries(step, record)
+        tried = [each for each in entries if each]
         of = [record.databases[each.database] for each in tried] if record else []
         wanted = not back or (step.undo is not None and step.undo.kind is UndoKind.SCRIPT)
         if not (record and tried and wanted) or len(tried) < len(entries) or not all(each.has_rows for each in of):
@@ -98,6 +98,11 @@ class TimeBudget(Check):
             f'write minutes = {math.ceil(seconds / 60)}, source = "rehearsed {day}" to {name}: it took '
             f"{format_duration(timedelta(seconds=round(seconds)))} on a restore of {sizes}"
         )
+
+    def _entries(self, step: Step, record: Rehearsal | None) -> Sequence[RehearsedEntry | None]:
+        """What the rehearsal tells of each entry of scripts that the step runs; None of one that was not rehearsed."""
+        own = (each.id for each in self.plan.scripts.values() if each.step == step.id)
+        return [record.scripts.get(name) if record else None for name in own]
 
     def _fits(self, current: Schedule) -> Judgement:
         begun = "begun now" if self.moment > self.plan.window.start else "as planned"
@@ -182,10 +187,7 @@ class TimeBudget(Check):
 
     def _left_out(self, step: Step, record: Rehearsal | None) -> Iterator[Judgement]:
         """Whoever wrote ways back means to run them, should the night want it."""
-        entries = [each.id for each in self.plan.scripts.values() if each.step == step.id]
-        backs = [
-            run.script for name in entries if record and name in record.scripts for run in record.scripts[name].back
-        ]
+        backs = [run.script for each in self._entries(step, record) if each for run in each.back]
         if backs:
             yield warned(
                 f"step {step.id} leaves nothing to undo, it says, and its scripts have ways back",

@@ -136,14 +136,14 @@ class CompetingJobs(Check):
         self, subject: Subject, jobs: asked.HostJobs, own: Sequence[asked.Table], found: Found, looked_at: str
     ) -> Iterator[Judgement]:
         """Without a daemon a crontab starts nothing, the backup of the plan neither."""
-        untaken, interval = self._untaken(subject, found), self._interval
         has_daemon = jobs.daemons is None or bool(jobs.daemons & asked.CRONS)
         lines = [line for table in (*jobs.tables, *own) for line in table.lines]
-        for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
+        for planned in self._taken_here(subject):
             by, end = planned.backup.taken_by, self._needed_by(planned)
             since = end - planned.backup.max_age
-            before = host_starts(jobs, own, replace(interval, since=since, start=since, end=end)).looked_at
-            takers = [job for job in before if takes(job, planned)]
+            takers = [
+                job for job in host_starts(jobs, own, Interval(since, since, end)).looked_at if takes(job, planned)
+            ]
             if not has_daemon and ("cron" in by.split() or any(words_of(by) in words_of(line) for line in lines)):
                 service = jobs.cron if jobs.cron in asked.CRONS else "cron"
                 yield failed(
@@ -153,7 +153,7 @@ class CompetingJobs(Check):
                     remedy=f"have it started on {subject.id}, as root: systemctl enable --now {service}; or correct "
                     f"`taken_by` of {planned.table}",
                 )
-            elif planned in untaken:
+            elif not takers:
                 calls = [name_of(job) for job in found.looked_at if planned.backup.method in job.command]
                 not_seen = warned(
                     f"no job was seen that takes the backup of {planned.table}",
@@ -177,7 +177,7 @@ class CompetingJobs(Check):
     ) -> Iterator[Judgement]:
         """Whether cron still starts what takes a backup: sudo looks at no date of the account that it becomes."""
         until = {each.account: each.starts_until for each in crontabs if each.starts_until}
-        for planned in (each for each in self._taken_by_jobs(subject) if each.host == subject.item):
+        for planned in self._taken_here(subject):
             who, end = planned.account, self._needed_by(planned)
             by_cron = any(job.user == who and takes(job, planned) for job in found.looked_at)
             if by_cron and who in until and until[who] < end.date():
@@ -226,7 +226,8 @@ class CompetingJobs(Check):
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
         parts = [part for part in self.settings.known if part]
         known = [job for job in found.jobs if any(part in f"{job.command} {job.source}" for part in parts)]
-        by_jobs, untaken = self._taken_by_jobs(subject), self._untaken(subject, found)
+        by_jobs = self._taken_by_jobs(subject)
+        untaken = [each for each in by_jobs if not any(takes(job, each) for job in found.looked_at)]
         rest = (job for job in found.jobs if job not in known)
         takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
         ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
@@ -261,9 +262,9 @@ class CompetingJobs(Check):
         machine = machine_of(subject.item) if isinstance(subject.item, Host) else ()
         return [each for each in planned_backups(self.plan) if each.taken_by and machine_of(each.host) == machine]
 
-    def _untaken(self, subject: Subject, found: Found) -> Sequence[PlannedBackup]:
-        """Those of them that no job takes that was looked at."""
-        return [each for each in self._taken_by_jobs(subject) if not any(takes(job, each) for job in found.looked_at)]
+    def _taken_here(self, subject: Subject) -> Sequence[PlannedBackup]:
+        """Those of them that are the entry's own: what they lack is told once."""
+        return [each for each in self._taken_by_jobs(subject) if each.host == subject.item]
 
     def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
         """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""

@@ -103,7 +103,7 @@ class DatabaseState(Check):
             return state
         dumps = [each for each in self._backups(database) if each.backup.method is BackupMethod.PG_DUMP]
         steps = filter(None, (self.plan.step(each.step) for each in dumps))
-        texts = [text for entry in by_entry for text in told[f"texts {entry}"].texts.values()]
+        scans = [scan_script(text) for entry in by_entry for text in told[f"texts {entry}"].texts.values()]
         activity = ActivityProbe(
             subject.id,
             touched,
@@ -113,9 +113,8 @@ class DatabaseState(Check):
             database.clients,
             tuple(sorted({each.login for each in dumps})),
             max((timedelta(minutes=step.minutes) for step in steps), default=timedelta()),
-            any(each.builds_without_lock for each in by_entry.values())
-            or any(scan_script(text).awaits_snapshots for text in texts),
-            any(scan_script(text).awaits_advisory_locks for text in texts),
+            any(each.builds_without_lock for each in by_entry.values()) or any(scan.awaits_snapshots for scan in scans),
+            any(scan.awaits_advisory_locks for scan in scans),
         )
         return {**state, "activity": activity}
 

@@ -31,7 +31,6 @@ _KINDS = {
     "BLOBS": "large objects",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
-_FILLED = "MATERIALIZED VIEW DATA"
 _SETS_TRANSACTION_TIMEOUT: Major = (17,)
 """From this version on, pg_dump and pg_restore begin with a setting that older servers do not know."""
 
@@ -185,14 +184,15 @@ def _not_put_back(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
     """By --no-acl tables come back that only their owner may use; and nobody reads a view that is not filled."""
     restore = seen.planned.backup.restore
     named = restore and {"-x", "--no-acl", "--no-privileges"} & {*restore.options}
-    if "ACL" in live.kinds.split("\n") and "ACL" not in held.kinds and not named:
+    lacks = {*live.kinds.split("\n")} - held.kinds
+    if "ACL" in lacks and not named:
         yield warned(
             "the backup holds no right that was granted: after a restore they are gone",
             expected="the rights on its tables, or a restore whose `options` say --no-acl, too",
             actual="no ACL; rights were granted on tables since, or it was taken with --no-acl",
             remedy=f"{seen.anew} without --no-acl",
         )
-    if _FILLED in live.kinds.split("\n") and _FILLED not in held.kinds:
+    if "MATERIALIZED VIEW DATA" in lacks:
         yield warned(
             "the backup fills no materialized view: after a restore whoever reads one gets an error",
             expected="the data of its materialized views",

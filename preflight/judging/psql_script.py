@@ -243,19 +243,20 @@ class _Reader:
     def _step(self, token: Token) -> int:
         """Where to go on after one token."""
         kind, start, end, _ = token
+        written = self._text[start:end]
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
-        self._awaits_advisory_locks |= kind in ("word", "dollar") and bool(_ADVISORY.search(self._text, start, end))
-        if kind in ("word", "identifier") and not self._text[start:end].isprintable():
-            self._hidden.append(self._place(start, self._text[start:end], "holds a character that nobody sees"))
+        self._awaits_advisory_locks |= kind in ("word", "dollar") and bool(_ADVISORY.search(written))
+        if kind in ("word", "identifier") and not written.isprintable():
+            self._hidden.append(self._place(start, written, "holds a character that nobody sees"))
         # With it off a backslash escapes in every string: this reader does not follow.
         is_statement = kind in ("word", "string", "identifier", "dollar", "variable")
-        setting = is_statement and _STRINGS_SETTING in self._text[start:end].lower()
+        setting = is_statement and _STRINGS_SETTING in written.lower()
         if setting and not _TURNED_ON.match(self._text, end):
             self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
         match kind:
             case "word":
-                self._note(self._text[start:end].upper())
+                self._note(written.upper())
             case "string":
                 self._note("'")
             case "open":
@@ -263,7 +264,6 @@ class _Reader:
             case "close":
                 self._depth = max(0, self._depth - 1)
             case "variable":  # psql reads its value as script, meta-commands in it too
-                written = self._text[start:end]
                 if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
                     self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
                 self._note(":")
