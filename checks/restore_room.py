@@ -1,12 +1,12 @@
 """restore-room: a backup can be put back where the database lies."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed
+from preflight.finding import Judgement, failed, passed, warned
 from preflight.judging.data_directory import data_directory, not_measured, not_shown, without_inodes
 from preflight.plan import Database
 from preflight.plan.limits import Between
@@ -14,7 +14,7 @@ from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.work import PlannedBackup, work_with
 from preflight.probe import Probe
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe
+from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.questions.storage import DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
 
@@ -30,6 +30,8 @@ class _Part:
     path: str
     """Empty where nobody tells."""
     bytes: int
+    wal_bytes: int | None = None
+    """Of the server's write-ahead log: so much of it stays at most. None for data."""
 
 
 class RestoreRoom(Check):
@@ -39,7 +41,8 @@ class RestoreRoom(Check):
     needs what it takes now, times `growth`, where its data directory lies, and in each tablespace what it has there:
     over the broken one only what is more, with `keep_broken` of `[rollback]` all of it. Databases of one machine are
     added up on each storage, as all of them may have to go back, also those of several hosts that are one machine.
-    Inodes count as well. A place that nobody sees is UNKNOWN.
+    Inodes count as well. A place that nobody sees is UNKNOWN. WARN where the write-ahead log that a restore itself
+    writes has no room beside it: as much as is restored, or what the server keeps of it.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class RestoreRoom(Check):
         for each in subject.item if subject.id == _TOGETHER else self._beside(subject.item):
             probes[f"sizes {each.id}"] = SizesProbe(each.id)
             probes[f"data {each.id}"] = DataDirectoriesProbe(each.id)
+            probes[f"wal {each.id}"] = WalRateProbe(each.id)
             if subject.id == _TOGETHER:
                 probes[f"directory {each.id}"] = DirectoryProbe.of(self._taker(each))
         return probes
@@ -132,7 +136,8 @@ class RestoreRoom(Check):
         if not facts[f"data {database.id}"].data:
             yield not_shown(self.plan, self.moment, database, _UNSEEN)
         parts = _parts(self._beside(database), facts)
-        own = [places[part.path] for part in parts if part.database == database.id and part.path in places]
+        mine = [part for part in parts if part.database == database.id and part.path in places]
+        own = [place for part in mine if (place := places[part.path]).measured or part.wal_bytes is None]
         who = self._taker(database).who
         yield from (not_measured(self.plan, self.moment, database, each, who) for each in own if not each.measured)
         for storage, (place, *_) in grouped((each for each in own if each.measured), lambda each: each.storage).items():
@@ -142,8 +147,11 @@ class RestoreRoom(Check):
 
     def _judge_storage(self, database: Database, place: Place, here: Sequence[_Part]) -> Judgement:
         keeps_broken = bool(self.plan.rollback and self.plan.rollback.keep_broken)
-        growth, now = self.settings.growth, sum(part.bytes for part in here)
-        need = sum(round(part.bytes * (growth if keeps_broken else growth - 1)) for part in here)
+        growth, data = self.settings.growth, [part for part in here if part.wal_bytes is None]
+        now = sum(part.bytes for part in data)
+        need = sum(round(part.bytes * (growth if keeps_broken else growth - 1)) for part in data)
+        logs = grouped((part for part in here if part.wal_bytes is not None), lambda each: each.path).values()
+        log = sum(min(sum(part.bytes for part in each), each[0].wal_bytes or 0) for each in logs)
         where = place.label
         names = ", ".join(dict.fromkeys(part.database for part in here))
         whose = f"{names} {'beside' if keeps_broken else 'over'} the broken one"
@@ -154,15 +162,29 @@ class RestoreRoom(Check):
                 actual=f"{format_size(place.free_bytes)} free; {format_size(now)} of {names} there",
                 remedy=f"have {format_need(need - place.free_bytes)} more made free on {where} of {database.host}",
             )
-        return passed(f"{format_size(place.free_bytes)} free on {where}, {format_need(need)} needed to restore {whose}")
+        if (more := need + log - place.free_bytes) > 0:
+            return warned(
+                f"what a restore of {names} writes to the write-ahead log may fill the disk",
+                expected=f"{format_need(need)} free on {where} to restore {whose}, and {format_need(log)} for its "
+                "write-ahead log, less what pg_wal takes already",
+                actual=f"{format_size(place.free_bytes)} free",
+                remedy=f"have {format_need(more)} more made free on {where} of {database.host}",
+            )
+        beside = f", {format_need(log)} for its write-ahead log" if log else ""
+        needed = f"{format_need(need)} needed to restore {whose}{beside}"
+        return passed(f"{format_size(place.free_bytes)} free on {where}, {needed}")
 
 
-def _parts(databases: Iterable[Database], facts: Mapping[str, Any]) -> Sequence[_Part]:
-    parts = []
+def _parts(databases: Sequence[Database], facts: Mapping[str, Any]) -> Sequence[_Part]:
+    parts, sizes = [], {each.id: facts[f"sizes {each.id}"].database_bytes for each in databases}
     for each in databases:
         shown: DataDirectories = facts[f"data {each.id}"]
         placed = {path: size for path, size in shown.tablespaces.items() if size}
-        rest = facts[f"sizes {each.id}"].database_bytes - sum(placed.values())
-        parts.append(_Part(each.id, data_directory(each, shown), max(rest, 0)))
+        root = data_directory(each, shown)
+        wal: WalRate | None = facts[f"wal {each.id}"]
+        parts.append(_Part(each.id, root, max(sizes[each.id] - sum(placed.values()), 0)))
         parts += [_Part(each.id, path, size) for path, size in placed.items()]
+        if wal:
+            most = sum(sizes.values()) if wal.held else wal.most_bytes
+            parts.append(_Part(each.id, root and f"{root}/pg_wal", sizes[each.id], most))
     return parts

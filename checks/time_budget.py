@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from preflight.check import Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.end_states import DeployOrder
 from preflight.judging.schedule import Schedule, Unprotected, schedule, schedule_at, time_in_window, unprotected
 from preflight.plan import DecisionKind, Step, UndoKind
 from preflight.plan.limits import GUESS
@@ -29,8 +30,8 @@ class TimeBudget(Check):
     the work is taken to begin at the moment judged. A step that runs scripts in a database, or is taken back by a
     restore, FAILs unless it comes after the backup: what is backed up later restores nothing. A step that does not say
     how it is taken back, or how long that takes, leaves decide-by unknown. Guessed times of blocking steps (with the
-    minutes to write, where the scripts were rehearsed on a restore), records from the future, and a point of no return
-    that follows without time to decide are warned of.
+    minutes to write, where the scripts were rehearsed on a restore), records from the future, applications that no step
+    deploys, and a point of no return that follows without time to decide are warned of.
     """
 
     id = "time-budget"
@@ -75,6 +76,13 @@ class TimeBudget(Check):
                 expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
                 actual=f"{len(guessed)} guessed",
                 remedy="; ".join([*offers, *([rest] if len(offers) < len(guessed) else [])]),
+            )
+        if unplanned := ", ".join(DeployOrder(self.plan).unplanned):
+            yield warned(
+                f"no step deploys {unplanned}: taken to be deployed in any order and taken back at any time",
+                expected="a step with `deploys` for each application that changes its version",
+                actual="no such step",
+                remedy=f"write `deploys` into the [[steps]] that deploy {unplanned}",
             )
         yield from self._no_time_to_decide(current)
         yield from self._odd_records()

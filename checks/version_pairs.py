@@ -9,7 +9,7 @@ from typing import Annotated
 from preflight.check import Check, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
-from preflight.judging.end_states import TEST_AGE, DeployOrder, EndState, UnkeptRule, end_states, unkept_rules
+from preflight.judging.end_states import TEST_AGE, EndState, UnkeptRule, end_states, unkept_rules
 from preflight.judging.version_tests import OPEN, Gap, StateStatus, Versions, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind
 from preflight.plan.limits import Above
@@ -73,13 +73,6 @@ class VersionPairs(Check):
                 expected="versions of two applications or more, each the `from` or the `to` of its own",
                 actual=f"{named}: {record.evidence}",
                 remedy="correct `versions` in [[tested]], or take the record out",
-            )
-        if unplanned := ", ".join(DeployOrder(self.plan).unplanned):
-            yield warned(
-                f"no step deploys {unplanned}: taken to be deployed in any order and taken back at any time",
-                expected="a step with `deploys` for each application",
-                actual="no such step",
-                remedy=f"write `deploys` into the [[steps]] that deploy {unplanned}",
             )
         if not any(state.status in OPEN for state in states):
             yield passed(self._told(states), expected=self._expected())

@@ -44,9 +44,10 @@ class DatabaseState(Check):
     or has no command, and one that only says yes (`/bin/true`) where the way back is a base backup; a synchronous
     standby that is not there, for which each COMMIT waits; checksum failures; an age near wraparound; sequences that
     have no next value, or one that is in their column already, where the role may read both. WARN: the same objects of
-    other tables; settings that wait for a restart; sequences near their end; foreign keys narrower than their target;
-    collations of another version; tables without statistics; materialized views that are not filled. Of a replica, what
-    its primary decides is judged there, and its lag by database-login.
+    other tables; settings that wait for a restart, and those that have the server pass over damaged pages; sequences
+    near their end; foreign keys narrower than their target; collations of another version; tables without statistics;
+    materialized views that are not filled. Of a replica, what its primary decides is judged there, and its lag by
+    database-login.
 
     `preflight verify` asks the same of what the work left; what ends by itself is then no more than a WARN.
 

@@ -200,6 +200,7 @@ def judge_state(
         "commits": _judge_commits,
         "checksum": _judge_checksum,
         "collation": _judge_collation,
+        "silent": _judge_silent,
     }
     points = [judge(item) for kind, judge in judges.items() for item in _of_kind(items, kind)]
     if waiting := _of_kind(items, "restart"):
@@ -336,6 +337,15 @@ def _judge_checksum(database: Item) -> Judgement:
         remedy="have the DBA find out which (pg_amcheck, the server's log) and restore them; then, in that database, "
         "have the count begin anew: SELECT pg_stat_reset();",
         quantity=Quantity(database.number, ""),
+    )
+
+
+def _judge_silent(setting: Item) -> Judgement:
+    return warned(
+        f"{setting.name} is on: damaged pages are passed over, and a backup leaves out their rows without an error",
+        expected=f"{setting.name} off",
+        actual="on",
+        remedy=f"have the DBA take it back: ALTER SYSTEM RESET {setting.name}; SELECT pg_reload_conf();",
     )
 
 

@@ -82,7 +82,7 @@ _OBJECTS = f"""\
 """What is not as it should be with tables, one part for each kind of fault."""
 _KIND = (
     "server|index|constraint|trigger|gone|unfilled|taken|narrow|statistics|sequence|hidden|collation|slot|archiver|"
-    "standbys|commits|age|checksum|restart"
+    "standbys|commits|age|checksum|restart|silent"
 )
 _SERVER = """\
   SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
@@ -235,6 +235,9 @@ item AS (
   UNION ALL
   SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false
   FROM pg_stat_database WHERE checksum_failures > 0
+  UNION ALL
+  SELECT 'silent', '', '', name, '', 0, false FROM pg_settings
+  WHERE name IN ('zero_damaged_pages', 'ignore_checksum_failure') AND setting = 'on'
   UNION ALL
   SELECT 'restart', '', '', name, '', 0, false FROM pg_settings WHERE pending_restart AND source <> 'command line'
   UNION ALL

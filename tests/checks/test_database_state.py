@@ -284,6 +284,7 @@ def test_a_sequence_without_a_next_value_fails_wherever_it_stands(last: int) -> 
 def test_the_rest() -> None:
     assert statuses(judged(item("checksum", "orders", number=3))) == [Status.FAIL]
     assert statuses(judged(item("restart", "max_connections"))) == [Status.WARN]
+    assert statuses(judged(item("silent", "zero_damaged_pages"))) == [Status.WARN]
     own, other = item("collation", "orders", "2.36"), item("collation", "de", "153.14")
     found = judged(replace(own, schema=""), other)
     assert [point.remedy.rpartition(": ")[2] for point in found.telling_points()] == [

@@ -10,7 +10,7 @@ from preflight_checks.restore_room import RestoreRoom
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, Database, Host, RemotePath, Role, Rollback, SaidPath
-from preflight.questions.sizes import DataDirectories, Sizes
+from preflight.questions.sizes import DataDirectories, Sizes, WalRate
 from preflight.questions.storage import Mount, Place
 from tests.checks.test_backup_space import directory
 from tests.toy import MOMENT, toy_plan
@@ -56,7 +56,7 @@ def test_two_names_of_one_machine_are_one_storage(boots: tuple[str, str], free: 
     place = replace(PLACE, free_bytes=free * MIB)
     facts: dict[str, Any] = {}
     for name, boot in zip(databases, boots, strict=True):
-        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories("/data/pg", {})}
+        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories("/data/pg", {}), f"wal {name}": None}
         facts |= {f"directory {name}": directory(1, boot=boot)}
     assert set(ready.probes(together)) == set(facts)
     assert set(ready.follow_up(together, **facts)) == {"places orders", "places billing"}
@@ -75,6 +75,8 @@ def room(
     data: str = "/data/pg",
     tablespace: Place | None = None,
     said: SaidPath | None = None,
+    wal: WalRate | None = None,
+    log: Place | None = None,
 ) -> Judgement:
     backups = {"orders": BACKUP, **({"billing": replace(BACKUP, id="billing", database="billing")} if both else {})}
     databases = {name: replace(each, data_directory=said) for name, each in TWO.items()}
@@ -82,10 +84,12 @@ def room(
     facts: dict[str, Any] = {}
     for name in backups:
         tablespaces = {tablespace.path: 40 * MIB} if tablespace else {}
-        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories(data, tablespaces)}
+        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories(data, tablespaces), f"wal {name}": wal}
     known = ready.subjects()[0]
     assert set(ready.probes(known)) == set(facts)
-    seen = [each for each in (place, tablespace) if each is not None]
+    if wal and place:
+        log = log or replace(place, path="/data/pg/pg_wal")
+    seen = [each for each in (place, tablespace, log) if each is not None]
     asked = ready.follow_up(known, **facts)
     assert [probe.paths for probe in asked.values()] == ([tuple(each.path for each in seen)] if seen else [])
     if seen:
@@ -134,6 +138,35 @@ def test_room_that_cannot_be_seen_is_unknown_until_it_is_granted_or_said() -> No
     assert "enter / on db1" in room(hidden, said=said).remedy
     assert room(data="", said=said).status is Status.WARN
     assert room(replace(PLACE, free_bytes=19 * MIB), data="", said=said).status is Status.FAIL
+
+
+WAL = WalRate(MOMENT, 0, 86400, 64 * MIB, held=False)
+OWN_WAL = replace(PLACE, path="/data/pg/pg_wal", real="/wal", mount=replace(MOUNT, device="8:3", point="/wal"))
+
+
+@pytest.mark.parametrize(
+    ("wal", "changes", "status"),
+    [
+        (WAL, {}, Status.WARN),  # 20 MiB over the broken one, and 64 MiB of max_wal_size
+        (WAL, {"free_bytes": 84 * MIB}, Status.PASS),
+        (WAL, {"free_bytes": 83 * MIB}, Status.WARN),
+        (WAL, {"both": True, "free_bytes": 104 * MIB}, Status.PASS),  # the log is the server's, once for both
+        (WAL, {"both": True, "free_bytes": 103 * MIB}, Status.WARN),
+        (WAL, {"free_bytes": 19 * MIB}, Status.FAIL),
+        (replace(WAL, most_bytes=1000 * MIB), {"free_bytes": 120 * MIB}, Status.PASS),  # no more than is restored
+        (replace(WAL, held=True), {"free_bytes": 119 * MIB}, Status.WARN),
+        (replace(WAL, held=True), {"both": True, "free_bytes": 239 * MIB}, Status.WARN),
+        (replace(WAL, held=True), {"both": True, "free_bytes": 240 * MIB}, Status.PASS),
+        (WAL, {"log": replace(OWN_WAL, free_bytes=64 * MIB)}, Status.PASS),
+        (WAL, {"log": replace(OWN_WAL, free_bytes=63 * MIB)}, Status.WARN),
+        (WAL, {"data": "", "place": None}, Status.UNKNOWN),
+        (None, {}, Status.PASS),  # a server before PostgreSQL 14
+    ],
+)
+def test_the_write_ahead_log_of_a_restore_is_told(wal: WalRate | None, changes: dict[str, Any], status: Status) -> None:
+    free = changes.pop("free_bytes", 20 * MIB)
+    found = room(**{"place": replace(PLACE, free_bytes=free), "wal": wal, **changes})
+    assert found.status is status, found
 
 
 TABLESPACE = replace(PLACE, path="/fast", reached="/fast", real="/fast", mount=replace(MOUNT, device="8:2"))

@@ -21,6 +21,7 @@ from preflight.finding import Judgement, Quantity, Status
 from preflight.judging.schedule import schedule, unprotected
 from preflight.plan import (
     Account,
+    Application,
     Backup,
     BackupMethod,
     Database,
@@ -96,6 +97,17 @@ def test_the_numbers_of_the_example_plan_are_told() -> None:
 def test_work_that_leaves_nothing_to_undo_needs_only_the_window() -> None:
     assert told(judged(step("look", 360))) == [(Status.PASS, "as planned: finish 06:00, nothing to take back")]
     assert judged(step("look", 361)).status is Status.FAIL
+
+
+def test_an_application_that_no_step_deploys_is_a_warning() -> None:
+    app = Application(id="app1", from_="4.1", to="4.2")
+    steps = with_deploy(deploys="app1")
+    assert judged(*steps, applications=[app]).status is Status.PASS
+    (point,) = told(judged(*NIGHT, applications=[app]))
+    assert point == (
+        Status.WARN, "no step deploys app1: taken to be deployed in any order and taken back at any time"
+    )  # fmt: skip
+    assert judged(*NIGHT, applications=[replace(app, to="4.1")]).status is Status.PASS
 
 
 def test_work_that_cannot_be_taken_back_is_not_told_as_nothing_to_take_back() -> None:

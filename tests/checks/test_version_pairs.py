@@ -130,12 +130,6 @@ def test_a_record_of_versions_of_another_release_is_a_warning(useless: Any, line
     assert told(agreed_plan(tested=(*ALL, useless))) == [f"warn: {line}"]
 
 
-def test_an_application_that_no_step_deploys_is_a_warning() -> None:
-    assert told(agreed_plan(tested=ALL, steps=(deploy("a"),))) == [
-        "warn: no step deploys b: taken to be deployed in any order and taken back at any time"
-    ]
-
-
 def test_many_end_states_are_counted() -> None:
     tests = (record("a2 b2 c2"),)
     assert told(agreed_plan("abc", rules=[Rule(together=("a", "b", "c"))], tested=tests)) == [

@@ -720,6 +720,16 @@ def test_settings_that_wait_for_a_restart_and_an_age_near_wraparound(
     assert "the oldest multixacts of " in told(found)
 
 
+def test_a_setting_that_passes_over_damaged_pages(billing: Billing) -> None:
+    billing.cluster.sql("ALTER SYSTEM SET zero_damaged_pages = on")
+    billing.cluster.reload()
+    silent = about(billing.ask("billing.*"), "zero_damaged_pages is on")
+    assert silent.status is Status.WARN
+    for statement in silent.remedy.rpartition(": ")[2].split(";")[:-1]:  # ALTER SYSTEM wants no transaction
+        billing.cluster.sql(statement)
+    assert "zero_damaged_pages" not in told(billing.ask("billing.*"))
+
+
 def test_a_page_with_another_checksum(billing: Billing) -> None:
     cluster = billing.cluster
     if cluster.scalar("SHOW data_checksums") == "off":

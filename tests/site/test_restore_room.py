@@ -77,12 +77,21 @@ def test_a_restore_has_room_or_the_line_says_what_is_missing(orders: Orders, ask
     kept = Rollback(rehearsed=NOW.date(), keep_broken=True)
     is_pass(ask(rollback=kept), "needed to restore orders beside the broken one")
     small = mounts.ext4("small", megabytes=8, mode=0o755)
+    (small / "pg_wal").mkdir()
     said = SaidPath(path=RemotePath(str(small)), by="dba", on=NOW.date(), reason="pg_lsclusters")
     entry = replace(orders.entry, data_directory=said)
     orders.cluster.sql(f"REVOKE pg_monitor FROM {entry.user}")
     try:
         found = ask(entry=entry)  # 8 MiB hold a fifth of the database
-        assert (found.status, "said by D. Kaya (dba)" in found.judgement.summary) == (Status.WARN, True), told(found)
+        assert found.status is Status.WARN, told(found)
+        assert "said by D. Kaya (dba)" in told(found)
+        assert "what a restore of orders writes to the write-ahead log may fill the disk" in told(found)
+        log = mounts.ext4("log", megabytes=32, mode=0o755)
+        (small / "pg_wal").rmdir()
+        (small / "pg_wal").symlink_to(log)
+        found = ask(entry=entry)
+        assert "said by D. Kaya (dba)" in told(found)
+        assert "write-ahead log may fill" not in told(found), "the log lies on a disk of its own, which has the room"
         found = ask(entry=entry, rollback=kept)
     finally:
         orders.cluster.sql(f"GRANT pg_monitor TO {entry.user}")
