@@ -19,17 +19,10 @@ from preflight.plan.applications import FORBIDDEN, UNAUTHORIZED
 from preflight.plan.limits import part_of_answer
 from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
+from preflight.questions import http
 from preflight.questions.certificates import Certificate
 from preflight.questions.health_words import State, Word, words_of
-from preflight.questions.http import (
-    DEFAULT_SECONDS,
-    HttpAnswer,
-    HttpGet,
-    HttpRequest,
-    Samples,
-    cache_mark,
-    clock_offset,
-)
+from preflight.questions.http import HttpAnswer, Samples
 from preflight.questions.http_secrets import secret_headers
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, place_of, shown, value_at
 from preflight.reasons import LOOK_AT_OUR_CLOCK, Reason, Side
@@ -62,7 +55,7 @@ class _Instance:
     @property
     def fields(self) -> dict[str, object]:
         """The names that a remedy may hold."""
-        request = HttpRequest(self.endpoint.url)
+        request = http.HttpRequest(self.endpoint.url)
         return {
             "app": self.application.id,
             "owner": self.application.owner or "application's owner",
@@ -125,20 +118,19 @@ class AppHealth(Check):
     def probes(self, subject: Subject) -> Probes:
         instance: _Instance = subject.item
         endpoint = instance.endpoint
-        patience = max(DEFAULT_SECONDS, 2 * endpoint.max_latency.total_seconds())
         files = (endpoint.ca, endpoint.client_cert, endpoint.client_key)
         ca, *client = ("" if file is None else beside(self.plan.folder, file) for file in files)
-        request = HttpRequest(
+        request = http.HttpRequest(
             endpoint.url,
             endpoint.server_name,
             ca,
             endpoint.follow_redirects,
-            min(patience, _LONGEST_SECONDS),
+            min(max(http.DEFAULT_SECONDS, 2 * endpoint.max_latency.total_seconds()), _LONGEST_SECONDS),
             endpoint.samples,
             secret_headers(endpoint),
             *client,
         )
-        return {"answer": HttpGet(instance.application.id, request)}
+        return {"answer": http.HttpGet(instance.application.id, request)}
 
     def judge(self, subject: Subject, *, answer: Samples | NoReply) -> Judgement:
         instance: _Instance = subject.item
@@ -147,7 +139,7 @@ class AppHealth(Check):
         points = [self._no_answer(instance, lost, answer.answers) for lost in answer.lost]
         live: list[HttpAnswer] = []
         for address, given in _by_address(answer.answers).items():
-            mark = cache_mark(given)
+            mark = http.cache_mark(given)
             points += [_cached(instance, address, mark)] if mark else _clocks(instance, address, given)
             live += [] if mark else given
         points += _each_once(answer.answers, partial(self._certificate, instance))
@@ -220,7 +212,7 @@ def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
 
 def _clocks(instance: _Instance, address: str, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
     """A plan of applications alone has no other witness of this machine's clock, by which every time is judged."""
-    offset, asked_at = clock_offset(answers), answers[0].asked_at
+    offset, asked_at = http.clock_offset(answers), answers[0].asked_at
     if offset:
         said = f"{format_duration(abs(offset))} {'behind' if offset < timedelta() else 'ahead of'} this machine's clock"
         cure = f"{LOOK_AT_OUR_CLOCK}; where it is right, have the clock of {{host}} set from a time server"
@@ -394,8 +386,7 @@ def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
     endpoint = instance.endpoint
     if endpoint.version:
         yield _value(instance, body, endpoint.version, instance.version, is_version=True)
-    for path, wanted in endpoint.identity.items():
-        yield _identity(instance, body, path, wanted)
+    yield from (_identity(instance, body, path, wanted) for path, wanted in endpoint.identity.items())
     for path, wanted in endpoint.json.items():
         if path == endpoint.version and wanted == instance.application.from_:
             continue  # the very same comparison

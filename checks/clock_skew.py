@@ -50,8 +50,7 @@ class ClockSkew(Check):
 
     def subjects(self) -> Sequence[Subject]:
         hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts_with_shell]
-        entries = self.plan.databases.values()
-        return hosts + [Subject(f"database {entry.id}", entry, entry.owner) for entry in entries]
+        return hosts + [Subject(f"database {entry.id}", entry, entry.owner) for entry in self.plan.databases.values()]
 
     def probes(self, subject: Subject) -> Probes:
         return {"clock": _probe(subject.item)}

@@ -108,9 +108,8 @@ class HostLogin(Check):
         by += " and a typed code" if session.get("code") == "typed" else ""
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
-        proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
         points = [*_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
-        return Judgement.of([proof, *points])
+        return Judgement.of([passed(f"{login.user} runs commands on {login.node}{where}{through}{by}"), *points])
 
     @property
     def _need(self) -> TimeOfNeed:

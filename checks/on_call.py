@@ -184,8 +184,7 @@ def _login(plan: Plan, role: Role, access: _Access, fact: Login | Identity | NoR
         return passed(f"{who} can log in to {name}")
     is_host = isinstance(access.entry, Host)
     if not refuses_login(fact):
-        via = Via.SSH if is_host else Via.SQL
-        return could_not_look(plan, via, name, fact, f" whether {who} can log in to {name}")
+        return could_not_look(plan, Via.SSH if is_host else Via.SQL, name, fact, f" whether {who} can log in to {name}")
     line = f"{'host-login' if is_host else 'database-login'} {name}"
     return failed(
         f"{who} cannot log in to {name}: {fact.reason}",

@@ -44,8 +44,7 @@ def kind_of(value: Any) -> str:
 
 def dotted(keys: Keys) -> str:
     """`databases.orders.host`, `hosts."db 1"`, `steps[2].undo`: the key path as in a plan; elements count from 1."""
-    parts = (f"[{key + 1}]" if isinstance(key, int) else f".{_key(key)}" for key in keys)
-    return "".join(parts).removeprefix(".")
+    return "".join(f"[{key + 1}]" if isinstance(key, int) else f".{_key(key)}" for key in keys).removeprefix(".")
 
 
 def _key(key: str) -> str:

@@ -240,8 +240,7 @@ def _files(planned: PlannedBackup, sizes: Sizes | None) -> int:
         return 1 if is_dump else (sizes.tablespaces if sizes else 1) + 2
     if is_dump:
         return sizes.tables + sizes.large_objects + _FILES_BESIDE_TABLES
-    segments = (sizes.cluster_bytes or 0) // _GIB
-    return _FORKS * sizes.cluster_relations + segments + _FILES_BESIDE_RELATIONS
+    return _FORKS * sizes.cluster_relations + (sizes.cluster_bytes or 0) // _GIB + _FILES_BESIDE_RELATIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,7 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
     server = shown(major_of_server(identity.version_num))
     if database.version and server != database.version:
         cure = f"correct `version` in [databases.{database.id}], or {database.address_key}"
-        told = f"server version {server}"
-        yield login.another(told, database.version, server, f"{cure}: this may be another server")
+        yield login.another(f"server version {server}", database.version, server, f"{cure}: this may be another server")
     wanted = database.system_identifier
     if wanted and not system:
         yield _hides_system(login, wanted)
@@ -327,8 +326,7 @@ def _judge_other_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], n
         else:
             yield _judge_expiry(login, role, need, used_password=True)
             continue
-        summary = f"the role {name} of {table} {fault}"
-        yield login.failed(summary, expected, actual, login.database.on_primary(cure))
+        yield login.failed(f"the role {name} of {table} {fault}", expected, actual, login.database.on_primary(cure))
 
 
 def _judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:

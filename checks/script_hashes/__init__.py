@@ -93,8 +93,7 @@ class ScriptHashes(Check):
         **facts: Any,
     ) -> Judgement:
         files = self._compare(subject.item, facts)
-        shown = enumerate(files.worth_reading[:_TEXTS])
-        answers = {name: facts.get(f"text_{number}") for number, name in shown}
+        answers = {name: facts.get(f"text_{number}") for number, name in enumerate(files.worth_reading[:_TEXTS])}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
         points = [
             *(judge_approval(files, signature, verified, self.moment) if signature else ()),

@@ -148,8 +148,7 @@ def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterato
     """What the scripts make psql read besides."""
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
     bad = [each for each in found if each.outside or each.found not in seen.wanted]
-    for each in bad[:_MOST_POINTS]:
-        yield _unsealed_input(seen, each)
+    yield from (_unsealed_input(seen, each) for each in bad[:_MOST_POINTS])
     if unread := unread_scripts(seen.scripts, seen.wanted, seen.texts):
         yield unknown(
             f"{counted(len(unread), 'script')} in which includes were not looked for",

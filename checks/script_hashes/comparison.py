@@ -221,8 +221,7 @@ class Differences:
 
     def diff(self, name: str) -> str:
         """A bounded unified diff; empty where there is nothing to show."""
-        shown = name in self.read
-        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}") if shown else ""
+        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}") if name in self.read else ""
 
     def _texts(self, name: str) -> tuple[str, str]:
         """Approved and staged text, made comparable: here a byte that is not UTF-8 is U+FFFD, from a server `\\xe9`;

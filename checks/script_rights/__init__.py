@@ -75,8 +75,7 @@ class ScriptRights(Check):
     cure = "have the rights granted that the line names; rehearse the scripts, or name in `touches` what they alter"
 
     def subjects(self) -> Sequence[Subject]:
-        works = script_work(self.plan)
-        return [Subject(work.id, work, work.owner, steps=work.steps) for work in works if work.target]
+        return [Subject(work.id, work, work.owner, steps=work.steps) for work in script_work(self.plan) if work.target]
 
     def probes(self, subject: Subject) -> Probes:
         manifest = LocalFile(TARGET, beside(self.plan.folder, self.plan.scripts[subject.id].manifest))
@@ -87,8 +86,7 @@ class ScriptRights(Check):
         role that runs them."""
         work: ServerWork = subject.item
         needs = needs_of(touched_objects(self.plan.scripts[work.id], rehearsed, manifest))
-        probe = WorkRightsProbe(work.database.id, work.login, needs.wanted, needs.schemas, needs.extensions)
-        return {"rights": probe}
+        return {"rights": WorkRightsProbe(work.database.id, work.login, needs.wanted, needs.schemas, needs.extensions)}
 
     def judge(self, subject: Subject, *, rehearsed: Rehearsed, manifest: LocalText, rights: WorkRights) -> Judgement:
         work: ServerWork = subject.item

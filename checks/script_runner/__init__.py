@@ -16,21 +16,13 @@ from preflight.judging.work_login import SOCKETS, Arrival, ScriptRole, let_psql_
 from preflight.plan import ServerRole
 from preflight.plan.work import Section, ServerWork, behind_become, no_shell, programs_of, server_work
 from preflight.probe import NoReply, Probe
+from preflight.questions import work_start
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.postgres import Identity, IdentityProbe, SystemIdentifierProbe
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sql import Major, major_of_server, quote_identifier, shown
 from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
-from preflight.questions.work_start import (
-    LoginRefusal,
-    Method,
-    ServerLogin,
-    ServerLoginProbe,
-    Start,
-    WorkStart,
-    WorkStartProbe,
-    major_of,
-)
+from preflight.questions.work_start import LoginRefusal, Method, ServerLogin, Start, WorkStart, major_of
 from preflight.wording import visible
 
 from .script_order import OrderedScripts, judge_command
@@ -112,13 +104,13 @@ class ScriptRunner(Check):
         probes: dict[str, Probe[Any]] = {}
         entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
         if entry and not work.by_login:
-            probes["entered"] = WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
+            probes["entered"] = work_start.WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
         if work.started:
-            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.started)
+            probes["start"] = work_start.WorkStartProbe(host.id, account, entry.staged if entry else "/", work.started)
         elif entry and entry.log:
-            probes["start"] = WorkStartProbe(host.id, account, log=entry.log)
+            probes["start"] = work_start.WorkStartProbe(host.id, account, log=entry.log)
         if work.restore and work.restore.command:
-            probes["restore_start"] = WorkStartProbe(host.id, account, program=work.restore.command[0])
+            probes["restore_start"] = work_start.WorkStartProbe(host.id, account, program=work.restore.command[0])
         if work.connects:
             probes["identity"] = IdentityProbe(work.database.id)
             probes["programs"] = ProgramsProbe(host.id, account, programs_of(self.plan, host.id, work.account))
@@ -143,7 +135,7 @@ class ScriptRunner(Check):
         account = AsAccount.of(work)
         # pg_dump does not tell where it arrived: psql has to, where the account may run it.
         rather = work.program("psql") if method is Method.PG_DUMP else ""
-        probe = ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)
+        probe = work_start.ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)
         probes: dict[str, Probe[Any]] = {"login": probe}
         if isinstance(identity, Identity):
             probes["system"] = SystemIdentifierProbe(work.database.id)

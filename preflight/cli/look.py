@@ -190,8 +190,7 @@ def _tell_database(looked: Looked, name: str, first: Evidence, second: Evidence)
 def _tell_backup(looked: Looked, name: str, jobs: Sequence[_Found], second: Evidence) -> None:
     table, database = f"backups.{name}", looked.plan.databases[name]
     own = [each for each in jobs if each.host.id == database.host]
-    sure = (each for each in own if each.job.pattern and each.job.saves(database, each.host.address))
-    found = next(sure, None)
+    found = next((each for each in own if each.job.pattern and each.job.saves(database, each.host.address)), None)
     if found is None:
         for each in own:
             looked.to_do(table, f"perhaps taken by ({each.job.user}, {each.job.source}): {each.job.command}")

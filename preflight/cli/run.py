@@ -149,8 +149,7 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
     inputs = read_inputs(inspection.plan)
     basis = start_from(inspection, saved, inputs, present, ask=not no_ask)
     if no_ask:
-        nothing = Evidence(inspection.plan.digest, present, inputs=inputs)
-        asked = Asked(Answered(inspection, basis.earlier or nothing))
+        asked = Asked(Answered(inspection, basis.earlier or Evidence(inspection.plan.digest, present, inputs=inputs)))
     else:
         asked = ask(inspection, timeout_seconds, inputs, basis.earlier, quiet=report.quiet)
     verdict = judge_evidence(

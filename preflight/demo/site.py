@@ -159,9 +159,8 @@ class DemoSite:
 
     def _start_hosts(self) -> None:
         self._key = paramiko.ECDSAKey.generate()
-        by_password = Login("dbadmin", password=self._passwords["db1"])
         self.hosts: dict[str, DemoHost] = {}
-        self._start_host("db1", by_password, become=("postgres",), database=True)
+        self._start_host("db1", Login("dbadmin", password=self._passwords["db1"]), become=("postgres",), database=True)
         self._start_host("db2", Login("dbadmin", key=self._key), database=True)
         self._start_host("app1-a", Login("appadmin", key=self._key))
 

@@ -82,8 +82,7 @@ def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
     if sizes is None:
         return Size(0, "neither a previous backup nor the catalogue was seen", None)
     if is_base and not sizes.cluster_bytes:
-        unseen = "the role may not see the size of every tablespace"
-        return Size(0, unseen, None, granted("pg_read_all_stats", planned))
+        return Size(0, "the role may not see the size of every tablespace", None, granted("pg_read_all_stats", planned))
     if is_base:
         size = (sizes.cluster_bytes or 0) + _WAL_SEGMENTS * sizes.wal_segment_bytes
         return Size(size, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments", size)

@@ -88,8 +88,7 @@ class Confirming:
                     keys.append(End(what="key", where=f"of {word.by}", at=signature.ends_at, remedy=remedy))
             else:
                 against.setdefault(objection, []).append(group)
-        for objection, groups in against.items():
-            yield self._missing(objection, groups)
+        yield from (self._missing(objection, groups) for objection, groups in against.items())
         if counted:
             yield self._until(counted)
             yield from map(self._need.judge, keys)  # verified once more when the window begins

@@ -6,16 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from preflight.finding import Judgement, failed
-from preflight.judging.psql_script import (
-    TAKES_BACK,
-    WHY_UNREAD,
-    Place,
-    Scan,
-    find_inputs,
-    included_in_forward,
-    included_scripts,
-    scan_script,
-)
+from preflight.judging import psql_script
+from preflight.judging.psql_script import TAKES_BACK, Place, Scan, included_scripts, scan_script
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.release_plan import grouped
@@ -113,7 +105,11 @@ def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapp
     """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
     run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
     run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
-    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
+    return {
+        name: texts.unread.get(name, psql_script.WHY_UNREAD)
+        for name in names
+        if name in run and name not in texts.texts
+    }
 
 
 def approved_unread(plan: Plan, entry: Scripts, problem: str) -> Judgement:
@@ -146,7 +142,7 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         return SealedScripts(problem=problem)
     names = tuple(sealed)
     known = {name: texts.texts[name] for name in names if name in texts.texts}
-    included = included_in_forward(entry, names, known)
+    included = psql_script.included_in_forward(entry, names, known)
     own = pairs(entry.way_back, (), names, included)
     listed = pairs(entry.way_back, entry.files, names, included) if entry.files else ()
     backs = [pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward]
@@ -169,7 +165,7 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
 def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:
     for name, text in texts.items():
         yield from ((name, each) for each in scan_script(text).deviations)
-        for each in find_inputs(entry.staged, {name: text}):
+        for each in psql_script.find_inputs(entry.staged, {name: text}):
             if each.executed and name in {each.found, *included_below(entry.staged, texts, [each.found], surely=True)}:
                 reason = "includes this script again, without end"
                 yield name, Place(each.line, str(each), reason, certain=not each.conditional)

@@ -89,11 +89,10 @@ class Arrival:
         if not in_recovery:
             return None
         if work.part or work.section is Section.SCRIPTS:
-            summary = "a replica answers, on which nothing can be written"
             remedy = f"name the primary in {work.table}: `server`"
             if planned is not ServerRole.PRIMARY:
                 remedy = f"name a [databases] entry of the primary in {work.table}: `database`"
-            return work.failed(summary, "primary", "replica", remedy)
+            return work.failed("a replica answers, on which nothing can be written", "primary", "replica", remedy)
         if planned is ServerRole.PRIMARY:
             return work.failed(
                 "a replica answers, which may hold an old state",

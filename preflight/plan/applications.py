@@ -74,8 +74,7 @@ class Endpoint:
             yield self.bearer, health_purpose("bearer token", self.url)
         if self.basic:
             yield self.basic.password, health_purpose(f"password of {self.basic.user}", self.url)
-        for name, ref in self.headers.items():
-            yield ref, health_purpose(name, self.url)
+        yield from ((ref, health_purpose(name, self.url)) for name, ref in self.headers.items())
 
 
 def health_purpose(what: str, url: str) -> str:

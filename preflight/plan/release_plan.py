@@ -381,9 +381,7 @@ def machine_of(host: Host, boot: str = "") -> Machine:
 
 def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bool:
     """What was seen counts only where both were seen."""
-    if one_boot and other_boot:
-        return one_boot == other_boot
-    return machine_of(one) == machine_of(other)
+    return one_boot == other_boot if one_boot and other_boot else machine_of(one) == machine_of(other)
 
 
 def grouped(items: Iterable[T], place: Callable[[T], Place]) -> Mapping[Place, list[T]]:

@@ -32,7 +32,6 @@ _OF_POSTGRES_BACKUP = ("method", "known_as", "format", "login", "program", "left
 _IS_OF_POSTGRES = "is of a PostgreSQL database, and the entry names a host instead of one"
 _OF_CLIENT = ("file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
     "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
@@ -170,8 +169,7 @@ def _network_zones(plan: Plan) -> Iterator[Broken]:
             yield Broken(("databases", name, "network_zone"), "is that of its host: leave it out")
     for section, entries in (("hosts", plan.hosts), ("databases", alone), ("applications", plan.applications)):
         for name in (name for name, entry in entries.items() if zones and not entry.network_zone):
-            message = f"is required when other entries have one: {listed(zones)}"
-            yield Broken((section, name, "network_zone"), message)
+            yield Broken((section, name, "network_zone"), f"is required when other entries have one: {listed(zones)}")
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -232,7 +230,7 @@ def _scripts(plan: Plan, scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[B
     for at, file in _repeated(enumerate(scripts.files or ())):
         yield Broken(("files", at), f"{quoted(file)} is listed twice")
     for name, value in (scripts.variables or {}).items():
-        if not _VARIABLE.fullmatch(name):
+        if not (name.isascii() and name.isidentifier()):
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif PSQL_VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")

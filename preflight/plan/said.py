@@ -22,9 +22,8 @@ def answered_for(
     `keys`: where that is written in the plan. `owner`: the role that would say it. `more`: what else is said there."""
     key = _key(keys)
     if said is None:
-        today = moment.astimezone(zone(plan.window.zone)).date()
         role = owner or next(iter(plan.roles), "")
-        entry = in_toml({**more, "by": role, "on": today, "reason": ""})
+        entry = in_toml({**more, "by": role, "on": moment.astimezone(zone(plan.window.zone)).date(), "reason": ""})
         who = plan.person(role) or "somebody of [roles]"
         offer = f"or have {who} answer for it and write how that is known as `reason`: {key} = {entry}"
         return replace(unseen, remedy=f"{unseen.remedy}; {offer}" if unseen.remedy else offer)

@@ -14,7 +14,6 @@ from preflight.plan.values import SECRET_NAME, SecretRef
 from preflight.wording import visible
 
 _REFERENCE = re.compile(r"(?P<plain>\$\$\{)|\$\{(?P<name>[^{}]*)(?P<closed>\})?")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 1000
 _MOST_CHARACTERS = 64 * 1024 * 1024
 """Of all places together that variables fill."""
@@ -115,7 +114,7 @@ class Variables:
             if match["plain"]:
                 return "${"
             name = match["name"]
-            if not match["closed"] or not _NAME.fullmatch(name):
+            if not (match["closed"] and name.isascii() and name.isidentifier()):
                 return self._fault(source, keys, "expected ${NAME}; a plain ${ is written $${")
             self._used.add(name)
             value = self._value(source, keys, name)
@@ -156,7 +155,7 @@ class Variables:
 
 
 def _complaint(name: str, value: object) -> str:
-    if not _NAME.fullmatch(name):
+    if not (name.isascii() and name.isidentifier()):
         return "expected a name of letters, digits and _, no digit first"
     if isinstance(value, Mapping) and value.keys() == {"none"} and isinstance(value["none"], str):
         return ""

@@ -152,10 +152,6 @@ def _moment(text: str) -> datetime:
         raise Misfit(f"no time: {text[:LONGEST_SHOWN]!r}") from None
 
 
-def _birth(text: str) -> datetime | None:
-    return _moment(text) if text.isdecimal() and text.strip("0") else None
-
-
 def _offset(text: str) -> timedelta:
     """As date(1) writes that of a zone: `+0200`."""
     minutes = int(text[1:3]) * 60 + int(text[3:5]) if re.fullmatch(r"[+-]\d{4}", text, re.ASCII) else _DAY_MINUTES
@@ -171,13 +167,10 @@ def _until(text: str) -> datetime:
         return datetime.max.replace(tzinfo=UTC) if whole_number(text) > 0 else datetime.min.replace(tzinfo=UTC)
 
 
-def _numbers(text: str) -> frozenset[int]:
-    return frozenset(map(whole_number, text.split()))
-
-
 _SCALARS: Scalars = {
-    str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, Birth: _birth,
-    timedelta: _offset, frozenset[int]: _numbers,
+    str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
+    Birth: lambda text: _moment(text) if text.isdecimal() and text.strip("0") else None,
+    frozenset[int]: lambda text: frozenset(map(whole_number, text.split())),
 }  # fmt: skip
 _TEXTS = shape_of(tuple[str, ...])
 _LINES, _ROWS = _LineReader(_SCALARS), _TextReader(_SCALARS, complete=True)

@@ -217,10 +217,9 @@ class HttpGet(Probe[Samples]):
             raise Unreadable(f"{len(lines)} lines, expected {end.lines}")
         found = [_read_sample("{" + part) for part in "\n".join(["", *lines]).split("\n{")[1:]]
         answers = tuple(each for each in found if isinstance(each, HttpAnswer))
-        lost = tuple(each for each in found if isinstance(each, NoReply))
         if not answers:
             raise Unreadable("no address has answered")
-        return Samples(answers, lost, end.left_out)
+        return Samples(answers, tuple(each for each in found if isinstance(each, NoReply)), end.left_out)
 
 
 def reply_text(samples: Sequence[Sample], left_out: Sequence[str] = ()) -> str:
@@ -253,8 +252,7 @@ def _ascii_host(host: str) -> str:
 
 def cache_mark(answers: Sequence[HttpAnswer]) -> str:
     """What shows that a cache gave these answers of one address; empty when nothing does."""
-    marks = (mark for each in answers if (mark := _in_headers(each)))
-    return next(marks, "") or _in_dates(answers)
+    return next((mark for each in answers if (mark := _in_headers(each))), "") or _in_dates(answers)
 
 
 def _in_headers(answer: HttpAnswer) -> str:

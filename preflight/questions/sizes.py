@@ -280,9 +280,7 @@ FROM pg_stat_wal, (SELECT pg_size_bytes(current_setting('max_slot_wal_keep_size'
     WHERE NOT active AND restart_lsn IS NOT NULL AND wal_status <> 'lost') AS unread) slots"""
 
     def read(self, reply: Reply) -> WalRate | None:
-        if reply.code and reply.error.startswith("42P01"):  # undefined_table
-            return None
-        return read_row(WalRate, reply)
+        return None if reply.code and reply.error.startswith("42P01") else read_row(WalRate, reply)  # undefined_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

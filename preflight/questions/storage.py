@@ -103,9 +103,8 @@ def _parsed(line: str) -> Mount:
     fields, about = before.split(" "), after.split(" ")
     if not dash or len(fields) < 6 or len(about) < 3:
         raise Unreadable(f"no line of mountinfo: {line[:60]!r}")
-    options = {*fields[5].split(","), *about[2].split(",")}
     point, source = (_ESCAPED.sub(lambda found: chr(int(found[1], 8)), text) for text in (fields[4], about[1]))
-    return Mount(fields[2], point, "ro" in options, about[0], source)
+    return Mount(fields[2], point, "ro" in {*fields[5].split(","), *about[2].split(",")}, about[0], source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,8 +126,7 @@ class ReachProbe(AccountProbe[Reach]):
     timeout_seconds = _SUDO_SECONDS
 
     def ask(self) -> str:
-        become = quoted(self.account.account)
-        shell = f"-u {become} -- /bin/sh -c 'id -un'"
+        shell = f"-u {quoted(self.account.account)} -- /bin/sh -c 'id -un'"
         if self.account.password:
             return (
                 "IFS= read -r secret\n"

@@ -119,8 +119,7 @@ class _Builder:
                 return {"anyOf": [self.value(each) for each in shape.inner]}
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             words = {"enum": [each.value for each in shape.type]}
-            filled_in = {"type": "string", "pattern": self.placeholders}
-            return {"anyOf": [words, filled_in]} if self.placeholders else words
+            return {"anyOf": [words, {"type": "string", "pattern": self.placeholders}]} if self.placeholders else words
         found = _limited(dict(self.scalars[shape.type]), shape.marks)
         if self.placeholders and "pattern" in found:
             ranges = r"|\[\d+-\d+\]" if shape == shape_of(EntryId) else ""

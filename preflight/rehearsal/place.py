@@ -93,8 +93,7 @@ def _resolved(name: str) -> list[str]:
 
 def _addresses(plan: Plan) -> Iterator[tuple[str, str]]:
     """Table and address or name, as far as this machine could reach it."""
-    for host in plan.hosts.values():
-        yield f"[hosts.{host.id}]", host.address or host.id
+    yield from ((f"[hosts.{host.id}]", host.address or host.id) for host in plan.hosts.values())
     for database in plan.databases.values():
         seen_from_here = database.connect is Connect.DIRECT or database.address not in THIS_MACHINE
         if seen_from_here:

@@ -91,8 +91,7 @@ class Picture:
         )
 
     def _axis(self, where: tzinfo, y: float, *, grid: bool) -> Iterator[Html]:
-        name = self.timeline.window.zone if grid else "UTC"
-        yield el("text", cut(name, _LABEL_CHARACTERS), x=0, y=y, class_="soft")
+        yield el("text", cut(self.timeline.window.zone if grid else "UTC", _LABEL_CHARACTERS), x=0, y=y, class_="soft")
         for at in self.timeline.ticks(_MOST_TICKS):
             x = self.x(at)
             if grid:

@@ -104,18 +104,15 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
-    for path in plan.included:
-        yield f"included {os.path.relpath(path, plan.folder)}", path
-    for where, path in plan.signers.items():
-        yield f"{where}.allowed_signers", path
+    yield from ((f"included {os.path.relpath(path, plan.folder)}", path) for path in plan.included)
+    yield from ((f"{where}.allowed_signers", path) for where, path in plan.signers.items())
     for scripts in plan.scripts.values():
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
         yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "file of sealed host keys", plan.sealed_known_hosts
     yield "file of sealed database servers", plan.sealed_servers
     yield "record of the rehearsal", plan.rehearsal_record
-    for name in plan.databases:
-        yield f"sealed schema of {name}", plan.sealed_schema(name)
+    yield from ((f"sealed schema of {name}", plan.sealed_schema(name)) for name in plan.databases)
     for host in plan.hosts.values():
         for number, path in enumerate(host.known_hosts, 1):  # two may have the same name
             yield f"hosts.{host.id}.known_hosts {number} {path.name}", path

@@ -24,8 +24,7 @@ def require_unencoded(response: http.client.HTTPResponse) -> None:
 
 def is_of_headers(error: http.client.HTTPException) -> bool:
     """Whether one header is too long, or there are too many. `http.client` tells neither by a class of its own."""
-    is_limit = type(error) in (http.client.HTTPException, http.client.LineTooLong)
-    return is_limit and "header" in str(error)
+    return type(error) in (http.client.HTTPException, http.client.LineTooLong) and "header" in str(error)
 
 
 def declared_bytes(response: http.client.HTTPResponse) -> int | None:

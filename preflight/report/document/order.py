@@ -96,8 +96,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     every = [each for severity in severities for each in findings_in_order(verdict.plan, verdict.findings, severity)]
     own = findings_alike(verdict.plan, [each for each in every if each.status in HOLDS])
     lines = {key: place for place, alike in reversed(list(enumerate(own))) for each in alike for key in causes_of(each)}
-    by_cause = findings_by_cause(verdict.plan, verdict.findings)
-    shared = [_shared(verdict, folded, own, lines) for folded in by_cause]
+    shared = [_shared(verdict, folded, own, lines) for folded in findings_by_cause(verdict.plan, verdict.findings)]
     return [*(_own(verdict, alike) for alike in own), *(each for each in shared if each.waiting)]
 
 
@@ -213,8 +212,7 @@ def findings_alike(plan: Plan, findings: Sequence[Finding]) -> list[list[Finding
     """Findings of one check and owner that differ only in what they are about: forty hosts that refuse are one list."""
 
     def told(each: Finding) -> tuple[str, ...]:
-        said = _told_without_names(plan, each)
-        return each.check, each.severity, each.status, each.owner, _cost_words(each), *said
+        return each.check, each.severity, each.status, each.owner, _cost_words(each), *_told_without_names(plan, each)
 
     return list(grouped(findings, told).values())
 

@@ -109,9 +109,8 @@ def left_out(verdict: Verdict) -> list[str]:
     of one, that it does not let block; and what an included file says and the plan overrides."""
     plan = verdict.plan
     reasons = [f"{kind}: {reason}" for kind, reason in plan.release.without.reasons.items()]
-    lowered = [f"{name}: made {severity} by the plan" for name, severity in _lowered(plan)]
     overridden = [f"{of}: {listed(keys, MOST_NAMED)} overridden by the plan" for of, keys in plan.overridden.items()]
-    return [*reasons, *lowered, *overridden]
+    return [*reasons, *[f"{name}: made {severity} by the plan" for name, severity in _lowered(plan)], *overridden]
 
 
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:

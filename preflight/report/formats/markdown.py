@@ -61,10 +61,9 @@ def _head(shown: Document) -> Lines:
 
 def _section(section: Section) -> tuple[str, Lines]:
     shown = section.table
-    between = [""] if section.items and shown.rows else []
     rows = [[*map(_cell, row)] for row in shown.rows]
     lines = table([*map(markdown_text, shown.columns)], rows, aligned=True)
-    return section.title, chain(_items(section.items), between, lines)
+    return section.title, chain(_items(section.items), [""] if section.items and shown.rows else [], lines)
 
 
 def _items(items: tuple[str, ...]) -> Lines:
@@ -171,5 +170,4 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool =
     widths = [min(width, _MOST_PADDED) for width in widest[:-1]]
     widths.append(widest[-1] if widest[-1] <= _MOST_PADDED else 0)
     first, *others = [[each.ljust(width) for each, width in zip(line, widths, strict=True)] for line in lines]
-    for line in (first, ["-" * max(width, 3) for width in widths], *others):
-        yield f"| {' | '.join(line)} |"
+    yield from (f"| {' | '.join(line)} |" for line in (first, ["-" * max(width, 3) for width in widths], *others))

@@ -135,8 +135,7 @@ def _act(act: Act) -> str:
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
     waiver, plan = use.waiver, verdict.plan
-    approver = _who(plan, waiver.approved_by)
-    approved = f"approved by {approver} until {clock_time(waiver.expires, plan.window)}"
+    approved = f"approved by {_who(plan, waiver.approved_by)} until {clock_time(waiver.expires, plan.window)}"
     if use.state is WaiverState.COVERS:
         return f"waiver {name(waiver.id)} covers {said_of(waiver.check, waiver.subject)}, {approved}"
     return f"waiver {name(waiver.id)}, {approved}, covers nothing: {use.state}"
@@ -150,8 +149,7 @@ def _agreed(verdict: Verdict) -> Iterator[str]:
             said = name(sections.rule_in_words(rule))
             yield f"{said}, {_who(plan, rule.decides)} decides" if rule.decides else said
     for decision in plan.decisions:
-        who = _who(plan, decision.decides)
-        yield f"on {name(decision.on)} {who} decides: {name(decision.rule, _LONGEST_REASON)}"
+        yield f"on {name(decision.on)} {_who(plan, decision.decides)} decides: {name(decision.rule, _LONGEST_REASON)}"
 
 
 def _who(plan: Plan, role: str) -> str:

@@ -14,14 +14,8 @@ from typing import Any, BinaryIO
 from preflight.clock import Deadline
 from preflight.plan.source import READING
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.questions.files import (
-    LARGEST_SCRIPT_BYTES,
-    LARGEST_TEXT_BYTES,
-    MOST_BYTES,
-    MOST_ENTRIES,
-    MOST_SCRIPT_BYTES,
-    EntryKind,
-)
+from preflight.questions import files as asked
+from preflight.questions.files import EntryKind
 
 _NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)  # which Windows lacks: what was opened is held against what was listed
 _CHUNK_BYTES = 1024 * 1024
@@ -55,8 +49,8 @@ def list_tree(folder: Path, deadline: Deadline) -> list[dict[str, Any]]:
     """The fields of a `TreeEntry` for everything below `folder`, sorted by path. Raises Problem, TooMuchToRead,
     TimeoutError, and OSError when the folder itself cannot be listed."""
     found = _walk(folder, deadline)
-    if sum(entry.status.st_size for entry in found if entry.kind is EntryKind.FILE) > MOST_BYTES:
-        raise TooMuchToRead(f"the files hold more than {MOST_BYTES // 1024**2} MiB")
+    if sum(entry.status.st_size for entry in found if entry.kind is EntryKind.FILE) > asked.MOST_BYTES:
+        raise TooMuchToRead(f"the files hold more than {asked.MOST_BYTES // 1024**2} MiB")
     return [_described(entry, deadline) for entry in found]
 
 
@@ -64,11 +58,11 @@ def read_text(path: Path) -> bytes:
     """The bytes of a regular file; a link to one is followed. Raises Problem, TooMuchToRead, OSError."""
     try:
         with _opened(path, path.stat()) as file:
-            content = file.read(LARGEST_TEXT_BYTES + 1)
+            content = file.read(asked.LARGEST_TEXT_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise Problem("no such file") from None
-    if len(content) > LARGEST_TEXT_BYTES:
-        raise TooMuchToRead(f"it holds more than {LARGEST_TEXT_BYTES // 1024} KiB")
+    if len(content) > asked.LARGEST_TEXT_BYTES:
+        raise TooMuchToRead(f"it holds more than {asked.LARGEST_TEXT_BYTES // 1024} KiB")
     return content
 
 
@@ -80,7 +74,7 @@ def read_scripts(folder: Path, deadline: Deadline) -> tuple[dict[str, str], dict
     unread = {entry.path: entry.error for entry in found if entry.error}
     files = [entry for entry in found if entry.kind is EntryKind.FILE]
     wanted = [entry for entry in files if entry.path.lower().endswith(SCRIPT_SUFFIXES)]
-    room = MOST_SCRIPT_BYTES
+    room = asked.MOST_SCRIPT_BYTES
     while wanted:
         read: list[str] = []
         for entry in wanted:
@@ -99,10 +93,10 @@ def read_scripts(folder: Path, deadline: Deadline) -> tuple[dict[str, str], dict
 
 def _script(entry: _Found, room: int, deadline: Deadline) -> str:
     """Raises TooMuchToRead, and Problem for what cannot be read or is no text."""
-    if entry.status.st_size > LARGEST_SCRIPT_BYTES:
-        raise TooMuchToRead(f"larger than {LARGEST_SCRIPT_BYTES // 1024**2} MiB")
+    if entry.status.st_size > asked.LARGEST_SCRIPT_BYTES:
+        raise TooMuchToRead(f"larger than {asked.LARGEST_SCRIPT_BYTES // 1024**2} MiB")
     if entry.status.st_size > room:
-        raise TooMuchToRead(f"the scripts before it already hold {MOST_SCRIPT_BYTES // 1024**2} MiB")
+        raise TooMuchToRead(f"the scripts before it already hold {asked.MOST_SCRIPT_BYTES // 1024**2} MiB")
     try:
         content = b"".join(_chunks(entry, deadline))
     except TimeoutError:
@@ -134,8 +128,8 @@ def _below(top: Path, deadline: Deadline) -> Iterator[_Found]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 count += 1
-                if count > MOST_ENTRIES:
-                    raise TooMuchToRead(f"there are more than {MOST_ENTRIES} entries")
+                if count > asked.MOST_ENTRIES:
+                    raise TooMuchToRead(f"there are more than {asked.MOST_ENTRIES} entries")
                 if deadline.over:
                     raise TimeoutError("the folder could not be listed in time")
                 found = _Found(prefix + entry.name, Path(entry.path), entry.stat(follow_symlinks=False))

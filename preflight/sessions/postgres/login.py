@@ -62,8 +62,7 @@ def ca_file(database: Database | RehearsalServer) -> str:
     if database.sslmode is SslMode.REQUIRE:
         return NOWHERE  # else ~/.postgresql/root.crt turns "require" into "verify-ca" for one user only
     paths = ssl.get_default_verify_paths()
-    bundles = (each for each in (paths.cafile, *_BUNDLES) if each and Path(each).is_file())
-    return next(bundles, paths.openssl_cafile)
+    return next((each for each in (paths.cafile, *_BUNDLES) if each and Path(each).is_file()), paths.openssl_cafile)
 
 
 def _connect(ip: str, port: int, deadline: Deadline) -> socket.socket:

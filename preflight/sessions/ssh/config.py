@@ -86,8 +86,7 @@ def _files(value: str) -> list[str]:
     that exists is meant."""
     words, names = value.split(" "), list[str]()
     while words:
-        longest = (end for end in range(len(words), 1, -1) if isfile(local_path(" ".join(words[:end]))))
-        end = next(longest, 1)
+        end = next((end for end in range(len(words), 1, -1) if isfile(local_path(" ".join(words[:end])))), 1)
         names.append(" ".join(words[:end]))
         del words[:end]
     return names

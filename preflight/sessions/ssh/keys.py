@@ -172,9 +172,8 @@ def find_key(host: Host, agent_socket: str, deadline: Deadline) -> tuple[Any, Us
     if plain is not None:
         beside = Path(os.devnull) if wanted.startswith("SHA256:") else local_path(wanted).with_suffix("")
         return plain, certify(plain, beside, host.certificate), mark, agent
-    detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
     agent.close()
-    raise CannotAsk(Reason.NOT_IN_AGENT, detail)
+    raise CannotAsk(Reason.NOT_IN_AGENT, f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}")
 
 
 def _plain(blob: bytes) -> bytes:
