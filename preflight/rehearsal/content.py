@@ -196,14 +196,8 @@ def make_database(
     server.execute(_FOR_PSQL.sub("", told[: made.start()] + told[made.end() :]))
     list_file = archive.file.with_suffix(".list")
     list_file.write_text(contents.listed)
-    options = [
-        "--exit-on-error",
-        "--no-tablespaces",
-        "--no-subscriptions",
-        "-L",
-        str(list_file),
-        *(["--schema-only"] if schema_only else []),
-    ]
+    options = ["--exit-on-error", "--no-subscriptions", "-L", str(list_file)]
+    options += ["--schema-only"] if schema_only else []
     server.run("pg_restore", *options, "-d", database, archive.file, seconds=deadline.left())
     # No statement gives an extension to another role.
     owners = f"json_each_text({quote_literal(json.dumps(contents.allowed))}) JOIN pg_roles r ON rolname = value"

@@ -194,12 +194,14 @@ class ScratchServer(Server):
         account: Account,
         *,
         settings: Mapping[str, str] | None = None,
+        allowed: Mapping[str, str] = MappingProxyType({}),
         hba: str = "local all all trust\n",
         environment: Mapping[str, str] | None = None,
         before: Sequence[str] = (),
     ) -> None:
-        """`folder` and `sockets` are made here, below folders that the account can reach. `environment`: of the client
-        programs that the superuser runs. `before`: as of `offered`, for the server. Raises ScratchError."""
+        """`folder` and `sockets` are made here, below folders that the account can reach. `allowed`: what the real
+        server has, as `AllowedProbe` tells. `environment`: of the client programs that the superuser runs. `before`: as
+        of `offered`, for the server. Raises ScratchError."""
         self.sockets, self.log = sockets, folder / "log"
         for path in (folder, sockets):
             path.mkdir(mode=0o755)
@@ -209,7 +211,7 @@ class ScratchServer(Server):
         self._kept = folder / "kept"
         self._settings = {**_SETTINGS, **(settings or {})}
         self._environment = dict(environment or {})
-        self._before = tuple(before)
+        self._allowed, self._before = allowed, tuple(before)
         self._initialise(hba)
         self._start()
         self.port = int(self._settings["port"])
@@ -228,8 +230,14 @@ class ScratchServer(Server):
         self._copied(self._kept, self._data)
 
     def make_roles(self, dumped: str) -> None:
-        """Its superuser stays one."""
-        self.execute(f"{_MAKES_SUPERUSER.sub('', dumped)}\nALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;")
+        """Its superuser stays one. The real server's tablespaces are made, too, in the data directory."""
+        known = {f"tablespace {name}" for name in self.query("SELECT spcname FROM pg_tablespace").splitlines()}
+        if made := [name for name in self._allowed if name.startswith("tablespace ") and name not in known]:
+            placed = [f"CREATE {name} LOCATION '';" for name in made]
+            self.query("\n".join(["SET allow_in_place_tablespaces = on;", *placed]))
+        rights = [f"GRANT {name};" for name in self._allowed if name.startswith("CREATE ON TABLESPACE ")]
+        superuser = f"ALTER ROLE {SUPERUSER} WITH SUPERUSER LOGIN;"
+        self.execute("\n".join([_MAKES_SUPERUSER.sub("", dumped), superuser, *rights]))
 
     def _copied(self, source: Path, target: Path) -> None:
         self._control("stop", "-m", "fast", "-t", str(_STOP_SECONDS))

@@ -188,8 +188,10 @@ class Stage:
         own, sockets = folder / "server", folder / "s"
         self._stack.enter_context(run_at_the_end(STOP, own / "data", self._account, self._removals))
         programs = find_programs(self._major, self._plan.rehearsal.programs)
-        settings = {**self._real.settings, **self._real.server_wide}
-        server = ScratchServer(programs, own, sockets, self._account, settings=settings, before=self._before)
+        settings, allowed = {**self._real.settings, **self._real.server_wide}, self._real.allowed
+        server = ScratchServer(
+            programs, own, sockets, self._account, settings=settings, allowed=allowed, before=self._before
+        )
         self._require_version(server)
         taken = {self._real.system_identifier, *(each.system_identifier for each in self._plan.sealed.values())}
         if server.query("SELECT system_identifier FROM pg_control_system()") in taken:

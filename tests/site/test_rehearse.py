@@ -28,6 +28,7 @@ from preflight.probe import NoReply
 from preflight.questions.files import LocalText
 from preflight.questions.postgres import SERVER_WIDE
 from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched, parse_rehearsal
+from preflight.questions.schema import hashed
 from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal import account as account_module
@@ -394,6 +395,30 @@ def test_whose_an_extension_is_decides_in_the_rehearsal_too(stage: Stage) -> Non
     stage.cluster.sql(made, dbname=stage.name)
     rehearsed(plan)
     assert judged(plan).status is Status.PASS, told(judged(plan))
+
+
+def test_the_tablespaces_of_the_real_server_are_there_with_their_rights(stage: Stage) -> None:
+    with stage.cluster.connect() as connection:
+        connection.execute("SET allow_in_place_tablespaces = on")
+        connection.execute("CREATE TABLESPACE \"Fast\" LOCATION ''")
+    try:
+        stage.cluster.sql(f'GRANT CREATE ON TABLESPACE "Fast" TO {stage.release.name}')
+        stage.cluster.sql('ALTER TABLE billing.invoice SET TABLESPACE "Fast"', dbname=stage.name)
+        late = {
+            "010_due.sql": 'CREATE INDEX due ON billing.invoice (total) TABLESPACE "Fast";\n',
+            "undo/010_due.down.sql": "DROP INDEX billing.due;\n",
+        }
+        plan = stage.plan({**GOOD, **late})
+        record = rehearsed(plan)
+        assert judged(plan).status is Status.PASS, told(judged(plan))
+        with stage.cluster.connect(stage.name) as connection:
+            assert record.databases["orders"].objects == hashed(read_schema(connection)), "as it is sealed"
+        stage.cluster.sql(f'REVOKE CREATE ON TABLESPACE "Fast" FROM {stage.release.name}')
+        rehearsed(plan)
+        assert "permission denied for tablespace Fast" in told(judged(plan)), told(judged(plan))
+    finally:
+        stage.cluster.sql("ALTER TABLE billing.invoice SET TABLESPACE pg_default", dbname=stage.name)
+        stage.cluster.sql('DROP TABLESPACE "Fast"')
 
 
 GOES_ON = """
