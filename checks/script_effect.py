@@ -15,10 +15,10 @@ from preflight.judging.data_directory import data_directory, not_measured, not_s
 from preflight.plan import BackupMethod, Plan, Scripts
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.work import PlannedBackup, ServerWork, planned_backups, rehearsed_work
+from preflight.plan.work import PlannedBackup, ServerWork, logins_in, planned_backups, rehearsed_work
 from preflight.questions import sizes
 from preflight.questions.backups import PreviousBackups
-from preflight.questions.postgres import Identity, IdentityProbe
+from preflight.questions.postgres import AllowedProbe, Identity, IdentityProbe
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
 from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
@@ -27,6 +27,8 @@ from preflight.wording import MOST_NAMED, counted, listed, named
 
 _TEMPORARY_BYTES = 16 * 1024 * 1024
 """So much is wanted for temporary files, of which no rehearsal tells how large they become."""
+_TELLING_BYTES = 1024 * 1024
+"""The time that a script takes with a smaller table is not that of its rows."""
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
 
 
@@ -38,7 +40,7 @@ class _Effect:
     of: RehearsedDatabase
     live: sizes.Sizes
     tables: Mapping[str, sizes.LiveTable]
-    """Those that a script rewrote, by name."""
+    """Those that a script touched, by name."""
 
     @property
     def growth(self) -> float:
@@ -50,6 +52,22 @@ class _Effect:
     def minutes(self) -> float:
         """Of all scripts in the live database; 0 where the rehearsal had no rows."""
         return self.entry.minutes * self.growth
+
+    @property
+    def minutes_by_tables(self) -> float:
+        """Likewise, where a table that a script touched has grown more than the database."""
+        return sum(run.seconds * max([self.growth, *self.grown(run).values()]) for run in self.entry.forward) / 60
+
+    def grown(self, run: Run) -> Mapping[str, float]:
+        """The tables that grew more, and how many times they are as large."""
+        then = {each.name: self.of.table_bytes.get(each.name, 0) for each in run.touched if self.of.has_rows}
+        known = {name: self.tables[name].bytes / size for name, size in then.items() if size and name in self.tables}
+        return {name: times for name, times in known.items() if times > self.growth and then[name] >= _TELLING_BYTES}
+
+    @property
+    def temporary_bytes(self) -> int:
+        """Of the script with most temporary files."""
+        return math.ceil(max((run.temporary_bytes for run in self.entry.forward), default=0) * self.growth)
 
     def written(self, runs: Sequence[Run]) -> Mapping[str, int]:
         """Bytes by tablespace: what is rewritten takes its own size again until the transaction ends. All that changes
@@ -103,6 +121,7 @@ class ScriptEffect(Check):
             "data": sizes.DataDirectoriesProbe(database),
             "identity": IdentityProbe(database),
             "temporary": sizes.TemporaryFilesProbe(database, work.login),
+            "allowed": AllowedProbe(database, logins_in(self.plan, database)),
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
@@ -116,14 +135,17 @@ class ScriptEffect(Check):
         return probes
 
     def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, **_: Any) -> Probes:
-        """In the database session: the size of each table that a script rewrote in the rehearsal, and how much
+        """In the database session: the size of each table that a script touched in the rehearsal, and how much
         write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
         and the tablespaces lie, and what is free there."""
         work: ServerWork = subject.item
         tried = rehearsed.entry(work.id)
         if tried is None:
             return {}
-        names = {each.name for run in tried.forward for each in run.touched if each.rewritten}
+        touched = [each for run in tried.forward for each in run.touched]
+        names = {each.name for each in touched if each.rewritten}
+        if rehearsed.record:
+            names |= {each.name for each in touched} & rehearsed.record.databases[work.database.id].table_bytes.keys()
         probes: dict[str, Any] = {"wal": sizes.WalRateProbe(work.database.id)}
         if names:
             probes["tables"] = sizes.TableSizesProbe(work.database.id, tuple(sorted(names)))
@@ -150,6 +172,7 @@ class ScriptEffect(Check):
                 *self._room(work, effect, facts),
                 *self._time(work, effect),
                 *self._settings(work, of, facts["identity"]),
+                *self._allowed(work, of, facts["allowed"]),
                 *_strong_locks(tried),
                 *_for_reviewer(self.plan.scripts[work.id], tried),
             ]
@@ -164,6 +187,16 @@ class ScriptEffect(Check):
                 f"{work.login} begins with other settings than in the rehearsal: {named(others)}",
                 expected=", ".join(f"{name} = '{of.settings[name]}'" for name in others),
                 actual=", ".join(f"{name} = '{now[name]}'" for name in others),
+                remedy=f"have the change taken back, or run: {self.plan.call('rehearse')}",
+            )
+
+    def _allowed(self, work: ServerWork, of: RehearsedDatabase, now: Mapping[str, str]) -> Iterator[Judgement]:
+        """A role that is gone, a membership or another right that was taken back, a setting of the server."""
+        if gone := [name for name, value in of.allowed.items() if now.get(name) != value]:
+            yield unknown(
+                f"the server of {work.database.id} is no longer as it was in the rehearsal: {named(gone)}",
+                expected=", ".join(f"{name} is {of.allowed[name]}" for name in gone[:MOST_NAMED]),
+                actual=", ".join(f"{name} is {now.get(name, 'not there')}" for name in gone[:MOST_NAMED]),
                 remedy=f"have the change taken back, or run: {self.plan.call('rehearse')}",
             )
 
@@ -195,10 +228,20 @@ class ScriptEffect(Check):
         used = [place for path, place in places.items() if place.measured and (path in needs or path in temporary)]
         for here in grouped(used, lambda each: each.storage).values():
             yield from without_inodes(work.database, here[0])
-            if needed := sum(needs[place.path] for place in here):
+            needed, where = sum(needs[place.path] for place in here), f"{here[0].label} of {work.host.id}"
+            spilt = effect.temporary_bytes if any(place.path in temporary for place in here) else 0
+            if (more := math.ceil((needed + spilt) * self.settings.headroom) - here[0].free_bytes) > 0 and spilt:
+                yield warned(
+                    f"temporary files of {work.login} may fill the disk: one script wrote so many in the rehearsal",
+                    expected=f"{format_need(spilt)} free on {where}, beside {format_need(needed)} that is written; "
+                    "less where one file goes before the next is made",
+                    actual=f"{format_size(here[0].free_bytes)} free",
+                    remedy=f"have {format_need(more)} more made free on {where}",
+                )
+            if needed:
                 yield self._judge_storage(work, here[0], needed, facts)
             elif here[0].free_bytes < _TEMPORARY_BYTES:
-                where, more = f"{here[0].label} of {work.host.id}", _TEMPORARY_BYTES - here[0].free_bytes
+                more = _TEMPORARY_BYTES - here[0].free_bytes
                 yield failed(
                     f"there is no room for temporary files of {work.login}",
                     expected=f"{format_need(_TEMPORARY_BYTES)} free on {where}, for what is sorted beyond work_mem",
@@ -257,6 +300,16 @@ class ScriptEffect(Check):
         known += format_size(effect.of.size_bytes)
         if effect.growth > 1:
             known += f", so {format_duration(takes)} in {format_size(effect.live.database_bytes)}"
+        likely = timedelta(minutes=effect.minutes_by_tables)
+        if takes <= planned < likely:
+            grown = {name: times for run in effect.entry.forward for name, times in effect.grown(run).items()}
+            yield warned(
+                f"they may take {format_duration(likely)}: tables that they touch have grown more than the database",
+                expected=f"at most {format_duration(planned)}, as step {step.id} plans",
+                actual=f"{known}; since then {named(f'{name} {times:.1f} times' for name, times in grown.items())}",
+                remedy=f"have a new backup taken and run: {self.plan.call('rehearse')}",
+            )
+            return
         if takes <= planned:
             yield passed(f"they took {known}; step {step.id} has {format_duration(planned)}")
             return

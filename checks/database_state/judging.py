@@ -341,11 +341,14 @@ def _judge_checksum(database: Item) -> Judgement:
 
 
 def _judge_silent(setting: Item) -> Judgement:
+    old = setting.name == "old_snapshot_threshold"
+    harm = "damaged pages are passed over, and a backup leaves out their rows without an error"
     return warned(
-        f"{setting.name} is on: damaged pages are passed over, and a backup leaves out their rows without an error",
-        expected=f"{setting.name} off",
-        actual="on",
-        remedy=f"have the DBA take it back: ALTER SYSTEM RESET {setting.name}; SELECT pg_reload_conf();",
+        f"{setting.name} is set: {'a backup that takes longer ends with snapshot too old' if old else harm}",
+        expected=f"{setting.name} as PostgreSQL has it",
+        actual=setting.detail,
+        remedy=f"have the DBA take it back{', and the server restarted' if old else ''}: "
+        f"ALTER SYSTEM RESET {setting.name}; SELECT pg_reload_conf();",
     )
 
 

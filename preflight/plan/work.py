@@ -369,6 +369,12 @@ def scripts_in(plan: Plan, database_id: str) -> Sequence[Scripts]:
     return plan.once(scripts_by_database).get(_database(plan, database_id), ())
 
 
+def logins_in(plan: Plan, database_id: str) -> tuple[str, ...]:
+    """The roles that run scripts there."""
+    entries = {each.id for each in scripts_in(plan, database_id)}
+    return tuple(dict.fromkeys(work.login for work in script_work(plan) if work.id in entries))
+
+
 def is_one(plan: Plan, one: str, other: str) -> bool:
     """Whether two entries of `[databases]` are one database."""
     return _database(plan, one) == _database(plan, other)

@@ -108,7 +108,7 @@ class Allowed:
     """What one server lets statements do, and another may not."""
 
     name: str
-    """A setting; or `library`, `tablespace`, `CREATE ON TABLESPACE`, `extension` with a name."""
+    """A setting; or `library`, `tablespace`, `CREATE ON TABLESPACE`, `extension`, `role`, `member of` with a name."""
     setting: str
     """Of an extension its owner, whom no dump tells."""
 
@@ -119,7 +119,7 @@ class AllowedProbe(SqlProbe[Mapping[str, str]]):
 
     family = Family.IDENTITY
     logins: tuple[str, ...]
-    """Roles of which it tells where they may create."""
+    """Roles of which it tells where they may create, and which others they are members of."""
 
     def ask(self) -> str:
         # Names are quoted as literals; everything else is fixed text.
@@ -130,6 +130,12 @@ UNION ALL SELECT 'library ' || btrim(library), 'loaded'
 FROM pg_settings, regexp_split_to_table(setting, ',') library
 WHERE name LIKE '%\\_preload\\_libraries' AND library <> ''
 UNION ALL SELECT 'extension ' || extname, pg_get_userbyid(extowner) FROM pg_extension
+UNION ALL SELECT 'role ' || quote_ident(rolname), 'made' FROM pg_roles WHERE rolname !~ '^pg_'
+UNION ALL SELECT format('member of %I: %I', other.rolname, r.rolname), 'granted' FROM pg_roles r, pg_roles other
+WHERE r.rolname = ANY ({array_of(self.logins)}) AND NOT r.rolsuper AND r.oid <> other.oid
+  AND pg_has_role(r.oid, other.oid, 'MEMBER')
+UNION ALL SELECT 'extension files of ' || name || ' ' || version, 'there'
+FROM pg_available_extension_versions WHERE installed
 UNION ALL SELECT 'tablespace ' || quote_ident(spcname), 'made' FROM pg_tablespace
 UNION ALL SELECT format('CREATE ON TABLESPACE %I TO %I', spcname, rolname), 'granted'
 FROM pg_tablespace t, pg_roles r

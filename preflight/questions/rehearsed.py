@@ -66,6 +66,8 @@ class Run:
     way_back: bool = False
     seconds: float
     wal_bytes: int = 0
+    temporary_bytes: int = 0
+    """Of all its temporary files, one after the other."""
     exit_code: int
     """Of the client program that ran it; 128 + N when signal N ended it."""
     said: str = ""
@@ -148,6 +150,10 @@ class RehearsedDatabase:
     """What all of them changed: for each object of the schema its lines that are gone and those that are new."""
     missing_extensions: tuple[str, ...] = ()
     """Of the real database, and not to be had on the scratch server."""
+    allowed: Mapping[str, str] = field(default_factory=dict)
+    """What the real server let the scripts do then, as `AllowedProbe` tells; of its roles those that `changes` name."""
+    table_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Of the tables that they touched, before the work, with indexes and TOAST."""
     restores: Mapping[str, str] = field(default_factory=dict)
     """By declared line of pg_restore, without its file: how it ended after all scripts and ways back; empty for 0."""
     named_server: str = ""

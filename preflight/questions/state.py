@@ -131,11 +131,14 @@ WITH item AS (
     CASE WHEN seqincrement > 0 THEN 'NO MAXVALUE;' ELSE 'NO MINVALUE;' END || coalesce(widen, ''),
     CASE WHEN seqincrement > 0 THEN least(seqmax, top) ELSE greatest(seqmin, -top - 1) END, false
   FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN LATERAL (SELECT (power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top,
-        format(' ALTER TABLE %s ALTER COLUMN %I TYPE bigint;', refobjid::regclass, attname) AS widen
-      FROM pg_depend d JOIN pg_attribute a ON a.attrelid = refobjid AND a.attnum = refobjsubid
-      WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid AND d.deptype IN ('a', 'i')
-        AND d.refclassid = 'pg_class'::regclass AND atttypid IN ('int2'::regtype, 'int4'::regtype)) AS own ON true
+    LEFT JOIN LATERAL (SELECT min(power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top,
+        string_agg(format(' ALTER TABLE %s ALTER COLUMN %I TYPE bigint;', attrelid::regclass, attname), '') AS widen
+      FROM (SELECT refobjid, refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid
+          AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass
+        UNION SELECT adrelid, adnum FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
+        WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = seqrelid)
+        AS filled JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
+      WHERE atttypid IN ('int2'::regtype, 'int4'::regtype)) AS own ON true
   WHERE NOT seqcycle AND c.relpersistence <> 't' AND NOT EXISTS (
       SELECT FROM pg_locks l WHERE l.relation = seqrelid AND l.mode = 'AccessExclusiveLock')
     AND (top IS NOT NULL OR seqmax < 9223372036854775807)),
@@ -236,8 +239,9 @@ item AS (
   SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false
   FROM pg_stat_database WHERE checksum_failures > 0
   UNION ALL
-  SELECT 'silent', '', '', name, '', 0, false FROM pg_settings
+  SELECT 'silent', '', '', name, setting, 0, false FROM pg_settings
   WHERE name IN ('zero_damaged_pages', 'ignore_checksum_failure') AND setting = 'on'
+    OR name = 'old_snapshot_threshold' AND setting <> '-1'
   UNION ALL
   SELECT 'restart', '', '', name, '', 0, false FROM pg_settings WHERE pending_restart AND source <> 'command line'
   UNION ALL

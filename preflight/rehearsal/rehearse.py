@@ -11,7 +11,7 @@ from preflight.clock import Deadline, now
 from preflight.evidence import write_private
 from preflight.judging.cures import cure_of
 from preflight.plan import Plan, Scripts
-from preflight.plan.work import planned_source, scripts_by_database
+from preflight.plan.work import logins_in, planned_source, scripts_by_database
 from preflight.probe import Answer, NoReply, Probe, T, Unreadable
 from preflight.questions.postgres import AllowedProbe, IdentityProbe, SystemIdentifierProbe
 from preflight.questions.rehearsed import Rehearsal, RehearsedDatabase, RehearsedEntry, format_rehearsal
@@ -106,11 +106,10 @@ def _rehearse_one(
 ) -> Tried:
     """The entries of one database. Raises ScratchError and SessionFailed."""
     database, work = entries[0].database, work_of(plan, entries[0])
-    logins = tuple(dict.fromkeys(work_of(plan, each).login for each in entries))
     real = RealServer(
         _asked(plan, IdentityProbe(database), pools, deadline),
         _asked(plan, SystemIdentifierProbe(database), pools, deadline),
-        _asked(plan, AllowedProbe(database, logins), pools, deadline),
+        _asked(plan, AllowedProbe(database, logins_in(plan, database)), pools, deadline),
     )
     with ExitStack() as stack:
         stack.callback(os.umask, os.umask(READABLE))

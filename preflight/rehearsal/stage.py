@@ -16,7 +16,7 @@ from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Account as Login
 from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv, restore_command
-from preflight.plan.work import PlannedBackup, ServerWork, restored_by_pg_restore, script_work
+from preflight.plan.work import PlannedBackup, ServerWork, logins_in, restored_by_pg_restore, script_work
 from preflight.questions.files import Texts
 from preflight.questions.postgres import NO_ALTER_SYSTEM, SERVER_WIDE, Identity
 from preflight.questions.rehearsed import Drill, RehearsedDatabase, RehearsedEntry, Run, version_text
@@ -162,7 +162,7 @@ class Stage:
                 f"the drill of a `command` ({', '.join(commands)}) is read from the server's own log, which that of "
                 "[rehearsal.server] does not show: take this table out of the plan"
             )
-        logins = tuple(dict.fromkeys(work_of(self._plan, each).login for each in self._entries))
+        logins = logins_in(self._plan, self._entries[0].database)
         programs = find_programs(self._major, self._plan.rehearsal.programs, CLIENTS)
         known = {**place.system_identifiers, self._real.system_identifier: self._database}
         place = replace(place, system_identifiers=known)
@@ -222,7 +222,7 @@ class Stage:
         begun: dict[str, Observation] = {}
         with server.connect(self._database) as connection:
             witness = Witness(connection)
-            size_bytes = witness.database_bytes
+            size_bytes, table_bytes = witness.database_bytes, witness.table_bytes
             first = last = witness.look()
             for each in sealed:
                 name = each.entry.id
@@ -240,7 +240,9 @@ class Stage:
                     runs, at = _back(server, witness, each, before, at, with_rows=bool(archive.backup))
                     left = _left(before, at) if runs else ""
                     tried[name] = replace(tried[name], runs=(*tried[name].runs, *runs), left=left)
-        identity = self._real.identity
+        identity, changes = self._real.identity, difference(first.schema, last.schema)
+        told = "\n".join(changes.values())
+        touched = {each.name for entry in tried.values() for run in entry.runs for each in run.touched}
         database = RehearsedDatabase(
             content=archive.content,
             backup=archive.backup,
@@ -250,7 +252,13 @@ class Stage:
             system_identifier=self._real.system_identifier,
             objects=hashed(first.schema),
             settings=identity.settings.of_scripts,
-            changes=difference(first.schema, last.schema),
+            changes=changes,
+            allowed={
+                name: value
+                for name, value in self._real.allowed.items()
+                if not name.startswith("role ") or name.removeprefix("role ") in told
+            },
+            table_bytes={name: size for name, size in table_bytes.items() if name in touched},
             missing_extensions=contents.missing_extensions,
             named_server=server.place if self._place else "",
         )
@@ -362,6 +370,7 @@ def _run(witness: Witness, name: str, before: Observation, after: Observation) -
         script=name,
         seconds=round((after.at - before.until).total_seconds(), 3),
         wal_bytes=after.wal - before.wal,
+        temporary_bytes=after.temporary_bytes - before.temporary_bytes,
         exit_code=0,
         changes=_told(before.schema, after.schema),
         touched=witness.touched(before, after),

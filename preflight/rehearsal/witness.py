@@ -78,7 +78,13 @@ ALTER EVENT TRIGGER {SCHEMA}_rewrite ENABLE ALWAYS;
 that is when it was waited for, with the lock_timeout of then."""
 _BEGIN = f"SELECT max(oid)::bigint FROM pg_proc WHERE pronamespace = '{SCHEMA}'::regnamespace"  # noqa: S608
 """Numbers of objects only grow: what has a greater one was made by the work."""
-_NOW = "SELECT clock_timestamp(), pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+_TABLE_BYTES = (
+    "SELECT format('%I.%I', nspname, relname), pg_total_relation_size(c.oid) FROM pg_class c, pg_namespace n "
+)
+_TABLE_BYTES += "WHERE n.oid = relnamespace AND relkind IN ('r', 'm')"
+_NOW = """
+SELECT clock_timestamp(), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, temp_bytes
+FROM pg_stat_database WHERE datname = current_database()"""
 _RELATIONS = f"""
 SELECT c.oid::bigint, i.type, i.identity, c.relfilenode::bigint,
   coalesce(pg_stat_get_tuples_inserted(c.oid), 0), coalesce(pg_stat_get_tuples_updated(c.oid), 0),
@@ -132,6 +138,8 @@ class Observation:
     """After it."""
     wal: int
     """Bytes written since the server was made."""
+    temporary_bytes: int
+    """Of all temporary files since then."""
     relations: Mapping[int, Relation]
     shared: Mapping[tuple[str, str], str]
     """What belongs to the server: roles, databases, settings by kind and name."""
@@ -153,14 +161,20 @@ class Witness:
     def database_bytes(self) -> int:
         return int(self._value("SELECT pg_database_size(current_database())"))
 
+    @property
+    def table_bytes(self) -> Mapping[str, int]:
+        """With indexes and TOAST, by name. It waits for whoever has a table locked."""
+        return dict(self._connection.execute(_TABLE_BYTES).fetchall())
+
     def look(self, before: Observation | None = None) -> Observation:
         """`before`: the last one. Its schema counts where an open transaction of the work keeps the new one locked:
         what that changes is told when it commits."""
-        at, wal = self._row(_NOW)
+        at, wal, temporary_bytes = self._row(_NOW)
         relations = {row[0]: Relation(*row[1:]) for row in self._connection.execute(_RELATIONS)}
         shared = {(kind, name): told or "" for kind, name, told in self._connection.execute(_SHARED)}
         schema = before.schema if before and self._value(_LOCKED) else Schema.parse(self._value(SchemaProbe.text))
-        return Observation(at, self._row(_NOW)[0], int(wal), relations, shared, schema)
+        until = self._row(_NOW)[0]
+        return Observation(at, until, int(wal), temporary_bytes, relations, shared, schema)
 
     def rolled_back(self) -> int:
         """How many transactions were rolled back since the last call. Ends the sessions of the work, whose clients have

@@ -29,6 +29,7 @@ HIDDEN = {
     WAL_PLACE.path: replace(WAL_PLACE, free_bytes=1000 * MIB),
 }
 QUIET = WalRate(seen_at=MOMENT, bytes=0, seconds=86400, most_bytes=1000 * MIB, held=False)
+ALLOWED = {"wal_level": "replica", "role app": "made", "member of app: release": "granted"}
 STEP = Step(id="scripts", minutes=10)
 DATABASES = {"orders": TWO["orders"]}
 
@@ -50,6 +51,8 @@ def effect(
     seen: dict[str, Any] | None = None,
     tablespace: str = "",
     temporary: tuple[str, ...] = ("",),
+    allowed: dict[str, str] | None = None,
+    table_bytes: dict[str, int] | None = None,
     **entry: Any,
 ) -> Judgement:
     """`free`: MiB where the data and the WAL lie. `seen`: what tells the size of the backup. The database has 100 MiB,
@@ -63,11 +66,12 @@ def effect(
     check = ScriptEffect(plan, MOMENT)
     (subject,) = check.subjects()
     of = replace(RECORD.databases["orders"], content=content, size_bytes=50 * MIB, settings={"search_path": "app"})
+    of = replace(of, allowed=ALLOWED, table_bytes=table_bytes or {})
     record = replace(RECORD, databases={"orders": of}, scripts={"orders": replace(TRIED, runs=runs)})
     rehearsed = Rehearsed(record) if recorded else Rehearsed(None, "no such file")
     facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
     facts["identity"] = replace(IDENTITY, session={"settings": json.dumps({"search_path": {"setting": search_path}})})
-    facts["temporary"] = temporary
+    facts["temporary"], facts["allowed"] = temporary, ALLOWED if allowed is None else allowed
     if backup:
         facts |= {"directory orders": replace(directory(), place=PLACE), **(seen or {})}
     assert set(check.probes(subject)) == set(facts)
@@ -87,6 +91,7 @@ def effect(
         "data",
         "identity",
         "temporary",
+        "allowed",
         "directory orders",
         *(seen or {}),
     }
@@ -119,6 +124,44 @@ def test_a_disk_that_can_hold_no_more_files_fails_whatever_is_free() -> None:
     for left, status in ((99, Status.FAIL), (100, Status.PASS), (None, Status.PASS)):
         places = {each.path: replace(each, free_bytes=500 * MIB, free_inodes=left) for each in (PLACE, WAL_PLACE)}
         assert effect(run(ORDERS), places=places).status is status, left
+
+
+@pytest.mark.parametrize("gone", ALLOWED)
+def test_what_the_server_no_longer_lets_them_do_is_unknown(gone: str) -> None:
+    assert effect(run(ORDERS), allowed={**ALLOWED, "role other": "made"}).status is Status.PASS
+    for now in ({}, {gone: "other"}):
+        found = effect(run(ORDERS), allowed={**{name: value for name, value in ALLOWED.items() if name != gone}, **now})
+        assert (found.status, gone in found.summary) == (Status.UNKNOWN, True), found
+
+
+@pytest.mark.parametrize(
+    ("then", "seconds", "status"),
+    [
+        (50, 120, Status.PASS),  # 100 MiB now: as the database, which has doubled
+        (10, 61, Status.WARN),  # ten times: 10 min 10 s
+        (10, 60, Status.PASS),
+        (10, 301, Status.FAIL),  # as the database alone
+        (0.9, 61, Status.PASS),  # too small then to tell
+    ],
+)
+def test_a_table_that_has_grown_more_than_the_database_is_told(then: float, seconds: float, status: Status) -> None:
+    ran = replace(run(replace(ORDERS, rewritten=False)), seconds=seconds)
+    known = {"public.orders": int(then * MIB)}
+    found = effect(ran, content=Content.RESTORE, table_bytes=known, free=900)
+    assert found.status is status, found
+    if status is Status.WARN:
+        assert "public.orders 10.0 times" in found.actual
+        assert effect(ran, table_bytes=known).status is Status.PASS, "without rows the minutes tell nothing"
+
+
+def test_temporary_files_of_the_rehearsal_want_room_where_they_go() -> None:
+    small = replace(PLACE, path="/tmp/pg", reached="/tmp/pg", real="/tmp/pg", mount=replace(MOUNT, device="8:3"))
+    for free, status in ((96, Status.PASS), (95, Status.WARN)):  # 40 MiB, twice the database, 1.2 times
+        places = {each.path: replace(each, free_bytes=900 * MIB) for each in (PLACE, WAL_PLACE)}
+        places[small.path] = replace(small, free_bytes=free * MIB)
+        runs = (run(ORDERS, temporary_bytes=40 * MIB), run(temporary_bytes=30 * MIB))
+        found = effect(*runs, content=Content.RESTORE, places=places, temporary=(small.path,))
+        assert found.status is status, found
 
 
 def test_a_full_disk_of_temp_tablespaces_fails_whatever_the_data_disk_has() -> None:

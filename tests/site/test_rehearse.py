@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from preflight_checks.rehearsal import RehearsalCheck
+from preflight_checks.script_effect import ScriptEffect
 from preflight_checks.script_rights import ScriptRights
 from preflight_checks.script_rows import ScriptRows
 
@@ -395,6 +396,30 @@ def test_whose_an_extension_is_decides_in_the_rehearsal_too(stage: Stage) -> Non
     stage.cluster.sql(made, dbname=stage.name)
     rehearsed(plan)
     assert judged(plan).status is Status.PASS, told(judged(plan))
+
+
+def test_a_role_or_a_membership_that_is_gone_since_the_rehearsal_is_told(stage: Stage) -> None:
+    release, owner, reader = stage.release.name, *(stage.cluster.create_role(each).name for each in ("owner", "reader"))
+    for role in (owner, reader):
+        stage.cluster.sql(f"GRANT {role} TO {release}" if role == owner else f"GRANT USAGE ON SCHEMA public TO {role}")
+    stage.cluster.sql(f"GRANT CREATE ON SCHEMA billing TO {owner}", dbname=stage.name)
+    given = {
+        "010_due.sql": f"CREATE TABLE billing.due ();\nGRANT SELECT ON billing.due TO {reader};\n"
+        f"ALTER TABLE billing.due OWNER TO {owner};\n",
+        "undo/010_due.down.sql": "DROP TABLE billing.due;\n",
+    }
+    plan = stage.plan(given)
+    rehearsed(plan)
+    assert judged(plan).status is Status.PASS, told(judged(plan))
+    assert "as it was in the rehearsal" not in told(finding(ScriptEffect, plan))
+    stage.cluster.sql(f"REVOKE {owner} FROM {release}")
+    stage.cluster.sql(f"DROP OWNED BY {reader}")
+    stage.cluster.sql(f"DROP ROLE {reader}")
+    found = finding(ScriptEffect, plan)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert f"no longer as it was in the rehearsal: role {reader}, member of {owner}: {release}" in told(found), told(
+        found
+    )
 
 
 def test_the_tablespaces_of_the_real_server_are_there_with_their_rights(stage: Stage) -> None:
