@@ -34,6 +34,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/backup_rights.py _locks": ("seen: the tables, and the settings of the server",),
     "checks/backup_rights.py _left_out": ("seen: what is in the database and in no dump",),
     "checks/backup_space/__init__.py BackupSpace._judge_bytes": ("seen: how much is left",),
+    "checks/backup_space/__init__.py BackupSpace._judge_copied": ("seen: how much is free, and the largest table",),
     "checks/backup_space/need.py judge_expected": ("seen: the size of the previous backup",),
     "checks/become.py BecomeAccount._limits": (
         "seen: the rule's time limit; plan: no step says how long it is needed",
