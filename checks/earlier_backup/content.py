@@ -28,6 +28,7 @@ _KINDS = {
     "INDEX": "indexes",
     "EXTENSION": "extensions",
     "FUNCTION": "functions",
+    "PUBLICATION": "publications",
     "BLOBS": "large objects",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
