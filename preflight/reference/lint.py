@@ -211,8 +211,7 @@ def _github(plans: Sequence[LintedPlan]) -> str:
         shown, left = capped([remark for remark in _remarks(plans) if remark.is_error is is_error])
         for rule, each, _ in shown:
             lines.append(command(level, each.file, rule.id.replace("-", " "), each.text, each.line))
-        if left:
-            lines.append(command(level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
+        lines += [command(level, plans[0].shown_as, "preflight lint", f"and {len(left)} more")] if left else []
     return "".join(lines)
 
 

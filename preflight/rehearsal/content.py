@@ -21,18 +21,14 @@ from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
 _LOCK_WAIT = "--lock-wait-timeout=5s"
-_FOR_PSQL = re.compile(
-    r"""^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""", re.MULTILINE
-)
+_FOR_PSQL = re.compile(r"""(?m)^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""")
 """Commands of psql between the statements. It cuts no literal, in which PostgreSQL's programs double backslashes."""
 _DATABASE_RIGHTS = re.compile(r"^\d+; \d+ \d+ ACL - DATABASE .*\n", re.MULTILINE)
 _EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
 _OF_EXTENSION = " (?:EXTENSION - {0} |COMMENT - EXTENSION {0} )"
 _USER_MAPPING = " USER MAPPING - "
 """It holds the password with which a script would reach another server of the site."""
-_CREATE_DATABASE = re.compile(
-    r"^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$", re.MULTILINE
-)
+_CREATE_DATABASE = re.compile(r"(?m)^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$")
 _ENCODING = re.compile(r" ENCODING = ('[^']*')")
 _SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: \d+\.\d+", re.MULTILINE)
 
@@ -196,14 +192,8 @@ def make_database(
     server.execute(_FOR_PSQL.sub("", told[: made.start()] + told[made.end() :]))
     list_file = archive.file.with_suffix(".list")
     list_file.write_text(contents.listed)
-    options = [
-        "--exit-on-error",
-        "--no-tablespaces",
-        "--no-subscriptions",
-        "-L",
-        str(list_file),
-        *(["--schema-only"] if schema_only else []),
-    ]
+    options = ["--exit-on-error", "--no-tablespaces", "--no-subscriptions", "-L", str(list_file)]
+    options += ["--schema-only"] if schema_only else []
     server.run("pg_restore", *options, "-d", database, archive.file, seconds=deadline.left())
     # No statement gives an extension to another role.
     owners = f"json_each_text({quote_literal(json.dumps(contents.allowed))}) JOIN pg_roles r ON rolname = value"

@@ -124,8 +124,7 @@ class Connection:
             group = ["ROLLBACK", *self._before] if groups else [*self._before]
             if statement.limits:
                 group += _limits(statement.seconds)
-            if statement.every_row:
-                group.append("SET LOCAL row_security = off")
+            group += ["SET LOCAL row_security = off"] if statement.every_row else []
             groups.append([*group, "" if "\0" in statement.text else statement.text])
         return [*groups, ["ROLLBACK"]]
 
