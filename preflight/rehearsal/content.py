@@ -53,10 +53,7 @@ class Source:
     """The host of one database, and the account and login that read it there."""
 
     def __init__(self, work: ServerWork, pools: Pools, secrets: Secrets, deadline: Deadline) -> None:
-        self._work = work
-        self._pools = pools
-        self._secrets = secrets
-        self._deadline = deadline
+        self._work, self._pools, self._secrets, self._deadline = work, pools, secrets, deadline
         self._account = AsAccount.of(work)
 
     @staticmethod

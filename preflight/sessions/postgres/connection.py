@@ -78,8 +78,7 @@ class Connection:
     """One thread at a time, and each flight of statements read to its end before the next is sent."""
 
     def __init__(self, pgconn: pq.abc.PGconn, closing: threading.Event) -> None:
-        self._pgconn = pgconn
-        self._closing = closing
+        self._pgconn, self._closing = pgconn, closing
         self._had_none = False
         self._last_words = ""
         """With which the server has ended the session."""
