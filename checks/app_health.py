@@ -262,7 +262,6 @@ def _each_once(given: Sequence[HttpAnswer], judge: Callable[[HttpAnswer], Iterab
 
 
 def _answer(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
-    """What one answer of the application itself says."""
     yield from _status(instance, answer)
     if answer.status == instance.endpoint.status:
         yield from _final_url(instance, answer)

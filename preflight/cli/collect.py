@@ -127,8 +127,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, shard: Shard | No
     part = Part(zone, asks=partial(plan.is_asked_from, zone)) if zone else WHOLE
     if split and shard:
         part = split.part(shard.number)
-    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), part=part, quiet=quiet)
-    evidence = asked.answered.evidence
+    evidence = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), part=part, quiet=quiet).answered.evidence
     try:
         write_private(path, evidence.to_json())
     except OSError as error:

@@ -30,7 +30,6 @@ SCHEMA = 1
 _TABLE = re.compile(r"\[\[?([^\]]+)\]")
 _COMMENTED_KEY = re.compile(r"#\s*([\w-]+)\s*=")
 _TODO = re.compile(r"#\s*(.*\bTODO(?::.*|$))")
-_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +251,7 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         "columnKind": "unicodeCodePoints",
         "results": list(map(_result, _remarks(plans))),
     }
-    return json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
+    return json_text({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
 
 
 def _result(remark: _Remark) -> dict[str, Any]:

@@ -53,9 +53,7 @@ class Voice:
 
     def margin(self, left: timedelta) -> str:
         """What is left between the end of the last risky step and decide-by."""
-        if left < timedelta():
-            return f"{self.length(-left)} too late to decide"
-        return f"margin {self.length(left)}"
+        return f"{self.length(-left)} too late to decide" if left < timedelta() else f"margin {self.length(left)}"
 
 
 def _with_utc(at: datetime, window: Window) -> str:
