@@ -270,7 +270,6 @@ def _unprotected(found: Unprotected) -> Judgement:
 
 
 def _short_by(short: timedelta, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:
-    """A failure by so much time."""
     seconds = short.total_seconds()
     found = failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=seconds / 60)
     return replace(found, quantity=Quantity(value=seconds, unit="s"))

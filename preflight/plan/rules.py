@@ -30,7 +30,6 @@ _KINDS = ("together", "unrelated", "exclude")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_POSTGRES_BACKUP = ("method", "known_as", "format", "login", "program", "left_out", "globals", "max_lag")
 _IS_OF_POSTGRES = "is of a PostgreSQL database, and the entry names a host instead of one"
-_OF_CLIENT = ("file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
@@ -286,7 +285,7 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("directory",), f"is required for {backup.method}")
     if "command" in raw or "taken_by" in raw:
         message = f"is for {backup.method}, and something else takes this backup: leave it out"
-        yield from _without(raw, _OF_CLIENT, message)
+        yield from _without(raw, ("file", "options"), message)
     if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _started_anywhere(backup.verify, raw, "verify")
