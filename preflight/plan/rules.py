@@ -70,8 +70,14 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _ways_back(plan, raw)
     yield from _days(plan)
     for name, application in plan.applications.items():
-        for at, endpoint in _present(application.health):
-            yield from _below(("applications", name, "health", at), _endpoint(endpoint))
+        asked: list[tuple[int, object]] = []
+        for at, each in _present(application.health):
+            yield from _below(("applications", name, "health", at), _endpoint(each))
+            request = (each.url, each.server_name, each.status, each.client_cert, *each.secrets())
+            asked += [(at, request)] if each.url else []
+        for at, _ in _repeated(asked):
+            message = "an earlier endpoint asks just this already: name that of the other server, or take one out"
+            yield Broken(("applications", name, "health", at, "url"), message)
     yield from _steps(plan)
     yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
     for index, tested in _present(plan.tested):
@@ -92,9 +98,9 @@ def _in_each(section: str, entries: Mapping[Any, T], raw: Mapping[str, Any], rul
         yield from _below((section, key), rules(entry, raw[section][key]))
 
 
-def _repeated(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _repeated(named: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
     """The places of names that stood there before."""
-    seen: set[str] = set()
+    seen: set[T] = set()
     for index, name in named:
         if name and name in seen:
             yield index, name
@@ -461,6 +467,7 @@ def _steps(plan: Plan) -> Iterator[Broken]:
     length = window.end - window.start if window and window.start and window.end else timedelta()
     places: dict[str, int] = {}
     deploying: dict[str, str] = {}
+    working = {each.step for each in plan.backups.values()} | {each.step for each in plan.scripts.values()}
     for index, step in steps.items():
         if step.id:
             places.setdefault(step.id, index)
@@ -471,10 +478,10 @@ def _steps(plan: Plan) -> Iterator[Broken]:
         if length > timedelta() and minutes is not None and minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
-        if step.blocking is False and step.id in {each.step for each in plan.backups.values() if each}:
-            yield Broken(
-                ("steps", index, "blocking"), "a backup is taken in it, which the work after it cannot do without"
-            )
+        if (step.deploys or step.id in working) and (step.blocking is False or minutes == 0):
+            done = f"{quoted(step.deploys)} is deployed" if step.deploys else "backups are taken or scripts are run"
+            key, why = ("minutes", "takes time") if minutes == 0 else ("blocking", "the release cannot do without")
+            yield Broken(("steps", index, key), f"{done} in it, which {why}")
         application = (plan.applications or {}).get(step.deploys or "")
         if application and application.from_ and application.from_ == application.to:
             same = f"`to` of {quoted(step.deploys)} is its `from`, so nothing can tell that it was deployed"
