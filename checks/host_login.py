@@ -33,6 +33,7 @@ _ONLY_INTERACTIVE = {
     "fish": ("~/.config/fish/config.fish", "status is-interactive; or exit"),
 }
 """Shell -> its start-up file, and what ends that where nobody types."""
+_RESTRICTED = ("rbash", "rksh", "rzsh", "lshell")
 _LOGGED_IN = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.NO_SESSION, Reason.SFTP_ONLY, Reason.FORCED_COMMAND)
 """The login succeeded, which is all that a way through needs."""
 
@@ -110,7 +111,8 @@ class HostLogin(Check):
         by += " and a typed code" if session.get("code") == "typed" else ""
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
-        points = [*_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
+        points = [*_one_factor(host, session), *_chatter(host, login), *_restricted(host, login)]
+        points += self._endings(host, login, expiry)
         return Judgement.of([passed(f"{login.user} runs commands on {login.node}{where}{through}{by}"), *points])
 
     @property
@@ -241,6 +243,17 @@ def _chatter(host: Host, login: Login) -> Iterator[Judgement]:
             expected="nothing, where no terminal is",
             actual=printed,
             remedy=f"in {file} of {login.user} on {host.id}, first line: {line}",
+        )
+
+
+def _restricted(host: Host, login: Login) -> Iterator[Judgement]:
+    """A shell that refuses `cd` and programs by a path, so the lines of `preflight show --commands`."""
+    if login.shell in _RESTRICTED:
+        yield warned(
+            f"the commands of the night do not run in {login.shell}, which refuses cd and programs by a path",
+            expected="a shell that is not restricted",
+            actual=f"{login.shell} of {login.user}",
+            remedy=f"have root run on {host.id}: usermod -s /bin/bash {login.user}",
         )
 
 

@@ -14,7 +14,7 @@ from preflight.finding import Judgement, Status, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.judging.work_login import SOCKETS, Arrival, ScriptRole, let_psql_tell, method_of
 from preflight.plan import ServerRole
-from preflight.plan.work import Section, ServerWork, behind_become, no_shell, programs_of, server_work
+from preflight.plan.work import PlannedBackup, Section, ServerWork, behind_become, no_shell, programs_of, server_work
 from preflight.probe import NoReply, Probe
 from preflight.questions import work_start
 from preflight.questions.files import LocalText, Texts
@@ -169,7 +169,9 @@ class ScriptRunner(Check):
             points += self._judge_versions(work, mine, login)
         restore, put_back = work.restore, restore_login or (login if login and login.refusal is None else None)
         if restore and not restore.command and put_back is not None:
-            told = list(self._judge_login(Arrival(restore, put_back, seen, system, sealed)))
+            told = [*self._judge_login(Arrival(restore, put_back, seen, system, sealed))]
+            if isinstance(restore, PlannedBackup) and restore.into not in ("", restore.database.dbname):
+                told += _judge_empty(restore, put_back, seen)
             points += [replace(each, summary=f"restore: {each.summary}") for each in told if each not in points]
         points += [self._judge_start(restore, restore_start)] if restore and restore_start is not None else []
         if entered is not None:
@@ -334,6 +336,24 @@ class ScriptRunner(Check):
                 remedy=f"dump with version {shown(server)}: what a newer one writes, pg_restore and psql of the "
                 "server's version may not read",
             )
+
+
+def _judge_empty(restore: PlannedBackup, login: ServerLogin, identity: Identity | None) -> Iterator[Judgement]:
+    """Of a restore into another database than the one that was dumped: pg_restore ends at the first error."""
+    known = (each.settings if each else None for each in (login, identity))
+    taken, wanted = (settings.shown("server_encoding") if settings else "" for settings in known)
+    amiss = {
+        f"tables, views and sequences in it already: {login.objects}": login.objects
+        and "--clean" not in restore.options,
+        f"its encoding is {taken}, that of the backup {wanted}": wanted and taken not in ("", wanted, "UTF8"),
+        f"{restore.login} has no CREATE on it": not login.may_create,
+    }
+    if found := "; ".join(what for what, is_so in amiss.items() if is_so):
+        name, encoding = quote_identifier(restore.into), f" ENCODING '{wanted}'" if wanted else ""
+        remedy = f"where nobody needs what is in it: DROP DATABASE {name}; CREATE DATABASE {name} "
+        remedy += f"OWNER {quote_identifier(restore.login)} TEMPLATE template0{encoding};"
+        expected = "an empty database of the same encoding in which the role may create"
+        yield restore.failed(f"the backup does not go into {restore.into}: {found}", expected, found, remedy)
 
 
 def _pgpass_command(work: ServerWork) -> str:

@@ -60,6 +60,8 @@ OF_SCRIPTS = (
     "DateStyle",
     "IntervalStyle",
     "TimeZone",
+    "array_nulls",
+    "backslash_quote",
     "bytea_output",
     "check_function_bodies",
     "default_table_access_method",

@@ -11,7 +11,16 @@ from preflight.plan.work import Connection, connection_options, connection_strin
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Complaint, filled, quoted
-from preflight.questions.sql import ASKED_MS, BEGUN_MS, STARTED_MS, Major, RoleSettings, major_in, settings_as_json
+from preflight.questions.sql import (
+    ASKED_MS,
+    BEGUN_MS,
+    OWN_SCHEMA,
+    STARTED_MS,
+    Major,
+    RoleSettings,
+    major_in,
+    settings_as_json,
+)
 
 _SCRIPT = """\
 printf 'account=%s\\n' "$(id -un)"
@@ -84,14 +93,16 @@ class WorkStartProbe(AccountProbe[WorkStart]):
 
 
 _LOGIN_SECONDS = 20.0
+_OBJECTS = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+_OBJECTS += f"WHERE {OWN_SCHEMA} AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f')"
 _NO_SCHEMA = "preflight_no_such_schema"
 _SYSTEM = "SELECT 'system_identifier=' || system_identifier FROM pg_control_system()"
 _WHERE = (
     "SELECT 'user=' || current_user, 'database=' || current_database(), "
     "'version_num=' || current_setting('server_version_num'), 'port=' || current_setting('port'), "
     f"'in_recovery=' || pg_is_in_recovery(), 'started_ms=' || {STARTED_MS}, 'asked_ms=' || {ASKED_MS}, "
-    f"'begun_ms=' || {BEGUN_MS}, "
-    f"'settings=' || {settings_as_json('setting')}"
+    f"'begun_ms=' || {BEGUN_MS}, 'may_create=' || has_database_privilege(current_database(), 'CREATE'), "
+    f"'objects=' || ({_OBJECTS}), 'settings=' || {settings_as_json('setting')}"
 )
 _ONCE = """\
 case ${PGSSLMODE:-prefer} in prefer | allow) tls='sslmode=require sslrootcert=/dev/null/none' ;; *) tls= ;; esac
@@ -170,6 +181,10 @@ class ServerLogin:
     again_ms: int = 0
     """The same of a second login, made after the first one had ended; 0 where it was refused."""
     settings: RoleSettings | None = None
+    may_create: bool = True
+    """Schemas in the database."""
+    objects: int = 0
+    """Tables, views and sequences in it, none of the system's."""
 
     @property
     def pooled(self) -> bool:

@@ -79,6 +79,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
     "checks/rehearsal.py RehearsalCheck._did_nothing": ("seen: that a script changed nothing on rows",),
     "checks/rehearsal.py RehearsalCheck.judge": ("plan: the reason why it is not rehearsed",),
+    "checks/host_login.py _restricted": ("seen: the login shell",),
     "checks/restore_room.py RestoreRoom._judge_storage": ("seen: how much is free, and the server's own limit",),
     "checks/rollback_ready.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
     "checks/earlier_backup/reading.py judge_repository": ("seen: the failed one in Barman's list",),

@@ -285,6 +285,15 @@ def test_a_jump_host_whose_password_has_expired_fails_itself(site: Site, tmp_pat
     assert "set a new password" in found["jump"].judgement.remedy
 
 
+def test_a_restricted_shell_is_told_and_its_cure_works(site: Site, accounts: Accounts, ask: Ask) -> None:
+    account = accounts.add("restricted", shell="/bin/rbash")
+    found = ask(by_key(site, account))
+    assert found.status is Status.WARN, told(found)
+    assert "do not run in rbash" in found.judgement.summary
+    run(*found.judgement.remedy.partition(": ")[2].split())
+    assert ask(by_key(site, account)).status is Status.PASS
+
+
 @pytest.mark.parametrize(
     ("shell", "name"),
     [("/bin/bash", ".bashrc"), ("/bin/tcsh", ".cshrc"), ("/usr/bin/fish", ".config/fish/config.fish")],

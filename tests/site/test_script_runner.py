@@ -599,6 +599,20 @@ def test_who_puts_a_backup_back_must_get_in(server: Server) -> None:
     assert f"restore: {server.role.name} logs in to {server.name}" in found.judgement.summary
     into = {**backup, "restore": Restore(into="nosuch")}
     fails(server.backup(backup=into), "restore: no database login on the server: no such database", "`into` of")
+    other = f"{server.name}_other"
+    into = {**backup, "restore": Restore(into=other)}
+    server.cluster.sql(f"CREATE DATABASE {other} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    try:
+        server.cluster.sql("CREATE TABLE late ()", dbname=other)
+        found = server.backup(backup=into)
+        summary = f"restore: the backup does not go into {other}: tables, views and sequences in it already: 1; "
+        summary += f"its encoding is LATIN1, that of the backup UTF8; {server.role.name} has no CREATE on it"
+        fails(found, summary, "TEMPLATE template0 ENCODING 'UTF8';")
+        for statement in found.judgement.remedy.partition("in it: ")[2].split(";")[:-1]:
+            server.cluster.sql(statement)
+        assert server.backup(backup=into).status is Status.PASS
+    finally:
+        server.cluster.sql(f"DROP DATABASE IF EXISTS {other}")
     command = {**backup, "restore": Restore(command=("/no/such/restore.sh",))}
     fails(server.backup(backup=command), "/no/such/restore.sh does not start", "`command` of [backups.orders.restore]")
     server.write_pgpass(logins[1])
