@@ -79,8 +79,11 @@ command -v crontab >/dev/null 2>&1 && cron=crontab
 for file in /usr/sbin/fcron /usr/sbin/crond /sbin/crond /usr/sbin/cron; do [ -e "$file" ] && cron=${file##*/}; done
 printf 'cron=%s\\n' "$cron"
 daemons= # of a login that is shown its own processes alone
-[ ! -r /proc/1/stat ] || daemons=$(cat /proc/[0-9]*/stat 2>/dev/null |
-  sed -nE 's/^[0-9]+ \\((cron|crond|fcron|atd)\\) [^ZX] .*/\\1/p' | grep . || echo none)
+# One with two numbers is a container's.
+[ ! -r /proc/1/status ] || daemons=$(cat /proc/[0-9]*/status 2>/dev/null | awk '
+  function told() { if (state !~ /[ZX]/ && words < 3 && name ~ /^(cron|crond|fcron|atd)$/) print name }
+  $1 == "Name:" { told(); name = substr($0, 7); words = 0 } $1 == "State:" { state = $2 } $1 == "NSpid:" { words = NF }
+  END { told() }' | grep . || echo none)
 printf 'daemons=%s\\n' "$(printf %s "$daemons" | tr '\\n' ' ')"
 atq 2>/dev/null | while read -r number _ month day time year _ user; do
   printf 'at=%s %s %s\\n' "$(date -d "$month $day $year $time" +%s)" "$user" "$number"

@@ -170,9 +170,11 @@ def test_a_host_whose_tools_do_not_work_is_no_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("processes", "daemons", "cron"),
     [
-        ({1: "(systemd) S 0", 70: "(crond) S 1", 71: "(cron job) R 70", 9: "(atd) S 1"}, {"atd", "crond"}, "crond"),
-        ({1: "(init) S 0", 70: "(fcron) Z 1", 71: "(cron) S 1"}, {"cron"}, "cron"),
-        ({1: "(init) S 0", 70: "(cron) Z 1", 71: "(crond) X 1"}, {"none"}, None),
+        ({1: "systemd|S|1", 70: "crond|S|70", 71: "cron job|R|71", 9: "atd|S|9"}, {"atd", "crond"}, "crond"),
+        ({1: "init|S|1", 70: "fcron|Z|70", 71: "cron|S|71"}, {"cron"}, "cron"),
+        ({1: "init|S|1", 70: "cron|Z|70", 71: "crond|X|71"}, {"none"}, None),
+        ({1: "init|S|1", 70: "cron|S|70\t1", 71: "atd|S|71"}, {"atd"}, None),  # a container's
+        ({1: "init|S|1", 70: "cron|S"}, {"cron"}, "cron"),  # a kernel before 4.1
         ({}, None, None),
     ],
 )
@@ -182,7 +184,8 @@ def test_a_daemon_counts_while_it_runs_wherever_its_program_is(
     """The kernel's words on each process stand in for `/proc`: other tests ask for this machine's own."""
     for number, told in processes.items():
         (tmp_path / f"{number}").mkdir()
-        (tmp_path / f"{number}/stat").write_text(f"{number} {told} {number} {number} 0 -1 4194560\n")
+        words = zip(("Name", "State", "NSpid"), told.split("|"), strict=False)
+        (tmp_path / f"{number}/status").write_text("".join(f"{name}:\t{word}\n" for name, word in words))
     answer = ask(HostJobsProbe("db1").ask().replace("/proc/", f"{tmp_path}/"))
     installed = re.findall("^cron=(.*)", answer.text, re.MULTILINE)[0]
     found = HostJobsProbe("db1").read(answer)
