@@ -238,7 +238,8 @@ def _chatter(host: Host, login: Login) -> Iterator[Judgement]:
             "start-up files of the shell print text, which breaks scp and rsync",
             expected="nothing, where no terminal is",
             actual=printed,
-            remedy=f"in {file} of {login.user} on {host.id}, first line: {line}",
+            remedy=f"in {file} of {login.user} on {host.id}, first line: {line}; where that does not end it, have "
+            "~/.ssh/rc there, and /etc/ssh/sshrc, print to standard error (>&2)",
         )
 
 

@@ -298,11 +298,25 @@ def test_a_start_up_file_that_prints_is_told_and_its_cure_works(
     assert found.status is Status.WARN, told(found)
     assert "breaks scp and rsync" in found.judgement.summary
     assert found.judgement.actual == "Welcome to the database server"
-    where, _, line = found.judgement.remedy.partition(", first line: ")
+    where, _, line = found.judgement.remedy.partition("; where that does not end it")[0].partition(", first line: ")
     assert where == f"in ~/{name} of {account.name} on db1"
     file.write_text(f"{line}\n{file.read_text()}")
     found = ask(by_key(site, account))
     assert found.status is Status.PASS, told(found)
+
+
+def test_what_sshd_itself_runs_before_the_shell_is_named_where_text_is_printed(
+    site: Site, accounts: Accounts, ask: Ask
+) -> None:
+    account = accounts.add("noisy")
+    file = account.home / ".ssh" / "rc"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("echo Welcome\n")
+    found = ask(by_key(site, account))
+    assert found.status is Status.WARN, told(found)
+    assert "~/.ssh/rc there, and /etc/ssh/sshrc, print to standard error (>&2)" in found.judgement.remedy
+    file.write_text("echo Welcome >&2\n")
+    assert ask(by_key(site, account)).status is Status.PASS
 
 
 @pytest.mark.case(35)
