@@ -91,7 +91,8 @@ class HostLogin(Check):
         proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
         announced = self._announced(host, user, way.session, way.asked_at)
         ends = [*self._declared(host, user), *self._certificates(host, way.session), *announced]
-        return Judgement.of([proof, *_one_factor(host, way.session), *map(self._need.judge, ends)])
+        points = [*self._several(host, way.session), *_one_factor(host, way.session)]
+        return Judgement.of([proof, *points, *map(self._need.judge, ends)])
 
     def _shell(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Judgement:
         user = host.user or login.session.get("user", "")
@@ -108,8 +109,21 @@ class HostLogin(Check):
         by += " and a typed code" if session.get("code") == "typed" else ""
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
-        points = [*_one_factor(host, session), *_chatter(host, login), *self._endings(host, login, expiry)]
-        return Judgement.of([passed(f"{login.user} runs commands on {login.node}{where}{through}{by}"), *points])
+        points = [*self._several(host, session), *_one_factor(host, session), *_chatter(host, login)]
+        proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
+        return Judgement.of([proof, *points, *self._endings(host, login, expiry)])
+
+    def _several(self, host: Host, session: Mapping[str, str]) -> Iterator[Judgement]:
+        """A name of several addresses, of the family by which it was reached: the next login may take another."""
+        if addresses := session.get("addresses", ""):
+            address = session["address"].rpartition(":")[0].strip("[]")
+            yield warned(
+                f"its name stands for several addresses, and the login was made at {session['address']}",
+                expected="one address, at which every login of the window arrives",
+                actual=addresses,
+                remedy=f'write in [hosts.{host.id}] at which of them the work is done, as address = "{address}"; then '
+                f"pin its key: {self.plan.call('seal')}",
+            )
 
     @property
     def _need(self) -> TimeOfNeed:
