@@ -228,20 +228,15 @@ for f in "$@"; do
   shift
   if [ -f "$f" ]; then
     set -- "$@" "$f"
-    if [ -r "$f" ]; then kind=file; else kind=unreadable; fi
-    printf 'kind=%s %s\\n' "$kind" "$(readlink -f -- "$f")"
+    printf 'kind=%s %s\\n' "$([ -r "$f" ] && echo file || echo unreadable)" "$(readlink -f -- "$f")"
   elif [ -e "$f" ]; then echo 'kind=other '; else
     p=$f; while [ ! -d "$p" ]; do p=${{p%/*}}; p=${{p:-/}}; done
     if [ -x "$p" ]; then echo 'kind=missing '; else printf 'kind=hidden %s\\n' "$p"; fi
   fi
 done
 if [ $# -gt 0 ]; then
-  stat -L -c 'stat=%s %Y %a %U %n' -- "$@"
 {FIND_HASH_TOOL}  [ -z "$tool" ] || $tool "$@" 2>/dev/null | sed 's/^/sha256=/'
-  for f in "$@"; do
-    shift
-    for d in "$f" "$(readlink -f -- "$f")"; do {FOLDERS_ABOVE}; done
-  done
+  for f in "$@"; do for d in "$f" "$(readlink -f -- "$f")"; do {FOLDERS_ABOVE}; done; done
   stat -L -c 'stat=%s %Y %a %U %n' -- "$@" | sort -u
 fi
 echo end=yes
