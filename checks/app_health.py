@@ -249,22 +249,19 @@ def _told(instance: _Instance, answer: HttpAnswer) -> str:
         return f"{answer.status} without a version"
 
 
-def _each_once(
-    answers: Sequence[HttpAnswer], judge: Callable[[HttpAnswer], Iterable[Judgement]]
-) -> Iterator[Judgement]:
+def _each_once(given: Sequence[HttpAnswer], judge: Callable[[HttpAnswer], Iterable[Judgement]]) -> Iterator[Judgement]:
     """What is judged of each, once; of what is not well at every address, at which it is."""
     places: dict[Judgement, dict[str, None]] = {}
-    for answer in answers:
+    for answer in given:
         for point in judge(answer):
             places.setdefault(point, {})[answer.address] = None
-    every = {answer.address for answer in answers}
+    every = {answer.address for answer in given}
     for point, addresses in places.items():
         is_everywhere = point.status is Status.PASS or len(addresses) == len(every)
         yield point if is_everywhere else replace(point, summary=f"{point.summary}: {', '.join(addresses)}")
 
 
 def _answer(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
-    """What one answer of the application itself says."""
     yield from _status(instance, answer)
     if answer.status == instance.endpoint.status:
         yield from _final_url(instance, answer)
@@ -325,7 +322,6 @@ def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
 
 
 def _latency(instance: _Instance, answers: Sequence[HttpAnswer]) -> Judgement:
-    """Of the slowest answer."""
     limit = instance.endpoint.max_latency.total_seconds()
     seconds = max(each.latency_seconds for each in answers)
     taken = f"{seconds:.2f} s"
@@ -417,7 +413,6 @@ def _identity(instance: _Instance, body: JsonValue, path: str, wanted: str | flo
 def _value(
     instance: _Instance, body: JsonValue, path: str, wanted: str | float | bool, *, is_version: bool
 ) -> Judgement:
-    """One value of the body against the one wanted."""
     expected = f"{path} is {json.dumps(wanted)}"
     try:
         seen = value_at(body, path)

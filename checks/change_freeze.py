@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from preflight.check import Check, Subject
 from preflight.clock import as_written, format_moment
-from preflight.finding import Judgement, Quantity, failed, passed
+from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.plan.freeze import Freeze, Period, next_free, periods
 from preflight.units import format_duration
 
@@ -20,7 +20,7 @@ class ChangeFreeze(Check):
     wrong, and touching a freeze with that is no failure. A window that ends when a freeze begins, or begins when it
     ends, is free. Times of every week are by the clock on the wall: on a night on which clocks change, a time that they
     skip is the moment of the change, and one that they show twice is the first for the begin of a freeze and the second
-    for its end.
+    for its end. WARN where a freeze is over and its days, a year later, touch the window.
     """
 
     id = "change-freeze"
@@ -37,6 +37,14 @@ class ChangeFreeze(Check):
         window = self.plan.window
         near = periods(freeze, window.zone, window.start, window.end)
         touched = [each for each in near if each.overlap(window.start, window.end)]
+        again = [at + timedelta(days=365) for at in near[0]] if isinstance(freeze.until, date) else []
+        if again and Period(*again).overlap(window.start, window.end):
+            return warned(
+                f"it is over, and its days of a year later touch the window: {self._told(near[0])}",
+                expected="the days of this year, or no freeze that is over",
+                actual=f"until {freeze.until}",
+                remedy=f"correct the year in [freeze.{freeze.id}], or take it out of the plan",
+            )
         if not touched:
             return passed(f"nearest: {min(map(self._distance, near))[1]}")
         overlap = sum((each.overlap(window.start, window.end) for each in touched), timedelta())

@@ -46,8 +46,8 @@ class HostLogin(Check):
     let a client connect. Every refusal is a FAIL with its own remedy. Account, password and key must outlive the
     window and its rollback: an account that expires on day D is refused from 00:00 UTC of D, a password that expires
     on D holds all of D; a key ends with its SSH certificate, and with `expiry-time` of its line in any file that
-    sshd reads (AuthorizedKeysFile). What no host shows, as for a directory's account or a key from
-    AuthorizedKeysCommand, is UNKNOWN until somebody answers for it with `valid_through`.
+    sshd reads (AuthorizedKeysFile). What no host shows, as for a directory's account, a key from AuthorizedKeysCommand
+    or a login that only lets connections through, is UNKNOWN until somebody answers for it with `valid_through`.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -58,8 +58,9 @@ class HostLogin(Check):
         """An account, password or key that ends this soon after it is last needed is worth a warning."""
         valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
         """Host -> until when its login holds, and who says so, having asked whoever keeps the account: for LDAP, SSSD
-        and Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, and where
-        pam_time limits the hours, of sudo too. Where the host shows dates too, the earlier one counts."""
+        and Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, for logins
+        that only let connections through, and where pam_time limits the hours, of sudo too. Where the host shows dates
+        too, the earlier one counts."""
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
@@ -91,7 +92,8 @@ class HostLogin(Check):
         proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
         announced = self._announced(host, user, way.session, way.asked_at)
         ends = [*self._declared(host, user), *self._certificates(host, way.session), *announced]
-        points = [*self._several(host, way.session), *_one_factor(host, way.session)]
+        dates = self._no_dates(host, user, ["it runs no commands, so that the host cannot be asked"])
+        points = [*self._several(host, way.session), *_one_factor(host, way.session), dates]
         return Judgement.of([proof, *points, *map(self._need.judge, ends)])
 
     def _shell(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Judgement:
@@ -178,7 +180,7 @@ class HostLogin(Check):
             if not announced and _EXPIRY_WORDS.search(login.banner):
                 unseen.append(f"the host announces an expiry that cannot be read: {login.banner}")
             if unseen:
-                yield self._no_dates(host, login, unseen)
+                yield self._no_dates(host, login.user, unseen)
             elif not ends:
                 yield passed("neither account nor password expires")
         yield from map(self._need.judge, ends)
@@ -220,11 +222,11 @@ class HostLogin(Check):
             at = _midnight(today + timedelta(days=min(int(count), _MOST_UNITS)))
             yield end(what="account", at=at, remedy=f"have it extended: chage -E {self._need.good_date()} {user}")
 
-    def _no_dates(self, host: Host, login: Login, unseen: Sequence[str]) -> Judgement:
+    def _no_dates(self, host: Host, user: str, unseen: Sequence[str]) -> Judgement:
         found = unknown(
-            f"until when {login.user} may log in is not known: {'; '.join(unseen)}",
+            f"until when {user} may log in is not known: {'; '.join(unseen)}",
             expected=f"dates past {self._need.told(self._need.until)}",
-            remedy=f"ask whoever keeps the account {login.user} on {host.id} until when it may log in",
+            remedy=f"ask whoever keeps the account {user} on {host.id} until when it may log in",
         )
         keys = ("checks", self.id, "valid_through", host.id)
         until = (self.plan.window.needed_until + 2 * _DAY).date()

@@ -10,8 +10,6 @@ from preflight.questions.migrations import TOOLS, History, HistoryProbe, History
 from preflight.questions.sql import quote_identifier
 from preflight.wording import in_toml
 
-_NOTHING = "nothing applied"
-
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -25,7 +23,7 @@ class _Read:
 
     @property
     def head(self) -> str:
-        return ", ".join(self.history.heads) or _NOTHING
+        return ", ".join(self.history.heads) or "nothing applied"
 
 
 class MigrationHistory(Check):

@@ -216,7 +216,6 @@ def _otherwise(wanted: Mapping[str, str], seen: Mapping[str, str]) -> Judgement:
 
 
 def _shown(kind: str, name: str, wanted: Mapping[str, str], seen: Mapping[str, str]) -> Iterator[str]:
-    """The lines of one object, as rehearsed and as found."""
     for what, lines in (("in the rehearsal", wanted.get(name)), ("found", seen.get(name))):
         if lines is not None:
             yield f"{kind}, {what}:"

@@ -9,7 +9,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.end_states import DeployOrder
-from preflight.judging.schedule import Schedule, Unprotected, schedule, schedule_at, time_in_window, unprotected
+from preflight.judging.schedule import Schedule, Unprotected, beside, schedule, schedule_at, time_in_window, unprotected
 from preflight.plan import DecisionKind, Step, UndoKind
 from preflight.plan.limits import GUESS
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry
@@ -18,6 +18,8 @@ from preflight.wording import MOST_NAMED, listed
 
 _OLDEST_RECORD = timedelta(days=366)
 """Of minutes. In a year the data of most databases have grown."""
+_SAYS = {UndoKind.NOTHING_TO_UNDO: "leaves nothing to undo", UndoKind.REDEPLOY: "is taken back by a redeploy"}
+"""Of a step with which no script is taken back."""
 
 
 class TimeBudget(Check):
@@ -29,9 +31,9 @@ class TimeBudget(Check):
     have to be taken back must end `margin` before decide-by. All work must end in the window. Once the window is open,
     the work is taken to begin at the moment judged. A step that runs scripts in a database, or is taken back by a
     restore, FAILs unless it comes after the backup: what is backed up later restores nothing. A step that does not say
-    how it is taken back, or how long that takes, leaves decide-by unknown. Guessed times of blocking steps (with the
-    minutes to write, where the scripts were rehearsed on a restore), records from the future, applications that no step
-    deploys, and a point of no return that follows without time to decide are warned of.
+    how it is taken back, or how long that takes, leaves decide-by unknown. WARN: guessed times of blocking steps (with
+    the minutes to write, where the scripts were rehearsed on a restore), records from the future, ways back left out,
+    applications that no step deploys, or one beside the backup, and no time to decide before the point of no return.
     """
 
     id = "time-budget"
@@ -65,8 +67,16 @@ class TimeBudget(Check):
             yield from self._over_budget(current, is_open)
         yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
-        for step in (each for each in self.plan.steps if not each.is_risky):
+        for step in self.plan.steps:
             yield from self._left_out(step, record)
+        for step, work in beside(self.plan):
+            yield warned(
+                f"{step.id} deploys {step.deploys}, and nothing says whether before or after {work}",
+                expected="an order of backups, scripts and what is deployed, by the `after` of their steps",
+                actual=f"{step.id} comes after {', '.join(step.after) or 'no step'}",
+                remedy=f'write "{work}" into `after` of step {step.id}; or, if {step.deploys} uses no database of the '
+                "plan, give it a `track` of its own",
+            )
         blocking = (each for each in self.plan.steps if each.blocking)
         if guessed := [name for name, source in _records(blocking) if source == GUESS]:
             offers = [offer for name in guessed if (offer := self._rehearsed(name, record))]
@@ -194,15 +204,19 @@ class TimeBudget(Check):
         )
 
     def _left_out(self, step: Step, record: Rehearsal | None) -> Iterator[Judgement]:
-        """Whoever wrote ways back means to run them, should the night want it."""
+        """Whoever wrote ways back means to run them, should the night want it; what is deployed is deployed back."""
+        says = _SAYS.get(step.undo.kind) if step.undo else None
         backs = [run.script for each in self._entries(step, record) if each for run in each.back]
-        if backs:
+        left, kind, otherwise = "its scripts have ways back", "script", "have the ways back taken away"
+        if step.deploys and not backs:
+            left, kind, otherwise = f"deploys {step.deploys}", "redeploy", 'kind = "none", if nothing takes it back'
+        if says and (backs or (step.deploys and not step.is_risky)):
             yield warned(
-                f"step {step.id} leaves nothing to undo, it says, and its scripts have ways back",
+                f"step {step.id} {says}, it says, and {left}",
                 expected="the minutes of each way back that may be run, in decide-by",
-                actual=listed(backs, MOST_NAMED),
-                remedy=f'write undo = {{ kind = "script", minutes = 10 }}, with its own minutes, to step {step.id}; or '
-                "have the ways back taken away",
+                actual=listed(backs, MOST_NAMED) or "no minutes",
+                remedy=f'write undo = {{ kind = "{kind}", minutes = 10 }}, with its own minutes, to step {step.id}; or '
+                f"{otherwise}",
             )
 
     def _no_time_to_decide(self, current: Schedule) -> Iterator[Judgement]:
@@ -226,20 +240,14 @@ class TimeBudget(Check):
         today = self.moment.astimezone(zone(self.plan.window.zone)).date()
         for name, source in (each for each in _records(self.plan.steps) if each[1] != GUESS):
             day = date.fromisoformat(source.partition(" ")[2])
-            if day > today:
-                yield warned(
-                    f"the time of {name} was {source}, in the future",
-                    expected=f"a date up to {today}",
-                    actual=source,
-                    remedy=f"correct the `source` of {name}",
-                )
-            elif today - day > _OLDEST_RECORD:
-                yield warned(
-                    f"the time of {name} was {source}: since then it may have grown",
-                    expected=f"a date from {today - _OLDEST_RECORD} on",
-                    actual=source,
-                    remedy=f"measure or rehearse {name} again, then write its minutes and the day (`source`)",
-                )
+            wrong, cure = ", in the future", f"correct the `source` of {name}"
+            if today - day > _OLDEST_RECORD:
+                wrong = ": since then it may have grown"
+                cure = f"measure or rehearse {name} again, then write its minutes and the day (`source`)"
+            elif day <= today:
+                continue
+            expected = f"a date from {today - _OLDEST_RECORD} to {today}"
+            yield warned(f"the time of {name} was {source}{wrong}", expected=expected, actual=source, remedy=cure)
 
     def _margin_kept(self) -> str:
         return f"the last step to take back ends {format_duration(self.plan.window.margin)} before decide-by"
@@ -270,7 +278,6 @@ def _unprotected(found: Unprotected) -> Judgement:
 
 
 def _short_by(short: timedelta, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:
-    """A failure by so much time."""
     seconds = short.total_seconds()
     found = failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=seconds / 60)
     return replace(found, quantity=Quantity(value=seconds, unit="s"))

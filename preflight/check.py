@@ -105,8 +105,7 @@ class Check(ABC):
     ) -> None:
         """`moment`: the instant judged, UTC. `asked_at`: when that was asked; the same unless a later one is named.
         `expect`: what `preflight verify` wants to find; None where readiness is judged."""
-        self.plan = plan
-        self.moment = moment
+        self.plan, self.moment = plan, moment
         self.asked_at = asked_at or moment
         self.expect = expect
         self.settings = self.Settings() if settings is None else settings

@@ -196,9 +196,7 @@ def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
     texts = {"text": answer.text, "error": answer.error} if isinstance(answer, Reply) else {"detail": answer.detail}
     session = {key: mask(value) for key, value in answer.session.items()}
     masked: dict[str, Any] = {key: mask(value) for key, value in texts.items()}
-    if masked == texts and session == answer.session:
-        return answer
-    return replace(answer, session=session, **masked)
+    return answer if masked == texts and session == answer.session else replace(answer, session=session, **masked)
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:

@@ -58,8 +58,7 @@ class Reason(Enum):
     def __init__(self, words: str, side: Side, cures: Cures, status: Status | None = None) -> None:
         self.words = words
         """As printed after `could not look: ` and `no login: `."""
-        self.side = side
-        self.cures = cures
+        self.side, self.cures = side, cures
         self.status = status or (Status.FAIL if side in (Side.NETWORK, Side.FAR_END) else Status.UNKNOWN)
         """What the check that confirms a login makes of it; for all others it is UNKNOWN."""
 

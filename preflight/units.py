@@ -56,8 +56,7 @@ def format_duration(duration: timedelta) -> str:
     parts = []
     for unit, size in _SECONDS.items():
         count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
+        parts += [f"{count} {unit}"] if count else []
     return sign + (" ".join(parts[:2]) or "0 s")
 
 

@@ -329,8 +329,14 @@ id = "deploy-app1"
 after = ["scripts-app1"]
 minutes = 15
 deploys = "app1"
-blocking = false
 undo = { kind = "redeploy", minutes = 10 }
+
+[[steps]]
+id = "announce"
+after = ["deploy-app1"]
+minutes = 5
+blocking = false
+undo = { kind = "nothing-to-undo" }
 
 [[tested]]
 versions = { app1 = "4.2", app2 = "2.7" }

@@ -11,7 +11,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.judging.backup_size import Seen
 from preflight.judging.schedule import time_in_window
-from preflight.plan import BackupMethod, Bytes
+from preflight.plan import BackupFormat, BackupMethod, Bytes
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
@@ -26,6 +26,8 @@ from preflight.units import format_need, format_size
 from .need import More, Room, begins_at, judge_expected, names, need_of, nightly_growth, reserved, total, wal_growth
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
+_TEMPORARY = "/tmp"  # noqa: S108 - by tmpfile(3), whatever TMPDIR says
+"""Where pg_dump puts each table first for the tar format, which tells sizes before contents."""
 _SHARED = "storage of several hosts"
 """The subject about hosts that turn out to be one machine."""
 
@@ -45,8 +47,8 @@ class BackupSpace(Check):
     backup's step begins is taken off first: `reserve` of the entries, the files of the regular backup, by their rhythm
     and size, one of them before the oldest is removed, and write-ahead log where it shares the storage. What stays free
     should be `keep_percent` of the file system or `keep_bytes`, whichever is less: a WARN below, a FAIL when it does
-    not fit. Inodes count as well. A directory that does not exist is UNKNOWN here: the file system of its parent says
-    nothing.
+    not fit. Inodes count as well; and for the tar format WARN where the largest table does not fit into `/tmp`. A
+    directory that does not exist is UNKNOWN here: the file system of its parent says nothing.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class BackupSpace(Check):
             wanted[f"directory {backup.id}"] = DirectoryProbe.of(each)
             if previous := earlier_backups(each):
                 wanted[f"previous {backup.id}"] = previous
-            if each.target and (each.writes_many_files or not backup.expected):
+            if each.target and (each.writes_many_files or not backup.expected or _copies_tables(each)):
                 wanted[f"sizes {backup.database}"] = sizes.SizesProbe(backup.database)
         if subject.id == _SHARED:
             own = [each for each in subject.item if each.target]
@@ -133,6 +135,8 @@ class BackupSpace(Check):
             if listing and newest and may_grow and each.is_packed and not each.backup.verify:
                 read = read_in_full(each, listing, newest)
                 probes |= {f"read {each.id}": read} if read else {}
+        if subject.id != _SHARED and _copies_tables(subject.item):
+            probes["temporary"] = PlacesProbe(subject.item.host.id, AsAccount.of(subject.item), (_TEMPORARY,))
         own = {f" {each.id}": each for each in subject.item} if subject.id == _SHARED else {"": subject.item}
         for name, planned in own.items():
             shown: sizes.DataDirectories | None = facts.get(f"files{name}", files)
@@ -147,6 +151,7 @@ class BackupSpace(Check):
         *,
         places: Mapping[str, Place] | None = None,
         wal: sizes.WalRate | None = None,
+        temporary: Mapping[str, Place] | None = None,
         **facts: Any,
     ) -> Judgement:
         if subject.id == _SHARED:
@@ -163,7 +168,18 @@ class BackupSpace(Check):
         if room.unsized:
             return room.unsized.not_known()
         size = (room.needs[0].judge_file_size(directory), *judge_expected(planned, _previous(planned, facts)))
-        return Judgement.of([*self._points(planned, directory, room), *size])
+        copied = self._judge_copied(planned, facts, temporary[_TEMPORARY]) if temporary else ()
+        return Judgement.of([*self._points(planned, directory, room), *size, *copied])
+
+    def _judge_copied(self, planned: PlannedBackup, facts: Mapping[str, Any], place: Place) -> Iterator[Judgement]:
+        largest = facts[f"sizes {planned.backup.database}"].largest_table_bytes
+        if place.free_bytes < largest:
+            yield warned(
+                f"pg_dump copies each table to {_TEMPORARY} first, and the largest may not fit there",
+                expected=f"{format_need(largest)} free on {place.label} of {planned.host.id}, as the database has it",
+                actual=f"{format_size(place.free_bytes)} free",
+                remedy=f'have room made there; or have it taken as format = "custom", in [backups.{planned.id}] too',
+            )
 
     def _wal(
         self, planned: PlannedBackup, storage: str, places: Mapping[str, Place] | None, wal: sizes.WalRate | None
@@ -264,6 +280,10 @@ class BackupSpace(Check):
             return warned(summary, expected=wanted, actual=actual, remedy=remedy)
         summary = f"{needs}; {format_size(room.bytes)} {room.what} on {where}, {format_size(left)} stays"
         return passed(summary, expected=wanted, actual=actual)
+
+
+def _copies_tables(planned: PlannedBackup) -> bool:
+    return planned.backup.method is BackupMethod.PG_DUMP and planned.backup.format is BackupFormat.TAR
 
 
 def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:

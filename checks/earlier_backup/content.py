@@ -28,6 +28,7 @@ _KINDS = {
     "INDEX": "indexes",
     "EXTENSION": "extensions",
     "FUNCTION": "functions",
+    "PUBLICATION": "publications",
     "BLOBS": "large objects",
 }
 """What pg_dump leaves out with --data-only, --section, or for one table or schema."""
@@ -134,8 +135,7 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
     others = {name for name, _, table in owned if table not in missing} - held.others
     on_purpose = {name for name in missing | others if allowed.search(_written(name))}
     lost, undefined = (sorted(map(_written, names - on_purpose)) for names in (missing, others))
-    if undefined:
-        lacks.append(f"{_others(len(undefined))} ({listed(undefined, MOST_NAMED)})")
+    lacks += [f"{_others(len(undefined))} ({listed(undefined, MOST_NAMED)})"] if undefined else []
     if lost:
         lacks.insert(0, f"data of {len(lost)} of the {live.count} tables ({listed(lost, MOST_NAMED)})")
     if lacks:

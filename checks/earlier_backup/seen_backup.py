@@ -126,14 +126,12 @@ class SeenBackup:
         if there is None or not planned.connects or planned.is_this_windows(there.changed_at, moment):
             return
         name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
-        refused = (
-            f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
-        )
+        told = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
         before, who = f" before step {backup.step}", f"have step {backup.step}"
         if not backup.step:
             before, who = " before its line is pasted", "unless that is the window's own, have it"
         yield (failed if backup.step else warned)(
-            f"the backup of the window has the name of an earlier one: {refused}",
+            f"the backup of the window has the name of an earlier one: {told}",
             expected=f"no {path} on {self.host}{before}",
             actual=f"{path} of {format_moment(there.changed_at, planned.plan.window.zone)}",
             remedy=f'{who} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
@@ -150,16 +148,16 @@ class SeenBackup:
 
     def judge_age(self, moment: datetime) -> Judgement:
         """As of `moment`, UTC."""
-        zone, limit = self.planned.plan.window.zone, self.planned.backup.max_age
+        zone, most = self.planned.plan.window.zone, self.planned.backup.max_age
         age, at = moment - self.file.changed_at, format_moment(self.file.changed_at, zone)
-        if age > limit:
+        if age > most:
             return failed(
                 f"the newest backup is {format_duration(age)} old: {self.file.path}",
-                expected=f"not older than {format_duration(limit)}",
+                expected=f"not older than {format_duration(most)}",
                 actual=f"last changed {at}",
                 remedy=f"{self.anew}, and find out why the last ones were not made",
             )
-        if self.begun and moment - self.begun[0] > limit:
+        if self.begun and moment - self.begun[0] > most:
             return self._begun_before(moment - self.begun[0], moment - self.begun[1])
         if min(age, self.listing.age(self.file)) < -_CLOCK_SLACK:
             dated = f"{self.file.path}/toc.dat" if self.file.kind is BackupKind.DIRECTORY else self.file.path
@@ -171,9 +169,7 @@ class SeenBackup:
                 f"{self.host}: touch -d 'YYYY-MM-DD HH:MM' {shlex.quote(dated)}",
             )
         size = "of unknown size" if self.file.size_bytes is None else format_size(self.file.size_bytes)
-        return passed(
-            f"{self.file.path} of {at}, {size}, of {self.file.owner}, not older than {format_duration(limit)}"
-        )
+        return passed(f"{self.file.path} of {at}, {size}, of {self.file.owner}, not older than {format_duration(most)}")
 
     def _begun_before(self, age: timedelta, least: timedelta) -> Judgement:
         """A file that was touched or copied is younger than what is in it. `least`: its age in any zone."""

@@ -209,7 +209,6 @@ def judge_staged(seen: Comparison, differences: Differences) -> Iterator[Judgeme
 
 
 def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
-    """The staged folder as a whole."""
     staged, where, tree = seen.scripts.staged, seen.host.id, seen.staged_tree
     if tree.problem:
         closed = "ermission denied" in tree.problem

@@ -171,12 +171,10 @@ class ScriptRunner(Check):
         if restore and not restore.command and put_back is not None:
             told = list(self._judge_login(Arrival(restore, put_back, seen, system, sealed)))
             points += [replace(each, summary=f"restore: {each.summary}") for each in told if each not in points]
-        if restore and restore_start is not None:
-            points.append(self._judge_start(restore, restore_start))
+        points += [self._judge_start(restore, restore_start)] if restore and restore_start is not None else []
         if entered is not None:
             points += self._judge_entered(work, entered)
-        if start is not None:
-            points.append(self._judge_start(work, start))
+        points += [self._judge_start(work, start)] if start is not None else []
         if manifest is not None and work.command:
             points += judge_command(self.plan, self.moment, work, manifest)
         elif manifest is not None and texts is not None:

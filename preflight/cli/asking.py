@@ -235,11 +235,9 @@ def chosen(
 ) -> Inspection:
     """What the options select of the plan. Raises CallError for what they name and the plan does not have."""
     no_warnings = report.fail_on == "warn"
-    inspection = inspect(
-        plan, registry, moment, report.selection, asked_at=asked_at, expect=expect, no_warnings=no_warnings
-    )
-    report.require_known(plan, registry.ids, [item.subject.id for item in inspection.items])
-    return inspection
+    found = inspect(plan, registry, moment, report.selection, asked_at=asked_at, expect=expect, no_warnings=no_warnings)
+    report.require_known(plan, registry.ids, [item.subject.id for item in found.items])
+    return found
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:

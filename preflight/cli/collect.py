@@ -66,18 +66,13 @@ def _numbered_by_engine() -> Shard:
 @click.command()
 @PLAN
 @click.argument(
-    "evidence_paths",
-    metavar="EVIDENCE...",
-    nargs=-1,
-    required=True,
-    type=FILE,
-    help="Files kept by `run` or `collect`.",
+    "saved_paths", metavar="EVIDENCE...", nargs=-1, required=True, type=FILE, help="Files kept by `run` or `collect`."
 )
 @TIMEOUT
 @report_options
 def judge(
     plan_path: Path,
-    evidence_paths: tuple[Path, ...],
+    saved_paths: tuple[Path, ...],
     timeout: float,  # noqa: ARG001 - it runs since the option was read
     report: ReportOptions,
 ) -> int:
@@ -89,8 +84,8 @@ def judge(
     Without --at it is judged for the moment at which it was collected, so the verdict is that of the run: it says
     nothing about today. Where the plan, a script beside it, a manifest, a pinned host key or the version of preflight
     changed since then, nothing is judged."""
-    parts = {str(path): Evidence.load(path) for path in evidence_paths}
-    if len(parts) < len(evidence_paths):
+    parts = {str(path): Evidence.load(path) for path in saved_paths}
+    if len(parts) < len(saved_paths):
         raise CallError("one file of evidence is named twice")
     inspection = planned(plan_path, report, lambda _: max(part.collected_at for part in parts.values()))
     merged = merge(inspection, parts, read_inputs(inspection.plan))
@@ -132,8 +127,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, shard: Shard | No
     part = Part(zone, asks=partial(plan.is_asked_from, zone)) if zone else WHOLE
     if split and shard:
         part = split.part(shard.number)
-    asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), part=part, quiet=quiet)
-    evidence = asked.answered.evidence
+    evidence = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), part=part, quiet=quiet).answered.evidence
     try:
         write_private(path, evidence.to_json())
     except OSError as error:

@@ -39,13 +39,9 @@ _SIGN = sign_option("Sign it with this SSH key; a public one: the agent.")
 @PLAN
 @click.option("--role", "role_id", metavar="ROLE", help="These people of the role will be there.")
 @click.option("--item", "item_id", metavar="ID", help="This `[[attest]]` of the plan is so.")
-@click.option(
-    "--by", "names", metavar="NAME", multiple=True, required=True, help="Who says it; may be given several times."
-)
+@click.option("--by", metavar="NAME", multiple=True, required=True, help="Who says it; may be given several times.")
 @_SIGN
-def confirm(
-    plan_path: Path, role_id: str | None, item_id: str | None, names: tuple[str, ...], key: Path | None
-) -> None:
+def confirm(plan_path: Path, role_id: str | None, item_id: str | None, by: tuple[str, ...], key: Path | None) -> None:
     """Write down who confirmed a role or attested an item: PLAN.confirmed.toml beside the plan.
 
     It covers the window, the entries that the role owns and their steps, or the window and the item; a change there
@@ -65,7 +61,7 @@ def confirm(
             raise no_such("item", item_id or "", items, "--item")
         role = plan.roles[items[item_id].owner]
         said, covers = {"item": item_id}, covered_by_item(plan, items[item_id])
-    people = list(dict.fromkeys(_as_written(f"person of {role.id}", name, role.people) for name in names))
+    people = list(dict.fromkeys(_as_written(f"person of {role.id}", name, role.people) for name in by))
     at = now().replace(microsecond=0)
     if key and len(people) > 1:
         raise CallError("--sign is one person's: give one --by")

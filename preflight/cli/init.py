@@ -37,7 +37,6 @@ _DATABASE_HELP = (
 )
 _CREDENTIALS = "key=PATH, agent=SHA256:..., env:NAME, prompt"
 _CREDENTIAL_HELP = "Login of every host: key=PATH, agent=SHA256:..., or where its password is: env:NAME, prompt."
-_ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 
 
 @click.command()
@@ -49,7 +48,7 @@ _ANSIBLE_HELP = "Hosts: what `ansible-inventory --list` printed."
 @click.option("--end", metavar="TIME", help="End of the window.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME[=ADDRESS]", help=_HOST_HELP)
 @click.option("--database", "databases", multiple=True, metavar="NAME@HOST[:PORT]", help=_DATABASE_HELP)
-@click.option("--ansible", metavar="FILE", type=FILE, help=_ANSIBLE_HELP)
+@click.option("--ansible", metavar="FILE", type=FILE, help="Hosts: what `ansible-inventory --list` printed.")
 @click.option("--ssh-config", metavar="PATTERN", help="Hosts of ~/.ssh/config that match: 'db*'.")
 @click.option("--pg-service", "services", multiple=True, metavar="NAME", help="A database, of pg_service.conf.")
 @click.option("--application", "applications", multiple=True, metavar="NAME[=URL]", help="An application, its health.")

@@ -114,9 +114,8 @@ def explain(check_id: str, plan_path: Path | None) -> None:
     inspection = inspect(plan, registry, now()) if plan else None
     found = {check.id: check for check in registry.checks}
     if check_id not in found:
-        missing = no_such("check", check_id, found)
         own = "" if plan_path else "; a check of a plan's own folder: with --plan PLAN"
-        raise CallError(missing.message + own)
+        raise CallError(no_such("check", check_id, found).message + own)
     write_stdout(explanation.render(explanation.Explanation(found[check_id], inspection)))
 
 

@@ -72,7 +72,7 @@ def sign_option(about: str) -> Decorator:
     return click.option("--sign", "key", type=FILE, metavar="KEY", help=about)
 
 
-_ENVIRONMENT = "PREFLIGHT_SET_"
+_PREFIX = "PREFLIGHT_SET_"
 _VALUES = "preflight.values"
 """Of a call's context: what it sets variables to."""
 
@@ -86,9 +86,7 @@ def _read_values(context: click.Context, _option: click.Parameter, given: Sequen
         if name in values:
             raise CallError(f"--set {visible(name)} is given twice")
         values[name] = value
-    found = {
-        name.removeprefix(_ENVIRONMENT): value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)
-    }
+    found = {name.removeprefix(_PREFIX): value for name, value in os.environ.items() if name.startswith(_PREFIX)}
     context.meta[_VALUES] = found | values
 
 

@@ -70,9 +70,7 @@ class Watching:
     def __init__(self, plan_path: Path, report: ReportOptions, rhythm: Rhythm, screen: Lines) -> None:
         self._plan, self._registry = load(plan_path)
         asking.chosen(self._plan, self._registry, report, now(), now())  # a mistyped name is told before anybody waits
-        self._options = report
-        self._rhythm = rhythm
-        self._screen = screen
+        self._options, self._rhythm, self._screen = report, rhythm, screen
         self._saved = saved_runs.newest(self._plan)
         self._secrets = asking.secrets_of(self._plan)
         self._pools = Pools(self._plan, self._secrets)

@@ -21,8 +21,7 @@ class HealthApp(LoopbackServer):
     No server of http.server's, which looks up the host's full name and may wait for a name server."""
 
     def __init__(self, name: str, version: str) -> None:
-        self.name = name
-        self.version = version
+        self.name, self.version = name, version
         self.status = "UP"
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(SERVER_CERTIFICATE, SERVER_KEY)

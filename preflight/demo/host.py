@@ -85,8 +85,7 @@ class DemoHost:
         self._write("id", _ID.format(system_path=_SYSTEM_PATH))
         self._write("sudo", _SUDO.format(allowed=" ".join(become)))
         if login.key is not None:
-            public = f"{login.key.get_name()} {login.key.get_base64()}\n"
-            self.put("home/.ssh/authorized_keys", public.encode(), 0o600)
+            self.put("home/.ssh/authorized_keys", f"{login.key.get_name()} {login.key.get_base64()}\n".encode(), 0o600)
         self.expire_account(None)
         known = {
             "PATH": ":".join([str(self._bin), *([str(path)] if path else []), _SYSTEM_PATH]),

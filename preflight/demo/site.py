@@ -43,7 +43,6 @@ versions = {{ app1 = "4.2", app2 = "{app2}" }}
 on       = {on}
 evidence = "regression run {run}"
 """
-_NOT_REHEARSED = 'without = { rehearsal = "the scripts of the demo are short" }'
 _LEAST_MEMORY_BYTES = 256 * 1024 * 1024
 _APP1_RELEASE = "srv/app1/releases/4.1.tar.gz"
 _NEWEST_BACKUP_AGE = timedelta(hours=1)
@@ -250,7 +249,7 @@ class DemoSite:
         runs = {"3.0": 8812} if night else {"3.0": 8812, "2.7": 8813}
         tls = ('sslmode  = "verify-full"', 'sslrootcert = "ca.pem"') if self.postgres.tls else ('sslmode  = "disable"',)
         facts: dict[str, object] = {
-            "rehearsal": "" if self._rehearsed else _NOT_REHEARSED,
+            "rehearsal": "" if self._rehearsed else 'without = { rehearsal = "the scripts of the demo are short" }',
             "dba_standby": "" if night else 'standby = "the second DBA"',
             "tested": "\n".join(_TESTED.format(app2=app2, on=rehearsed, run=run) for app2, run in runs.items()),
             "zone": _ZONE,

@@ -50,10 +50,7 @@ class SshServer(LoopbackServer):
             logger.addHandler(logging.NullHandler())
         self.refuse_login = False
         """Whether every credential is refused, also the right one."""
-        self.login = login
-        self.account = account
-        self.home = home
-        self.environment = environment
+        self.login, self.account, self.home, self.environment = login, account, home, environment
         self.host_key = paramiko.ECDSAKey.generate()
         self._connections: dict[Any, _Connection] = {}
         super().__init__()
@@ -86,8 +83,7 @@ class _Connection(paramiko.ServerInterface):
     """One client: its login, its channels and the commands it runs."""
 
     def __init__(self, server: SshServer, client: socket.socket) -> None:
-        self._server = server
-        self._client = client
+        self._server, self._client = server, client
         self._commands: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False

@@ -52,10 +52,7 @@ class Answered:
         """`evidence`: the answers to begin with, none for a live run. `earlier`: a run before, of which is kept what
         need not be asked again. `asks`: False for a question that is not asked from here. `mask` redacts what
         leaves: findings and evidence. What is judged is what was answered."""
-        self.inspection = inspection
-        self._evidence = evidence
-        self._earlier = earlier
-        self._asks = asks
+        self.inspection, self._evidence, self._earlier, self._asks = inspection, evidence, earlier, asks
         self._mask = mask
         self._answers = dict(evidence.answers)
         self._facts: dict[PlannedProbe, Any] = {}

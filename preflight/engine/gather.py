@@ -105,8 +105,7 @@ class Asking:
     `timed out`."""
 
     def __init__(self, open_session: OpenSession, deadline: Deadline) -> None:
-        self._open_session = open_session
-        self._deadline = deadline
+        self._open_session, self._deadline = open_session, deadline
         self._workers: Counter[Via] = Counter()
         self._targets: dict[tuple[Via, str], _Target] = {}
         self._stirred: dict[_Target, None] = {}

@@ -102,8 +102,7 @@ def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -
 
 def sheet_questions(plan: Plan) -> Iterator[Question]:
     """What must be known of the files beside the plan for `command_sheet`; script-runner asks the same."""
-    for entry in plan.scripts.values():
-        yield from (probe.question() for probe in sealing_probes(plan, entry))
+    yield from (probe.question() for entry in plan.scripts.values() for probe in sealing_probes(plan, entry))
 
 
 def command_sheet(plan: Plan, evidence: Evidence) -> tuple[Command, ...]:

@@ -43,13 +43,11 @@ class End:
         return Event(at=self.at, text=f"{self.what} {self.where} ends{known_by}")
 
 
-def certificate_ends(
-    certificate: Certificate, owner: str, remedy: str, what: str = "certificate", **more: Any
-) -> list[End]:
+def certificate_ends(shown: Certificate, owner: str, remedy: str, what: str = "certificate", **more: Any) -> list[End]:
     """Of the certificate of `owner` and of all above it; `remedy`: of its own end; `more`: further fields of each."""
     more = {**more, "where": f"of {owner}"}
-    ends = [End(what=what, at=certificate.not_after, remedy=remedy, actual=str(certificate), **more)]
-    for issuer in certificate.issuers:
+    ends = [End(what=what, at=shown.not_after, remedy=remedy, actual=str(shown), **more)]
+    for issuer in shown.issuers:
         then = "and it trusted here and by all clients" if issuer.is_root else "and sent with it"
         renewal = f"have {issuer.subject} replaced by its successor, {then}, and the certificate issued anew under it"
         ends.append(End(what=str(issuer), at=issuer.not_after, remedy=renewal, **more))

@@ -251,8 +251,7 @@ class _Reader:
             self._hidden.append(self._place(start, written, "holds a character that nobody sees"))
         # With it off a backslash escapes in every string: this reader does not follow.
         is_statement = kind in ("word", "string", "identifier", "dollar", "variable")
-        setting = is_statement and _STRINGS_SETTING in written.lower()
-        if setting and not _TURNED_ON.match(self._text, end):
+        if is_statement and _STRINGS_SETTING in written.lower() and not _TURNED_ON.match(self._text, end):
             self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
         match kind:
             case "word":
@@ -439,10 +438,9 @@ def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
         unquoted = unquoted + 1 if piece["plain"] else 0
         at = piece.end()
         pieces.append(piece)
-    stripped = value.rstrip(";")
     variables = tuple(piece["variable"] for piece in pieces if piece["variable"])
     backquoted = any(piece["command"] for piece in pieces)
-    return _Argument(value[: max(len(stripped), len(value) - unquoted)], variables, backquoted), at
+    return _Argument(value[: max(len(value.rstrip(";")), len(value) - unquoted)], variables, backquoted), at
 
 
 def _unescaped(escape: re.Match[str]) -> str:

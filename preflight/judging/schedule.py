@@ -247,6 +247,18 @@ def unprotected(plan: Plan) -> Iterator[Unprotected]:
             yield Unprotected(step, backup, backup.step in waiting[step.id])
 
 
+def beside(plan: Plan) -> Iterator[tuple[Step, str]]:
+    """Steps that deploy while a backup of their track may run, each with the last of the track's steps that take
+    backups or run scripts: no `after` puts it before or after any such step of the plan."""
+    waiting, taken = _waiting(plan), {each.step for each in planned_backups(plan)}
+    work = [each for each in plan.steps if each.id in taken | {scripts.step for scripts in plan.scripts.values()}]
+    for step in (each for each in plan.steps if each.deploys and plan.scripts and each not in work):
+        near = [each.id for each in work if each.track == step.track]
+        ordered = any(step.id in waiting[each.id] or each.id in waiting[step.id] for each in work)
+        if not ordered and not taken.isdisjoint(near):
+            yield step, near[-1]
+
+
 def _needed(plan: Plan, step: Step, waiting: Mapping[str, Collection[str]]) -> Iterator[PlannedBackup]:
     """For each database that the step's scripts change, a backup that it should wait for, where it waits for none of
     those that would be restored. Where it runs no scripts and is taken back by a restore, the plan does not say which

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from preflight.finding import Judgement, failed
 from preflight.judging import psql_script
-from preflight.judging.psql_script import TAKES_BACK, Place, Scan, included_scripts, scan_script
+from preflight.judging.psql_script import TAKES_BACK, WHY_UNREAD, Place, Scan, included_scripts, scan_script
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.release_plan import grouped
@@ -105,11 +105,7 @@ def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapp
     """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
     run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
     run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
-    return {
-        name: texts.unread.get(name, psql_script.WHY_UNREAD)
-        for name in names
-        if name in run and name not in texts.texts
-    }
+    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
 
 
 def approved_unread(plan: Plan, entry: Scripts, problem: str) -> Judgement:

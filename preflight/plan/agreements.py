@@ -46,7 +46,7 @@ class Step:
     deploys: values.ApplicationRef = ""
     """The application that answers with its `to` version once this step is done."""
     blocking: bool = True
-    """False for work that the window can be finished without."""
+    """False for work that the window can be finished without: no backup, no scripts, nothing that `deploys`."""
 
     @property
     def price_minutes(self) -> float | None:

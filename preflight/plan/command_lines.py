@@ -17,7 +17,6 @@ from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, server_work
 
 _SUFFIXES = {BackupFormat.CUSTOM: ".dump", BackupFormat.TAR: ".tar", BackupFormat.PLAIN: ".sql"}
-_UP = ".up"
 _RIGHT_PSQL = ("-X", "-w", "-v", "ON_ERROR_STOP=1")
 
 
@@ -220,6 +219,6 @@ def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:
 def _places(pattern: str, name: str) -> tuple[str, ...]:
     """Where the pattern may mean: from the top of the folder, or from the script's own folder."""
     folder, base = posixpath.split(name)
-    stem = posixpath.splitext(base)[0].removesuffix(_UP)
+    stem = posixpath.splitext(base)[0].removesuffix(".up")
     written = pattern.replace("{stem}", stem).replace("{name}", base)
     return tuple(dict.fromkeys(posixpath.normpath(posixpath.join(top, written)) for top in ("", folder)))

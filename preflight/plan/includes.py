@@ -71,9 +71,8 @@ class Files:
         try:
             self.read(path)
         except PlanError as error:
-            unread = [each for each in error.errors if each.line is None]
             self.problems += [each for each in error.errors if each.line is not None]
-            return "; ".join(str(each) for each in unread)
+            return "; ".join(str(each) for each in error.errors if each.line is None)
         return ""
 
 

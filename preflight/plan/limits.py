@@ -156,11 +156,9 @@ def http_url(value: str) -> str:
     return "a URL that is asked has no #fragment" if "#" in value else ""
 
 
-OF_THE_WHOLE = frozenset(
-    ("status", "state", "health", "outcome", "result", "healthstatus", "overallstatus", "overallhealth")
-)
+OF_THE_WHOLE = {"status", "state", "health", "outcome", "result", "healthstatus", "overallstatus", "overallhealth"}
 """Names, in lower case, under which an answer says in a word how it is."""
-YES_OR_NO = frozenset(("healthy", "ok", "up", "alive", "ready", "success", "passed", "reachable", "connected"))
+YES_OR_NO = {"healthy", "ok", "up", "alive", "ready", "success", "passed", "reachable", "connected"}
 """The same, by true and false."""
 
 

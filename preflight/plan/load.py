@@ -120,8 +120,7 @@ class Tables(Reader):
     ) -> None:
         """`declared`: the names of the entries of each section, for references to them."""
         super().__init__(scalars)
-        self._problems = problems
-        self._declared = declared
+        self._problems, self._declared = problems, declared
         self.absent: dict[Keys, str] = {}
         """Keys that say why there is nothing, and the reason."""
 

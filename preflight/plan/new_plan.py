@@ -120,7 +120,6 @@ _CREDENTIAL = (
     'password = "TODO: env:NAME, file:PATH, command:ARGV or prompt; or, instead of it: key = \\"PATH\\", agent"'
 )
 _CA = "TODO: the file with the authorities, where the system does not know them"
-_NO_UNDO = '{ kind = "nothing-to-undo" }'
 _UNDO = '{ kind = "TODO: restore, script, redeploy, nothing-to-undo or none", minutes = 0 }'
 _DECISION = """
 [[decisions]]
@@ -271,7 +270,7 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield "# redeploy, nothing-to-undo, none."
     for database in known.databases:
         backups = [] if database.is_managed else [f"backup-{database.name}"]
-        yield from (line for backup in backups for line in _step(backup, (), _NO_UNDO))
+        yield from (line for backup in backups for line in _step(backup, (), '{ kind = "nothing-to-undo" }'))
         yield from _step(f"scripts-{database.name}", backups, _UNDO)
     scripts = [f"scripts-{database.name}" for database in known.databases]
     for name, _ in known.applications:

@@ -16,7 +16,6 @@ _MOST_CHARACTERS = 64 * 1024 * 1024
 _RANGE = re.compile(r"\[(?P<first>\d+)-(?P<last>\d+)\]")
 _DIGITS = re.compile(rf"([0-9]{{1,{_MOST_DIGITS}}})")
 _BRACKETS = re.compile(r"\[[^\]]*\]?")
-_NUMBER = "{n}"
 _RANGED = ("host", "url")
 """Keys of an entry that may hold its range in place of its name."""
 
@@ -208,7 +207,7 @@ def _ranged(entry: Any, key: str) -> str:
 
 def _numbered(value: Any, number: str) -> Any:
     if isinstance(value, str):
-        return value.replace(_NUMBER, number)
+        return value.replace("{n}", number)
     if isinstance(value, Mapping):
         return {key: _numbered(each, number) for key, each in value.items()}
     if isinstance(value, list):

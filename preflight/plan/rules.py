@@ -30,7 +30,6 @@ _KINDS = ("together", "unrelated", "exclude")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_POSTGRES_BACKUP = ("method", "known_as", "format", "login", "program", "left_out", "globals", "max_lag")
 _IS_OF_POSTGRES = "is of a PostgreSQL database, and the entry names a host instead of one"
-_OF_CLIENT = ("file", "options")
 _OF_FILES = ("format", "file", "login", "server", "previous", "verify", "left_out", "globals", "keep")
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
@@ -71,8 +70,14 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _ways_back(plan, raw)
     yield from _days(plan)
     for name, application in plan.applications.items():
-        for at, endpoint in _present(application.health):
-            yield from _below(("applications", name, "health", at), _endpoint(endpoint))
+        asked: list[tuple[int, object]] = []
+        for at, each in _present(application.health):
+            yield from _below(("applications", name, "health", at), _endpoint(each))
+            request = (each.url, each.server_name, each.status, each.client_cert, *each.secrets())
+            asked += [(at, request)] if each.url else []
+        for at, _ in _repeated(asked):
+            message = "an earlier endpoint asks just this already: name that of the other server, or take one out"
+            yield Broken(("applications", name, "health", at, "url"), message)
     yield from _steps(plan)
     yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
     for index, tested in _present(plan.tested):
@@ -93,9 +98,9 @@ def _in_each(section: str, entries: Mapping[Any, T], raw: Mapping[str, Any], rul
         yield from _below((section, key), rules(entry, raw[section][key]))
 
 
-def _repeated(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _repeated(named: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
     """The places of names that stood there before."""
-    seen: set[str] = set()
+    seen: set[T] = set()
     for index, name in named:
         if name and name in seen:
             yield index, name
@@ -286,7 +291,7 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("directory",), f"is required for {backup.method}")
     if "command" in raw or "taken_by" in raw:
         message = f"is for {backup.method}, and something else takes this backup: leave it out"
-        yield from _without(raw, _OF_CLIENT, message)
+        yield from _without(raw, ("file", "options"), message)
     if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _started_anywhere(backup.verify, raw, "verify")
@@ -462,6 +467,7 @@ def _steps(plan: Plan) -> Iterator[Broken]:
     length = window.end - window.start if window and window.start and window.end else timedelta()
     places: dict[str, int] = {}
     deploying: dict[str, str] = {}
+    working = {each.step for each in plan.backups.values()} | {each.step for each in plan.scripts.values()}
     for index, step in steps.items():
         if step.id:
             places.setdefault(step.id, index)
@@ -472,10 +478,10 @@ def _steps(plan: Plan) -> Iterator[Broken]:
         if length > timedelta() and minutes is not None and minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
-        if step.blocking is False and step.id in {each.step for each in plan.backups.values() if each}:
-            yield Broken(
-                ("steps", index, "blocking"), "a backup is taken in it, which the work after it cannot do without"
-            )
+        if (step.deploys or step.id in working) and (step.blocking is False or minutes == 0):
+            done = f"{quoted(step.deploys)} is deployed" if step.deploys else "backups are taken or scripts are run"
+            key, why = ("minutes", "takes time") if minutes == 0 else ("blocking", "the release cannot do without")
+            yield Broken(("steps", index, key), f"{done} in it, which {why}")
         application = (plan.applications or {}).get(step.deploys or "")
         if application and application.from_ and application.from_ == application.to:
             same = f"`to` of {quoted(step.deploys)} is its `from`, so nothing can tell that it was deployed"

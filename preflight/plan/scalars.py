@@ -41,7 +41,6 @@ def text(value: Any, *, many_lines: bool = False) -> str:
 
 
 def _text(*limits: Callable[[str], str]) -> Callable[[Any], str]:
-    """Reads a text that keeps to these."""
 
     def read(value: Any) -> str:
         found = text(value)
@@ -86,7 +85,6 @@ def _size(value: Any) -> Bytes:
 
 
 def _measured(value: Any, parse: Callable[[str], T], example: str, units: str, last: str) -> T:
-    """A number with its unit."""
     if not isinstance(value, str):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         raise expected(example, value, f"write it in quotes with {units} or {last}" if is_number else "")

@@ -53,8 +53,7 @@ class Variables:
             complaint = _complaint(name, value) or _complaint(name, self._given.get(name, value))
             if earlier := self._declared.get(name):
                 complaint = f"is declared already, at {earlier.source.at(earlier.keys)}"
-            if complaint:
-                self.problems.append(source.problem(keys, complaint))
+            self.problems += [source.problem(keys, complaint)] if complaint else []
             is_text = isinstance(value, str)
             wanted = value.get("none", "") if isinstance(value, Mapping) else ""
             self._declared.setdefault(name, _Declared(source, keys, value if is_text else None, str(wanted)))

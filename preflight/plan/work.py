@@ -422,10 +422,8 @@ def minutes_at_stake(work: Iterable[ServerWork]) -> float | None:
 
 
 def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
-    return (
-        *(_backup(plan, entry) for entry in plan.backups.values()),
-        *(_scripts(plan, entry) for entry in plan.scripts.values()),
-    )
+    backups, scripts = plan.backups.values(), plan.scripts.values()
+    return (*(_backup(plan, entry) for entry in backups), *(_scripts(plan, entry) for entry in scripts))
 
 
 def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:

@@ -200,7 +200,7 @@ printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
     else if (/^SEQUENCE (SET|OWNED BY) /) next
     else if (/^MATERIALIZED VIEW DATA /) kinds["MATERIALIZED VIEW DATA"]
     else if (sub(/^(SEQUENCE|(MATERIALIZED )?VIEW) /, "")) print "other=" $0
-    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|BLOBS|ACL) /))
+    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|FUNCTION|EXTENSION|PUBLICATION|BLOBS|ACL) /))
       kinds[substr($0, 1, RLENGTH - 1)]
   }
   END { for (kind in kinds) print "kind=" kind }'

@@ -247,7 +247,6 @@ f=@FILE@
 low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
 t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
 """
-_RUN_AS_LOGIN = 'run() { low $t "$@" </dev/null; }'
 # The processor time is limited too: where sudo lists single programs, nobody but root can end them from outside.
 _RUN_WITHOUT_PROMPT = """\
 ulimit -t @SECONDS@
@@ -293,7 +292,7 @@ class ProgramRead(LongRead[T]):
 
     def ask(self) -> str:
         run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
-        run = _RUN_AS_LOGIN if self.account.is_login else run
+        run = 'run() { low $t "$@" </dev/null; }' if self.account.is_login else run
         found = shell.found_program(self.program, self.account)
         return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\necho end=yes", CALL=self.call)
 

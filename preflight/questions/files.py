@@ -133,9 +133,7 @@ class LocalTree(LocalProbe[Tree]):
     timeout_seconds: ClassVar[float] = 30.0
 
     def read(self, reply: Reply) -> Tree:
-        if reply.code:
-            return Tree((), refusal_of(reply))
-        return read_record(Tree, parse_json(reply.text), problem="")
+        return Tree((), refusal_of(reply)) if reply.code else read_record(Tree, parse_json(reply.text), problem="")
 
 
 class LocalFile(LocalProbe[LocalText]):

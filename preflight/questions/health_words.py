@@ -70,7 +70,6 @@ _NOT_OF_HEALTH = _set("sign set back pop clean start warm wake follow pick look 
 _OF_A_BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
 _TELLS = _set("message msg reason detail")
 """What a text under these says in a sentence counts, too."""
-_BELOW_KEY = ("code", "value")
 _HOLDS_WHY = _set("unhealthy failing failed failures errors error exception problems")
 """A text under these says what is wrong, unless it says that nothing is."""
 _HOLDS_ILL = _HOLDS_WHY | _set(
@@ -265,7 +264,7 @@ def _says_why(part: JsonValue) -> bool:
 
 def _is_key(name: str, path: tuple[str, ...] = ()) -> bool:
     lower = name.lower()
-    below = bool(path) and (lower in _BELOW_KEY or lower.isdigit()) and _is_key(path[-1])
+    below = bool(path) and (lower in ("code", "value") or lower.isdigit()) and _is_key(path[-1])
     return below or lower in _KEYS or lower.endswith(_KEY_ENDS)
 
 

@@ -238,9 +238,7 @@ def reply_text(samples: Sequence[Sample], left_out: Sequence[str] = ()) -> str:
 def _read_sample(text: str) -> Sample:
     line, has_body, body = text.partition("\n ")
     facts = parse_json(line)
-    if has_body:
-        return read_record(HttpAnswer, facts, body=body.replace("\n ", "\n"))
-    return read_record(NoReply, facts)
+    return read_record(HttpAnswer, facts, body=body.replace("\n ", "\n")) if has_body else read_record(NoReply, facts)
 
 
 def _ascii_host(host: str) -> str:

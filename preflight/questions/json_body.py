@@ -39,7 +39,8 @@ def parse_json(body: str) -> JsonValue:
     """The value of `body`. A byte order mark is tolerated; a key that occurs twice, NaN and Infinity, and nesting
     deeper than `DEEPEST` raise BodyError."""
     body = body.removeprefix("\ufeff")
-    if _depth(body) > DEEPEST:
+    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(_STRING.sub("", body)))
+    if max(accumulate(steps), default=0) > DEEPEST:
         raise BodyError(f"the body is nested deeper than {DEEPEST} levels")
     try:
         return cast(JsonValue, parse_exactly(body, Number))
@@ -129,18 +130,14 @@ def _below(name: str, found: _Found) -> _Found:
 
 
 def _chosen(elements: list[Any], part: str) -> list[int]:
-    """The element that a part of a path names by its number, or by what a key of it alone says."""
+    """The element that a part of a path names by its number, or by what a key of it alone says, `[key=value]`: a number
+    and true or false as JSON writes them."""
     if part.isascii() and part.isdigit():
         return [int(part)] if int(part) < len(elements) else []
-    chosen = _matching(elements, part)
-    return chosen if len(chosen) == 1 else []
-
-
-def _matching(elements: list[Any], part: str) -> list[int]:
-    """The numbers of those that are as `[key=value]` says; a number and true or false as JSON writes them."""
     key, is_one, wanted = part[1:-1].partition("=") if part.startswith("[") else ("", "", "")
     said = [element.get(key) if is_one and isinstance(element, dict) else None for element in elements]
-    return [at for at, each in enumerate(said) if each == wanted or (isinstance(each, bool) and shown(each) == wanted)]
+    found = [at for at, each in enumerate(said) if each == wanted or (isinstance(each, bool) and shown(each) == wanted)]
+    return found if len(found) == 1 else []
 
 
 def _absent(value: JsonValue, parts: list[str], path: str) -> str:
@@ -163,8 +160,3 @@ def _absent(value: JsonValue, parts: list[str], path: str) -> str:
     if isinstance(value, list):
         return f"no value {path}: {where} is a list of {len(value)}"
     return f"no value {path}: {where} is {shown(value)}"
-
-
-def _depth(body: str) -> int:
-    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(_STRING.sub("", body)))
-    return max(accumulate(steps), default=0)

@@ -335,6 +335,7 @@ k AS (
   WHERE EXISTS (SELECT * FROM aclexplode(relacl) EXCEPT SELECT * FROM aclexplode(acldefault('r', relowner)))
   UNION SELECT 'MATERIALIZED VIEW DATA' FROM pg_class p JOIN c USING (oid) WHERE p.relkind = 'm' AND relispopulated
   UNION SELECT 'EXTENSION' FROM pg_extension WHERE extname <> 'plpgsql'
+  UNION SELECT 'PUBLICATION' FROM pg_publication
   UNION SELECT 'BLOBS' FROM pg_largeobject_metadata)
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS system_identifier,
   current_setting('server_version_num') AS version_num, count(*)::text AS count,

@@ -49,9 +49,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _PLAIN_STRING = re.compile(r"(?:[^']++|'')*+(?:'|(?P<cut>\Z))")
-_ESCAPE_STRING = re.compile(
-    r"(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[^'\\]++|''|\\.)*+')*+|(?P<cut>\Z))", re.DOTALL
-)
+_ESCAPE_STRING = re.compile(r"(?s)(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[^'\\]++|''|\\.)*+')*+|(?P<cut>\Z))")
 """An E'...' string with the parts that continue it on later lines, in which the backslash still escapes."""
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 

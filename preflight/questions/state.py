@@ -233,7 +233,7 @@ item AS (
       ('transactions', age(datfrozenxid), current_setting('autovacuum_freeze_max_age')::int),
       ('multixacts', mxid_age(datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int))
       AS each(of, age, most)
-    ORDER BY of, age DESC) AS oldest
+    WHERE datallowconn ORDER BY of, age DESC, datname = current_database() DESC) AS oldest
   WHERE age >= {_AGE_SHARE} * most
   UNION ALL
   SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false

@@ -239,8 +239,7 @@ def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, s
     repeated = [match[1] for match in map(_REPEATED.fullmatch, spans) if match]
     next_at = []
     by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
-    if by_calendar:
-        next_at.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
+    next_at += [datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC)] if by_calendar else []
     since_boot = _first(record, "NextElapseUSecMonotonic")
     by_span = since_boot not in ("", "0", "infinity", "n/a")
     if not (calendars or spans) or (by_calendar and not calendars) or (by_span and not spans):

@@ -93,7 +93,6 @@ _WHERE = (
     f"'begun_ms=' || {BEGUN_MS}, "
     f"'settings=' || {settings_as_json('setting')}"
 )
-_AGAIN = f"SELECT 'again_ms=' || {BEGUN_MS}"
 _ONCE = """\
 case ${PGSSLMODE:-prefer} in prefer | allow) tls='sslmode=require sslrootcert=/dev/null/none' ;; *) tls= ;; esac
 { said=$(log_in "$@" 2>&1 >&3); code=$?; } 3>&1
@@ -211,7 +210,7 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
                 words = {"replication": "true"}
                 tell = ["-c", "SHOW in_hot_standby", "-c", "SHOW port", "-c", "IDENTIFY_SYSTEM"]
             case Method.PSQL:
-                tell, again = ["-F", "\t", "-c", _SYSTEM, "-c", _WHERE], _AGAIN
+                tell, again = ["-F", "\t", "-c", _SYSTEM, "-c", _WHERE], f"SELECT 'again_ms=' || {BEGUN_MS}"
         named = connection_string(**words, application_name="preflight")
         run = self.account.command(f'{" ".join(map(quoted, argv))} -d {quoted(f"{named} ")}"$tls" "$@"')
         run = f"printf '%s\\n' \"$secret\" | {run}" if self.account.password else f"{run} </dev/null"

@@ -93,10 +93,7 @@ def keys(cls: Any, without: tuple[str, ...] = ()) -> list[Key]:
     texts = {name: text for each in cls.__mro__ for name, text in field_docs(each).items()}
     found = {name: field for name, field in fields_of(cls).items() if field.name not in without}
     defaults = {name: as_toml(field.default(), is_size=field.shape.type is Bytes) for name, field in found.items()}
-    return [
-        Key(name, field.shape, field.required, defaults[name], texts.get(field.name, ""))
-        for name, field in found.items()
-    ]
+    return [Key(name, own.shape, own.required, defaults[name], texts.get(own.name, "")) for name, own in found.items()]
 
 
 @cache

@@ -30,7 +30,6 @@ SCHEMA = 1
 _TABLE = re.compile(r"\[\[?([^\]]+)\]")
 _COMMENTED_KEY = re.compile(r"#\s*([\w-]+)\s*=")
 _TODO = re.compile(r"#\s*(.*\bTODO(?::.*|$))")
-_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +210,7 @@ def _github(plans: Sequence[LintedPlan]) -> str:
         shown, left = capped([remark for remark in _remarks(plans) if remark.is_error is is_error])
         for rule, each, _ in shown:
             lines.append(command(level, each.file, rule.id.replace("-", " "), each.text, each.line))
-        if left:
-            lines.append(command(level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
+        lines += [command(level, plans[0].shown_as, "preflight lint", f"and {len(left)} more")] if left else []
     return "".join(lines)
 
 
@@ -253,7 +251,7 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         "columnKind": "unicodeCodePoints",
         "results": list(map(_result, _remarks(plans))),
     }
-    return json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
+    return json_text({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
 
 
 def _result(remark: _Remark) -> dict[str, Any]:

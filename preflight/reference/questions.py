@@ -131,13 +131,11 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     return said
 
 
-def _blocks(
-    plan: Plan, via: Via, questions: Iterable[Question], asked_for: Mapping[str, Iterable[str]]
-) -> Iterator[str]:
+def _blocks(plan: Plan, via: Via, questions: Iterable[Question], wanted: Mapping[str, Iterable[str]]) -> Iterator[str]:
     """All that is told of each target, in one text, so that targets become one that are equal but for a number that
     counts up: forty hosts are read once. In a target, so do questions."""
     for target, of_target in groupby(questions, key=lambda question: question.target):
-        told = [_FIELD.join(_question(each, asked_for.get(each.id, ()))) for each in of_target]
+        told = [_FIELD.join(_question(each, wanted.get(each.id, ()))) for each in of_target]
         yield _RECORD.join([_FIELD.join([clean(target), clean(_target(plan, via, target))]), *in_ranges(told)])
 
 

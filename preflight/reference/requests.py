@@ -110,9 +110,9 @@ def _logins(plan: Plan) -> Iterator[Requirement]:
     """Hosts of one owner with one account and one key are one request: he reads it once, not forty times."""
     until = format_moment(plan.window.needed_until, plan.window.zone)
     for (owner, login, how), hosts in grouped(plan.hosts.values(), _login).items():
-        places = ", ".join(in_ranges(map(_place, hosts)))
+        places = (f"{host.id} (at {host.address or host.id}, port {host.ssh_port}{_elsewhere(host)})" for host in hosts)
         text = (
-            f"{login} on {places} by {how}, with a shell and without a forced command. "
+            f"{login} on {', '.join(in_ranges(places))} by {how}, with a shell and without a forced command. "
             f"Account, password and key hold past {until}."
         )
         yield Requirement(owner, text, ("host-login",))
@@ -126,10 +126,6 @@ def _login(host: Host) -> tuple[str, str, str]:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
     how += ", and a code for the second factor, which somebody types there" if host.second_factor else ""
     return host.owner, login, how
-
-
-def _place(host: Host) -> str:
-    return f"{host.id} (at {host.address or host.id}, port {host.ssh_port}{_elsewhere(host)})"
 
 
 def _elsewhere(host: Host) -> str:
@@ -412,7 +408,10 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
 
 def _network(plan: Plan) -> Iterator[Requirement]:
     """From where each address and port is reached."""
-    for (owner, origin, elsewhere), hosts in grouped(plan.hosts.values(), _way).items():
+    ways = grouped(
+        plan.hosts.values(), lambda each: (each.owner, each.jump or _here(each.network_zone), _elsewhere(each))
+    )
+    for (owner, origin, elsewhere), hosts in ways.items():
         targets = dict.fromkeys(f"{show_address(host.address or host.id, host.ssh_port)}/tcp" for host in hosts)
         names = ", ".join(in_ranges(host.id for host in hosts))
         text = f"From {origin} to {', '.join(in_ranges(targets))}{elsewhere}: SSH to {names}."
@@ -428,11 +427,6 @@ def _network(plan: Plan) -> Iterator[Requirement]:
             target = show_address(request.host, request.port)
             text = f"From {_here(application.network_zone)} to {target}/tcp: health of {application.id}."
             yield Requirement(application.owner, text, ("app-health",))
-
-
-def _way(host: Host) -> tuple[str, str, str]:
-    """(owner, from where, what else than the address is reached)."""
-    return host.owner, host.jump or _here(host.network_zone), _elsewhere(host)
 
 
 def _here(zone: str) -> str:

@@ -74,9 +74,8 @@ def new_memory_folder(least_bytes: int) -> Path | None:
     """A new folder on the memory file system for shared memory; None where there is none or too little room. A database
     that lies there starts faster, and on another device than what is written beside it."""
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
-    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < least_bytes:
-        return None
-    return _made(memory)
+    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least_bytes
+    return _made(memory) if has_room else None
 
 
 def _made(parent: Path) -> Path:

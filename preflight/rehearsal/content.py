@@ -21,18 +21,13 @@ from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
 _LOCK_WAIT = "--lock-wait-timeout=5s"
-_FOR_PSQL = re.compile(
-    r"""^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""", re.MULTILINE
-)
+_FOR_PSQL = re.compile(r"""(?m)^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""")
 """Commands of psql between the statements. It cuts no literal, in which PostgreSQL's programs double backslashes."""
 _DATABASE_RIGHTS = re.compile(r"^\d+; \d+ \d+ ACL - DATABASE .*\n", re.MULTILINE)
 _EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)
-_OF_EXTENSION = " (?:EXTENSION - {0} |COMMENT - EXTENSION {0} )"
 _USER_MAPPING = " USER MAPPING - "
 """It holds the password with which a script would reach another server of the site."""
-_CREATE_DATABASE = re.compile(
-    r"^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$", re.MULTILINE
-)
+_CREATE_DATABASE = re.compile(r"(?m)^CREATE DATABASE .*? WITH TEMPLATE = template0(.*?)(?: TABLESPACE = [^;]*)?;$")
 _ENCODING = re.compile(r" ENCODING = ('[^']*')")
 _SERVER_VERSION = re.compile(r"^;\s+Dumped from database version: \d+\.\d+", re.MULTILINE)
 
@@ -57,10 +52,7 @@ class Source:
     """The host of one database, and the account and login that read it there."""
 
     def __init__(self, work: ServerWork, pools: Pools, secrets: Secrets, deadline: Deadline) -> None:
-        self._work = work
-        self._pools = pools
-        self._secrets = secrets
-        self._deadline = deadline
+        self._work, self._pools, self._secrets, self._deadline = work, pools, secrets, deadline
         self._account = AsAccount.of(work)
 
     @staticmethod
@@ -170,7 +162,7 @@ class Contents:
             raise ScratchError(f"{archive.backup or 'what pg_dump wrote'} does not say which server was dumped")
         offered = set(server.query("SELECT name FROM pg_available_extensions").splitlines())
         missing = tuple(name for name in _EXTENSION.findall(contents) if name not in offered)
-        patterns = [_OF_EXTENSION.format(re.escape(name)) for name in missing]
+        patterns = [f" (?:EXTENSION - {name} |COMMENT - EXTENSION {name} )" for name in map(re.escape, missing)]
         patterns += [_USER_MAPPING] if server.reaches_network else []
         left_out = re.compile("|".join(patterns) or "(?!)")
         listed = "".join(line for line in contents.splitlines(keepends=True) if not left_out.search(line))

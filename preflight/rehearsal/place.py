@@ -57,7 +57,6 @@ def host_keys(ip: str, port: int) -> frozenset[PublicKey]:
 
 
 def _keys_in(text: str) -> frozenset[PublicKey]:
-    """Every key in the lines of a known_hosts file."""
     found = (PublicKey.parse(*words) for line in text.splitlines() for words in pairwise(line.split()))
     return frozenset(key for key in found if key)
 

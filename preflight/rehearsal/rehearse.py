@@ -129,12 +129,10 @@ def _place(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say: 
         return None
     try:
         purpose = f"password of {server.user} for [rehearsal.server]"
-        password = secrets.value(server.password, purpose) if server.password else ""
+        secret = secrets.value(server.password, purpose) if server.password else ""
     except SecretError as error:
         raise ScratchError(f"`password` of [rehearsal.server]: {error}") from None
-    return place_of(
-        plan, server, password, lambda name: _asked(plan, SystemIdentifierProbe(name), pools, deadline), say
-    )
+    return place_of(plan, server, secret, lambda name: _asked(plan, SystemIdentifierProbe(name), pools, deadline), say)
 
 
 def write_record(plan: Plan, record: Rehearsal) -> None:

@@ -103,9 +103,7 @@ class Server:
 
     def __init__(self, programs: Path, folder: Path, account: Account) -> None:
         """The account reaches the programs, and `folder` is its own."""
-        self.programs = programs
-        self._folder = folder
-        self._account = account
+        self.programs, self._folder, self._account = programs, folder, account
         self._environment: Mapping[str, str] = {}
 
     @property

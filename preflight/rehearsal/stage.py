@@ -55,12 +55,6 @@ class RealServer:
     """As `AllowedProbe` tells."""
 
     @property
-    def server_wide(self) -> Mapping[str, str]:
-        """For a server that is started for it, which replicates to nobody: with `wal_level = minimal` none may."""
-        taken = {name: self.allowed[name] for name in (*SERVER_WIDE, NO_ALTER_SYSTEM) if name in self.allowed}
-        return {**taken, "max_wal_senders": "0"}
-
-    @property
     def settings(self) -> Mapping[str, str]:
         """Those of the server itself that the scratch server is to have too: role and database bring their own."""
         told = self.identity.settings
@@ -188,7 +182,10 @@ class Stage:
         own, sockets = folder / "server", folder / "s"
         self._stack.enter_context(run_at_the_end(STOP, own / "data", self._account, self._removals))
         programs = find_programs(self._major, self._plan.rehearsal.programs)
-        settings, allowed = {**self._real.settings, **self._real.server_wide}, self._real.allowed
+        allowed = self._real.allowed
+        wide = {name: allowed[name] for name in (*SERVER_WIDE, NO_ALTER_SYSTEM) if name in allowed}
+        # It replicates to nobody: with `wal_level = minimal` none may.
+        settings = {**self._real.settings, **wide, "max_wal_senders": "0"}
         server = ScratchServer(
             programs, own, sockets, self._account, settings=settings, allowed=allowed, before=self._before
         )

@@ -53,10 +53,8 @@ def _about(command: Command) -> str:
     """What it is, where, as whom, in which folder, and how long it takes."""
     work = command.work
     parts = [f"{command.act} {work.id}: on {work.host.id} as {work.host.who}"]
-    if not work.by_login:
-        parts.append(f"run by {work.account}")
-    if command.folder:
-        parts.append(f"in {command.folder}")
+    parts += [] if work.by_login else [f"run by {work.account}"]
+    parts += [f"in {command.folder}"] if command.folder else []
     if work.step and command.act is Act.WAY_BACK:
         parts.append(f"takes back step {work.step}")
     elif work.step and command.act is not Act.RESTORE:
@@ -72,8 +70,7 @@ def render(plan: Plan, commands: Sequence[Command], ascii: bool = False) -> str:
     lines = [*wrapped(title, ""), *wrapped(FOREWORD, "")]
     for number, command in enumerate(shown(plan, commands, math.inf, ascii), 1):
         lines += ["", *wrapped(command.about, "     ", f"{number:>3}  ")]
-        if command.line:
-            lines.append(f"     {command.line}")
+        lines += [f"     {command.line}"] if command.line else []
         if command.note:
             lines += wrapped(f"({command.note})", "     ")
     return "\n".join(lines) + "\n"

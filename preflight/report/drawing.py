@@ -68,7 +68,6 @@ class _Picture:
         return f"{shown:<{_LABEL}}{ends:<{self.left - _LABEL}}{cells.translate(self.characters)}".rstrip()
 
     def _column(self, at: datetime) -> int:
-        """The column that holds the moment."""
         return min(int(self.timeline.share(at) * self.columns), self.columns - 1)
 
     def _span(self, begin: datetime, end: datetime) -> range:

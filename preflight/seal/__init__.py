@@ -309,8 +309,7 @@ def _hashes(scripts: Scripts) -> Mapping[str, str]:
             problems.append(f"{_shown(folder / name)}: {problem}")
         elif kind == EntryKind.FILE:
             hashes[name] = entry["sha256"]
-    if not hashes and not problems:
-        problems.append(f"{_shown(folder)}: holds no file to seal")
+    problems += [f"{_shown(folder)}: holds no file to seal"] if not hashes and not problems else []
     if problems:
         raise SealError("\n".join(problems))
     return hashes

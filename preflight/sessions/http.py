@@ -158,10 +158,7 @@ class Exchange:
         self, request: HttpRequest, instance: Resolved, headers: Mapping[str, str], trust: Trust, deadline: Deadline
     ) -> None:
         """`headers`: what proves who asks. `deadline`: the session's own, which may be nearer than the request's."""
-        self._request = request
-        self._instance = instance
-        self._headers = headers
-        self._trust = trust
+        self._request, self._instance, self._headers, self._trust = request, instance, headers, trust
         self._deadline = deadline
         self._phase = "connect"
         self._address = instance.first

@@ -86,9 +86,7 @@ class AnswerStream(io.BufferedReader):
 
 class _Received(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._bytes_left = most_bytes
+        self._sock, self._deadline, self._bytes_left = sock, deadline, most_bytes
         self.waits = True
 
     def readable(self) -> bool:

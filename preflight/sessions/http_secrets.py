@@ -17,8 +17,7 @@ class Credential:
     """The secrets of one request. Those of equal references are one account."""
 
     def __init__(self, request: HttpRequest, secrets: Secrets) -> None:
-        self._request = request
-        self._secrets = secrets
+        self._request, self._secrets = request, secrets
         self._account = PasswordAccount(
             "the application",
             " ".join(header.user for header in request.headers if header.user),

@@ -26,8 +26,7 @@ class Pools(contextlib.AbstractContextManager["Pools"]):
     that a plan without databases never loads psycopg."""
 
     def __init__(self, plan: Plan, secrets: Secrets) -> None:
-        self._plan = plan
-        self._secrets = secrets
+        self._plan, self._secrets = plan, secrets
         self.redact = secrets.redact
         self._lock = threading.Lock()
         self._closing = contextlib.ExitStack()

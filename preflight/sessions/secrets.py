@@ -53,9 +53,7 @@ class Secrets:
         """`base`: relative `file:` references start there. `ask`: reads a hidden line from a terminal; None when
         there is no terminal, so that a `prompt` is an error instead of a hang. `printed`: what reports may print of
         the plan; a secret that stands in it is not used."""
-        self._base = base
-        self._ask = ask
-        self._printed = printed
+        self._base, self._ask, self._printed = base, ask, printed
         self.trials = PasswordTrials()
         self._values = Once[SecretRef, str | SecretError]()
         """Also what yields none: a command that hangs must not do so for every host."""

@@ -108,15 +108,13 @@ def _shared(listed: str) -> str:
     return ""
 
 
-def _run(
-    folder: Path, arguments: Sequence[str], content: str, signature: str, deadline: Deadline
-) -> tuple[list[str], str]:
+def _run(folder: Path, argv: Sequence[str], content: str, signature: str, deadline: Deadline) -> tuple[list[str], str]:
     """(The lines that it printed, none where it failed; what it complained of.)"""
     reading, writing = os.pipe()
     try:
         os.write(writing, signature.encode())
         os.close(writing)
-        named = [*arguments, "-s", f"/dev/fd/{reading}"]
+        named = [*argv, "-s", f"/dev/fd/{reading}"]
         done = _keygen(named, content, cwd=folder, pass_fds=(reading,), timeout=deadline.left())
     except FileNotFoundError:
         raise CannotAsk(Reason.NO_SSH_KEYGEN, _NO_PROGRAM) from None

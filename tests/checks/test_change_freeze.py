@@ -105,6 +105,22 @@ def test_bounds_of_dates_with_times() -> None:
     assert only(plan("2026-10-16T11:59", "2026-10-16T14:00", freeze, zone="UTC")).status is Status.FAIL
 
 
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [("2027-12-19T20:00", Status.PASS), ("2027-12-20T00:00", Status.WARN), ("2028-01-03T20:00", Status.WARN),
+     ("2028-01-04T00:00", Status.PASS), ("2027-06-01T00:00", Status.PASS), ("2025-12-24T00:00", Status.PASS)],
+)  # fmt: skip
+def test_the_days_of_a_freeze_of_the_year_before_are_a_warning(start: str, status: Status) -> None:
+    found = only(plan(start, f"{start[:11]}23:59", YEAR_END))
+    assert found.status is status
+    if status is Status.WARN:
+        assert found.summary.startswith(
+            "it is over, and its days of a year later touch the window: it lasts from Sun 2026"
+        )
+        assert found.remedy == "correct the year in [freeze.year-end], or take it out of the plan"
+    assert only(plan(start, f"{start[:11]}23:59", WEEKEND)).status is not Status.WARN
+
+
 def test_a_pass_tells_the_nearest_one() -> None:
     before = only(plan("2026-10-19T08:00", "2026-10-19T10:00", WEEKEND))
     assert before.summary == "nearest: ended Mon 2026-10-19 06:00 +02:00, 2 h before the window"

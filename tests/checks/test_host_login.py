@@ -11,7 +11,8 @@ from preflight_checks.host_login import HostLogin
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Become, Host, Role, SaidUntil, Window
-from preflight.probe import NoReply
+from preflight.plan.values import LoginUse
+from preflight.probe import NoReply, Reply
 from preflight.questions.accounts import Aging, Expiry, Login
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate
 from preflight.reasons import Reason
@@ -430,3 +431,15 @@ def test_a_declared_end_is_an_event_too() -> None:
     (event,) = judged(expiry=DIRECTORY, declared={"db1": day("2027-01-31")}).events
     assert event.at == datetime(2027, 2, 1, tzinfo=UTC)
     assert event.text == "login of dbadmin on db1 ends (as said in the plan)"
+
+
+def test_a_login_that_only_lets_through_shows_no_dates() -> None:
+    host = Host(id="jump", user=Account("through"), login=LoginUse.THROUGH)
+    plan = toy_plan([host], window=WINDOW, roles=[Role(id="dba", primary="D. Kaya", contact="ext. 4411")])
+    way = Reply(0, "", ASKED_AT, 0.1, "jump", session={"auth": "key SHA256:a", "user": "through"})
+    for until, status in (("", Status.UNKNOWN), ("2026-12-31", Status.WARN), ("2026-10-16", Status.FAIL)):
+        said = {"jump": SaidUntil(by="dba", on=TODAY, reason="asked", until=day(until))} if until else {}
+        check = HostLogin(plan, ASKED_AT, HostLogin.Settings(valid_through=said))
+        (subject,) = check.subjects()
+        assert set(check.probes(subject)) == {"through"}
+        assert check.judge(subject, through=way).status is status, until

@@ -47,6 +47,7 @@ BACKUP, SCRIPTS = step("backup", 100), step("scripts", 95, "backup", undo=50)
 DEPLOY = step("deploy", 25, "scripts", undo=20)
 NIGHT = (BACKUP, SCRIPTS, DEPLOY)
 """Ends 03:40. Taking it back takes 70 min, with the factor 84: start by 04:36, decide by 04:21, margin 41 min."""
+REDEPLOYED = Undo(kind=UndoKind.REDEPLOY, minutes=15, source="rehearsed 2026-10-10")
 
 
 def judged(
@@ -108,6 +109,17 @@ def test_an_application_that_no_step_deploys_is_a_warning() -> None:
         Status.WARN, "no step deploys app1: taken to be deployed in any order and taken back at any time"
     )  # fmt: skip
     assert judged(*NIGHT, applications=[replace(app, to="4.1")]).status is Status.PASS
+
+
+@pytest.mark.parametrize("undo", [Undo(kind=UndoKind.NOTHING_TO_UNDO), Undo(kind=NONE), DEPLOY.undo])
+def test_what_is_deployed_is_deployed_back(undo: Undo) -> None:
+    found = judged(*with_deploy(deploys="app1", undo=undo))
+    warnings = [each for each in found.points if each.status is Status.WARN and "it says" in each.summary]
+    assert len(warnings) == (undo.kind is UndoKind.NOTHING_TO_UNDO)
+    for each in warnings:
+        assert each.summary == "step deploy leaves nothing to undo, it says, and deploys app1"
+        assert 'write undo = { kind = "redeploy", minutes = 10 }' in each.remedy
+        assert each.remedy.endswith('or kind = "none", if nothing takes it back')
 
 
 def test_work_that_cannot_be_taken_back_is_not_told_as_nothing_to_take_back() -> None:
@@ -320,7 +332,12 @@ def test_a_rehearsal_on_a_restore_offers_its_minutes_and_one_on_the_schema_none(
     left_out = judged(BACKUP, stays, DEPLOY, record=record, **plan_of)
     said = "step scripts leaves nothing to undo, it says, and its scripts have ways back"
     assert (told(left_out), left_out.actual) == ([(Status.WARN, said)], "b")
+    again = replace(stays, undo=REDEPLOYED, deploys="app1")
+    redeployed = judged(BACKUP, again, DEPLOY, record=record, **plan_of)
+    said = "step scripts is taken back by a redeploy, it says, and its scripts have ways back"
+    assert told(redeployed)[0] == (Status.WARN, said)
     without = replace(record, scripts={"orders": replace(tried, runs=(forward,))})
+    assert judged(BACKUP, again, DEPLOY, record=without, **plan_of).status is Status.PASS
     assert judged(BACKUP, stays, DEPLOY, record=without, **plan_of).status is Status.PASS
     schema = replace(record, databases={"orders": replace(of, content=Content.SCHEMA)})
     for no_record in (schema, replace(record, scripts={}), None):
@@ -469,6 +486,40 @@ def test_a_base_backup_protects_every_database_of_its_server(method: BackupMetho
     entry = Scripts(id="orders", database="orders", step="scripts", **folder)
     plan = replace(plan, databases=databases, backups={"all": backup}, scripts={"orders": entry})
     assert bool(list(unprotected(plan))) is fails
+
+
+@pytest.mark.parametrize(
+    ("after", "tracks", "others", "warns"),
+    [
+        ((), {}, (), True),
+        (("stop",), {}, (), True),
+        ((), {}, ("deploy",), False),  # the scripts are meant to come after it
+        (("backup",), {}, (), False),
+        (("scripts",), {}, (), False),
+        ((), {"backup": "orders", "scripts": "orders", "deploy": "orders"}, (), True),
+        ((), {"backup": "orders", "scripts": "orders", "deploy": "web"}, (), False),
+        ((), {"backup": "orders", "scripts": "orders"}, (), False),
+    ],
+)
+def test_a_deployment_beside_the_backup_of_its_track_is_a_warning(
+    after: Sequence[str], tracks: dict[str, str], others: Sequence[str], warns: bool
+) -> None:
+    made = (
+        step("stop", 1),
+        BACKUP,
+        step("scripts", 95, "backup", *others, undo=50),
+        step("deploy", 5, *after, undo=REDEPLOYED, deploys="app1"),
+    )
+    made = tuple(replace(each, track=tracks.get(each.id, "")) for each in made)
+    found = judged_with(*made, backups=[backup_in("backup")])
+    said = "deploy deploys app1, and nothing says whether before or after scripts"
+    assert [each for each in told(found) if each[0] is Status.WARN] == warns * [(Status.WARN, said)]
+    assert warns == (
+        'write "scripts" into `after` of step deploy; or, if app1 uses no database of the plan, give it a `track` of '
+        "its own" in found.remedy
+    )
+    assert judged_with(*made, backups=[]).status is Status.PASS
+    assert judged(*made).status is Status.PASS
 
 
 # Properties.

@@ -146,7 +146,7 @@ def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_s
     assert plan.steps[1].undo == Undo(kind=UndoKind.RESTORE, minutes=60, source="rehearsed 2026-10-10")
     assert plan.steps[1].price_minutes == 25.5
     assert isinstance(plan.steps[0].minutes, float)
-    assert (plan.steps[2].deploys, plan.steps[2].blocking) == ("app1", False)
+    assert (plan.steps[2].deploys, plan.steps[2].blocking, plan.steps[3].blocking) == ("app1", True, False)
     assert plan.roles["dba"].access == ("db1", "orders")
     assert (plan.roles["dba"].lead_time, db1.lead_time) == (timedelta(hours=8), timedelta(days=1))
     assert plan.tested[0].versions == {"app1": "4.2", "app2": "2.7"}

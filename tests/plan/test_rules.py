@@ -129,12 +129,63 @@ def test_a_step_deploys_another_version(tmp_path: Path) -> None:
     )
 
 
-def test_the_window_cannot_do_without_the_step_of_a_backup(tmp_path: Path) -> None:
-    backup = f'{HOST}[backups.b]\nhost = "db1"\nengine = "mysql"\ndirectory = "/b"\nstep = "s"\n'
-    found = problems(tmp_path, f"{backup}{step('s', '')}blocking = false\n")
-    assert [each for each in found if "blocking" in each] == [
-        "23: steps[1].blocking: a backup is taken in it, which the work after it cannot do without"
-    ]
+BACKUP = f'{HOST}[backups.b]\nhost = "db1"\nengine = "mysql"\ndirectory = "/b"\nstep = "s"\n'
+SCRIPTS = BACKUP.replace("backups", "scripts").replace("directory", "staged")
+
+
+@pytest.mark.parametrize(
+    ("section", "deploys", "done"),
+    [
+        (BACKUP, "", "backups are taken or scripts are run in it"),
+        (SCRIPTS, "", "backups are taken or scripts are run in it"),
+        (HOST, "a", '"a" is deployed in it'),
+        (HOST, "", ""),
+    ],
+)
+def test_the_window_cannot_do_without_the_work_of_a_step_which_takes_time(
+    tmp_path: Path, section: str, deploys: str, done: str
+) -> None:
+    def told(text: str) -> list[str]:
+        found = [each.partition(": ")[2] for each in problems(tmp_path, section + text + "[hosts.db1.x]\n")]
+        return [each for each in found if each.startswith("steps")]
+
+    own = step("s", deploys)
+    assert told(own) == []
+    without = [f"steps[1].blocking: {done}, which the release cannot do without"] if done else []
+    assert told(f"{own}blocking = false\n") == without
+    assert told(own.replace("minutes = 1", "minutes = 0")) == (
+        [f"steps[1].minutes: {done}, which takes time"] if done else []
+    )
+    assert told(own.replace("minutes = 1", "minutes = 0.1")) == []
+
+
+ENDPOINT = '[[applications.a2.health]]\nurl = "https://a.example.net/health"\n'
+
+
+@pytest.mark.parametrize(
+    ("second", "is_same"),
+    [
+        ("", True),
+        ('identity = { node = "b" }\n', True),
+        ('bearer = "env:A"\nsamples = 1\n', False),
+        ("status = 503\n", False),
+        ('server_name = "b.example.net"\n', False),
+    ],
+)
+def test_an_endpoint_asks_what_no_other_of_the_application_asks(tmp_path: Path, second: str, is_same: bool) -> None:
+    application = '[applications.a2]\nfrom = "1"\nto = "2"\n'
+    other = ENDPOINT.replace("a.example", "b.example")
+    text = application + ENDPOINT + other + ENDPOINT + second
+    if is_same:
+        (problem,) = problems(tmp_path, text)
+        assert problem == (
+            "20: applications.a2.health[3].url: an earlier endpoint asks just this already: name that of the other "
+            "server, or take one out"
+        )
+    else:
+        assert load(tmp_path, text)
+    assert load(tmp_path, application + ENDPOINT + other + ENDPOINT.replace("/health", "/ready"))
+    assert load(tmp_path, application + ENDPOINT + ENDPOINT.replace("a2", "b2") + application.replace("a2", "b2"))
 
 
 def test_two_steps_must_not_deploy_the_same_application(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import chown, move
 from typing import Any
 
+import preflight_checks.backup_space as backup_space
 import psycopg
 import pytest
 from preflight_checks.backup_space import BackupSpace
@@ -107,6 +108,19 @@ def test_a_dump_that_fits_passes(server: Server, mounts: Mounts) -> None:
 def test_a_dump_that_does_not_fit_fails(server: Server, mounts: Mounts) -> None:
     point = mounts.tmpfs("small", size="2m")
     fails(server.one(point), "orders does not fit:", f"on {point} of db1, or name another directory")
+
+
+def test_the_tar_format_wants_room_for_the_largest_table_in_the_folder_of_temporary_files(
+    server: Server, mounts: Mounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, small = mounts.tmpfs("room", size="64m"), mounts.tmpfs("small", size="2m")
+    tar = {"format": BackupFormat.TAR, "expected": Bytes(8 * MIB)}
+    assert server.one(room, **tar).status is Status.PASS
+    monkeypatch.setattr(backup_space, "_TEMPORARY", str(small))
+    found = server.one(room, **tar)
+    assert found.status is Status.WARN, told(found)
+    assert f"free on {small} (tmpfs" in found.judgement.expected
+    assert server.one(room).status is Status.PASS, "the custom format writes none"
 
 
 def test_a_dump_that_leaves_too_little_is_a_warning(server: Server, mounts: Mounts) -> None:

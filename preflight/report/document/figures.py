@@ -66,10 +66,8 @@ def _figures(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[F
 
 def _finish(verdict: Verdict, planned: Schedule, found: Schedule) -> Figure:
     window, notes = verdict.plan.window, []
-    if verdict.moment > window.start:
-        notes.append("if the work begins now")
-    if found.finish_at != planned.finish_at:
-        notes.append(WRITTEN.longer(planned, found))
+    notes += ["if the work begins now"] if verdict.moment > window.start else []
+    notes += [WRITTEN.longer(planned, found)] if found.finish_at != planned.finish_at else []
     if not found.unpriced:
         late = found.finish_at > window.end
         notes += ["past the window's end"] * late

@@ -137,12 +137,9 @@ def counts(verdict: Verdict) -> str:
 
 def not_selected(verdict: Verdict) -> list[str]:
     """Ids of the checks that were left out, each once; of one left out for some only, `app-health (2 of 3)`."""
-    planned = Counter(each.check for each in verdict.findings)
-    skipped = Counter(each.check for each in verdict.findings if each.status is Status.SKIPPED)
-    return [
-        check if count == planned[check] else f"{check} ({count} of {planned[check]})"
-        for check, count in skipped.items()
-    ]
+    every = Counter(each.check for each in verdict.findings)
+    left = Counter(each.check for each in verdict.findings if each.status is Status.SKIPPED)
+    return [check if count == every[check] else f"{check} ({count} of {every[check]})" for check, count in left.items()]
 
 
 def unconfirmed_in_words(gaps: Sequence[object]) -> str:

@@ -53,9 +53,7 @@ class Voice:
 
     def margin(self, left: timedelta) -> str:
         """What is left between the end of the last risky step and decide-by."""
-        if left < timedelta():
-            return f"{self.length(-left)} too late to decide"
-        return f"margin {self.length(left)}"
+        return f"{self.length(-left)} too late to decide" if left < timedelta() else f"margin {self.length(left)}"
 
 
 def _with_utc(at: datetime, window: Window) -> str:
@@ -159,11 +157,9 @@ def event_text(verdict: Verdict, event: Event) -> str:
     window, found = verdict.plan.window, verdict.found_schedule
     after = event.at - window.start
     where = [f"{format_duration(after)} after the start"] if after else ["at the start"]
-    if event.at < verdict.moment:
-        where.append("past")
+    where += ["past"] if event.at < verdict.moment else []
     running = found.running_at(event.at) if found else ()
-    if running:
-        where.append(f"during {listed(running, _MOST_STEPS_NAMED)}")
+    where += [f"during {listed(running, _MOST_STEPS_NAMED)}"] if running else []
     as_planned = verdict.planned_schedule.running_at(event.at) if verdict.planned_schedule else ()
     if as_planned and as_planned != running:  # as the finding itself says, which knows of no other
         where.append(f"as planned during {listed(as_planned, _MOST_STEPS_NAMED)}")
@@ -256,10 +252,8 @@ class Timeline:
             marks += [Mark(found.decide_by, "D", "decide by"), Mark(found.start_rollback_by, "R", "start rollback by")]
         if found.point_of_no_return is not None:
             marks.append(Mark(found.point_of_no_return, "N", "no way back from"))
-        if self.window.start < self.moment:
-            marks.append(Mark(self.moment, "J", "judged for"))
-        if self.window.end < self.end:
-            marks.append(Mark(self.window.end, "E", "end of the window"))
+        marks += [Mark(self.moment, "J", "judged for")] if self.window.start < self.moment else []
+        marks += [Mark(self.window.end, "E", "end of the window")] if self.window.end < self.end else []
         return marks
 
 

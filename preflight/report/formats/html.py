@@ -81,7 +81,6 @@ def _body(shown: Document) -> Html:
 
 
 def _verdict(shown: Document) -> Html:
-    """The verdict in one word, and of what."""
     (mark, kind), release = _MARKS[shown.verdict.exit_code], shown.verdict.plan.release
     more = shown.verdict.headline.removeprefix(shown.verdict.decision).strip(" ;")
     title, ticket = (" ".join(filter(None, each)) for each in ((release.id, release.title), (release.ticket, more)))

@@ -100,8 +100,7 @@ def _add_case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
     lines = [] if finding.status is Status.PASS else finding_entry(verdict, finding).lines
     told = lines[1:] if lines[:1] == [summary] else lines
     said = [f"{finding.status.upper()}{severity.mark}: {summary}", *told]  # GitLab shows no message
-    if finding.cause:
-        said.append(f"cause: {finding.cause}")
+    said += [f"cause: {finding.cause}"] if finding.cause else []
     if finding.status in _OUTCOMES and (severity.decides or finding.status is Status.SKIPPED):
         _add_outcome(case, _OUTCOMES[finding.status], finding.status, summary, said)
     else:

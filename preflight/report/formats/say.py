@@ -117,8 +117,7 @@ def _person(verdict: Verdict, card: Card) -> str:
     acts = sorted(card.acts, key=lambda act: -act.waiting)
     shown = 2 if len(acts) == 2 else 1
     said = [_act(act) for act in acts[:shown]]
-    if len(acts) > shown:
-        said.append(f"{number(len(acts) - shown)} more")
+    said += [f"{number(len(acts) - shown)} more"] if len(acts) > shown else []
     at, window = card.first.ask_by, verdict.plan.window
     by = "by the start" if at == window.start else f"by {clock_time(at, window)}"
     by = "now" if verdict.expect else by
@@ -210,8 +209,7 @@ def duration(span: timedelta) -> str:
     minutes = max(0, int(span.total_seconds() // 60))
     hours, minutes = divmod(minutes, 60)
     parts = [counted(hours, "hour")] if hours else []
-    if minutes or not hours:
-        parts.append(counted(minutes, "minute"))
+    parts += [counted(minutes, "minute")] if minutes or not hours else []
     return " ".join(parts)
 
 

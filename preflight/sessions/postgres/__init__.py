@@ -23,9 +23,7 @@ class SqlPool:
     def __init__(
         self, databases: Mapping[str, Database], hosts: Mapping[str, Host], secrets: Secrets, open_channel: OpenChannel
     ) -> None:
-        self.secrets = secrets
-        self.open_channel = open_channel
-        self._databases = databases
+        self.secrets, self.open_channel, self._databases = secrets, open_channel, databases
         self._sessions = {name: SqlSession(each, hosts.get(each.host), self) for name, each in databases.items()}
         self.certificates = Once[str, Certificate | None]()
         """What was seen of the servers' certificates: once in a round, however many databases a server has."""

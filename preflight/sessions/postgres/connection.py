@@ -78,8 +78,7 @@ class Connection:
     """One thread at a time, and each flight of statements read to its end before the next is sent."""
 
     def __init__(self, pgconn: pq.abc.PGconn, closing: threading.Event) -> None:
-        self._pgconn = pgconn
-        self._closing = closing
+        self._pgconn, self._closing = pgconn, closing
         self._had_none = False
         self._last_words = ""
         """With which the server has ended the session."""
@@ -124,8 +123,7 @@ class Connection:
             group = ["ROLLBACK", *self._before] if groups else [*self._before]
             if statement.limits:
                 group += _limits(statement.seconds)
-            if statement.every_row:
-                group.append("SET LOCAL row_security = off")
+            group += ["SET LOCAL row_security = off"] if statement.every_row else []
             groups.append([*group, "" if "\0" in statement.text else statement.text])
         return [*groups, ["ROLLBACK"]]
 

@@ -14,8 +14,6 @@ from preflight.sessions.dial import NO_ROUTE
 from preflight.sessions.postgres.libpq import ServerWord
 from preflight.wording import one_line
 
-_PREFIX_END = " failed: "
-
 _SERVER_SAYS = re.compile(r"\A[^\n]* failed: \S+:  ")
 """A server's sentence comes after its severity and two spaces. Met here only without its codes: old versions of
 libpq (15, for one) do not trace logins, and none does outside Linux."""
@@ -98,7 +96,7 @@ class Failed:
     @property
     def said(self) -> str:
         """The message without libpq's `connection to server at ..., port ... failed: `, on one line."""
-        head, found, tail = self.message.partition(_PREFIX_END)
+        head, found, tail = self.message.partition(" failed: ")
         return one_line(tail if found else head, 200)
 
 

@@ -41,8 +41,7 @@ class SqlSession:
     """Asked by one thread at a time. A login that failed is not tried again in the same round."""
 
     def __init__(self, database: Database, host: Host | None, pool: SqlPool) -> None:
-        self._database = database
-        self._pool = pool
+        self._database, self._pool = database, pool
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._pgconn: pq.abc.PGconn | None = None

@@ -78,8 +78,7 @@ class BatchRun:
         nonce = secrets.token_hex(16)
         self.begun = self._heard_at = monotonic()
         self.reader = batch.BatchReader(nonce, questions)
-        self.channel = channel
-        self._secret = secret
+        self.channel, self._secret = channel, secret
         self._open = dict(enumerate(questions))
         self._answered = answered
         self._unsent = batch.script(nonce, questions)

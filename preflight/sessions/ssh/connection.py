@@ -50,8 +50,7 @@ class Connection:
         self.host = host
         self.reached = host
         """The host as it is dialled: completed from ssh_config."""
-        self._shared = shared
-        self.planned_jump = planned_jump
+        self._shared, self.planned_jump = shared, planned_jump
         self._jump: Connection | None = None
         """The planned one, or the last of those that ssh_config puts behind it; known once the host was configured."""
         self._changed = threading.Condition()

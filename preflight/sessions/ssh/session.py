@@ -48,8 +48,7 @@ class SshSession:
     """A `preflight.sessions.Session` over one connection."""
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
-        self._connection = connection
-        self._secrets = secrets
+        self._connection, self._secrets = connection, secrets
         self._asking: list[_Asking] = []
 
     @property
@@ -79,9 +78,7 @@ class _Asking:
     """The questions of one `ask`: batches on several channels of one connection, watched by one loop."""
 
     def __init__(self, connection: Connection, secrets: Secrets, deadline: Deadline, deliver: Deliver) -> None:
-        self._connection = connection
-        self._secrets = secrets
-        self._deadline = deadline
+        self._connection, self._secrets, self._deadline = connection, secrets, deadline
         self._deliver = deliver
         self._news = News()
         self._given_up = False
