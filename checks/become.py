@@ -30,6 +30,8 @@ _REMEDIES = {
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
     Refusal.NEEDS_PASSWORD: "{rule}; or name the password in `become` of [hosts.{host}]",
     Refusal.NO_EXEC: "{starting}",
+    Refusal.OWN_FILE: "have whoever keeps the rules of sudo on {host} mend the place of its log, iolog_dir "
+    "or logfile of Defaults; as root, this shows them: sudo -V",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
 

@@ -94,7 +94,8 @@ class HostLogin(Check):
         announced = self._announced(host, user, way.session, way.asked_at)
         ends = [*self._declared(host, user), *self._certificates(host, way.session), *announced]
         dates = self._no_dates(host, user, ["it runs no commands, so that the host cannot be asked"])
-        return Judgement.of([proof, *_one_factor(host, way.session), dates, *map(self._need.judge, ends)])
+        points = [*self._several(host, way.session), *_one_factor(host, way.session), dates]
+        return Judgement.of([proof, *points, *map(self._need.judge, ends)])
 
     def _shell(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Judgement:
         user = host.user or login.session.get("user", "")
@@ -111,9 +112,22 @@ class HostLogin(Check):
         by += " and a typed code" if session.get("code") == "typed" else ""
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
-        points = [*_one_factor(host, session), *_chatter(host, login), *_restricted(host, login)]
-        points += self._endings(host, login, expiry)
-        return Judgement.of([passed(f"{login.user} runs commands on {login.node}{where}{through}{by}"), *points])
+        points = [*self._several(host, session), *_one_factor(host, session), *_chatter(host, login)]
+        points += _restricted(host, login)
+        proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
+        return Judgement.of([proof, *points, *self._endings(host, login, expiry)])
+
+    def _several(self, host: Host, session: Mapping[str, str]) -> Iterator[Judgement]:
+        """A name of several addresses, of the family by which it was reached: the next login may take another."""
+        if addresses := session.get("addresses", ""):
+            address = session["address"].rpartition(":")[0].strip("[]")
+            yield warned(
+                f"its name stands for several addresses, and the login was made at {session['address']}",
+                expected="one address, at which every login of the window arrives",
+                actual=addresses,
+                remedy=f'write in [hosts.{host.id}] at which of them the work is done, as address = "{address}"; then '
+                f"pin its key: {self.plan.call('seal')}",
+            )
 
     @property
     def _need(self) -> TimeOfNeed:
@@ -242,7 +256,8 @@ def _chatter(host: Host, login: Login) -> Iterator[Judgement]:
             "start-up files of the shell print text, which breaks scp and rsync",
             expected="nothing, where no terminal is",
             actual=printed,
-            remedy=f"in {file} of {login.user} on {host.id}, first line: {line}",
+            remedy=f"in {file} of {login.user} on {host.id}, first line: {line}; where that does not end it, have "
+            "~/.ssh/rc there, and /etc/ssh/sshrc, print to standard error (>&2)",
         )
 
 

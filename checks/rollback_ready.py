@@ -27,9 +27,10 @@ class RollbackReady(Check):
     """If the decision is "back", is what it takes there, whole, and tried?
 
     The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback file
-    must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and the way
-    back must have been rehearsed; that the ways back undo what their scripts do is shown by `rehearsal`. The backup
-    that a restore would take is judged by `earlier-backup`. `preflight verify` looks at the rollback files alone.
+    must be there with its SHA-256 (WARN where everybody on the server may change it), each script must have its way
+    back beside it, approved and not empty, and the way back must have been rehearsed; that the ways back undo what
+    their scripts do is shown by `rehearsal`. The backup that a restore would take is judged by `earlier-backup`.
+    `preflight verify` looks at the rollback files alone.
     """
 
     id = "rollback-ready"
@@ -164,5 +165,12 @@ def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
             expected=expected,
             actual=f"SHA-256 {seen.sha256}, {format_size(seen.size_bytes)}, of {seen.owner}{changed}",
             remedy=f"{put_back}; or correct `sha256` in [rollback] when this one is right",
+        )
+    if seen.loose:
+        return warned(
+            "it is as in the plan, and everybody on the server may change it",
+            expected=f"neither {file.path} nor a folder above it writable for others",
+            actual=f"mode o+w: {named(seen.loose)}",
+            remedy=f"on {host.id}, as root: chmod o-w -- {shlex.join(seen.loose)}",
         )
     return passed(f"{format_size(seen.size_bytes)}, SHA-256 as in the plan")

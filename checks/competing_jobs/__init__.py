@@ -5,12 +5,13 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, failed, passed, unknown, warned
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host, Said
+from preflight.plan.limits import Matches
 from preflight.plan.release_plan import machine_of
 from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
@@ -49,7 +50,7 @@ class CompetingJobs(Check):
     class Settings:
         """What has been agreed about jobs."""
 
-        known: tuple[str, ...] = ()
+        known: tuple[Annotated[str, Matches(r"\S.{2,}\S", "at least 4 letters, as fewer are in any line")], ...] = ()
         """Parts of commands, crontabs or timers whose jobs may start in the window: they are named, not warned of."""
         asked: Mapping[str, Said] = field(default_factory=dict)
         """What a line is about (`db1`, `pg_cron of orders`) -> who answers for the jobs that the login does not see, or
@@ -224,7 +225,7 @@ class CompetingJobs(Check):
         yield from self._judge_found(subject, found, looked_at)
 
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
-        parts = [part for part in self.settings.known if part]
+        parts = self.settings.known
         known = [job for job in found.jobs if any(part in f"{job.command} {job.source}" for part in parts)]
         by_jobs = self._taken_by_jobs(subject)
         untaken = [each for each in by_jobs if not any(takes(job, each) for job in found.looked_at)]

@@ -294,7 +294,8 @@ def connection_string(**words: str) -> str:
 
 def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:
     """UNKNOWN because sudo gives the login no shell of the account. Where `become` fails, its cure holds the shell."""
-    remedy = sudo_cure(host, account, "/bin/sh")
+    remedy = f"{sudo_cure(host, account, '/bin/sh')}; or, where that is there, cure what this complains of, as a limit "
+    remedy += f"of processes (nproc) does, on {host.id}: sudo -k -n -u {shlex.quote(account)} -- /bin/sh -c 'id; id'"
     return unknown(summary, expected=expected, actual=actual, remedy=remedy, behind=behind_become(host, account))
 
 
@@ -315,7 +316,7 @@ def acl_cure(host: Host, account: str, right: str, path: str) -> str:
 
 def behind_become(host: Host, account: str) -> str:
     """What could not be seen because the login does not become the account."""
-    return f"become {account} on {host.id}: sudo does not give it to the login"
+    return f"become {account} on {host.id}: sudo does not give it to the login, or it can start nothing"
 
 
 def server_work(plan: Plan) -> tuple[ServerWork, ...]:

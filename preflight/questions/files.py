@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import ClassVar
 
 from preflight.plan.manifest import ManifestError, parse_manifest
@@ -217,21 +218,24 @@ class HostCommand(AccountProbe[Ended]):
         return Ended(reply.code, reply.text, reply.error)
 
 
-_HASHED = """\
+FOLDERS_ABOVE = 'while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done'
+"""Adds every folder above the absolute path `d` to the arguments of a shell."""
+_HASHED = f"""\
 set -- @FILES@
 for f in "$@"; do
   shift
   if [ -f "$f" ]; then
     set -- "$@" "$f"
-    if [ -r "$f" ]; then echo 'kind=file '; else echo 'kind=unreadable '; fi
+    printf 'kind=%s %s\\n' "$([ -r "$f" ] && echo file || echo unreadable)" "$(readlink -f -- "$f")"
   elif [ -e "$f" ]; then echo 'kind=other '; else
-    p=$f; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
+    p=$f; while [ ! -d "$p" ]; do p=${{p%/*}}; p=${{p:-/}}; done
     if [ -x "$p" ]; then echo 'kind=missing '; else printf 'kind=hidden %s\\n' "$p"; fi
   fi
 done
 if [ $# -gt 0 ]; then
-  stat -L -c 'stat=%s %Y %a %U %n' -- "$@"
-@FIND_TOOL@  [ -z "$tool" ] || $tool "$@" 2>/dev/null | sed 's/^/sha256=/'
+{FIND_HASH_TOOL}  [ -z "$tool" ] || $tool "$@" 2>/dev/null | sed 's/^/sha256=/'
+  for f in "$@"; do for d in "$f" "$(readlink -f -- "$f")"; do {FOLDERS_ABOVE}; done; done
+  stat -L -c 'stat=%s %Y %a %U %n' -- "$@" | sort -u
 fi
 echo end=yes
 exit 0"""
@@ -259,7 +263,9 @@ class HashedFile:
     owner: str = ""
     mode: int = 0
     behind: str = ""
-    """The folder that cannot be entered."""
+    """The folder that cannot be entered; of a file, its path without symbolic links."""
+    loose: tuple[str, ...] = ()
+    """What everybody on the host may change: the file, or folders above it, on its path with links and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +293,7 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
     paths: tuple[str, ...]
 
     def ask(self) -> str:
-        return filled(_HASHED, FILES=" ".join(map(quoted, self.paths)), FIND_TOOL=FIND_HASH_TOOL)
+        return filled(_HASHED, FILES=" ".join(map(quoted, self.paths)))
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=min(60.0 * len(self.paths), 300.0))
@@ -302,9 +308,12 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         for path, file in zip(self.paths, shown.kind, strict=True):
             found[path] = file
             if file.state in (FileState.FILE, FileState.UNREADABLE):
-                if path not in stats:
-                    raise Unreadable(f"a file without its size and permissions: {path}")
-                stat = stats[path]
+                above = [str(each) for way in (path, file.behind or path) for each in PurePosixPath(way).parents]
+                on_the_way = dict.fromkeys([path, *above])
+                if on_the_way.keys() - stats.keys():
+                    raise Unreadable(f"a file without size and permissions, or a folder above it: {path}")
+                stat, loose = stats[path], tuple(each for each in on_the_way if stats[each].mode & 0o1002 == 0o002)
                 sha256 = sums.get(path, "") if file.state is FileState.FILE else ""
-                found[path] = HashedFile(file.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+                seen = (sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+                found[path] = HashedFile(file.state, *seen, loose=loose)
         return found

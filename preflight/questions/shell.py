@@ -106,7 +106,11 @@ class Refusal(Complaint):
     ONLY_VERSION = "sudo allows it with --version alone", r"(?!)"
     NEEDS_PASSWORD = "sudo asks for a password", r"a password is required|a terminal is required|no askpass program"
     NO_SUDO = "sudo is not installed", r"sudo: (?:command )?not found|sudo: no such file"
-    NOT_FOUND = "the program is not found", r"command not found|: not found|no such file or directory"
+    NOT_FOUND = (
+        "the program is not found",
+        r"command not found|: not found|(?m:^(?!sudo: unable to (?:mkdir|open)).*no such file or directory)",
+    )
+    OWN_FILE = "sudo cannot write its own log", r"sudo: unable to (?:mkdir|open)[^\n]*\s*\Z"
     NO_EXEC = "sudo lets it start no other program (noexec)", r"can't exec |/sh: (?:line )?\d+: .*permission denied"
     OTHER = "it fails"
 

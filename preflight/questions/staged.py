@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, Mode, Until, read_fields, read_lines, whole_number
-from preflight.questions.files import MOST_ENTRIES, Entry, EntryKind
+from preflight.questions.files import FOLDERS_ABOVE, MOST_ENTRIES, Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 from preflight.record import fields_of
 
@@ -29,7 +29,7 @@ if [ -d "$stage" ] && cd -- "$stage"; then :; else
 fi
 d=$(pwd -P); printf 'link=%s\\0root=%s\\0' "$([ ! -h "$stage" ] || ls -ld -- "$stage")" "$d"
 set -- "$d"
-while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done
+@FOLDERS_ABOVE@
 shift
 seen=$(find . -printf x 2>/dev/null | head -c @LIMIT@) # find of GNU; others cannot print
 n=${#seen}
@@ -158,7 +158,7 @@ class StagedFolder(AccountProbe[StagedTree]):
     def ask(self) -> str:
         limits = {"LIMIT": str(MOST_ENTRIES + 2), "MOST": str(MOST_ENTRIES)}
         values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, **limits}
-        return self.account.or_login(filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL))
+        return self.account.or_login(filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL, FOLDERS_ABOVE=FOLDERS_ABOVE))
 
     def read(self, reply: Reply) -> StagedTree:
         fields = read_fields(reply.text, ends_in_nul=True)

@@ -70,7 +70,7 @@ def test_a_stopped_service_is_told_with_the_way_to_a_failure() -> None:
 def test_a_refusal_of_sudo_is_no_warning_of_the_plugin() -> None:
     refused = Ended(1, "", "sudo: a password is required\n")
     found = judge(refused, replace(LOAD, account=Account("postgres")))
-    behind = "become postgres on db1: sudo does not give it to the login"
+    behind = "become postgres on db1: sudo does not give it to the login, or it can start nothing"
     assert (found.status, found.behind) == (Status.UNKNOWN, behind)
     assert "sudo does not let the login run it as postgres" in found.summary
 

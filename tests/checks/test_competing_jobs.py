@@ -6,13 +6,16 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from preflight_checks.competing_jobs import CompetingJobs
 
+from preflight.errors import PlanError
 from preflight.finding import Judgement, Severity, Status
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Said, Step, Window
+from preflight.plan.load import load_plan
 from preflight.questions.clocks import HostZone
 from preflight.questions.jobs import (
     UNENDED,
@@ -30,6 +33,7 @@ from preflight.questions.jobs import (
 )
 from preflight.questions.shell import AsAccount
 from preflight.questions.timers import Timer
+from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
 NOTHING = Said(by="dba", on=MOMENT.date(), reason="nothing of root's starts then")
@@ -183,12 +187,22 @@ def test_agreed_jobs_are_named_and_not_warned_of() -> None:
     found = judged(IDLE, *jobs, known=("pg_dump",))
     assert summaries(found) == ["starts 03:00: job (postgres, 0 3 * * *, crontab of postgres)"]
     assert len(found.events) == 2
-    found = judged(IDLE, *jobs, known=("crontab of postgres", ""))
+    found = judged(IDLE, *jobs, known=("crontab of postgres",))
     assert found.status is Status.PASS
     assert "no other job starts from 00:00 to 06:00" in found.summary
     assert "known, and agreed: pg_dump orders (postgres" in found.summary
-    assert judged(IDLE, *jobs, known=("",)).status is Status.WARN
     assert judged(IDLE, *jobs, known=("0 2 *",)).status is Status.WARN
+
+
+@pytest.mark.parametrize("part", ["", "sh", "rm ", "    "])
+def test_what_is_known_by_so_few_letters_that_others_have_them_too_is_refused(tmp_path: Path, part: str) -> None:
+    file = tmp_path / "p.toml"
+    text = f"{MINIMAL}\n[checks.competing-jobs]\nknown = ["
+    file.write_text(f'{text}"{part}"]')
+    with pytest.raises(PlanError, match="expected at least 4 letters"):
+        load_plan(file, {"competing-jobs": CompetingJobs.Settings})
+    file.write_text(f'{text}"x.sh"]')
+    assert load_plan(file, {"competing-jobs": CompetingJobs.Settings}).checks["competing-jobs"]["known"] == ("x.sh",)
 
 
 def test_times_are_those_of_the_host_shown_in_the_window_s_zone() -> None:

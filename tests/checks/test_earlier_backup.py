@@ -75,7 +75,7 @@ KEPT = Repository(
 IN_REPOSITORY = replace(NEW, path="20261016-180000F", kind=BackupKind.MANAGED, stat="20261016-180000F")
 REPOSITORY = Listing.told((IN_REPOSITORY,), MOMENT, KEPT)
 CLOSED = Listing.told((), MOMENT, Repository(problem="Permission denied", closed=True))
-BEHIND = "become postgres on db1: sudo does not give it to the login"
+BEHIND = "become postgres on db1: sudo does not give it to the login, or it can start nothing"
 LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
 

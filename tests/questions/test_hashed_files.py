@@ -41,9 +41,31 @@ def test_every_file_has_its_own_hash_and_size(tmp_path: Path, shell: str, names:
     assert {name: seen[str(tmp_path / name)].state for name in others} == others
 
 
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_what_everybody_may_change_on_the_way_is_told(tmp_path: Path, shell: str) -> None:
+    open_folder, sticky, closed = (tmp_path / name for name in ("open", "sticky", "closed"))
+    for folder, mode in ((open_folder, 0o777), (sticky, 0o1777), (closed, 0o755)):
+        (folder / "sub").mkdir(parents=True)
+        folder.chmod(mode)
+        (folder / "sub" / "file").write_text("x")
+    (closed / "link").symlink_to(open_folder / "sub")
+    (sticky / "sub" / "file").chmod(0o666)
+    wanted = {
+        closed / "sub" / "file": [],
+        closed / "link" / "file": [open_folder],
+        open_folder / "sub" / "file": [open_folder],
+        sticky / "sub" / "file": [sticky / "sub" / "file"],
+    }
+    for path, loose in wanted.items():
+        probe = HashedFilesProbe("db1", (str(path),))
+        done = subprocess.run([shell, "-c", probe.ask()], capture_output=True, text=True, check=False)
+        assert probe.read(reply(done.stdout, done.returncode))[str(path)].loose == tuple(map(str, loose))
+
+
 def test_no_program_that_hashes_leaves_the_hash_open(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "stat").symlink_to("/usr/bin/stat")
+    for tool in ("stat", "sort"):
+        (tmp_path / "tools" / tool).symlink_to(f"/usr/bin/{tool}")
     (tmp_path / "file").write_text("x")
     probe = HashedFilesProbe("db1", (str(tmp_path / "file"),))
     done = subprocess.run(
@@ -58,6 +80,7 @@ def test_no_program_that_hashes_leaves_the_hash_open(tmp_path: Path) -> None:
         "",
         "kind=file \nend=yes",
         "kind=file \nstat=1 2 644 root /other\nend=yes",
+        "kind=file \nstat=1 2 644 root /file\nend=yes",
         "kind=file \nstat=1 2 644 root /file\nsha256=abc\nend=yes",
         "kind=file \nkind=file \nstat=1 2 644 root /file\nend=yes",
         "kind=odd \nend=yes",

@@ -179,6 +179,21 @@ def test_a_password_does_not_help_with_a_program_that_is_not_listed(ask: Ask, ac
     assert found.judgement.summary == "pg_dump does not run: sudo does not allow it"
 
 
+def test_a_log_of_sudo_that_cannot_be_written_fails_and_is_not_taken_for_a_missing_program(
+    ask: Ask, accounts: Accounts
+) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS)
+    accounts.sudo_defaults(account, "log_output, iolog_dir=/proc/nix")
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert "pg_dump does not run: sudo cannot write its own log" in told(found)
+    assert "unable to mkdir /proc/nix" in told(found)
+    assert "mend the place of its log, iolog_dir or logfile of Defaults" in found.judgement.remedy
+    accounts.sudo_defaults(account, "!log_output")
+    assert ask(account).status is Status.PASS
+
+
 def test_no_rule_at_all_fails(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     found = ask(account)

@@ -548,6 +548,31 @@ def test_another_accounts_backups_are_read_by_the_programs_that_sudo_lists(
 
 
 @pytest.mark.long
+def test_an_account_that_may_start_no_process_is_not_told_to_want_a_rule_alone(
+    orders: Orders, ask_backup: AskBackup, accounts: Accounts
+) -> None:
+    """sudo gives it, and its shell starts nothing: the rule of the cure is there already."""
+    newest, login, worker = orders.dump("new.dump", "-Fc"), accounts.add(), accounts.add()
+    for path in (newest, orders.folder):
+        shutil.chown(path, worker.name)
+    orders.folder.chmod(0o700)
+    accounts.allow_sudo(login, worker.name)
+    host = replace(orders.host, user=Login(login.name), key=login.key, become=(Become(account=Login(worker.name)),))
+    limits = Path(f"/etc/security/limits.d/{worker.name}.conf")
+    limits.write_text(f"{worker.name} hard nproc 1\n")
+    try:
+        found = ask_backup(host=host, account=Login(worker.name))
+        assert found.status is Status.UNKNOWN, told(found)
+        rule, _, command = found.judgement.remedy.partition("; or, where that is there, cure what this complains of")
+        assert rule.endswith(f"({worker.name}) NOPASSWD: /bin/sh")
+        run = ["su", login.name, "-c", command.partition(f", on {host.id}: ")[2]]
+        assert "Cannot fork" in subprocess.run(run, capture_output=True, text=True, check=False).stderr
+    finally:
+        limits.unlink()
+    is_pass(ask_backup(host=host, account=Login(worker.name)), "readable to its end")
+
+
+@pytest.mark.long
 def test_sudos_password_is_used_and_shown_nowhere(
     orders: Orders, ask_backup: AskBackup, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

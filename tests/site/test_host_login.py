@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -309,11 +310,47 @@ def test_a_start_up_file_that_prints_is_told_and_its_cure_works(
     assert found.status is Status.WARN, told(found)
     assert "breaks scp and rsync" in found.judgement.summary
     assert found.judgement.actual == "Welcome to the database server"
-    where, _, line = found.judgement.remedy.partition(", first line: ")
+    where, _, line = found.judgement.remedy.partition("; where that does not end it")[0].partition(", first line: ")
     assert where == f"in ~/{name} of {account.name} on db1"
     file.write_text(f"{line}\n{file.read_text()}")
     found = ask(by_key(site, account))
     assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.parametrize(("other", "status"), [("127.0.0.2", Status.WARN), ("::1", Status.PASS)])
+def test_a_name_of_several_addresses_warns_unless_they_are_of_two_families(
+    site: Site, ask: Ask, monkeypatch: pytest.MonkeyPatch, other: str, status: Status
+) -> None:
+    host = replace(by_key(site, site.account("good")), address="db1.example.net")
+
+    def found(_name: str, port: int, **_more: object) -> list[tuple[object, ...]]:
+        families = {"127.0.0.1": socket.AF_INET, other: socket.AF_INET6 if ":" in other else socket.AF_INET}
+        return [(family, 1, 6, "", (each, port)) for each, family in families.items()]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", found)
+        told_of = ask(host, known_hosts=site.sshd.known_hosts_lines(f"[db1.example.net]:{site.sshd.port}"))
+    assert told_of.status is status, told(told_of)
+    if status is Status.WARN:
+        port = site.sshd.port
+        assert f"the login was made at 127.0.0.1:{port}" in told_of.judgement.summary
+        assert told_of.judgement.actual == f"127.0.0.1:{port}, 127.0.0.2:{port}"
+        assert 'address = "127.0.0.1"; then pin its key: ' in told_of.judgement.remedy
+        assert ask(replace(host, address="127.0.0.1")).status is Status.PASS
+
+
+def test_what_sshd_itself_runs_before_the_shell_is_named_where_text_is_printed(
+    site: Site, accounts: Accounts, ask: Ask
+) -> None:
+    account = accounts.add("noisy")
+    file = account.home / ".ssh" / "rc"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("echo Welcome\n")
+    found = ask(by_key(site, account))
+    assert found.status is Status.WARN, told(found)
+    assert "~/.ssh/rc there, and /etc/ssh/sshrc, print to standard error (>&2)" in found.judgement.remedy
+    file.write_text("echo Welcome >&2\n")
+    assert ask(by_key(site, account)).status is Status.PASS
 
 
 @pytest.mark.case(35)

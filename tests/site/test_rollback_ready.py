@@ -53,6 +53,7 @@ def test_rollback_files_are_hashed_where_they_are(site: Site, ask: Ask, shared_p
     secret = put("secret", content)
     shutil.chown(secret, "root")
     secret.chmod(0o600)
+    shared_path.chmod(0o755)
     closed = shared_path / "closed"
     closed.mkdir(mode=0o700)
     paths = {
@@ -78,6 +79,27 @@ def test_rollback_files_are_hashed_where_they_are(site: Site, ask: Ask, shared_p
     found = ask(rollback=Rollback(rehearsed=NOW.date(), files=files))
     assert found[f"db1:{secret}"].status is Status.PASS
     assert found[f"db1:{closed / 'x'}"].status is Status.FAIL, "it is seen now, and is not there"
+
+
+@pytest.mark.parametrize(("loose", "mode"), [("app", 0o777), ("app/4.1.tar", 0o666), ("", 0o777)])
+def test_a_file_that_everybody_may_exchange_warns_and_the_cure_works(
+    ask: Ask, shared_path: Path, loose: str, mode: int
+) -> None:
+    shared_path.chmod(0o755)
+    made = shared_path / "app" / "4.1.tar"
+    made.parent.mkdir()
+    made.write_bytes(b"release 4.1")
+    sha256 = Sha256(hashlib.sha256(b"release 4.1").hexdigest())
+    rollback = Rollback(
+        rehearsed=NOW.date(), files=(RollbackFile(host="db1", path=RemotePath(str(made)), sha256=sha256),)
+    )
+    assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS
+    (shared_path / loose).chmod(mode)
+    found = ask(rollback=rollback)[f"db1:{made}"]
+    assert found.status is Status.WARN, told(found)
+    assert found.judgement.actual == f"mode o+w: {(shared_path / loose)}"
+    as_root(found)
+    assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS
 
 
 # Scripts.

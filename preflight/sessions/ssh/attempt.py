@@ -153,6 +153,9 @@ class Attempt:
         except dial.DialFailed as failed:
             self._session["address"] = failed.address
             raise
+        alike = [show_address(*where[:2]) for family, where in resolved.addresses if family == sock.family]
+        if len(alike) > 1:
+            self._session["addresses"] = ", ".join(alike)
         return sock
 
     def _through(self, jump: Connection) -> Any:
