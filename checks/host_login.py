@@ -268,7 +268,7 @@ def _restricted(host: Host, login: Login) -> Iterator[Judgement]:
             f"the commands of the night do not run in {login.shell}, which refuses cd and programs by a path",
             expected="a shell that is not restricted",
             actual=f"{login.shell} of {login.user}",
-            remedy=f"have root run on {host.id}: usermod -s /bin/bash {login.user}",
+            remedy=f"have root run on {host.id}: usermod -s /bin/sh {login.user}",
         )
 
 

@@ -27,6 +27,8 @@ from preflight.wording import MOST_NAMED, counted, listed, named
 
 _TEMPORARY_BYTES = 16 * 1024 * 1024
 """So much is wanted for temporary files, of which no rehearsal tells how large they become."""
+_SHARED = "/dev/shm"  # noqa: S108 - asked, and not written to
+"""Of parallel work, as PostgreSQL has it on Linux by default (`dynamic_shared_memory_type = posix`)."""
 _TELLING_BYTES = 1024 * 1024
 """The time that a script takes with a smaller table is not that of its rows."""
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
@@ -121,7 +123,6 @@ class ScriptEffect(Check):
             "data": sizes.DataDirectoriesProbe(database),
             "identity": IdentityProbe(database),
             "temporary": sizes.TemporaryFilesProbe(database, work.login),
-            "allowed": AllowedProbe(database, logins_in(self.plan, database)),
         }
         for each in self._backups(work):
             probes[f"directory {each.id}"] = DirectoryProbe.of(each)
@@ -134,10 +135,12 @@ class ScriptEffect(Check):
                 probes[f"text {each.backup.database}"] = sizes.TextSizeProbe(each.backup.database)
         return probes
 
-    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, **_: Any) -> Probes:
-        """In the database session: the size of each table that a script touched in the rehearsal, and how much
-        write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
-        and the tablespaces lie, and what is free there."""
+    def follow_up(
+        self, subject: Subject, *, rehearsed: Rehearsed, data: sizes.DataDirectories, identity: Identity, **_: Any
+    ) -> Probes:
+        """In the database session: the size of each table that a script touched in the rehearsal, what the server lets
+        the scripts do, and how much write-ahead log may stay. On the host, as the account that runs the scripts: where
+        the data directory, its WAL and the tablespaces lie, and what is free there and for shared memory."""
         work: ServerWork = subject.item
         tried = rehearsed.entry(work.id)
         if tried is None:
@@ -146,11 +149,14 @@ class ScriptEffect(Check):
         names = {each.name for each in touched if each.rewritten}
         if rehearsed.record:
             names |= {each.name for each in touched} & rehearsed.record.databases[work.database.id].table_bytes.keys()
+        logins, version = logins_in(self.plan, work.database.id), identity.version_num
         probes: dict[str, Any] = {"wal": sizes.WalRateProbe(work.database.id)}
+        probes["allowed"] = AllowedProbe(work.database.id, logins, version)
         if names:
             probes["tables"] = sizes.TableSizesProbe(work.database.id, tuple(sorted(names)))
         if root := data_directory(work.database, data):
-            probes["places"] = PlacesProbe(work.host.id, AsAccount.of(work), replace(data, data=root).paths)
+            paths = (*replace(data, data=root).paths, _SHARED)
+            probes["places"] = PlacesProbe(work.host.id, AsAccount.of(work), paths)
         return probes
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -223,6 +229,14 @@ class ScriptEffect(Check):
             actual, remedy = "a tablespace was made meanwhile", "run it again"
             yield unknown(f"what is free in {new} cannot be seen", expected="to see it", actual=actual, remedy=remedy)
             return
+        shared = places[_SHARED]
+        if shared.measured and shared.free_bytes < _TEMPORARY_BYTES:
+            yield warned(
+                "statements that the server runs in parallel, as it may make an index, end for want of shared memory",
+                expected=f"{format_need(_TEMPORARY_BYTES)} free on {shared.label} of {work.host.id}",
+                actual=f"{format_size(shared.free_bytes)} free",
+                remedy=f"have what fills it removed; or, where it is small: mount -o remount,size=1G {_SHARED}",
+            )
         unseen = [places[path] for path in needs if not places[path].measured]
         yield from (not_measured(self.plan, self.moment, work.database, place, work.who) for place in unseen)
         used = [place for path, place in places.items() if place.measured and (path in needs or path in temporary)]

@@ -103,12 +103,16 @@ NO_ALTER_SYSTEM = "allow_alter_system"
 """Likewise, where it is off; known since PostgreSQL 17."""
 
 
+_PARAMETER_RIGHTS = 150000
+"""Since this version a role may be given the right to set a parameter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """What one server lets statements do, and another may not."""
 
     name: str
-    """A setting; or `library`, `tablespace`, `CREATE ON TABLESPACE`, `extension`, `role`, `member of` with a name."""
+    """A setting; or `library`, `tablespace`, `extension`, `role`, `member of` with a name; or a right on something."""
     setting: str
     """Of an extension its owner, whom no dump tells."""
 
@@ -119,10 +123,15 @@ class AllowedProbe(SqlProbe[Mapping[str, str]]):
 
     family = Family.IDENTITY
     logins: tuple[str, ...]
-    """Roles of which it tells where they may create, and which others they are members of."""
+    """Roles of which it tells where they may create, which parameters they may set, and whose members they are."""
+    version: int
+    """Of the server, as `server_version_num`."""
 
     def ask(self) -> str:
         # Names are quoted as literals; everything else is fixed text.
+        parameters = f"""
+UNION ALL SELECT format('SET ON PARAMETER %s TO %I', parname, rolname), 'granted' FROM pg_parameter_acl, pg_roles
+WHERE rolname = ANY ({array_of(self.logins)}) AND has_parameter_privilege(rolname, parname, 'SET')"""  # noqa: S608
         return f"""\
 SELECT name, setting FROM pg_settings
 WHERE name = ANY ({array_of(SERVER_WIDE)}) OR name = '{NO_ALTER_SYSTEM}' AND setting = 'off'
@@ -139,7 +148,8 @@ FROM pg_available_extension_versions WHERE installed
 UNION ALL SELECT 'tablespace ' || quote_ident(spcname), 'made' FROM pg_tablespace
 UNION ALL SELECT format('CREATE ON TABLESPACE %I TO %I', spcname, rolname), 'granted'
 FROM pg_tablespace t, pg_roles r
-WHERE rolname = ANY ({array_of(self.logins)}) AND has_tablespace_privilege(r.oid, t.oid, 'CREATE')"""  # noqa: S608
+WHERE rolname = ANY ({array_of(self.logins)}) AND has_tablespace_privilege(r.oid, t.oid, 'CREATE')\
+{parameters if self.version >= _PARAMETER_RIGHTS else ""}"""  # noqa: S608
 
     def read(self, reply: Reply) -> Mapping[str, str]:
         told = {row.name: row.setting for row in fields.read_rows(Allowed, reply)}

@@ -208,7 +208,7 @@ class NamedServer(Server):
 
     def _require_no_more_allowed(self) -> None:
         """Raises ScratchError where something could pass here and fail at the real server."""
-        told = self._lock.execute(AllowedProbe("", tuple(self._logins)).ask().encode()).fetchall()
+        told = self._lock.execute(AllowedProbe("", tuple(self._logins), self.version_num).ask().encode()).fetchall()
         own = [(name, value) for name, value in told if not name.startswith(("extension ", "role "))]
         real = {name: self._allowed.get(name, "none") for name, _ in own}
         if others := [f"{name} is {value} (real server: {real[name]})" for name, value in own if value != real[name]]:

@@ -106,10 +106,11 @@ def _rehearse_one(
 ) -> Tried:
     """The entries of one database. Raises ScratchError and SessionFailed."""
     database, work = entries[0].database, work_of(plan, entries[0])
+    identity = _asked(plan, IdentityProbe(database), pools, deadline)
     real = RealServer(
-        _asked(plan, IdentityProbe(database), pools, deadline),
+        identity,
         _asked(plan, SystemIdentifierProbe(database), pools, deadline),
-        _asked(plan, AllowedProbe(database, logins_in(plan, database)), pools, deadline),
+        _asked(plan, AllowedProbe(database, logins_in(plan, database), identity.version_num), pools, deadline),
     )
     with ExitStack() as stack:
         stack.callback(os.umask, os.umask(READABLE))

@@ -24,6 +24,7 @@ from tests.toy import MOMENT, toy_plan
 ORDERS = Touched(kind="table", name="public.orders", defined=True, rewritten=True)
 LINES = replace(ORDERS, name="public.lines")
 WAL_PLACE = replace(PLACE, path="/data/pg/pg_wal", reached="/data/pg/pg_wal", real="/data/pg/pg_wal")
+SHARED = replace(PLACE, path="/dev/shm", reached="/dev/shm", real="/dev/shm", mount=replace(MOUNT, device="0:9"))
 HIDDEN = {
     PLACE.path: replace(PLACE, reached="/", real="/data/pg"),
     WAL_PLACE.path: replace(WAL_PLACE, free_bytes=1000 * MIB),
@@ -71,15 +72,16 @@ def effect(
     rehearsed = Rehearsed(record) if recorded else Rehearsed(None, "no such file")
     facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
     facts["identity"] = replace(IDENTITY, session={"settings": json.dumps({"search_path": {"setting": search_path}})})
-    facts["temporary"], facts["allowed"] = temporary, ALLOWED if allowed is None else allowed
+    facts["temporary"] = temporary
     if backup:
         facts |= {"directory orders": replace(directory(), place=PLACE), **(seen or {})}
     assert set(check.probes(subject)) == set(facts)
     asked = check.follow_up(subject, **facts)
     if recorded:
-        facts["wal"] = wal
+        facts["wal"], facts["allowed"] = wal, ALLOWED if allowed is None else allowed
     if data and recorded:
         facts["places"] = places or {each.path: replace(each, free_bytes=free * MIB) for each in (PLACE, WAL_PLACE)}
+        facts["places"] = {SHARED.path: SHARED, **facts["places"]}
     if "tables" in asked:
         sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
         facts["tables"] = {
@@ -91,7 +93,6 @@ def effect(
         "data",
         "identity",
         "temporary",
-        "allowed",
         "directory orders",
         *(seen or {}),
     }
@@ -161,6 +162,13 @@ def test_temporary_files_of_the_rehearsal_want_room_where_they_go() -> None:
         places[small.path] = replace(small, free_bytes=free * MIB)
         runs = (run(ORDERS, temporary_bytes=40 * MIB), run(temporary_bytes=30 * MIB))
         found = effect(*runs, content=Content.RESTORE, places=places, temporary=(small.path,))
+        assert found.status is status, found
+
+
+def test_without_shared_memory_parallel_work_is_warned_of() -> None:
+    for free, status in ((16, Status.PASS), (15, Status.WARN)):
+        places = {each.path: replace(each, free_bytes=900 * MIB) for each in (PLACE, WAL_PLACE)}
+        found = effect(run(ORDERS), places={**places, SHARED.path: replace(SHARED, free_bytes=free * MIB)})
         assert found.status is status, found
 
 

@@ -95,7 +95,10 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/earlier_backup/seen_backup.py SeenBackup.being_written": ("seen: the backup before it was read",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_name": ("seen: the file that has the name",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_owner": ("seen: its owner", "seen: its mode"),
-    "checks/script_effect.py ScriptEffect._room": ("seen: how much is free; the rehearsal's record",),
+    "checks/script_effect.py ScriptEffect._room": (
+        "seen: how much is free; the rehearsal's record",
+        "seen: how much is free",
+    ),
     "checks/script_effect.py ScriptEffect._time": ("seen: the sizes of the tables; the rehearsal's record",),
     "checks/script_effect.py _for_reviewer": ("seen: what the rehearsal showed",),
     "checks/schema_drift.py SchemaDrift._judge_work": ("plan: the reason why the work was not rehearsed",),

@@ -189,7 +189,7 @@ RUNS = Told(PASS, None, "", "runs commands on")
 ACCOUNTS: Mapping[str, tuple[Mapping[str, str], Told]] = {
     "csh": ({"shell": "/bin/csh"}, RUNS),
     "fish": ({"shell": "/usr/bin/fish"}, RUNS),
-    "restricted": ({"shell": "/bin/rbash"}, RUNS),
+    "restricted": ({"shell": "/bin/rbash"}, Told(WARN, None, "usermod -s /bin/sh", "do not run in rbash")),
     "restricted-path": (
         {"shell": "/bin/rbash", ".bashrc": "PATH=$HOME/bin"},
         Told(FAIL, Reason.NO_SHELL, "usermod -s /bin/sh", f"{AFTER_LOGIN}the account's shell is a restricted one"),

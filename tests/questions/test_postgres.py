@@ -126,9 +126,11 @@ def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:
 
 def test_what_a_server_allows_is_told_whole() -> None:
     told = [{"name": name, "setting": "1"} for name in SERVER_WIDE]
-    probe = AllowedProbe("orders", ("a'b",))
+    probe = AllowedProbe("orders", ("a'b",), 150000)
     assert probe.read(rows(*told)) == dict.fromkeys(SERVER_WIDE, "1")
     assert "ARRAY['a''b']" in probe.ask()
+    assert "pg_parameter_acl" in probe.ask()
+    assert "pg_parameter_acl" not in AllowedProbe("orders", (), 140009).ask(), "which has none"
     with pytest.raises(Unreadable, match="a setting of the server is missing"):
         probe.read(rows(*told[1:]))
 

@@ -17,7 +17,7 @@ SOCKET = 'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" faile
 GOOD = (
     "system_identifier=7711229165220685628\n"
     "user=release\tdatabase=orders\tversion_num=150018\tport=5432\tin_recovery=false"
-    "\tstarted_ms=1000\tasked_ms=2000\tbegun_ms=1990"
+    "\tmay_create=true\tobjects=4\tstarted_ms=1000\tasked_ms=2000\tbegun_ms=1990"
     '\tsettings={ "search_path" : {"setting" : "public"} }\n'
     "again_ms=0\nend=yes\n"
 )

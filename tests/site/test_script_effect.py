@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import preflight_checks.script_effect as script_effect
 import pytest
 from preflight_checks.script_effect import ScriptEffect
 
@@ -107,6 +108,16 @@ def test_a_full_disk_of_the_roles_temporary_files_fails(ask: Ask, mounts: Mounts
         assert ask(large, Content.SCHEMA, "nowhere").status is Status.PASS, "the server takes the default then"
     finally:
         postgres.sql("DROP TABLESPACE temporary")
+
+
+def test_shared_memory_that_is_full_is_warned_of(ask: Ask, mounts: Mounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, small = mounts.ext4("large", megabytes=32, mode=0o755), mounts.tmpfs("shared", size="8m")
+    (large / "pg_wal").mkdir()
+    assert ask(large, Content.SCHEMA).status is Status.PASS
+    monkeypatch.setattr(script_effect, "_SHARED", str(small))
+    found = ask(large, Content.SCHEMA)
+    assert found.status is Status.WARN, told(found)
+    assert f"free on {small} (tmpfs" in told(found)
 
 
 def test_minutes_of_a_smaller_restore_grow_with_the_live_database(ask: Ask, mounts: Mounts) -> None:

@@ -224,7 +224,7 @@ def test_a_file_that_changes_while_it_is_hashed_has_no_hash(tmp_path: Path, sql:
 
 
 def test_too_many_entries_are_no_reply(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
-    mocker.patch.object(local_files, "MOST_ENTRIES", 3)
+    mocker.patch.object(local_files.asked, "MOST_ENTRIES", 3)
     for number in range(4):
         (sql / f"{number}.sql").write_text("")
     answer = lost(tmp_path, LocalTree(TARGET, "sql"))
@@ -297,7 +297,7 @@ def test_a_text_over_its_cap_is_no_reply(tmp_path: Path) -> None:
 
 
 def test_scripts_are_read_and_what_is_left_out_is_named(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
-    mocker.patch.object(local_files, "MOST_SCRIPT_BYTES", 300_000)
+    mocker.patch.object(local_files.asked, "MOST_SCRIPT_BYTES", 300_000)
     mocker.patch.object(local_files, "LARGEST_SCRIPT_BYTES", 262_144)
     (sql / "sub").mkdir()
     (sql / "010.sql").write_text("\\i sub/020.SQL")
