@@ -298,7 +298,7 @@ def test_a_text_over_its_cap_is_no_reply(tmp_path: Path) -> None:
 
 def test_scripts_are_read_and_what_is_left_out_is_named(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
     mocker.patch.object(local_files.asked, "MOST_SCRIPT_BYTES", 300_000)
-    mocker.patch.object(local_files, "LARGEST_SCRIPT_BYTES", 262_144)
+    mocker.patch.object(local_files.asked, "LARGEST_SCRIPT_BYTES", 262_144)
     (sql / "sub").mkdir()
     (sql / "010.sql").write_text("\\i sub/020.SQL")
     (sql / "sub" / "020.SQL").write_bytes(b"\xef\xbb\xbfselect '\xe9';")
