@@ -239,7 +239,6 @@ def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[J
 
 
 def _told(instance: _Instance, answer: HttpAnswer) -> str:
-    """Status and version, as far as the plan asks for it."""
     if not instance.endpoint.version or answer.status != instance.endpoint.status:
         return str(answer.status)
     try:
@@ -483,6 +482,5 @@ def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgemen
 
 
 def _excerpt(body: str) -> str:
-    """The beginning of a text, quoted, control characters escaped."""
     text = body if len(body) <= _LONGEST_EXCERPT else f"{body[:_LONGEST_EXCERPT]}..."
     return json.dumps(text, ensure_ascii=False) if body else "nothing"

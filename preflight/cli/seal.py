@@ -86,7 +86,6 @@ def _describe_schema(database: str, recorded: sealing.RecordedSchema) -> str:
 
 
 def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
-    """A line for each word that has names."""
     return [f"  {word:<9} {listed(map(visible, each), _MOST_NAMED)}" for word, each in names.items() if each]
 
 

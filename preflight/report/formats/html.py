@@ -93,7 +93,6 @@ def _verdict(shown: Document) -> Html:
 
 
 def _figures(shown: Document) -> Html:
-    """The times as large figures; why there are none."""
     told = [
         el(
             "div",
@@ -114,7 +113,6 @@ def _facts(shown: Document, *, but: Collection[str] = (), only: Collection[str] 
 
 
 def _window(shown: Document) -> Html:
-    """To scale: across, and upright for a small screen."""
     if not shown.timeline:
         return _items(shown.inside)
     across, upright = Picture(shown.timeline).svg(), Upright(shown.timeline).svg()
@@ -220,7 +218,6 @@ def _entry(entry: Entry) -> Html:
 
 
 def _commands(shown: Document) -> Html:
-    """The hand-over sheet, folded."""
     if not shown.commands:
         return Html("")
     items = [
@@ -232,7 +229,6 @@ def _commands(shown: Document) -> Html:
 
 
 def _evidence(shown: Document) -> Html:
-    """From where and when it was asked, how old it is, and what it does not say."""
     asked = el("div", _labels(_facts(shown, only=_EVIDENCE)), _items(shown.not_checked.items))
     return el("div", asked, _table(shown.ages.table), class_="columns")
 
