@@ -252,8 +252,7 @@ class CompetingJobs(Check):
                 remedy=f"read it by hand, and have {self._owner(subject)} say when it starts",
             )
             yield self._answered(subject, unread)
-        if len(found.unreadable) > _MOST_UNREADABLE:
-            more = len(found.unreadable) - _MOST_UNREADABLE
+        if (more := len(found.unreadable) - _MOST_UNREADABLE) > 0:
             remedy = f"read the crontabs of {subject.id} by hand"
             yield self._answered(subject, unknown(f"{more} more lines cannot be read", remedy=remedy))
 
@@ -348,7 +347,6 @@ class CompetingJobs(Check):
 
 
 def _switch_off(job: JobStarts, subject: Subject) -> str:
-    """How its owner does that."""
     if job.source == PG_CRON:  # a job without a name is called by its number
         name = job.command.partition(" in ")[0]
         which = f"jobid = {name[4:]}" if re.fullmatch(r"job \d+", name) else f"jobname = {quote_literal(name)}"
