@@ -129,7 +129,6 @@ def _legend(timeline: Timeline) -> str:
 
 
 def _cards(shown: Document) -> Html:
-    """One for each owner, the first deadline first."""
     if not shown.cards:
         return el("p", "Nothing is to be cured before the window.")
     return el("div", *(_card(shown, card) for card in shown.cards), class_="cards")
