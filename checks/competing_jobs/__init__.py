@@ -230,7 +230,8 @@ class CompetingJobs(Check):
         untaken = [each for each in by_jobs if not any(takes(job, each) for job in found.looked_at)]
         rest = (job for job in found.jobs if job not in known)
         takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
-        ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
+        # Ahead of the window, or before the step that waits for the backup has ended.
+        ours = [(job, own) for job, own in takers if own and max(job.runs) + job.late < self._needed_by(own)]
         if warned_of := [each for each in takers if each not in ours]:
             yield passed(f"looked at {looked_at}")
         else:
@@ -264,10 +265,6 @@ class CompetingJobs(Check):
     def _taken_here(self, subject: Subject) -> Sequence[PlannedBackup]:
         """Those of them that are the entry's own: what they lack is told once."""
         return [each for each in self._taken_by_jobs(subject) if each.host == subject.item]
-
-    def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
-        """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
-        return max(job.runs) + job.late < self._needed_by(planned)
 
     def _needed_by(self, planned: PlannedBackup) -> datetime:
         current = schedule(self.plan)

@@ -330,11 +330,8 @@ def changes(difference: Difference | None) -> Section:
             what = names if len(group) == 1 else f"{counted(len(group), 'check')}: {names}"
             rows.append(row(change, what, _told(group[0].old), _told(group[0].new)))
     headline = f"{difference.before.headline} before, {difference.after.headline} now."
-    return Section(
-        title=title,
-        items=(headline, *(f"note: {note}" for note in difference.notes)),
-        table=Table(("change", "what", "before", "now"), tuple(rows)),
-    )
+    table = Table(("change", "what", "before", "now"), tuple(rows))
+    return Section(title=title, items=(headline, *(f"note: {note}" for note in difference.notes)), table=table)
 
 
 def _told(line: Line | None) -> str:
