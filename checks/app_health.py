@@ -230,16 +230,11 @@ def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[J
         places = _by_address(answers)
         told = [f"{address}: {', '.join(_told(instance, each) for each in given)}" for address, given in places.items()]
         cure = "have each instance of {app} behind {name} looked at; name each in the plan to see which"
-        yield failed(
-            "the answers differ",
-            expected="the same status and version from every address, each time",
-            actual="; ".join(told),
-            remedy=instance.fill(cure),
-        )
+        alike = "the same status and version from every address, each time"
+        yield failed("the answers differ", expected=alike, actual="; ".join(told), remedy=instance.fill(cure))
 
 
 def _told(instance: _Instance, answer: HttpAnswer) -> str:
-    """Status and version, as far as the plan asks for it."""
     if not instance.endpoint.version or answer.status != instance.endpoint.status:
         return str(answer.status)
     try:
@@ -289,12 +284,8 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             summary, cure = _refused(instance, answer)
         elif answer.status >= 500:
             cure = "have {app} on {host} looked at before the window: it says itself that it is not well"
-        yield failed(
-            summary,
-            expected=f"status {wanted}",
-            actual=f"{answer.status}: {_excerpt(answer.body)}",
-            remedy=instance.fill(cure),
-        )
+        seen = f"{answer.status}: {_excerpt(answer.body)}"
+        yield failed(summary, expected=f"status {wanted}", actual=seen, remedy=instance.fill(cure))
 
 
 def _refused(instance: _Instance, answer: HttpAnswer) -> tuple[str, str]:
@@ -313,12 +304,8 @@ def _refused(instance: _Instance, answer: HttpAnswer) -> tuple[str, str]:
 def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     wanted = instance.endpoint.final_url
     if wanted and answer.final_url != wanted:
-        yield failed(
-            "the redirects end at another URL",
-            expected=wanted,
-            actual=answer.final_url,
-            remedy="see what answers there; correct `final_url` in the plan only if it is the application itself",
-        )
+        remedy = "see what answers there; correct `final_url` in the plan only if it is the application itself"
+        yield failed("the redirects end at another URL", expected=wanted, actual=answer.final_url, remedy=remedy)
 
 
 def _latency(instance: _Instance, answers: Sequence[HttpAnswer]) -> Judgement:
@@ -417,12 +404,8 @@ def _value(
     try:
         seen = value_at(body, path)
     except BodyError as error:
-        return failed(
-            f"the answer has no {path}",
-            expected=expected,
-            actual=str(error),
-            remedy=f"correct the path {path} in the plan, or have {instance.application.id} show it to this machine",
-        )
+        remedy = f"correct the path {path} in the plan, or have {instance.application.id} show it to this machine"
+        return failed(f"the answer has no {path}", expected=expected, actual=str(error), remedy=remedy)
     if equals(seen, wanted):
         return passed(f"version {wanted}" if is_version else f"{path} {shown(seen)}")
     summary = actual = f"{path} is {shown(seen)}"
@@ -483,6 +466,5 @@ def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgemen
 
 
 def _excerpt(body: str) -> str:
-    """The beginning of a text, quoted, control characters escaped."""
     text = body if len(body) <= _LONGEST_EXCERPT else f"{body[:_LONGEST_EXCERPT]}..."
     return json.dumps(text, ensure_ascii=False) if body else "nothing"

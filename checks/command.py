@@ -155,10 +155,9 @@ def _as_plugin(command: Command) -> str:
 
 def _not_run(command: Command, ended: Ended) -> str:
     """Why the end is not the command's own; empty when it is."""
-    if ended.code == NOT_FOUND:
-        return f"{command.program}, or a program that it calls, is not there"
-    if ended.code == NOT_EXECUTABLE:
-        return f"{command.program}, or a program that it calls, cannot be executed"
+    gone = {NOT_FOUND: "is not there", NOT_EXECUTABLE: "cannot be executed"}
+    if ended.code in gone:
+        return f"{command.program}, or a program that it calls, {gone[ended.code]}"
     if _refused_by_sudo(command, ended):
         return f"sudo does not let the login run it as {command.account}"
     if ended.code not in (_OK, _WARNING, _CRITICAL, _UNKNOWN):

@@ -86,7 +86,6 @@ class OnCall(Check):
         return Judgement.of([*self._two_people(role), *confirmed, *self._access(role, logins)])
 
     def _two_people(self, role: Role) -> Iterator[Judgement]:
-        """And how they are reached."""
         expected = "a primary and a standby, two different people"
         seen = f"primary {role.primary}, standby {role.standby or 'nobody'}"
         find = f"find a second person for {role.id} and write the name as `standby` in [roles.{role.id}]"

@@ -231,7 +231,8 @@ class CompetingJobs(Check):
         untaken = [each for each in by_jobs if not any(takes(job, each) for job in found.looked_at)]
         rest = (job for job in found.jobs if job not in known)
         takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
-        ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
+        # Ahead of the window, or before the step that waits for the backup has ended.
+        ours = [(job, own) for job, own in takers if own and max(job.runs) + job.late < self._needed_by(own)]
         if warned_of := [each for each in takers if each not in ours]:
             yield passed(f"looked at {looked_at}")
         else:
@@ -253,8 +254,7 @@ class CompetingJobs(Check):
                 remedy=f"read it by hand, and have {self._owner(subject)} say when it starts",
             )
             yield self._answered(subject, unread)
-        if len(found.unreadable) > _MOST_UNREADABLE:
-            more = len(found.unreadable) - _MOST_UNREADABLE
+        if (more := len(found.unreadable) - _MOST_UNREADABLE) > 0:
             remedy = f"read the crontabs of {subject.id} by hand"
             yield self._answered(subject, unknown(f"{more} more lines cannot be read", remedy=remedy))
 
@@ -266,10 +266,6 @@ class CompetingJobs(Check):
     def _taken_here(self, subject: Subject) -> Sequence[PlannedBackup]:
         """Those of them that are the entry's own: what they lack is told once."""
         return [each for each in self._taken_by_jobs(subject) if each.host == subject.item]
-
-    def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
-        """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
-        return max(job.runs) + job.late < self._needed_by(planned)
 
     def _needed_by(self, planned: PlannedBackup) -> datetime:
         current = schedule(self.plan)
@@ -349,7 +345,6 @@ class CompetingJobs(Check):
 
 
 def _switch_off(job: JobStarts, subject: Subject) -> str:
-    """How its owner does that."""
     if job.source == PG_CRON:  # a job without a name is called by its number
         name = job.command.partition(" in ")[0]
         which = f"jobid = {name[4:]}" if re.fullmatch(r"job \d+", name) else f"jobname = {quote_literal(name)}"

@@ -197,7 +197,6 @@ def _reference(text: str) -> str:
 
 
 def _credential(text: str) -> str:
-    """A line of the plan."""
     key, equals, value = text.strip().partition("=")
     if equals and key in ("key", "agent"):
         return f"{key} = {in_toml(value.strip())}"

@@ -5,6 +5,7 @@ names what is asked then: the backups that a job writes, and the accounts that s
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -126,12 +127,9 @@ def _ask(pools: Pools, probes: Collection[Probe[Any]]) -> Evidence:
 def _read(evidence: Evidence, probe: Probe[T]) -> T | None:
     """None for what was not seen."""
     _, answer = evidence.answers.get(probe.question().id, (None, None))
-    if not isinstance(answer, Reply):
-        return None
-    try:
-        return probe.read(answer)
-    except CRASHES:
-        return None
+    with suppress(*CRASHES):
+        return probe.read(answer) if isinstance(answer, Reply) else None
+    return None
 
 
 def _jobs(plan: Plan, evidence: Evidence) -> Iterator[_Found]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shlex
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.selection import Selection
 from preflight.errors import ExitCode
-from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.plan.release_plan import grouped
-from preflight.plan.sealed_servers import Sealed, SealedServer, format_sealed
+from preflight.plan.sealed_servers import Sealed, format_sealed
+from preflight.probe import T
 from preflight.report.harmless import line_to_paste
 from preflight.sessions import SessionFailed
 from preflight.sessions.pools import Pools
@@ -86,7 +86,6 @@ def _describe_schema(database: str, recorded: sealing.RecordedSchema) -> str:
 
 
 def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
-    """A line for each word that has names."""
     return [f"  {word:<9} {listed(map(visible, each), _MOST_NAMED)}" for word, each in names.items() if each]
 
 
@@ -135,12 +134,7 @@ def _seal_servers(plan: Plan, registry: Registry, pools: Pools) -> bool:
     inspection = inspect(plan, registry, now(), Selection.of_checks("database-login", "schema-drift"))
     with progress_of_this_call(quiet=False) as tell:
         evidence = ask_by(pools, inspection, TIMEOUT_SECONDS, {}, tell).answered.evidence
-    seen: dict[str, SealedServer] = {}
-    for name in plan.databases:
-        try:
-            seen[name] = sealing.server_seen(plan, evidence, name)
-        except sealing.SealError as error:
-            complain(f"{name}: server not sealed: {error}")
+    seen = _each("server", plan.databases, lambda name: sealing.server_seen(plan, evidence, name))
     merged = sealing.merge_servers(plan, seen)
     for name in seen:
         before = plan.sealed.get(name)
@@ -148,19 +142,22 @@ def _seal_servers(plan: Plan, registry: Registry, pools: Pools) -> bool:
         write_stdout(f"{name}: {merged[name].told} ({state})\n")
     if merged != plan.sealed:
         sealing.write_sealed(plan.sealed_servers, format_sealed(Sealed(merged, plan.sealed_signers)))
-    return _seal_schemas(plan, evidence, list(seen)) and len(seen) == len(plan.databases)
+
+    def seal_schema(name: str) -> None:
+        write_stdout(_describe_schema(name, sealing.seal_schema(plan, evidence, name)) + "\n")
+
+    return len(_each("schema", seen, seal_schema)) == len(plan.databases)
 
 
-def _seal_schemas(plan: Plan, evidence: Evidence, databases: Sequence[str]) -> bool:
-    """Records the schemas of databases that are at their servers; whether every one was seen."""
-    complete = True
+def _each(what: str, databases: Iterable[str], seal_one: Callable[[str], T]) -> dict[str, T]:
+    """What `seal_one` gives for each; where it gives nothing, why is told."""
+    found: dict[str, T] = {}
     for name in databases:
         try:
-            write_stdout(_describe_schema(name, sealing.seal_schema(plan, evidence, name)) + "\n")
+            found[name] = seal_one(name)
         except sealing.SealError as error:
-            complain(f"{name}: schema not sealed: {error}")
-            complete = False
-    return complete
+            complain(f"{name}: {what} not sealed: {error}")
+    return found
 
 
 def _scan(pools: Pools, jumps: Sequence[str], hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dict[str, str]]:

@@ -97,7 +97,6 @@ class Watching:
         return self._deliver(last)
 
     def _round(self) -> _Round:
-        """Asks everything once, and shows what came of it."""
         self._asked_at = begun_at = now()
         other_plan, inputs = _other_plan(self._plan), read_inputs(self._plan)
         is_changed = inputs != self._inputs

@@ -74,10 +74,7 @@ class DemoHost:
     ) -> None:
         """`become`: accounts that sudo allows. `path`: a folder that goes first on the login's PATH after the
         stand-ins. `environment`: what the host's login sets besides the usual."""
-        self.root = root
-        self.home = root / "home"
-        self._bin = root / "bin"
-        self._account = account
+        self.root, self.home, self._bin, self._account = root, root / "home", root / "bin", account
         for folder in (root, self.home, self._bin):
             folder.mkdir()
             folder.chmod(0o755)
@@ -119,9 +116,6 @@ class DemoHost:
         file.write_bytes(content)
         self._account.give(file)
         return file
-
-    def stop(self) -> None:
-        self.server.stop()
 
     def _write(self, command: str, text: str) -> None:
         file = self._bin / command

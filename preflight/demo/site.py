@@ -168,7 +168,7 @@ class DemoSite:
         path = self.postgres.programs if database else None
         local = {"PGHOST": str(self.postgres.sockets), "PGPORT": str(self.postgres.port)} if database else {}
         host = DemoHost(self.folder / name, self._account, login, become=become, path=path, environment=local)
-        self._stack.callback(host.stop)
+        self._stack.callback(host.server.stop)
         self.hosts[name] = host
         if database:
             lines = (f"*:*:*:{role}:{self._passwords[role]}\n" for role in ("release", "backup"))

@@ -183,7 +183,6 @@ class _Connection(paramiko.ServerInterface):
 
 
 def _kill(command: subprocess.Popen[bytes]) -> None:
-    """Kills a command and everything in its process group; waits for it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(command.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -191,7 +190,6 @@ def _kill(command: subprocess.Popen[bytes]) -> None:
 
 
 def _copy_input(channel: paramiko.Channel, pipe: IO[bytes]) -> None:
-    """Carries the client's input to a command and closes it at the client's end of file."""
     with contextlib.suppress(*_HUNG_UP), pipe:
         while block := channel.recv(_BLOCK_BYTES):
             pipe.write(block)

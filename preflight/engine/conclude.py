@@ -91,7 +91,6 @@ def withheld(verdict: Verdict, reason: str) -> Verdict:
 
 
 def _with_window(verdict: Verdict) -> Verdict:
-    """With all that the work ahead makes of the findings."""
     plan, moment = verdict.plan, verdict.moment
     findings = priced(plan, verdict.findings, moment)
     return replace(

@@ -167,7 +167,6 @@ def _is_used(check_id: str, path: Path, plan: Plan) -> bool:
 
 
 def _built_in_modules() -> Iterator[tuple[str, Path]]:
-    """The name and the file or folder of each."""
     try:
         package = importlib.import_module(BUILT_IN)
     except ModuleNotFoundError:

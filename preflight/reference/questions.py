@@ -89,8 +89,7 @@ def _lines(inspection: Inspection, registry: Registry, first_round: Sequence[Que
     title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
     yield from wrapped(title, "")
     what = f"What `preflight run {shown_as}` asks, word for word: {total}. Nothing was asked to print this."
-    yield from wrapped(what, "")
-    yield ""
+    yield from (*wrapped(what, ""), "")
     for promise in _PROMISES:
         yield from wrapped(promise, "    ", "  - ")
     for source in registry.broken:
@@ -102,23 +101,19 @@ def _lines(inspection: Inspection, registry: Registry, first_round: Sequence[Que
     first: dict[tuple[Via, str], str] = {}
     numbers = count(1)
     for via, of_kind in groupby(ordered, key=lambda question: question.via):
-        yield ""
-        yield from wrapped(_MANNERS[via], "        ", f"  {via:<6}")
+        yield from ("", *wrapped(_MANNERS[via], "        ", f"  {via:<6}"))
         for told in in_ranges(_blocks(plan, via, of_kind, asked_for)):
             head, *questions = told.split(_RECORD)
             target, words = head.split(_FIELD)
-            yield ""
-            yield from wrapped(words, "  ")
+            yield from ("", *wrapped(words, "  "))
             for limits, wanted, text in (each.split(_FIELD) for each in questions):
                 number = next(numbers)
                 same = first.setdefault((via, text), f"{number} on {target}")
-                yield ""
-                yield from wrapped(limits, "      ", f"  {number:>3} ")
+                yield from ("", *wrapped(limits, "      ", f"  {number:>3} "))
                 if wanted:
                     yield from wrapped(wanted, "      ")
                 yield text if same == f"{number} on {target}" else f"{_VERBATIM}(the same text as question {same})"
-    yield ""
-    yield from _second_round(inspection, registry)
+    yield from ("", *_second_round(inspection, registry))
 
 
 def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:

@@ -90,7 +90,6 @@ def _blocks(plan: Plan) -> Iterator[str]:
 
 
 def _requirements(plan: Plan) -> Iterator[Requirement]:
-    """Of hosts, of databases, of the network, of people."""
     yield from _logins(plan)
     for host in plan.hosts.values():
         yield from (_sudo(plan, host, account) for account in planned.other_accounts(plan, host))
@@ -407,7 +406,6 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
 
 
 def _network(plan: Plan) -> Iterator[Requirement]:
-    """From where each address and port is reached."""
     ways = grouped(
         plan.hosts.values(), lambda each: (each.owner, each.jump or _here(each.network_zone), _elsewhere(each))
     )

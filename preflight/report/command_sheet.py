@@ -50,7 +50,6 @@ def shown(
 
 
 def _about(command: Command) -> str:
-    """What it is, where, as whom, in which folder, and how long it takes."""
     work = command.work
     parts = [f"{command.act} {work.id}: on {work.host.id} as {work.host.who}"]
     parts += [] if work.by_login else [f"run by {work.account}"]

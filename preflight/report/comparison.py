@@ -278,7 +278,6 @@ def _observations(pair: Pair, change: Change) -> Iterator[str]:
 
 
 def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:
-    """What is still not green, one line each, and how much there is."""
     still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
     if open_pairs := [pair for pair in still if pair.line.status not in _GREEN]:
         yield colours.bold(f"{len(open_pairs)} still open")

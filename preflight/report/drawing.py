@@ -76,7 +76,6 @@ class _Picture:
         return range(first, max(last, first + 1))
 
     def _steps(self) -> Iterator[str]:
-        """A row for each step, line of work by line of work."""
         tracks = self.timeline.tracks()
         for track, bars in tracks.items():
             if len(tracks) > 1 and track:

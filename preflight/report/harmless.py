@@ -154,9 +154,7 @@ def _json(value: Any, begin: str) -> str:
         return _json_string(value)
     if isinstance(value, datetime):
         return _json_string(value.isoformat())
-    if value is None:
-        return "null"
-    if isinstance(value, int | float):
+    if value is None or isinstance(value, int | float):
         return json.dumps(value)
     deeper = f"{begin}  "
     if isinstance(value, list | tuple):

@@ -99,6 +99,5 @@ class Upright:
 
 
 def _follows(before: Bar, each: Bar) -> bool:
-    """Whether it begins when the other has ended, as planned and as found."""
     slots = ((before.planned, each.planned), (before.found, each.found))
     return all(earlier.ends_at <= later.begins_at for earlier, later in slots)

@@ -123,7 +123,6 @@ class SealedManifest:
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
-    """The names that are `added`, `removed` and `modified`."""
     return {
         "added": sorted(now.keys() - before.keys()),
         "removed": sorted(before.keys() - now.keys()),
@@ -292,17 +291,13 @@ def _hashes(scripts: Scripts) -> Mapping[str, str]:
     folder = scripts.approved
     try:
         entries = list_tree(folder, Deadline(_READ_SECONDS))
-    except (Problem, TooMuchToRead, TimeoutError) as error:
-        raise SealError(f"{_shown(folder)}: {error}") from None
-    except OSError as error:
-        raise SealError(f"{_shown(folder)}: {error.strerror or error}") from None
-    inside = scripts.manifest.is_relative_to(folder)
-    own_name = scripts.manifest.relative_to(folder).as_posix() if inside else None
+    except (Problem, TooMuchToRead, OSError) as error:
+        raise SealError(f"{_shown(folder)}: {getattr(error, 'strerror', None) or error}") from None
     hashes: dict[str, str] = {}
     problems = []
     for entry in entries:
         name, kind = entry["path"], entry["kind"]
-        if name == own_name and kind == EntryKind.FILE:
+        if folder / name == scripts.manifest and kind == EntryKind.FILE:
             continue
         problem = entry["error"] or name_problem(name) or _UNSEALED.get(kind)
         if problem:

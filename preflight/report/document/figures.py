@@ -55,11 +55,10 @@ def _figures(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[F
     if found.point_of_no_return is not None:
         yield _clock(verdict, "no way back from", found.point_of_no_return)
     yield _latest_start(verdict, found)
-    if known.margin is not None:
-        if known.margin < timedelta():
-            yield Figure("margin", "none", note=WRITTEN.margin(known.margin), bad=True)
-        else:
-            yield Figure("margin", format_duration(known.margin), note="left to decide in")
+    if known.margin is not None and known.margin < timedelta():
+        yield Figure("margin", "none", note=WRITTEN.margin(known.margin), bad=True)
+    elif known.margin is not None:
+        yield Figure("margin", format_duration(known.margin), note="left to decide in")
     elif known.decide_by or found.unknown_undo:
         yield Figure("margin", NOT_KNOWN, bad=True)
 

@@ -18,12 +18,11 @@ _MOST_NAMED = 3
 
 def now(verdict: Verdict, watch: Watch | None) -> Section:
     """Empty for a report that no watch made."""
-    title = "Now"
     if watch is None:
-        return Section(title=title)
+        return Section(title="Now")
     at = watch.at.replace(microsecond=0)
     told = (_here(verdict, at), _next(verdict, at), decide_by(verdict, at), watch.steady, *_rounds(verdict, watch))
-    return Section(title=title, items=tuple(filter(None, told)))
+    return Section(title="Now", items=tuple(filter(None, told)))
 
 
 def stamp(window: Window, at: datetime) -> str:

@@ -148,7 +148,6 @@ def unconfirmed_in_words(gaps: Sequence[object]) -> str:
 
 
 def _deselected(verdict: Verdict) -> list[str]:
-    """In one line; none where all checks were run."""
     skipped = not_selected(verdict)
     return [f"not selected: {', '.join(skipped)}"] if skipped else []
 
@@ -233,24 +232,16 @@ def _labelled(pairs: Iterable[tuple[str, str]]) -> tuple[Labelled, ...]:
 def to_cure(verdict: Verdict, blockers: Sequence[order.Blocker]) -> Section:
     rows = []
     for each in blockers:
+        status, what = Cell(each.status.upper(), each.status), Cell(each.what, strong=True, then=each.why)
         moment = each.ask_by_words if verdict.expect else format_moment(each.ask_by, verdict.plan.window.zone)
-        rows.append(
-            row(
-                Cell(each.status.upper(), each.status),
-                Cell(each.what, strong=True, then=each.why),
-                each.cure,
-                each.cost,
-                Cell("overdue", strong=True, then=moment) if each.ask_by < verdict.moment else moment,
-                each.owner or NOBODY,
-            )
-        )
+        ask_by = Cell("overdue", strong=True, then=moment) if each.ask_by < verdict.moment else moment
+        rows.append(row(status, what, each.cure, each.cost, ask_by, each.owner or NOBODY))
     return Section(title="To cure", table=Table(("status", "what", "cure", "cost", "ask by", "owner"), tuple(rows)))
 
 
 def steps(verdict: Verdict) -> Section:
     """When each step begins and ends, as found, in digits."""
-    window, found = verdict.plan.window, verdict.found_schedule
-    rows = []
+    window, found, rows = verdict.plan.window, verdict.found_schedule, []
     if found is None:
         return Section(title="Steps")
     for slot in found.slots:
@@ -339,11 +330,8 @@ def changes(difference: Difference | None) -> Section:
             what = names if len(group) == 1 else f"{counted(len(group), 'check')}: {names}"
             rows.append(row(change, what, _told(group[0].old), _told(group[0].new)))
     headline = f"{difference.before.headline} before, {difference.after.headline} now."
-    return Section(
-        title=title,
-        items=(headline, *(f"note: {note}" for note in difference.notes)),
-        table=Table(("change", "what", "before", "now"), tuple(rows)),
-    )
+    table = Table(("change", "what", "before", "now"), tuple(rows))
+    return Section(title=title, items=(headline, *(f"note: {note}" for note in difference.notes)), table=table)
 
 
 def _told(line: Line | None) -> str:

@@ -93,7 +93,6 @@ def _verdict(shown: Document) -> Html:
 
 
 def _figures(shown: Document) -> Html:
-    """The times as large figures; why there are none."""
     told = [
         el(
             "div",
@@ -114,7 +113,6 @@ def _facts(shown: Document, *, but: Collection[str] = (), only: Collection[str] 
 
 
 def _window(shown: Document) -> Html:
-    """To scale: across, and upright for a small screen."""
     if not shown.timeline:
         return _items(shown.inside)
     across, upright = Picture(shown.timeline).svg(), Upright(shown.timeline).svg()
@@ -131,7 +129,6 @@ def _legend(timeline: Timeline) -> str:
 
 
 def _cards(shown: Document) -> Html:
-    """One for each owner, the first deadline first."""
     if not shown.cards:
         return el("p", "Nothing is to be cured before the window.")
     return el("div", *(_card(shown, card) for card in shown.cards), class_="cards")
@@ -220,7 +217,6 @@ def _entry(entry: Entry) -> Html:
 
 
 def _commands(shown: Document) -> Html:
-    """The hand-over sheet, folded."""
     if not shown.commands:
         return Html("")
     items = [
@@ -232,7 +228,6 @@ def _commands(shown: Document) -> Html:
 
 
 def _evidence(shown: Document) -> Html:
-    """From where and when it was asked, how old it is, and what it does not say."""
     asked = el("div", _labels(_facts(shown, only=_EVIDENCE)), _items(shown.not_checked.items))
     return el("div", asked, _table(shown.ages.table), class_="columns")
 

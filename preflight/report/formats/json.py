@@ -98,7 +98,5 @@ def _minutes(span: timedelta | None) -> float | None:
 def _end_states(states: Sequence[EndState]) -> told.EndStates:
     """How many there are of each status, and the most telling ones: hundreds of applications have thousands."""
     listed = telling_first(states)[:_MOST_END_STATES]
-    return told.EndStates(
-        counts=Counter(state.status for state in states),
-        listed=tuple(_made(told.EndState, state, versions=dict(state.versions)) for state in listed),
-    )
+    shown = tuple(_made(told.EndState, state, versions=dict(state.versions)) for state in listed)
+    return told.EndStates(counts=Counter(state.status for state in states), listed=shown)

@@ -89,13 +89,8 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict, view: View) -> None:
 
 def _add_case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
     """Says what it begins with, and of anything but a pass all the rest."""
-    case = Xml.SubElement(
-        suite,
-        "testcase",
-        classname=xml_text(f"preflight.{finding.check}"),
-        name=xml_text(finding.subject),
-        time=f"{finding.took_seconds:.3f}",
-    )
+    names = {"classname": xml_text(f"preflight.{finding.check}"), "name": xml_text(finding.subject)}
+    case = Xml.SubElement(suite, "testcase", names, time=f"{finding.took_seconds:.3f}")
     severity, summary = finding.severity, finding.judgement.summary
     lines = [] if finding.status is Status.PASS else finding_entry(verdict, finding).lines
     told = lines[1:] if lines[:1] == [summary] else lines

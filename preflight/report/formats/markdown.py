@@ -27,17 +27,11 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     picture = fenced(drawn(shown.timeline, ascii=view.ascii)) if shown.timeline else iter(())
     sections: list[tuple[str, Lines]] = [
         ("", _head(shown)),
-        _section(shown.to_cure),
-        _section(shown.waivers),
+        *map(_section, (shown.to_cure, shown.waivers)),
         ("The window", chain(picture, [""] if shown.timeline and shown.inside else [], _items(shown.inside))),
         _section(shown.steps),
         ("Findings", _findings(shown)),
-        _section(shown.versions),
-        _section(shown.agreed),
-        _section(shown.people),
-        _section(shown.ages),
-        _section(shown.not_checked),
-        _section(shown.changes),
+        *map(_section, (shown.versions, shown.agreed, shown.people, shown.ages, shown.not_checked, shown.changes)),
     ]
     lines = []
     for title, section in sections:
@@ -51,8 +45,7 @@ def _head(shown: Document) -> Lines:
     release = shown.verdict.plan.release
     title = " ".join(part for part in (release.id, release.title) if part)
     ticket = f" ({markdown_text(release.ticket)})" if release.ticket else ""
-    yield f"# {shown.verdict.headline} - {markdown_text(title)}{ticket}"
-    yield ""
+    yield from (f"# {shown.verdict.headline} - {markdown_text(title)}{ticket}", "")
     for fact in shown.facts:
         first, *others = map(markdown_text, fact.lines)
         yield f"- **{fact.label[:1].upper()}{fact.label[1:]}:** {first}"
@@ -79,8 +72,7 @@ def _findings(shown: Document) -> Lines:
     for number, entry in enumerate(shown.findings):
         if number:
             yield ""
-        yield f"### {entry.status.upper()}{entry.severity.mark}: {markdown_text(entry.name)}"
-        yield ""
+        yield from (f"### {entry.status.upper()}{entry.severity.mark}: {markdown_text(entry.name)}", "")
         for point in entry.points:
             yield f"- **{markdown_text(point.summary)}**"
             yield from (f"- {each.label}: {markdown_text(each.text)}" for each in point.labelled)
@@ -91,11 +83,9 @@ def _findings(shown: Document) -> Lines:
 
 
 def _commands(shown: Document) -> Lines:
-    """The hand-over sheet, folded where HTML is allowed."""
     if not shown.commands:
         return
-    yield f"<details><summary>{counted(len(shown.commands), 'command')} of the night</summary>"
-    yield ""
+    yield from (f"<details><summary>{counted(len(shown.commands), 'command')} of the night</summary>", "")
     yield from limited(_command_lines(shown), _MOST_BYTES["Commands"], "`preflight show PLAN --commands` prints all")
     yield from ("", "</details>", "")
 
@@ -113,25 +103,21 @@ def _command_lines(shown: Document) -> Lines:
 def _all_checks(shown: Document) -> Lines:
     """Folded where HTML is allowed; a table with a heading where it is stripped."""
     number = counted(shown.verdict.planned, "check")
-    yield f"<details><summary>All {number}</summary>"
-    yield ""
+    yield from (f"<details><summary>All {number}</summary>", "")
     rows = [
         [each.status.upper(), markdown_text(f"{each.check} {each.subject}"), markdown_text(each.judgement.summary)]
         for findings in shown.checks.values()
         for each in findings
     ]
     yield from limited(table(("status", f"all {number}", "result"), rows, aligned=True), _MOST_BYTES["All checks"])
-    yield ""
-    yield "</details>"
+    yield from ("", "</details>")
 
 
 def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
     """A block of text as it stands, and all of it."""
     shown = [clean(line) for line in lines]
     fence = "`" * max(3, *(longest_run(line) + 1 for line in shown))
-    yield f"{fence}{language}"
-    yield from shown
-    yield fence
+    yield from (f"{fence}{language}", *shown, fence)
 
 
 def fenced_text(text: str) -> Iterator[str]:
@@ -155,8 +141,7 @@ def limited(lines: Iterable[str], most_bytes: int, elsewhere: str = "the JSON re
             fence = "`" * longest_run(line)
         yield line
     if left_out:
-        yield fence
-        yield f"{left_out} more lines are left out here; {elsewhere}."
+        yield from (fence, f"{left_out} more lines are left out here; {elsewhere}.")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False) -> Iterator[str]:

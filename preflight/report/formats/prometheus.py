@@ -77,8 +77,7 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
 
 def _family(name: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
     """A gauge; of two samples with equal labels, which the format forbids, the first."""
-    yield f"# HELP preflight_{name} {text}"
-    yield f"# TYPE preflight_{name} gauge"
+    yield from (f"# HELP preflight_{name} {text}", f"# TYPE preflight_{name} gauge")
     lines: dict[str, float] = {}
     for labels, value in samples:
         written = ",".join(f'{key}="{label_value(label)}"' for key, label in labels.items())

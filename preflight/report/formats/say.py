@@ -206,8 +206,7 @@ def duration(span: timedelta) -> str:
     """`two hours thirteen minutes`; full minutes, never negative."""
     if timedelta() < span < timedelta(minutes=1):
         return "less than a minute"
-    minutes = max(0, int(span.total_seconds() // 60))
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(max(0, int(span.total_seconds() // 60)), 60)
     parts = [counted(hours, "hour")] if hours else []
     parts += [counted(minutes, "minute")] if minutes or not hours else []
     return " ".join(parts)

@@ -29,6 +29,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     shown, colours = document(verdict, view), Colours(view.color)
     if view.short:
         return "\n".join(_short(shown, colours)) + "\n"
+    more = {"agreed": shown.agreed, "people": shown.people, "ages": shown.ages}
     paragraphs = [
         _first_screen(shown, colours, view.verbose),
         drawn(shown.timeline, ascii=view.ascii) if shown.timeline else (),
@@ -37,9 +38,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         *(_passes(shown, colours) if view.verbose else ()),
         _inside(shown),
         _columns("versions", shown.versions.table),
-        _columns("agreed", shown.agreed.table) if view.verbose else (),
-        _columns("people", shown.people.table) if view.verbose else (),
-        _columns("ages", shown.ages.table) if view.verbose else (),
+        *(_columns(label, each.table) for label, each in more.items() if view.verbose),
         _not_checked(shown, view.verbose),
         _facts(shown, "made"),
     ]

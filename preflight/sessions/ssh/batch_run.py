@@ -156,7 +156,6 @@ class BatchRun:
                     return
 
     def _send(self) -> None:
-        """Sends what there is to be sent, as far as the window allows."""
         try:
             while self._input_open:
                 data = self._unsent or self._more()

@@ -219,7 +219,6 @@ class Connection:
         return login
 
     def _guarded(self, attempt: Callable[[], T]) -> T | NoReply:
-        """What `attempt` returns, or the `NoReply` of what it raises."""
         begun = monotonic()
         try:
             return attempt()
