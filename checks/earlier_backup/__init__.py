@@ -1,12 +1,12 @@
 """earlier-backup: the newest earlier backup is there, young, readable to its end and complete."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject, asked
-from preflight.finding import Judgement, passed
+from preflight.finding import Judgement, passed, warned
 from preflight.plan.limits import Between
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
@@ -14,6 +14,7 @@ from preflight.questions import backup_reads
 from preflight.questions.backups import BackupKind, Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import LiveContent, LiveContentProbe, TextSizeProbe
+from preflight.units import format_duration
 
 from .reading import judge_read, judge_recorded, judge_repository
 from .seen_backup import Read, SeenBackup, may_be_written, no_backup
@@ -111,20 +112,21 @@ class EarlierBackup(Check):
         read = _read("read", facts)
         parts = self.settings.least_size_ratio, self.settings.warn_size_ratio
         seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes, *parts, recorded, globals_read)
-        judged = self._judge_seen(seen)
+        judged = self._judge_seen(seen, facts.get("globals"))
         if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
         one_before = replace(seen, file=before, before=third, read=_read("earlier", facts), recorded=None)
-        instead = self._judge_seen(one_before)
+        instead = self._judge_seen(one_before, facts.get("globals"))
         return Judgement.of([seen.being_written(judged), *(instead.points or [instead])])
 
-    def _judge_seen(self, seen: SeenBackup) -> Judgement:
+    def _judge_seen(self, seen: SeenBackup, roles: Listing | None) -> Judgement:
         own = seen.planned.at_database.host
         elsewhere = f"it lies on {seen.host}: a restore brings it to {own.id} first"
         return Judgement.of(
             [
                 *([] if seen.planned.host == own else [passed(elsewhere)]),
                 seen.judge_age(self.moment),
+                *self._globals_age(seen.planned, roles),
                 *seen.judge_name(self.moment),
                 *seen.judge_owner(),
                 seen.judge_size(),
@@ -132,6 +134,16 @@ class EarlierBackup(Check):
                 *judge_recorded(seen),
             ]
         )
+
+    def _globals_age(self, planned: PlannedBackup, roles: Listing | None) -> Iterator[Judgement]:
+        for file in roles.backups[:1] if roles else ():
+            if (age := self.moment - file.changed_at) > planned.backup.max_age:
+                yield warned(
+                    f"the dump of the globals is {format_duration(age)} old: roles made since are not in it",
+                    expected=f"not older than {format_duration(planned.backup.max_age)}, as the backup",
+                    actual=file.path,
+                    remedy="have pg_dumpall --globals-only run with each backup",
+                )
 
 
 def _read(name: str, reads: Mapping[str, Read | NoReply | None]) -> Read | NoReply | None:

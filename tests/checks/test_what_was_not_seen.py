@@ -93,6 +93,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     ),
     "checks/earlier_backup/content.py _versions": ("seen: both versions",),
     "checks/earlier_backup/seen_backup.py SeenBackup.being_written": ("seen: the backup before it was read",),
+    "checks/earlier_backup/__init__.py EarlierBackup._globals_age": ("seen: when the file was last changed",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_name": ("seen: the file that has the name",),
     "checks/earlier_backup/seen_backup.py SeenBackup.judge_owner": ("seen: its owner", "seen: its mode"),
     "checks/script_effect.py ScriptEffect._room": (

@@ -793,6 +793,10 @@ def test_the_roles_that_a_restore_needs(orders: Orders, of_four: AskBackup, four
     is_fail(of_four(globals=pattern), "the dump of the globals: there is none")
     orders.put("globals.sql", made.encode())
     is_pass(of_four(globals=pattern), "the roles are in a dump of the globals", "complete")
+    old = (NOW - timedelta(days=3)).timestamp()
+    os.utime(orders.folder / "globals.sql", (old, old))
+    found = of_four(globals=pattern)
+    assert (found.status, "the dump of the globals is 3 d" in told(found)) == (Status.WARN, True), told(found)
     orders.put("globals.sql", made[:-200].encode())
     is_fail(of_four(globals=pattern), "it is not whole")
 
