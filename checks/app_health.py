@@ -81,13 +81,14 @@ class AppHealth(Check):
     answer is compared exactly: status, values in a JSON body by path, words of a text, time to the last byte, final
     URL. Answers that differ in status or version fail. What the body itself says of its health counts, of the whole and
     of each part at any depth, asked or not; a part that may be down is named with its value, or stands in `ignore`. A
-    number that counts failures says nothing by itself: name the right one in `json`. One that says, by `time` of IETF's
-    health+json, that it was looked at longer ago than `health` in `[freshness]` is UNKNOWN. A redirect is not followed
-    unless the plan says so, and then only on the same host. The certificate and those above it, up to the root, must
-    outlive the window and its rollback, and so must a client certificate; whether one was revoked is not looked at. A
-    secret that was refused is not shown again, at whichever endpoint. What answers wrongly fails; what cannot be
-    reached from here is UNKNOWN, and so is an application that a cache answers for, or whose answers are dated more
-    than a minute off this machine's clock. Once the work is done, `preflight verify` asks for `to` instead.
+    number that counts failures says nothing by itself: name the right one in `json`. A part that was looked at longer
+    ago than `health` in `[freshness]`, by `time` of IETF's health+json or `lastChecked`, is UNKNOWN, and so is a whole
+    answer by its `timestamp`. A redirect is not followed unless the plan says so, and then only on the same host. The
+    certificate and those above it, up to the root, must outlive the window and its rollback, and so must a client
+    certificate; whether one was revoked is not looked at. A secret that was refused is not shown again, at whichever
+    endpoint. What answers wrongly fails; what cannot be reached from here is UNKNOWN, and so is an application that a
+    cache answers for, or whose answers are dated more than a minute off this machine's clock. Once the work is done,
+    `preflight verify` asks for `to` instead.
     """
 
     @dataclass(frozen=True, slots=True)

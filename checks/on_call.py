@@ -16,6 +16,7 @@ from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe
 from preflight.questions.local import Signature
 from preflight.questions.postgres import Identity, IdentityProbe
+from preflight.wording import named
 
 _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""
@@ -96,6 +97,10 @@ class OnCall(Check):
             fault = "no standby: nobody takes over when the primary cannot"
         elif same_person(role.primary, role.standby):
             fault = "primary and standby are one person"
+        others = (each for each in self.plan.roles.values() if each is not role)
+        also = [each.id for each in others if same_person(each.primary, role.primary)]
+        if also and is_named(role.primary):
+            seen += f"; {role.primary} is the primary of {named(also)} too, who can do one thing at a time"
         yield failed(fault, expected=expected, actual=seen, remedy=find) if fault else passed(seen)
         if is_named(role.contact):
             yield passed(f"reached by {role.contact}")

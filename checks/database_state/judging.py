@@ -309,7 +309,7 @@ def _judge_standbys(standbys: Item) -> Judgement:
             remedy=f"{membership_grant('pg_read_all_stats', standbys.detail)};",
         )
     return failed(
-        "each COMMIT waits without an end for a synchronous standby that is not there",
+        "each COMMIT waits without an end for a synchronous standby that is not there, or hangs",
         expected=expected,
         actual=f"{standbys.detail} of {standbys.number}",
         remedy="have the DBA bring it back; or once it is agreed to work without it: "

@@ -103,6 +103,7 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_LINE = 200
+_LOOKED_AT = frozenset({"lastchecked", "lastcheck", "checkedat", "last_checked", "last_check", "checked_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +126,18 @@ def words_of(body: str, since: datetime | None = None) -> Iterator[Word]:
         yield from _in_text(body)
 
 
-def _old_readings(value: JsonValue, since: datetime) -> Iterator[Word]:
+def _old_readings(value: JsonValue, since: datetime, path: tuple[str, ...] = ()) -> Iterator[Word]:
     """By `time` of draft-inadarei-api-health-check, section 4: when a value below `checks` was read, which may be
-    kept since. Of no other layout that is known here."""
-    checks = value.get("checks") if isinstance(value, dict) else None
-    for name, found in checks.items() if isinstance(checks, dict) else ():
-        entries = found if isinstance(found, list) else []
-        for index, entry in zip(names_of(entries), entries, strict=True):
-            time = entry.get("time") if isinstance(entry, dict) else None
+    kept since; by `timestamp` of the whole answer, and by what says everywhere when a part was looked at."""
+    fields = dict(zip(names_of(value), value, strict=True)) if isinstance(value, list) else value
+    for key, each in fields.items() if isinstance(fields, dict) else ():
+        here = (*path, key)
+        yield from _old_readings(each, since, here) if isinstance(each, dict | list) else ()
+        of_layout = key == "time" and len(here) == 4 and path[0] == "checks"
+        if isinstance(each, str) and (of_layout or here == ("timestamp",) or key.lower() in _LOOKED_AT):
             with suppress(ValueError, TypeError):  # no such time, or one without an offset
-                if isinstance(time, str) and datetime.fromisoformat(time) < since:
-                    yield Word(f"checks.{name}.{index}.time", time, State.OLD)
+                if datetime.fromisoformat(each) < since:
+                    yield Word(".".join(here), each, State.OLD)
 
 
 def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) -> Iterator[Word]:

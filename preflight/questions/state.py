@@ -28,6 +28,8 @@ _SMALL_BYTES = 2**20
 """
 _AGE_SHARE = 0.9
 """Of the age at which autovacuum must prevent wraparound, as check_postgres warns."""
+_SILENT_SECONDS = 60
+"""A standby that says nothing for so long, and has not written all that it was sent, confirms no commit."""
 _DATABASE_COLLATIONS = 150000
 """Since this version a database records the version of its own collation."""
 _LOCKED = "SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"
@@ -203,7 +205,8 @@ archiver AS (
   WHERE library = '' AND (mode = 'always' OR mode = 'on' AND NOT pg_is_in_recovery())),
 standbys AS (
   SELECT coalesce(substring(names FROM '(?i)^\\s*(?:(?:first|any)\\s+)?(\\d+)\\s*\\(')::int, 1) AS wanted, names,
-    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) AS standing,
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND coalesce(
+      flush_lsn >= sent_lsn OR reply_time > clock_timestamp() - interval '{_SILENT_SECONDS} s', true)) AS standing,
     pg_has_role('pg_read_all_stats', 'USAGE') AS shown
   FROM current_setting('synchronous_standby_names') AS names
   WHERE names ~ '\\S' AND NOT pg_is_in_recovery() AND current_setting('synchronous_commit') NOT IN ('off', 'local')),

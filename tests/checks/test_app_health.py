@@ -522,6 +522,12 @@ def test_a_part_that_was_looked_at_two_days_ago_is_not_known(https_app: HttpsApp
     for well in (body(timedelta(hours=1)), body(timedelta(), time="2020-01-01"), body(timedelta(), time=7)):
         https_app.answer_json(well)
         assert finding(plan_of(endpoint(https_app))).status is Status.PASS, well
+    ago = (NOW - timedelta(days=2)).isoformat()
+    for stale in ({"timestamp": ago}, {"db": {"status": "UP", "lastChecked": ago}}, {"parts": [{"checked_at": ago}]}):
+        https_app.answer_json({**UP, **stale})
+        point(plan_of(endpoint(https_app)), Status.UNKNOWN, "so long ago the application itself looked at this part")
+    https_app.answer_json({**UP, "timestamp": NOW.isoformat(), "build": {"timestamp": ago}})
+    assert finding(plan_of(endpoint(https_app))).status is Status.PASS
     https_app.answer_json({**UP, "time": "2020-01-01T00:00:00Z", "details": {"db": {"time": "2020-01-01T00:00:00Z"}}})
     assert finding(plan_of(endpoint(https_app))).status is Status.PASS
 

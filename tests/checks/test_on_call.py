@@ -82,6 +82,15 @@ def test_two_people_with_a_contact_who_confirmed_pass() -> None:
     )
 
 
+def test_a_primary_of_several_roles_is_told() -> None:
+    roles = [ROLE, replace(ROLE, id="unix", primary="Kaya, D.", standby="K. Mori"), replace(ROLE, id="net", primary="")]
+    check = OnCall(toy_plan(roles=roles), MOMENT)
+    told = [repr(check.judge(subject)) for subject in check.subjects()]
+    assert "D. Kaya is the primary of unix too" in told[0]
+    assert "Kaya, D. is the primary of dba too" in told[1]
+    assert "too" not in told[2]
+
+
 @pytest.mark.parametrize(
     ("changed", "summary"),
     [

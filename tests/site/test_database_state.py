@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import signal
 import socket
 import struct
 import time
@@ -638,6 +640,36 @@ def test_commits_that_wait_for_a_standby_that_is_not_there(billing: Billing) -> 
     finally:
         cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
         cluster.reload()
+
+
+@pytest.mark.long
+def test_a_standby_that_hangs_while_nothing_waits(
+    site: Site, billing: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = billing.cluster
+    monkeypatch.setattr(state, "_SILENT_SECONDS", 0)
+    standby = site.start_postgres(copy_of=cluster, settings=SETTINGS, programs=None if cluster.tls else cluster.bin)
+    standby.wait_for(cluster)
+    cluster.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    cluster.sql(f'ALTER ROLE "{billing.role.name}" SET synchronous_commit = on')
+    cluster.reload()
+    receiver = int(standby.scalar("SELECT pid FROM pg_stat_wal_receiver"))
+    try:
+        _until(cluster, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND flush_lsn = sent_lsn")
+        assert billing.ask("billing.*").status is Status.PASS
+        os.kill(receiver, signal.SIGSTOP)
+        cluster.sql("SELECT pg_switch_wal()")
+        _until(cluster, "SELECT 1 FROM pg_stat_replication WHERE flush_lsn < sent_lsn")
+        hangs = about(billing.ask("billing.*"), "a synchronous standby that is not there, or hangs")
+        assert (hangs.status, hangs.actual) == (Status.FAIL, "0 of 1")
+        os.kill(receiver, signal.SIGCONT)
+        _until(cluster, "SELECT 1 FROM pg_stat_replication WHERE flush_lsn = sent_lsn")
+        assert billing.ask("billing.*").status is Status.PASS
+    finally:
+        os.kill(receiver, signal.SIGCONT)
+        cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        cluster.reload()
+        standby.close()
 
 
 @pytest.mark.long
