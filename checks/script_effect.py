@@ -26,9 +26,11 @@ from preflight.units import format_duration, format_need, format_size
 from preflight.wording import MOST_NAMED, counted, listed, named
 
 _TEMPORARY_BYTES = 16 * 1024 * 1024
-"""So much is wanted for temporary files, of which no rehearsal tells how large they become."""
+"""So much is wanted at least for temporary files, for shared memory and for the archive."""
 _SHARED = "/dev/shm"  # noqa: S108 - asked, and not written to
 """Of parallel work, as PostgreSQL has it on Linux by default (`dynamic_shared_memory_type = posix`)."""
+_PARALLEL = "statements that the server runs in parallel, as it may make an index, end for want of shared memory"
+_ARCHIVE = "the place to which archive_command writes has no room for the write-ahead log of the scripts"
 _TELLING_BYTES = 1024 * 1024
 """The time that a script takes with a smaller table is not that of its rows."""
 _OPENS = re.compile(r"\+  grant .* to PUBLIC\b|-  revoke .* from PUBLIC\b")
@@ -87,15 +89,18 @@ class ScriptEffect(Check):
     """Does the live database bear what the rehearsal saw the scripts do: is there room, and time?
 
     That night the scripts took 115 minutes instead of 90, and nobody had counted what they would write. The rehearsal
-    saw which tables each script rewrites, how much WAL it writes and how long it takes; here that meets the database as
-    it is now. A rewritten table needs its own size again where the data lies, and as much WAL where that lies, beside
-    the backup that is written before. Where temporary files of the role go (`temp_tablespaces`), 16 MiB have to be
-    free. Minutes and WAL of a rehearsal on a restore grow with the database since; one on the schema alone tells
-    neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more than the step has;
-    UNKNOWN where the role begins with other settings than in the rehearsal, another search path say. What is dropped,
-    opened to everybody or given to another owner is listed for whoever reviews the scripts, and so is each table that a
-    script locks against all who write without a `lock_timeout`: one open transaction there makes it wait, and the whole
-    application behind it. Who that is at this moment, database-state names.
+    saw which tables each script rewrites, how much WAL it writes and how long it takes; here that meets the database
+    as it is now. A rewritten table needs its own size again where the data lies, and as much WAL where that lies,
+    beside the backup that is written before. Where temporary files of the role go (`temp_tablespaces`), 16 MiB have to
+    be free; WARN where those of the rehearsal do not fit, where shared memory (`/dev/shm`) is full, and where the
+    place that `archive_command` names has no room. Minutes and WAL of a rehearsal on a restore grow with the database
+    since; one on the schema alone tells neither. FAIL where the room does not suffice `headroom` times, or where the
+    minutes are more than the step has (WARN where only a table that they touch has grown so much); UNKNOWN where the
+    role begins with other settings than in the rehearsal, another search path say, or where the server lets them do
+    less than then: a role that they name is gone, a membership was taken back. What is dropped, opened to everybody or
+    given to another owner is listed for whoever reviews the scripts, and so is each table that a script locks against
+    all who write without a `lock_timeout`: one open transaction there makes it wait, and the whole application behind
+    it. Who that is at this moment, database-state names.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ class ScriptEffect(Check):
         if names:
             probes["tables"] = sizes.TableSizesProbe(work.database.id, tuple(sorted(names)))
         if root := data_directory(work.database, data):
-            paths = (*replace(data, data=root).paths, _SHARED)
+            paths = (*replace(data, data=root).paths, *filter(None, [data.archive]), _SHARED)
             probes["places"] = PlacesProbe(work.host.id, AsAccount.of(work), paths)
         return probes
 
@@ -229,14 +234,17 @@ class ScriptEffect(Check):
             actual, remedy = "a tablespace was made meanwhile", "run it again"
             yield unknown(f"what is free in {new} cannot be seen", expected="to see it", actual=actual, remedy=remedy)
             return
-        shared = places[_SHARED]
-        if shared.measured and shared.free_bytes < _TEMPORARY_BYTES:
-            yield warned(
-                "statements that the server runs in parallel, as it may make an index, end for want of shared memory",
-                expected=f"{format_need(_TEMPORARY_BYTES)} free on {shared.label} of {work.host.id}",
-                actual=f"{format_size(shared.free_bytes)} free",
-                remedy=f"have what fills it removed; or, where it is small: mount -o remount,size=1G {_SHARED}",
-            )
+        for path, need, what, cure in (
+            (_SHARED, _TEMPORARY_BYTES, _PARALLEL, f"or, where it is small: mount -o remount,size=1G {_SHARED}"),
+            (facts["data"].archive, max(at_once, _TEMPORARY_BYTES), _ARCHIVE, "the server keeps its WAL until then"),
+        ):
+            if path and (place := places[path]).measured and place.free_bytes < need:
+                yield warned(
+                    what,
+                    expected=f"{format_need(need)} free on {place.label} of {work.host.id}",
+                    actual=f"{format_size(place.free_bytes)} free",
+                    remedy=f"have what fills it removed; {cure}",
+                )
         unseen = [places[path] for path in needs if not places[path].measured]
         yield from (not_measured(self.plan, self.moment, work.database, place, work.who) for place in unseen)
         used = [place for path, place in places.items() if place.measured and (path in needs or path in temporary)]

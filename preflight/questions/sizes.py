@@ -123,6 +123,8 @@ class DataDirectories:
     """`data_directory`; empty for a role that is no member of pg_read_all_settings (so not of pg_monitor)."""
     tablespaces: Mapping[str, int] = field(default_factory=dict)
     """Directories of tablespaces outside it, with the bytes that this database has there."""
+    archive: str = ""
+    """To which `archive_command` writes; empty where that names none, and like `data` for a role without the right."""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -166,7 +168,7 @@ WHERE d.datname = current_database() AND c.relkind IN ('r', 'm', 'p', 'f')
 
 @dataclass(frozen=True, slots=True)
 class _Directory:
-    kind: Annotated[str, Matches("data|tablespace", "what a directory is for")]
+    kind: Annotated[str, Matches("data|tablespace|archive", "what a directory is for")]
     path: Annotated[str, Matches(r"[^\n\0]*", "a path without a line break")]
     bytes: Count
 
@@ -179,6 +181,8 @@ WITH placed AS (
   SELECT reltablespace, sum(pg_relation_size(oid)) AS bytes FROM pg_class
   WHERE reltablespace <> 0 AND NOT relisshared GROUP BY reltablespace)
 SELECT 'data' AS kind, setting AS path, '0' AS bytes FROM pg_settings WHERE name = 'data_directory'
+UNION ALL SELECT 'archive', substring(setting FROM '(/[^ "'']+)/%f'), '0' FROM pg_settings
+WHERE name = 'archive_command' AND setting ~ '/[^ "'']+/%f' AND current_setting('archive_mode') <> 'off'
 UNION ALL SELECT 'tablespace', pg_tablespace_location(t.oid),
   CASE WHEN t.oid = d.dattablespace THEN pg_database_size(d.oid) - coalesce((SELECT sum(bytes) FROM placed), 0)
     ELSE coalesce(p.bytes, 0) END::text
@@ -193,7 +197,7 @@ ORDER BY kind, path"""
             raise Unreadable(f"data_directory is {data[:60]!r}")
         # The two standard tablespaces have no place of their own.
         outside = {row.path: row.bytes for row in rows if row.kind == "tablespace" and row.path.startswith("/")}
-        return DataDirectories(data, outside)
+        return DataDirectories(data, outside, "".join(row.path for row in rows if row.kind == "archive"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def effect(
     wal: WalRate = QUIET,
     places: dict[str, Place] | None = None,
     data: str = "/data/pg",
+    archive: str = "",
     recorded: bool = True,
     search_path: str = "app",
     seen: dict[str, Any] | None = None,
@@ -70,7 +71,7 @@ def effect(
     of = replace(of, allowed=ALLOWED, table_bytes=table_bytes or {})
     record = replace(RECORD, databases={"orders": of}, scripts={"orders": replace(TRIED, runs=runs)})
     rehearsed = Rehearsed(record) if recorded else Rehearsed(None, "no such file")
-    facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
+    facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data, archive=archive)}
     facts["identity"] = replace(IDENTITY, session={"settings": json.dumps({"search_path": {"setting": search_path}})})
     facts["temporary"] = temporary
     if backup:
@@ -170,6 +171,17 @@ def test_without_shared_memory_parallel_work_is_warned_of() -> None:
         places = {each.path: replace(each, free_bytes=900 * MIB) for each in (PLACE, WAL_PLACE)}
         found = effect(run(ORDERS), places={**places, SHARED.path: replace(SHARED, free_bytes=free * MIB)})
         assert found.status is status, found
+
+
+def test_an_archive_without_room_is_warned_of() -> None:
+    place = replace(SHARED, path="/archive", reached="/archive", real="/archive")
+    for free, runs, status in (
+        (100, (run(ORDERS),), Status.PASS), (99, (run(ORDERS),), Status.WARN), (16, (run(),), Status.PASS),
+        (15, (run(),), Status.WARN),
+    ):  # fmt: skip
+        places = {each.path: replace(each, free_bytes=900 * MIB) for each in (PLACE, WAL_PLACE, SHARED)}
+        places[place.path] = replace(place, free_bytes=free * MIB)
+        assert effect(*runs, places=places, archive="/archive").status is status, free
 
 
 def test_a_full_disk_of_temp_tablespaces_fails_whatever_the_data_disk_has() -> None:

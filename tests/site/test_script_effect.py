@@ -13,7 +13,9 @@ from preflight_checks.script_effect import ScriptEffect
 
 from preflight.finding import Finding, Status
 from preflight.plan import Content, Plan, RemotePath, Role, SaidPath, Scripts, SecretRef, Step
+from preflight.probe import Reply
 from preflight.questions.rehearsed import Touched, format_rehearsal
+from preflight.questions.sizes import DataDirectoriesProbe
 from tests.checks.test_rehearsal import RECORD, TRIED
 from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
 from tests.site.mounts import Mounts
@@ -108,6 +110,22 @@ def test_a_full_disk_of_the_roles_temporary_files_fails(ask: Ask, mounts: Mounts
         assert ask(large, Content.SCHEMA, "nowhere").status is Status.PASS, "the server takes the default then"
     finally:
         postgres.sql("DROP TABLESPACE temporary")
+
+
+@pytest.mark.long
+def test_where_the_archive_lies_the_servers_own_command_says(site: Site) -> None:
+    cluster, probe = site.start_postgres(settings={"archive_mode": "on"}), DataDirectoriesProbe("orders")
+    for command, folder in (
+        ("cp %p /srv/ar/%f", "/srv/ar"),
+        ("test ! -f /srv/ar/%f && cp %p /srv/ar/%f", "/srv/ar"),
+        ('cp "%p" "/srv/ar/wal/%f"', "/srv/ar/wal"),
+        ("pgbackrest --stanza=main archive-push %p", ""),
+    ):
+        cluster.sql(f"ALTER SYSTEM SET archive_command = '{command}'")
+        cluster.reload()
+        rows = cluster.sql(f"SELECT row_to_json(r)::text FROM ({probe.ask()}) r")
+        found = probe.read(Reply(0, f"[{','.join(row[0] for row in rows)}]", NOW, 0.1, "here"))
+        assert (found.archive, found.data) == (folder, str(cluster.data)), command
 
 
 def test_shared_memory_that_is_full_is_warned_of(ask: Ask, mounts: Mounts, monkeypatch: pytest.MonkeyPatch) -> None:
