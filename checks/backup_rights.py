@@ -13,6 +13,7 @@ from preflight.wording import MOST_NAMED, counted, listed
 
 _AT_ONCE = "at once and leaves an empty file"
 _IN_THE_MIDDLE = "while it copies the tables and leaves a part of a file"
+_AT_THE_END = "after it has copied all tables and leaves a part of a file"
 
 
 class _Fault(NamedTuple):
@@ -29,11 +30,7 @@ _FAULTS = {
     Kind.SEQUENCE: _Fault("SELECT", _AT_ONCE, "GRANT SELECT ON SEQUENCE {names} TO {role};"),
     Kind.CONFIGURATION: _Fault("SELECT", _IN_THE_MIDDLE, "GRANT SELECT ON TABLE {names} TO {role};"),
     Kind.ROW_SECURITY: _Fault("BYPASSRLS", _IN_THE_MIDDLE, "ALTER ROLE {role} BYPASSRLS;"),
-    Kind.LARGE_OBJECT: _Fault(
-        "SELECT",
-        "after it has copied all tables and leaves a part of a file",
-        "GRANT SELECT ON LARGE OBJECT {names} TO {role};",
-    ),
+    Kind.LARGE_OBJECT: _Fault("SELECT", _AT_THE_END, "GRANT SELECT ON LARGE OBJECT {names} TO {role};"),
 }
 _EACH_LARGE_OBJECT = (
     "SELECT format('GRANT SELECT ON LARGE OBJECT %s TO %I', oid, {role}) FROM pg_largeobject_metadata \\gexec"

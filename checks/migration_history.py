@@ -105,12 +105,9 @@ def _unseen(database: Database, table: HistoryTable) -> Judgement:
         f"GRANT SELECT ON {table.quoted} TO {role};": table.select,
         f"CREATE POLICY preflight_reads ON {table.quoted} FOR SELECT TO {role} USING (true);": not table.filtered,
     }
-    return unknown(
-        f"{table} has the columns of {table.tool}: {why}",
-        expected="the migration tool's table, read whole",
-        actual=why,
-        remedy=database.on_primary(" ".join(grant for grant, is_there in grants.items() if not is_there)),
-    )
+    summary, expected = f"{table} has the columns of {table.tool}: {why}", "the migration tool's table, read whole"
+    remedy = database.on_primary(" ".join(grant for grant, is_there in grants.items() if not is_there))
+    return unknown(summary, expected=expected, actual=why, remedy=remedy)
 
 
 def _trouble(database: Database, read: _Read, told: str) -> Judgement:
@@ -143,9 +140,7 @@ def _several(database: Database, read: _Read, wanted: str) -> Iterator[Judgement
 def _which(database: Database, read: Sequence[_Read]) -> Judgement:
     entry = in_toml({"from": read[0].head, "table": str(read[0].table)})
     told = "; ".join(f"{each} at {each.head}" for each in read)
-    return warned(
-        f"{len(read)} migration histories are there: {told}",
-        expected="one history, or the plan says which one counts",
-        actual=told,
-        remedy=f"name the one that the release goes on with, {_key(database)} = {entry}",
-    )
+    summary = f"{len(read)} migration histories are there: {told}"
+    expected = "one history, or the plan says which one counts"
+    remedy = f"name the one that the release goes on with, {_key(database)} = {entry}"
+    return warned(summary, expected=expected, actual=told, remedy=remedy)

@@ -218,5 +218,4 @@ def _otherwise(wanted: Mapping[str, str], seen: Mapping[str, str]) -> Judgement:
 def _shown(kind: str, name: str, wanted: Mapping[str, str], seen: Mapping[str, str]) -> Iterator[str]:
     for what, lines in (("in the rehearsal", wanted.get(name)), ("found", seen.get(name))):
         if lines is not None:
-            yield f"{kind}, {what}:"
-            yield from lines.split("\n")
+            yield from (f"{kind}, {what}:", *lines.split("\n"))

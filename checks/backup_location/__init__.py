@@ -122,7 +122,6 @@ class BackupLocation(Check):
                 actual=f"symbolic links lead to {real}",
                 remedy=f'if that is meant, say so: directory = "{real}" in {planned.table}',
             )
-
         mount = directory.place.mount
         if mount is None:
             yield unknown(
@@ -133,20 +132,13 @@ class BackupLocation(Check):
             return
         wanted = posixpath.normpath(planned.backup.mount) if planned.backup.mount else mount.point
         if mount.point != wanted:
-            yield planned.failed(
-                f"{planned.backup.mount} is not what it lies on: it is on {mount.label}",
-                expected=f"a file system mounted on {wanted}",
-                actual=mount.label,
-                remedy=f"mount {wanted} on {planned.host.id}, or correct `mount` of {planned.table}",
-            )
+            summary = f"{planned.backup.mount} is not what it lies on: it is on {mount.label}"
+            remedy = f"mount {wanted} on {planned.host.id}, or correct `mount` of {planned.table}"
+            yield planned.failed(summary, f"a file system mounted on {wanted}", mount.label, remedy)
         if mount.read_only:
-            yield planned.failed(
-                f"{mount.point} is mounted read-only",
-                expected="mounted read-write",
-                actual=mount.label,
-                remedy=f"find out why (a disk error makes the kernel do it: dmesg), then: mount -o remount,rw "
-                f"{shlex.quote(mount.point)} on {planned.host.id}",
-            )
+            again = f"mount -o remount,rw {shlex.quote(mount.point)} on {planned.host.id}"
+            remedy = f"find out why (a disk error makes the kernel do it: dmesg), then: {again}"
+            yield planned.failed(f"{mount.point} is mounted read-only", "mounted read-write", mount.label, remedy)
         yield self._kind(planned, directory, mount)
 
     def _kind(self, planned: PlannedBackup, directory: Directory, mount: Mount) -> Judgement:

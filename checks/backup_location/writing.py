@@ -47,13 +47,9 @@ def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
     reached = directory.place.reached
     if directory.kind is DirectoryKind.MISSING and not directory.passable:
         if not directory.as_account:
-            return no_shell(
-                planned.host,
-                who,
-                f"the login may not look into {reached}, and sudo gives it no shell of {who}",
-                expected=expected,
-                actual=f"nothing of {path} beyond {reached} can be seen",
-            )
+            summary = f"the login may not look into {reached}, and sudo gives it no shell of {who}"
+            actual = f"nothing of {path} beyond {reached} can be seen"
+            return no_shell(planned.host, who, summary, expected=expected, actual=actual)
         return planned.failed(
             f"{who} may not enter {reached}: {_NETWORK_ONLY}",
             expected=expected,
@@ -120,13 +116,9 @@ def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
     who, path = planned.who, planned.backup.directory
     lacking, listed = directory.lacking(), [link.path for link in directory.chain if link.has_acl]
     if listed:
-        return no_shell(
-            planned.host,
-            who,
-            "whether the account may write is not known: an access control list is in force",
-            expected=f"{who} writes to {path}",
-            actual=", ".join(f"{each} has an access control list" for each in listed),
-        )
+        summary = "whether the account may write is not known: an access control list is in force"
+        actual = ", ".join(f"{each} has an access control list" for each in listed)
+        return no_shell(planned.host, who, summary, expected=f"{who} writes to {path}", actual=actual)
     if lacking is None:
         return passed(f"{who} may write to {path} (by permission bits only)")
     seen = f"{lacking.path} is mode {lacking.mode:04o} of user id {lacking.uid} (permission bits)"
@@ -176,13 +168,9 @@ def _repository(planned: PlannedBackup, directory: Directory) -> Judgement:
     repository = f"repository of {backup.method} with {backup.known_as} in it"
     expected = f"the folder in which {backup.method} keeps {backup.known_as}"
     if not directory.as_account:
-        return no_shell(
-            planned.host,
-            planned.who,
-            f"whether {backup.directory} is the {repository} is not known",
-            expected=expected,
-            actual=f"the login of {planned.host.id} sees no such folder below it",
-        )
+        summary = f"whether {backup.directory} is the {repository} is not known"
+        actual = f"the login of {planned.host.id} sees no such folder below it"
+        return no_shell(planned.host, planned.who, summary, expected=expected, actual=actual)
     remedy = f"correct `directory` of {planned.table}; or `known_as`"
     return planned.failed(f"{backup.directory} is no {repository}", expected, "no such folder below it", remedy)
 

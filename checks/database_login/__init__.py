@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any
 
-from preflight.check import ANY_STATE, Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Probes, Subject, asked
 from preflight.finding import Judgement, passed, warned
 from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
@@ -73,14 +73,13 @@ class DatabaseLogin(Check):
         if isinstance(identity, NoReply):
             return {}
         login: PlannedLogin = subject.item
-        replay = {"replay": postgres.ReplayProbe(subject.id)} if identity.in_recovery else {}
-        return {
-            **replay,
-            "system": postgres.SystemIdentifierProbe(subject.id),
-            "timeline": postgres.TimelineProbe(subject.id),
-            "roles": postgres.RolesProbe(subject.id, (login.database.user, *login.other_roles)),
-            "slots": postgres.SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
-        }
+        return asked(
+            replay=postgres.ReplayProbe(subject.id) if identity.in_recovery else None,
+            system=postgres.SystemIdentifierProbe(subject.id),
+            timeline=postgres.TimelineProbe(subject.id),
+            roles=postgres.RolesProbe(subject.id, (login.database.user, *login.other_roles)),
+            slots=postgres.SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
+        )
 
     def judge(self, subject: Subject, *, identity: postgres.Identity | NoReply, **facts: Any) -> Judgement:
         login: PlannedLogin = subject.item

@@ -140,13 +140,10 @@ def judge_replay(login: PlannedLogin, replay: Replay, most_otherwise: timedelta)
         remedy = f"on {login.database.place}: {login.psql('SELECT pg_wal_replay_resume()')}{instead}"
         yield login.failed("the replica's replay is paused: it keeps an old state", expected, actual, remedy)
     elif replay.lag is None:
+        summary = "how old the replica's state is cannot be seen: it receives nothing from a primary"
         look = login.psql("SELECT * FROM pg_stat_wal_receiver")
-        yield unknown(
-            "how old the replica's state is cannot be seen: it receives nothing from a primary",
-            expected=expected,
-            actual=actual,
-            remedy=f"have it connected to its primary; on {login.database.place}: {look}{instead}",
-        )
+        remedy = f"have it connected to its primary; on {login.database.place}: {look}{instead}"
+        yield unknown(summary, expected=expected, actual=actual, remedy=remedy)
     elif replay.lag > most:
         remedy = f"have the DBA find out why, or wait until it has caught up, then run again{instead}"
         yield login.failed(f"the replica is {format_duration(replay.lag)} behind", expected, actual, remedy)

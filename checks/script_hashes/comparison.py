@@ -229,9 +229,8 @@ class Differences:
         approved, staged = self.files.texts.texts[name], self.read[name].text
         if "\N{REPLACEMENT CHARACTER}" in approved:
             approved, staged = (_FOREIGN_BYTE.sub("\N{REPLACEMENT CHARACTER}", text) for text in (approved, staged))
-        if self.read[name].whole:
-            return approved, staged
-        return approved[:TEXT_CAP_BYTES], staged[:TEXT_CAP_BYTES]
+        end = None if self.read[name].whole else TEXT_CAP_BYTES
+        return approved[:end], staged[:end]
 
 
 def describe_difference(old: str, new: str, *, cut: bool) -> str:

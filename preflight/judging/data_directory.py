@@ -67,12 +67,7 @@ def without_inodes(database: Database, place: Place) -> Iterator[Judgement]:
 
 def not_there(plan: Plan, moment: datetime, database: Database, place: Place, summary: str) -> Judgement:
     """What is not known because the host has no such directory: a server in a container names its own."""
-    return not_shown(
-        plan,
-        moment,
-        database,
-        summary,
-        seen=f"{database.host} has no {place.path}: the server has it elsewhere, as one in a container has",
-        remedy=f"this tool does not look into containers: have the server's volume at {shlex.quote(place.path)} on "
-        f"{database.host} too",
-    )
+    seen = f"{database.host} has no {place.path}: the server has it elsewhere, as one in a container has"
+    volume = f"have the server's volume at {shlex.quote(place.path)} on {database.host} too"
+    remedy = f"this tool does not look into containers: {volume}"
+    return not_shown(plan, moment, database, summary, seen=seen, remedy=remedy)

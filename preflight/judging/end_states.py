@@ -20,7 +20,6 @@ TEST_AGE = timedelta(days=90)
 """How old a test of two versions may be, unless the plan says otherwise."""
 _MOST_ROWS = 24
 
-
 REMOVED = (StateStatus.UNREACHABLE, StateStatus.TOGETHER, StateStatus.EXCLUDED)
 """It cannot occur, or was agreed not to be left standing: it needs no test."""
 

@@ -109,13 +109,8 @@ class TimeOfNeed:
             if end.tolerated:
                 summary = f"{seen}, {when}, {end.tolerated}"
                 return warned(summary, expected=self.expected, actual=actual, remedy=end.remedy)
-            return failed(
-                f"{seen}, before the work is over: {when}",
-                expected=self.expected,
-                actual=actual,
-                remedy=end.remedy,
-                minutes_at_stake=end.minutes_at_stake,
-            )
+            summary, stake = f"{seen}, before the work is over: {when}", end.minutes_at_stake
+            return failed(summary, expected=self.expected, actual=actual, remedy=end.remedy, minutes_at_stake=stake)
         left = end.at - self.until
         if left <= self.warn_before:
             limit = format_duration(self.warn_before)

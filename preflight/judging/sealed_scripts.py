@@ -111,12 +111,9 @@ def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapp
 def approved_unread(plan: Plan, entry: Scripts, problem: str) -> Judgement:
     """The folder of the approved scripts could not be read."""
     folder = beside(plan.folder, entry.approved)
-    return failed(
-        "the approved folder cannot be read",
-        expected=f"the approved scripts in {folder}",
-        actual=problem,
-        remedy=f"check out {folder} beside the plan, or correct `approved` of [scripts.{entry.id}]",
-    )
+    summary, expected = "the approved folder cannot be read", f"the approved scripts in {folder}"
+    remedy = f"check out {folder} beside the plan, or correct `approved` of [scripts.{entry.id}]"
+    return failed(summary, expected=expected, actual=problem, remedy=remedy)
 
 
 def by_number(names: Sequence[str]) -> list[str]:

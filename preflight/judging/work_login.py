@@ -31,6 +31,7 @@ _UNDONE = {
 _WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 """What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
+_DEFERRABLE = "--serializable-deferrable"
 _READ_ONLY = "default_transaction_read_only"
 _AS_IT_IS, _ALL = "SQL_ASCII", "UTF8"
 """The encoding without a conversion; and the one that has every letter, and refuses what is not written in it."""
@@ -88,26 +89,17 @@ class Arrival:
         planned = work.database.role
         if not in_recovery:
             return None
+        remedy = f"name the primary in {work.table}: `server`"
         if work.part or work.section is Section.SCRIPTS:
-            remedy = f"name the primary in {work.table}: `server`"
             if planned is not ServerRole.PRIMARY:
                 remedy = f"name a [databases] entry of the primary in {work.table}: `database`"
             return work.failed("a replica answers, on which nothing can be written", "primary", "replica", remedy)
         if planned is ServerRole.PRIMARY:
-            return work.failed(
-                "a replica answers, which may hold an old state",
-                "primary",
-                "replica",
-                f"name the primary in {work.table}: `server`; or give the replica a [databases] entry of its own with "
-                'role = "replica"',
-            )
-        if isinstance(work, PlannedBackup) and "--serializable-deferrable" in work.options:
-            return work.failed(
-                "a replica refuses --serializable-deferrable",
-                "options that a replica takes",
-                "--serializable-deferrable",
-                f"take it out of `options` of {work.table}",
-            )
+            remedy += '; or give the replica a [databases] entry of its own with role = "replica"'
+            return work.failed("a replica answers, which may hold an old state", "primary", "replica", remedy)
+        if isinstance(work, PlannedBackup) and _DEFERRABLE in work.options:
+            remedy = f"take it out of `options` of {work.table}"
+            return work.failed(f"a replica refuses {_DEFERRABLE}", "options that a replica takes", _DEFERRABLE, remedy)
         return None
 
     @property

@@ -128,11 +128,9 @@ class Tables(Reader):
         """The tables `[checks.ID]`."""
         checks: dict[str, Mapping[str, object]] = {}
         for check_id, table in raw.items():
-            settings = known.get(check_id)
-            if settings is not None:
-                checks[check_id] = self._settings(table, settings, ("checks", check_id))
-            elif check_id in known:
-                checks[check_id] = table
+            if check_id in known:
+                settings = known[check_id]
+                checks[check_id] = self._settings(table, settings, ("checks", check_id)) if settings else table
             else:
                 self._problems.add_unknown(("checks", check_id), "unknown check", known)
         return checks
@@ -140,10 +138,8 @@ class Tables(Reader):
     def _settings(self, table: Mapping[str, object], settings: type, keys: Keys) -> dict[str, object]:
         """Severity, runbook and settings as converted, only those that were written."""
         before = len(self._problems.found)
-        values: dict[str, object] = {}
         shapes = dict(zip(BESIDE_SETTINGS, map(shape_of, (Severity, Mapping[str, Severity], Url)), strict=True))
-        for key in shapes.keys() & table.keys():
-            values[key] = self.value(shapes[key], table[key], (*keys, key))
+        values = {key: self.value(shapes[key], table[key], (*keys, key)) for key in shapes.keys() & table.keys()}
         try:
             written = self.fields(settings, table, keys, beside=BESIDE_SETTINGS)
             if len(self._problems.found) == before:

@@ -361,13 +361,10 @@ def _shape_at(keys: Keys) -> Shape | None:
     return shape
 
 
-def _rebased(key: str, value: Any, folder: str) -> Any:
+def _rebased(key: str, value: Any, folder: str, shapes: Mapping[str, Shape] = SHAPES) -> Any:
     if key == "defaults" and isinstance(value, Mapping):
-        return {
-            section: rebased(DEFAULTS[section], table, folder) if section in DEFAULTS else table
-            for section, table in value.items()
-        }
-    return rebased(SHAPES[key], value, folder) if key in SHAPES else value
+        return {section: _rebased(section, table, folder, DEFAULTS) for section, table in value.items()}
+    return rebased(shapes[key], value, folder) if key in shapes else value
 
 
 def _laid_over(section: str, base: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

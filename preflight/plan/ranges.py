@@ -50,14 +50,11 @@ class Ranges:
         """What `[section.NAME]` stands for: itself, or one entry for each number of its range. Raises Misfit.
 
         Without a range in its name that of its `host` counts: the entries are then named `NAME-HOST`."""
-        if "[" in name:
-            for number, made in self._written_out(name):
-                yield Made(made, self._of_number(entry, name, number), number)
-        elif host := _ranged(entry, "host"):
-            for number, made in self._written_out(host):
-                yield Made(f"{name}-{made}", self._of_number(entry, host, number), number)
-        else:
+        ranged, before = (name, "") if "[" in name else (_ranged(entry, "host"), f"{name}-")
+        if not ranged:
             yield Made(name, entry)
+        for number, made in self._written_out(ranged) if ranged else ():
+            yield Made(before + made, self._of_number(entry, ranged, number), number)
 
     def elements(self, element: Any) -> Iterator[Made]:
         """The same of an element of an array of tables, by its `id`, `host` or `url`. Raises Misfit."""

@@ -136,7 +136,6 @@ _SIGN = "--sign ~/.ssh/id_ed25519"
 FORMAT = 1
 """Of the plans that this version reads."""
 
-
 NOT_WRITTEN = (
     *("path", "digest", "included", "overridden", "set_values", "absent", "sealed", "sealed_signers", "confirmed"),
 )

@@ -41,7 +41,6 @@ def text(value: Any, *, many_lines: bool = False) -> str:
 
 
 def _text(*limits: Callable[[str], str]) -> Callable[[Any], str]:
-
     def read(value: Any) -> str:
         found = text(value)
         for limit in limits:
@@ -143,10 +142,9 @@ def _local_path(folder: Path, value: Any) -> Path:
 def _secret(value: Any) -> SecretRef:
     if not isinstance(value, str):
         raise expected('a secret reference such as "env:DB1_PASSWORD"', value)
+    written = text(value)
     try:
-        return SecretRef.parse(text(value))
-    except Misfit:
-        raise
+        return SecretRef.parse(written)
     except ValueError as error:
         raise Misfit(str(error)) from None
 

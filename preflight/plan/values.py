@@ -21,7 +21,6 @@ Sha256 = NewType("Sha256", str)
 Account = NewType("Account", str)
 """An account or role name: no white space, no control characters, does not begin with a hyphen."""
 
-
 SCRIPT_SUFFIXES = (".sql", ".psql")
 """How the scripts are named that psql runs."""
 PSQL_VARIABLE = re.compile(

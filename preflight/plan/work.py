@@ -449,17 +449,11 @@ def _backups_by_database(plan: Plan) -> Mapping[Hashable, Sequence[PlannedBackup
 
 
 def _backup(plan: Plan, entry: Backup) -> PlannedBackup:
-    shared = _shared(plan, entry)
+    shared = _shared(plan, entry) | {"section": Section.BACKUPS, "taken_by": entry.taken_by}
     is_login = shared["account"] == shared["host"].user
-    programs = _backup_programs(entry, is_login=is_login) if entry.database else ()
-    return PlannedBackup(
-        plan=plan,
-        backup=entry,
-        section=Section.BACKUPS,
-        programs=tuple(shared["program_folder"] + name for name in programs),
-        taken_by=entry.taken_by,
-        **shared,
-    )
+    names = _backup_programs(entry, is_login=is_login) if entry.database else ()
+    programs = tuple(shared["program_folder"] + name for name in names)
+    return PlannedBackup(plan=plan, backup=entry, programs=programs, **shared)
 
 
 def _scripts(plan: Plan, entry: Scripts) -> ServerWork:

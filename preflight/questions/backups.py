@@ -59,7 +59,6 @@ kind() {
 done
 echo end=yes"""
 
-
 OTHER_SHAPE = (AttributeError, LookupError, OverflowError, StopIteration, TypeError, ValueError)
 """What JSON of another shape raises where it is taken apart."""
 

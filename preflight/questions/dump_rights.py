@@ -13,7 +13,6 @@ from preflight.questions.sql import INHERITS, SqlProbe, quote_literal
 MOST_FOUND = 20
 """Objects of each kind that are named; all are counted."""
 
-
 _SEQUENCES_BY_OID = 180000
 """Since this version pg_dump reads sequences by pg_get_sequence_data(), for which their schema need not be open."""
 

@@ -102,7 +102,6 @@ SERVER_WIDE = ("max_locks_per_transaction", "max_prepared_transactions", "track_
 NO_ALTER_SYSTEM = "allow_alter_system"
 """Likewise, where it is off; known since PostgreSQL 17."""
 
-
 _PARAMETER_RIGHTS = 150000
 """Since this version a role may be given the right to set a parameter."""
 

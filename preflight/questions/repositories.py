@@ -62,7 +62,7 @@ class PgBackRestBackups(RepositoryProbe):
 
 def _file(backup: Any) -> BackupFile:
     """Of an incremental one just its own part, and not how long it took."""
-    begun, ended = (datetime.fromtimestamp(int(backup["timestamp"][each]), UTC) for each in ("start", "stop"))
+    begun, ended = (_moment(backup["timestamp"][each]) for each in ("start", "stop"))
     size = int(backup["info"]["repository"]["delta"])
     return BackupFile.in_repository(str(backup["label"]), size, ended, begun if backup["type"] == "full" else None)
 
@@ -106,15 +106,10 @@ class BarmanBackups(RepositoryProbe):
             last_wal=wal["last_available"] or "",
         )
         begun = _moment(base["begin_time_timestamp"])
-        files = [
-            BackupFile.in_repository(
-                str(each["backup_id"]),
-                int(each["size_bytes"]),
-                _moment(each["end_time_timestamp"]),
-                begun if each is whole[0] else None,
-            )
-            for each in whole
+        kept = [
+            (str(each["backup_id"]), int(each["size_bytes"]), _moment(each["end_time_timestamp"])) for each in whole
         ]
+        files = [BackupFile.in_repository(*each, begun if place == 0 else None) for place, each in enumerate(kept)]
         return Listing.told(tuple(files), now, repository)
 
 

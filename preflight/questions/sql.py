@@ -53,7 +53,6 @@ _ESCAPE_STRING = re.compile(r"(?s)(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'
 """An E'...' string with the parts that continue it on later lines, in which the backslash still escapes."""
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
-
 OWN_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 """The SQL condition that the schema `n` is none of PostgreSQL's; temporary ones are left out too."""
 OF_SCRIPTS = (

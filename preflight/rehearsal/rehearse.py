@@ -107,11 +107,9 @@ def _rehearse_one(
     """The entries of one database. Raises ScratchError and SessionFailed."""
     database, work = entries[0].database, work_of(plan, entries[0])
     identity = _asked(plan, IdentityProbe(database), pools, deadline)
-    real = RealServer(
-        identity,
-        _asked(plan, SystemIdentifierProbe(database), pools, deadline),
-        _asked(plan, AllowedProbe(database, logins_in(plan, database), identity.version_num), pools, deadline),
-    )
+    system = _asked(plan, SystemIdentifierProbe(database), pools, deadline)
+    allowed = _asked(plan, AllowedProbe(database, logins_in(plan, database), identity.version_num), pools, deadline)
+    real = RealServer(identity, system, allowed)
     with ExitStack() as stack:
         stack.callback(os.umask, os.umask(READABLE))
         try:

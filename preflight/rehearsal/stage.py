@@ -225,9 +225,8 @@ class Stage:
                 name = each.entry.id
                 begun[name] = last
                 self._say(f"running {name} ...")
-                runs, after = self._forward(server, witness, each, last)
+                runs, last = self._forward(server, witness, each, last)
                 tried[name] = replace(tried[name], runs=runs)
-                last = after
                 if any(run.exit_code for run in runs):
                     break
             else:

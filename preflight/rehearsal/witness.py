@@ -21,6 +21,8 @@ _DERIVED = (
     *("function of access method", "operator of access method"),
 )
 """Kinds that are dropped with what they belong to, and are told with it."""
+_WAYS = ("inserted", "updated", "deleted")
+"""In which rows change: fields of `Relation` and of `Touched`."""
 _INSTALL = f"""
 CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.seen (
@@ -219,17 +221,11 @@ class Witness:
     def _by_comparison(self, before: Observation, after: Observation) -> Iterator[Touched]:
         for oid, now in after.relations.items():
             then = before.relations.get(oid)
-            rows = (now.inserted, now.updated, now.deleted)
-            if then:
-                rows = (now.inserted - then.inserted, now.updated - then.updated, now.deleted - then.deleted)
+            rows = {way: getattr(now, way) - (getattr(then, way) if then else 0) for way in _WAYS}
             rewritten = then is not None and then.filenode != now.filenode
-            if any(rows) or rewritten:
-                inserted, updated, deleted = rows
+            if any(rows.values()) or rewritten:
                 lock = LOCKS[-1] if rewritten else "RowExclusiveLock" if now.kind == "table" else ""
-                yield Touched(
-                    kind=now.kind, name=now.name, rewritten=rewritten, lock=lock,
-                    inserted=inserted, updated=updated, deleted=deleted,
-                )  # fmt: skip
+                yield Touched(kind=now.kind, name=now.name, rewritten=rewritten, lock=lock, **rows)
         for kind, name in before.shared.keys() | after.shared.keys():
             then_told, now_told = before.shared.get((kind, name)), after.shared.get((kind, name))
             if then_told != now_told:
@@ -245,18 +241,9 @@ class Witness:
 def _together(one: Touched, other: Touched) -> Touched:
     """Of one object: all that was done to it, and the strongest lock."""
     strongest = max(one, other, key=_strength)
-    return replace(
-        one,
-        defined=one.defined or other.defined,
-        created=one.created or other.created,
-        dropped=one.dropped or other.dropped,
-        rewritten=one.rewritten or other.rewritten,
-        lock=strongest.lock,
-        lock_timeout_ms=strongest.lock_timeout_ms,
-        inserted=one.inserted + other.inserted,
-        updated=one.updated + other.updated,
-        deleted=one.deleted + other.deleted,
-    )
+    done = {act: getattr(one, act) or getattr(other, act) for act in ("defined", "created", "dropped", "rewritten")}
+    rows = {way: getattr(one, way) + getattr(other, way) for way in _WAYS}
+    return replace(one, **done, **rows, lock=strongest.lock, lock_timeout_ms=strongest.lock_timeout_ms)
 
 
 def _strength(touched: Touched) -> tuple[int, float]:

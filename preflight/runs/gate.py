@@ -121,9 +121,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     # What the plan's own commands run or read beside it: another script gives another answer.
     commands = plan.checks.get("command", {}).get("run", {})
     for name, command in commands.items() if isinstance(commands, Mapping) else ():
-        if getattr(command, "host", ""):
-            continue
-        for argument in getattr(command, "argv", ()):
+        for argument in () if getattr(command, "host", "") else getattr(command, "argv", ()):
             path = plan.folder / argument
             if isfile(path):
                 yield f"checks.command.run.{name} {argument}", path
