@@ -72,6 +72,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/decisions.py Decisions._agreed": ("plan: two decisions", "plan: no decision"),
     "checks/decisions.py Decisions._can_be_taken": ("plan: no contact",),
     "checks/host_login.py HostLogin._several": ("seen: the addresses of the name, of which one was reached",),
+    "checks/host_login.py HostLogin._silence": ("seen: ChannelTimeout; plan: the minutes of the steps",),
     "checks/host_login.py _one_factor": ("seen: the server let the login in without a question",),
     "checks/host_login.py _chatter": ("seen: what the shell's start-up files print",),
     "checks/migration_history.py _which": ("seen: the histories that are there",),
