@@ -19,7 +19,6 @@ from preflight.probe import NoReply, Reply, Via
 from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThroughProbe
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
 from preflight.reasons import Reason
-from preflight.units import format_duration
 
 _DAY = timedelta(days=1)
 _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date
@@ -50,8 +49,7 @@ class HostLogin(Check):
     on D holds all of D; a key ends with its SSH certificate, and with `expiry-time` of its line in any file that
     sshd reads (AuthorizedKeysFile). What no host shows, as for a directory's account, a key from AuthorizedKeysCommand
     or a login that only lets connections through, is UNKNOWN until somebody answers for it with `valid_through`. A
-    ChannelTimeout, in an sshd_config that the login may read, that ends a session which is silent for as long as the
-    longest step on the host is WARN.
+    ChannelTimeout that the login may read, and that ends a session which is silent for the longest step there, is WARN.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -195,10 +193,10 @@ class HostLogin(Check):
         worked, seconds = {each.step for each in work_on(self.plan, host.id)}, expiry.silence_seconds
         steps = (step for step in self.plan.steps if step.host == host.id or step.id in worked)
         if 0 < seconds < 60 * (lasts := max((step.minutes for step in steps), default=0)):
-            summary = f"sshd ends a session that is silent for {format_duration(timedelta(seconds=seconds))}"
+            summary = f"sshd ends a session that is silent for {seconds / 60:.3g} min"
             expected = f"none that ends before the longest step there, of {lasts:g} min"
-            remedy = f"as last lines of sshd_config on {host.id}, then reload sshd there: Match User {user}"
-            remedy += ", and below that: ChannelTimeout session:*=0"
+            lines = f"Match User {user}, and below that: ChannelTimeout session:*=0"
+            remedy = f"as last lines of sshd_config on {host.id}, then reload sshd there: {lines}"
             yield warned(summary, expected=expected, actual=f"ChannelTimeout {expiry.timeouts}", remedy=remedy)
 
     def _declared(self, host: Host, user: str) -> Iterator[End]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from preflight.check import ANY_STATE, Check, Probes, Subject, asked
+from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.psql_script import included_in_forward
@@ -55,12 +55,10 @@ class RollbackReady(Check):
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
             case RollbackFile() as file:
-                login = AsAccount.on(self.plan.hosts[file.host], "")
+                files = HashedFilesProbe(file.host, self._beside_each_other[_place(file)])
                 folders = tuple(sorted(folder for host, folder in self._beside_each_other if host == file.host))
-                return asked(
-                    files=HashedFilesProbe(file.host, self._beside_each_other[_place(file)]),
-                    places=None if self.expect else PlacesProbe(file.host, login, folders),
-                )
+                places = PlacesProbe(file.host, AsAccount.on(self.plan.hosts[file.host], ""), folders)
+                return {"files": files} if self.expect else {"files": files, "places": places}
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
@@ -188,17 +186,15 @@ def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
 
 def _room(host: Host, seen: HashedFile, place: Place) -> Iterator[Judgement]:
     """Where a file is, the release that takes its place, or is put back, is likely to be written."""
-    mount, free = place.mount, place.free_bytes
-    point = shlex.quote(mount.point if mount else place.path)
-    actual = f"{format_size(free)} free, the file has {format_size(seen.size_bytes)}"
-    remedy = f"make room on {host.id}; what takes most there: du -xk {point} | sort -n | tail"
-    if mount and mount.read_only:
-        actual, remedy = "mounted read-only", "find out why (a disk error makes the kernel do it: dmesg), then "
-        remedy += f"on {host.id}, as root: mount -o remount,rw {point}"
-        if mount.kind is not StorageKind.DISK:  # a share of releases is mounted so on purpose
-            return
-    elif free >= seen.size_bytes:
-        return
-    summary = f"no release can be written or put back where it lies: {place.label}"
+    mount, summary = place.mount, f"no release can be written or put back where it lies: {place.label}"
     expected = "a file system that can be written, with room for the file"
-    yield warned(summary, expected=expected, actual=actual, remedy=remedy)
+    point = shlex.quote(mount.point if mount else place.path)
+    if mount and mount.read_only:
+        remedy = "find out why (a disk error makes the kernel do it: dmesg), then "
+        remedy += f"on {host.id}, as root: mount -o remount,rw {point}"
+        if mount.kind is StorageKind.DISK:  # a share of releases is mounted so on purpose
+            yield warned(summary, expected=expected, actual="mounted read-only", remedy=remedy)
+    elif place.free_bytes < seen.size_bytes:
+        actual = f"{format_size(place.free_bytes)} free, the file has {format_size(seen.size_bytes)}"
+        remedy = f"make room on {host.id}; what takes most there: du -xk {point} | sort -n | tail"
+        yield warned(summary, expected=expected, actual=actual, remedy=remedy)

@@ -161,5 +161,4 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
     print "timeouts=" (2 in timeouts ? timeouts[2] : timeouts[0])
   }' </dev/null
 """
-"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`, ChannelTimeout
-as `timeouts=`; `$account` is set."""
+"""Prints its own lines as `key=`, others as `key_source=`, ChannelTimeout as `timeouts=`; `$account` is set."""

@@ -84,7 +84,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/host_login.py _restricted": ("seen: the login shell",),
     "checks/restore_room.py RestoreRoom._judge_storage": ("seen: how much is free, and the server's own limit",),
     "checks/rollback_ready.py _judge_file": ("seen: that it is as in the plan, and its mode",),
-    "checks/rollback_ready.py _room": ("seen: the mount of its folder, and how much is free",),
+    "checks/rollback_ready.py _room": ("seen: how its folder is mounted", "seen: how much is free"),
     "checks/rollback_ready.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
     "checks/earlier_backup/reading.py judge_repository": ("seen: the failed one in Barman's list",),
     "checks/earlier_backup/reading.py _judge_verified": ("said: by the plan's own command, so in the plan",),
