@@ -48,7 +48,8 @@ class HostLogin(Check):
     window and its rollback: an account that expires on day D is refused from 00:00 UTC of D, a password that expires
     on D holds all of D; a key ends with its SSH certificate, and with `expiry-time` of its line in any file that
     sshd reads (AuthorizedKeysFile). What no host shows, as for a directory's account, a key from AuthorizedKeysCommand
-    or a login that only lets connections through, is UNKNOWN until somebody answers for it with `valid_through`.
+    or a login that only lets connections through, is UNKNOWN until somebody answers for it with `valid_through`. A
+    ChannelTimeout that the login may read, and that ends a session which is silent for the longest step there, is WARN.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -181,11 +182,22 @@ class HostLogin(Check):
             ]
             if not announced and _EXPIRY_WORDS.search(login.banner):
                 unseen.append(f"the host announces an expiry that cannot be read: {login.banner}")
+            yield from self._silence(host, login.user, expiry)
             if unseen:
                 yield self._no_dates(host, login.user, unseen)
             elif not ends:
                 yield passed("neither account nor password expires")
         yield from map(self._need.judge, ends)
+
+    def _silence(self, host: Host, user: str, expiry: Expiry) -> Iterator[Judgement]:
+        worked, seconds = {each.step for each in work_on(self.plan, host.id)}, expiry.silence_seconds
+        steps = (step for step in self.plan.steps if step.host == host.id or step.id in worked)
+        if 0 < seconds < 60 * (lasts := max((step.minutes for step in steps), default=0)):
+            summary = f"sshd ends a session that is silent for {seconds / 60:.3g} min"
+            expected = f"none that ends before the longest step there, of {lasts:g} min"
+            lines = f"Match User {user}, and below that: ChannelTimeout session:*=0"
+            remedy = f"as last lines of sshd_config on {host.id}, then reload sshd there: {lines}"
+            yield warned(summary, expected=expected, actual=f"ChannelTimeout {expiry.timeouts}", remedy=remedy)
 
     def _declared(self, host: Host, user: str) -> Iterator[End]:
         if said := self.settings.valid_through.get(host.id):

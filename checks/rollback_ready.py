@@ -19,6 +19,8 @@ from preflight.plan.release_plan import grouped
 from preflight.plan.work import acl_cure
 from preflight.questions.files import FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree, Texts, Tree
 from preflight.questions.local import TARGET
+from preflight.questions.shell import AsAccount
+from preflight.questions.storage import Place, PlacesProbe, StorageKind
 from preflight.units import format_duration, format_size
 from preflight.wording import beside, named
 
@@ -27,10 +29,11 @@ class RollbackReady(Check):
     """If the decision is "back", is what it takes there, whole, and tried?
 
     The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback file
-    must be there with its SHA-256 (WARN where everybody on the server may change it), each script must have its way
-    back beside it, approved and not empty, and the way back must have been rehearsed; that the ways back undo what
-    their scripts do is shown by `rehearsal`. The backup that a restore would take is judged by `earlier-backup`.
-    `preflight verify` looks at the rollback files alone.
+    must be there with its SHA-256 (WARN where everybody on the server may change it, or where its file system has no
+    room for it once more or, of a disk, is mounted read-only), each script must have its way back beside it, approved
+    and not empty, and the way back must have been rehearsed; that the ways back undo what their scripts do is shown by
+    `rehearsal`. The backup that a restore would take is judged by `earlier-backup`. `preflight verify` looks at the
+    rollback files alone.
     """
 
     id = "rollback-ready"
@@ -52,7 +55,10 @@ class RollbackReady(Check):
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
             case RollbackFile() as file:
-                return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
+                files = HashedFilesProbe(file.host, self._beside_each_other[_place(file)])
+                folders = tuple(sorted(folder for host, folder in self._beside_each_other if host == file.host))
+                places = PlacesProbe(file.host, AsAccount.on(self.plan.hosts[file.host], ""), folders)
+                return {"files": files} if self.expect else {"files": files, "places": places}
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
@@ -61,7 +67,9 @@ class RollbackReady(Check):
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         match subject.item:
             case RollbackFile() as file:
-                return _judge_file(file, self.plan.hosts[file.host], facts["files"][file.path])
+                host, seen = self.plan.hosts[file.host], facts["files"][file.path]
+                room = _room(host, seen, facts["places"][_place(file)[1]]) if "places" in facts and seen.sha256 else ()
+                return Judgement.of([_judge_file(file, host, seen), *room])
             case Scripts() as scripts:
                 return Judgement.of(self._judge_ways_back(scripts, facts["approved"], facts["texts"]))
             case Rollback() as rollback:
@@ -136,7 +144,7 @@ class RollbackReady(Check):
 
 
 def _place(file: RollbackFile) -> tuple[str, str]:
-    return file.host, file.path.rpartition("/")[0]
+    return file.host, posixpath.dirname(file.path)
 
 
 def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
@@ -174,3 +182,19 @@ def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
             remedy=f"on {host.id}, as root: chmod o-w -- {shlex.join(seen.loose)}",
         )
     return passed(f"{format_size(seen.size_bytes)}, SHA-256 as in the plan")
+
+
+def _room(host: Host, seen: HashedFile, place: Place) -> Iterator[Judgement]:
+    """Where a file is, the release that takes its place, or is put back, is likely to be written."""
+    mount, summary = place.mount, f"no release can be written or put back where it lies: {place.label}"
+    expected = "a file system that can be written, with room for the file"
+    point = shlex.quote(mount.point if mount else place.path)
+    if mount and mount.read_only:
+        remedy = "find out why (a disk error makes the kernel do it: dmesg), then "
+        remedy += f"on {host.id}, as root: mount -o remount,rw {point}"
+        if mount.kind is StorageKind.DISK:  # a share of releases is mounted so on purpose
+            yield warned(summary, expected=expected, actual="mounted read-only", remedy=remedy)
+    elif place.free_bytes < seen.size_bytes:
+        actual = f"{format_size(place.free_bytes)} free, the file has {format_size(seen.size_bytes)}"
+        remedy = f"make room on {host.id}; what takes most there: du -xk {point} | sort -n | tail"
+        yield warned(summary, expected=expected, actual=actual, remedy=remedy)

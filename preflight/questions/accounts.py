@@ -1,9 +1,11 @@
 """Questions about the account that logs in to a host: who it is there, and until when it may."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from preflight.plan.limits import Matches
@@ -11,6 +13,9 @@ from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.authorized_keys import KEY_LINES, AuthorizedKey, KeyLine, authorized_keys
 from preflight.questions.fields import read_lines
 from preflight.questions.shell import ShellProbe
+
+_TIME = re.compile(r"([0-9]{1,9})([smhdw]?)", re.IGNORECASE)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,15 @@ class Expiry:
     """The account's, of every file that sshd reads them from."""
     key_sources: frozenset[str] = frozenset()
     """What else gives it keys: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), `unreadable`."""
+    timeouts: str = ""
+    """ChannelTimeout, where the account may read it: `session:*=5m agent-connection=1h`."""
+
+    @property
+    def silence_seconds(self) -> int:
+        """After so long without a word sshd ends a shell of the account; 0 for never, and where that is not seen."""
+        pairs = (each.rpartition("=") for each in self.timeouts.split())
+        time = next((time for kind, _, time in pairs if fnmatchcase("session:shell", kind)), "")
+        return sum(int(n) * _UNITS[unit.lower()] for n, unit in _TIME.findall(time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class _Told:
     pam_time: Annotated[str, Matches("active|sudo|unreadable|absent", "what is seen of pam_time")]
     offset: timedelta
     """Of the host's zone, in which a date of a key may be."""
+    timeouts: str
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[KeyLine, ...] = ()
@@ -150,6 +165,7 @@ printf 'pam_time=%s\\n' "$time"
             time_rules_readable=told.pam_time != "unreadable",
             keys=authorized_keys(told.key, told.offset),
             key_sources=frozenset(told.key_source),
+            timeouts=told.timeouts,
         )
         if told.chage != 0:
             words = " ".join(told.said).strip()

@@ -119,7 +119,9 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
       sub(/^[ \\t]+/, "", line); sub(/[ \\t]*=[ \\t]*|[ \\t]+/, " ", line)
       sub(/[ \\t]#.*/, "", line); gsub(/"/, "", line)
       last = split(line, words, " "); word = tolower(words[1])
-      if (word == "match") inside = tolower(words[2]) != "all"
+      if (word == "match") # 0: for all; 2: for this account; 1: perhaps
+        inside = tolower(words[2]) == "all" ? 0 : 1 + (last == 3 && tolower(words[2]) == "user" && words[3] == user)
+      if (word == "channeltimeout" && inside != 1 && !(inside in timeouts)) timeouts[inside] = substr(line, 16)
       if (word == "include" && depth < 3) for (i = 2; i <= last; i++) include(words[i], inside, depth)
       if (word == "authorizedkeysfile" && (inside || !named)) {
         if (!inside) named = 1
@@ -156,6 +158,7 @@ awk -v config="$config" -v home="$HOME" -v user="$account" '
     close(config)
     settings(config, 0, 0)
     if (!named) { number++; keys(".ssh/authorized_keys"); keys(".ssh/authorized_keys2") }
+    print "timeouts=" (2 in timeouts ? timeouts[2] : timeouts[0])
   }' </dev/null
 """
-"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`; `$account` is set."""
+"""Prints its own lines as `key=`, others as `key_source=`, ChannelTimeout as `timeouts=`; `$account` is set."""

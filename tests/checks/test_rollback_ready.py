@@ -11,6 +11,9 @@ from preflight_checks.rollback_ready import RollbackReady
 
 from preflight.finding import Status
 from preflight.plan import Account, Database, RemotePath, Rollback, RollbackFile, Sha256
+from preflight.questions.fields import Mode
+from preflight.questions.files import FileState, HashedFile
+from preflight.questions.storage import Mount, Place
 from tests.toy import MOMENT, WINDOW, toy_plan
 
 
@@ -41,6 +44,32 @@ def test_a_rehearsal_is_counted_to_the_start_of_the_window() -> None:
     for days, status in ((30, Status.PASS), (31, Status.UNKNOWN)):
         ready = check(rollback=Rollback(rehearsed=(start - timedelta(days=days)).date()))
         assert ready.judge(subject(ready, "rehearsal")).status is status
+
+
+@pytest.mark.parametrize(
+    ("kind", "read_only", "free", "status"),
+    [
+        ("xfs", False, 7, Status.PASS),
+        ("xfs", False, 6, Status.WARN),
+        ("xfs", True, 7, Status.WARN),
+        ("nfs4", False, 6, Status.WARN),
+        ("nfs4", True, 0, Status.PASS),
+    ],
+)
+def test_the_file_system_of_a_file_can_take_it_once_more(kind: str, read_only: bool, free: int, status: Status) -> None:
+    """A share of releases is mounted read-only on purpose."""
+    files = tuple(RollbackFile(host="db1", path=RemotePath(path), sha256=Sha256("1" * 64)) for path in ("/x", "/srv/y"))
+    ready = check(rollback=Rollback(files=files))
+    of = subject(ready, "db1:/x")
+    asked: Any = ready.probes(of)["places"]
+    assert asked.paths == ("/", "/srv"), "one question for all folders of the host"
+    mount = Mount("8:1", "/", read_only, kind, "/dev/sda1")
+    place = Place(
+        path="/", reached="/", real="/", mode=Mode(0o755), owner="root", mount=mount, free_bytes=free,
+        size_bytes=100, free_inodes=1,
+    )  # fmt: skip
+    seen = HashedFile(FileState.FILE, "1" * 64, 7)
+    assert ready.judge(of, files={"/x": seen}, places={"/": place}).status is status
 
 
 @pytest.mark.case(21)

@@ -21,6 +21,7 @@ said=Account expires\t\t\t\t\t\t: 2027-01-01
 said=Minimum number of days between password change\t\t: 0
 pam_time=absent
 offset=+0000
+timeouts=
 end=yes
 """
 
@@ -54,7 +55,7 @@ def test_a_password_that_must_be_changed_is_seen() -> None:
     ],
 )
 def test_an_account_chage_does_not_know_is_told_apart(said: str, aging: Aging) -> None:
-    found = expiry(f"{said}\npam_time=absent\noffset=+0000\nend=yes\n")
+    found = expiry(f"{said}\npam_time=absent\noffset=+0000\ntimeouts=\nend=yes\n")
     assert found.aging is aging
     assert found.said
     assert found.account_expires is None
@@ -130,3 +131,21 @@ def test_the_questions_run_in_any_posix_shell(shell: str) -> None:
         )
         probe.read(reply(done.stdout, done.returncode))
         assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("", 0),
+        ("none", 0),
+        ("direct-tcpip=5 agent-connection=1m", 0),
+        ("session:*=90", 90),
+        ("session:command=0 session:*=1h30M", 5400),
+        ("*=2d session:shell=1", 172_800),
+        ("session:shell=0 session:*=1m", 0),
+        ("session:command=1w session:shell=10m", 600),
+    ],
+)
+def test_the_silence_after_which_sshd_ends_a_session_is_read_as_sshd_does(said: str, seconds: int) -> None:
+    """Of several patterns the first that fits counts."""
+    assert expiry(AGING.replace("timeouts=", f"timeouts={said}")).silence_seconds == seconds

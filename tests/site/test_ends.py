@@ -13,7 +13,7 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 
 from preflight.finding import Finding, Status
-from preflight.plan import Application, Endpoint, LoginUse, Role, SaidUntil, SecretRef, SslMode
+from preflight.plan import Application, Endpoint, LoginUse, Role, SaidUntil, SecretRef, SslMode, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, database_on, finding, findings, host_on, make_plan, told
 from tests.site.certificates import Authority
@@ -262,6 +262,45 @@ def test_the_end_of_a_key_is_found_in_every_file_that_sshd_reads(
         assert end.endswith("Z") is (f"moved in {keys} of" in found.judgement.remedy), told(found)
     sshd.close()
     assert statuses == [Status.FAIL, Status.PASS]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ("ChannelTimeout session:*=29m direct-tcpip=1m", Status.WARN),
+        ("ChannelTimeout=session:*=30m", Status.PASS),
+        ("ChannelTimeout direct-tcpip=1m", Status.PASS),
+        ("ChannelTimeout none\nChannelTimeout session:*=1m", Status.PASS),
+        ("Match User nobody\nChannelTimeout session:*=1m", Status.PASS),
+        ("ChannelTimeout session:*=1h\nMatch User {name}\nChannelTimeout session:shell=10m", Status.WARN),
+    ],
+)
+def test_a_session_that_sshd_ends_before_a_silent_step_has_ended_warns_and_the_cure_works(
+    site: Site, accounts: Accounts, tmp_path: Path, lines: str, status: Status
+) -> None:
+    account, folder = accounts.add("silent"), site.new_path("sshd")
+    folder.mkdir()
+    config = folder / "more.conf"
+
+    def ask(text: str) -> Finding:
+        config.write_text(f"{text}\nMatch all\n")
+        sshd = site.start_sshd(options={"Include": f"{folder}/*.conf"})
+        step = Step(id="deploy", minutes=30, host="db1")
+        plan = make_plan(tmp_path, hosts=[host_on(sshd, account)], known_hosts=sshd.known_hosts_lines(), steps=(step,))
+        found = finding(HostLogin, plan)
+        sshd.close()
+        return found
+
+    text = lines.format(name=account.name)
+    found = ask(text)
+    assert found.status is status, told(found)
+    if status is Status.WARN:
+        assert "sshd ends a session that is silent for" in found.judgement.summary
+        cure = found.judgement.remedy.partition("sshd there: ")[2].replace(", and below that: ", "\n")
+        assert cure == f"Match User {account.name}\nChannelTimeout session:*=0"
+        if "Match" not in lines:
+            found = ask(f"{text}\n{cure}")
+            assert found.status is Status.PASS, told(found)
 
 
 @pytest.mark.case(7)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from preflight_checks.rollback_ready import RollbackReady
 from preflight.finding import Finding, Status
 from preflight.plan import Account, Database, RemotePath, Role, Rollback, RollbackFile, Scripts, Sha256
 from tests.site.asking import NOW, as_root, findings, host_on, make_plan, told
+from tests.site.mounts import Mounts
 from tests.site.site import Site
 
 DBA = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
@@ -99,6 +102,41 @@ def test_a_file_that_everybody_may_exchange_warns_and_the_cure_works(
     assert found.status is Status.WARN, told(found)
     assert found.judgement.actual == f"mode o+w: {(shared_path / loose)}"
     as_root(found)
+    assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_file_system_on_which_nothing_can_be_put_back_warns_and_the_cure_works(
+    ask: Ask, mounts: Mounts, fault: str
+) -> None:
+    disk = mounts.ext4("srv", mode=0o755)
+    made, other = disk / "app" / "4.1.tar", disk / "log"
+    made.parent.mkdir()
+    made.write_bytes(b"release 4.1" * 100_000)
+    sha256 = Sha256(hashlib.sha256(made.read_bytes()).hexdigest())
+    file = RollbackFile(host="db1", path=RemotePath(str(made)), sha256=sha256)
+    rollback = Rollback(rehearsed=NOW.date(), files=(file,))
+    found = ask(rollback=rollback)[f"db1:{made}"]
+    assert found.status is Status.PASS, told(found)
+    if fault == "full":
+        with contextlib.suppress(OSError), other.open("wb", buffering=0) as filling:
+            while True:
+                filling.write(bytes(1024 * 1024))
+    else:
+        mounts.remount_read_only(disk)
+    found = ask(rollback=rollback)[f"db1:{made}"]
+    assert found.status is Status.WARN, told(found)
+    assert f"no release can be written or put back where it lies: {disk} (ext4, " in found.judgement.summary
+    if fault == "full":
+        assert found.judgement.actual == "0 B free, the file has 1 MiB"
+        command = found.judgement.remedy.partition("most there: ")[2]
+        assert (
+            str(other.parent) in subprocess.run(["sh", "-c", command], check=True, capture_output=True).stdout.decode()
+        )
+        other.unlink()
+    else:
+        assert found.judgement.actual == "mounted read-only"
+        as_root(found)
     assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS
 
 
