@@ -9,6 +9,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
+from preflight.plan.command_lines import lines_of
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import minutes_at_stake, other_accounts, programs_of, sudo_cure, work_of
 from preflight.questions import sudo
@@ -26,7 +27,7 @@ _REMEDIES = {
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
     Refusal.NOT_ALLOWED: "{rule}",
-    Refusal.ONLY_VERSION: "{rule}",
+    Refusal.ONLY_VERSION: "{rule} (after all others)",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
     Refusal.NEEDS_PASSWORD: "{rule}; or name the password in `become` of [hosts.{host}]",
     Refusal.NO_EXEC: "{starting}",
@@ -46,14 +47,15 @@ class _Target:
 class BecomeAccount(Check):
     """Does the login reach each account it has to become, without a prompt, for the programs the plan needs?
 
-    A DBA who may log in but not become the database's owner is back on the network with his backup (a, b). Each program
-    that the plan's backups and scripts need is run as the account with `--version`: `sudo -l` shows what is listed, not
-    what runs without a password, and `sudo true` fails where single programs are listed. A rule that names arguments
-    (`pg_dump --version`) is FAIL. A cached ticket of somebody's earlier sudo does not help (`-k`). Where the plan names
-    a password, it goes to sudo's standard input once; without one a prompt is a FAIL. An account for which the plan
-    names no program is reached with a shell, or else judged by what its rules list. A rule that ends (NOTAFTER) must
-    outlive the window and its rollback, and one that ends the command (TIMEOUT, command_timeout) must allow for its
-    step. Each refusal is logged by sudo on the host, as any other would be.
+    A DBA who may log in but not become the database's owner is back on the network with his backup (a, b). Each
+    program that the plan's backups and scripts need is run as the account with `--version`: `sudo -l` shows what is
+    listed, not what runs without a password, and `sudo true` fails where single programs are listed. A rule that names
+    arguments (`pg_dump --version`) is FAIL, and so is one that refuses those of the night (`!/usr/bin/psql *-f *`). A
+    cached ticket of somebody's earlier sudo does not help (`-k`). Where the plan names a password, it goes to sudo's
+    standard input once; without one a prompt is a FAIL. An account for which the plan names no program is reached with
+    a shell, or else judged by what its rules list. A rule that ends (NOTAFTER) must outlive the window and its
+    rollback, and one that ends the command (TIMEOUT, command_timeout) must allow for its step. Each refusal is logged
+    by sudo on the host, as any other would be.
     """
 
     id = "become"
@@ -75,7 +77,8 @@ class BecomeAccount(Check):
         target: _Target = subject.item
         rules: Probes = {} if target.account.password else self._rules(target)
         if target.programs:
-            return {"programs": sudo.ProgramsProbe(target.host.id, target.account, target.programs), **rules}
+            lines = lines_of(self.plan, target.host.id, target.account.account)
+            return {"programs": sudo.ProgramsProbe(target.host.id, target.account, target.programs, lines), **rules}
         return {"reach": sudo.ReachProbe(target.host.id, target.account), **rules}
 
     def follow_up(

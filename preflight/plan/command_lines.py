@@ -14,7 +14,7 @@ from preflight.clock import zone
 from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Scripts, UndoKind
 from preflight.plan.release_plan import saves
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, server_work
+from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, server_work, work_of
 
 _SUFFIXES = {BackupFormat.CUSTOM: ".dump", BackupFormat.TAR: ".tar", BackupFormat.PLAIN: ".sql"}
 _RIGHT_PSQL = ("-X", "-w", "-v", "ON_ERROR_STOP=1")
@@ -181,6 +181,17 @@ def psql_argv(entry: Scripts, work: ServerWork, files: Sequence[str]) -> tuple[s
         *(("-L", entry.log) if entry.log else ()),
         *(word for file in files for word in ("-f", file)),
     )
+
+
+def lines_of(plan: Plan, host_id: str, account: str) -> tuple[tuple[str, ...], ...]:
+    """What `account` has to run on a host, with one script for all of them."""
+    found: list[tuple[str, ...]] = []
+    for work in work_of(plan, host_id, account):
+        if isinstance(work, PlannedBackup):
+            found += [backup_command(plan, work).argv, restore_command(plan, work).argv]
+        elif not work.command:
+            found.append(psql_argv(plan.scripts[work.id], work, ("script.sql",)))
+    return tuple(dict.fromkeys(line for line in found if line))
 
 
 def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, ScriptOrder]) -> tuple[Command, ...]:

@@ -103,7 +103,7 @@ class Refusal(Complaint):
         "sudo does not allow it",
         r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo",
     )
-    ONLY_VERSION = "sudo allows it with --version alone", r"(?!)"
+    ONLY_VERSION = "sudo allows it with --version, and not with the arguments of the night", r"(?!)"
     NEEDS_PASSWORD = "sudo asks for a password", r"a password is required|a terminal is required|no askpass program"
     NO_SUDO = "sudo is not installed", r"sudo: (?:command )?not found|sudo: no such file"
     NOT_FOUND = (

@@ -52,15 +52,20 @@ Programs = tuple[ProgramRun, ...]
 
 @dataclass(frozen=True)
 class ProgramsProbe(AccountProbe[Programs]):
-    """Runs `PROGRAM --version` for each program, as the account. A password is offered until it is refused once:
-    every further refusal would count towards locking the account."""
+    """Runs `PROGRAM --version` for each program, as the account, and where sudo wants no password has it say of each
+    line of the night whether it may run. A password is offered until it is refused once: every further refusal would
+    count towards locking the account."""
 
     family = Family.ACCESS
     timeout_seconds = _SUDO_SECONDS
     programs: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...] = ()
+    """Programs with their arguments."""
 
     def ask(self) -> str:
-        tries = "\n".join(f"try {quoted(program)}" for program in self.programs)
+        lines = [f"line {' '.join(map(quoted, line))}" for line in self.lines if not self.account.password]
+        lines = [] if self.account.is_login else lines
+        tries = "\n".join([*lines, *(f"try {quoted(program)}" for program in self.programs)])
         run = _TRY_WITH_PASSWORD if self.account.password else _TRY_WITHOUT_PROMPT
         run = _TRY_AS_LOGIN if self.account.is_login else run.replace("ACCOUNT", quoted(self.account.account))
         return f"{_SHOW}\n{run}\n{tries}\necho end=yes"
@@ -82,9 +87,13 @@ class ProgramsProbe(AccountProbe[Programs]):
 _TRY_AS_LOGIN = """\
 try() { path=$(command -v "$1"); out=$("$1" --version 2>&1 </dev/null); show "$1" $? "$path" "$out"; }"""
 _TRY_WITHOUT_PROMPT = """\
+allowed() { sudo -k -n -l -u ACCOUNT -- "$@" 2>&1 </dev/null | grep -e ^/ -e 'password is required' | head -n 1; }
+refused=
+line() { [ -n "$(allowed "$@")" ] || refused="$refused $1 "; }
 try() {
   out=$(sudo -k -n -u ACCOUNT -- "$1" --version 2>&1 </dev/null); code=$?
-  path=$(sudo -k -n -l -u ACCOUNT -- "$1" 2>&1 </dev/null | grep -e ^/ -e 'password is required' | head -n 1)
+  path=$(allowed "$1" | cut -d ' ' -f 1)
+  case $refused in *" $1 "*) path= ;; esac
   show "$1" "$code" "$path" "$out"
 }"""
 _TRY_WITH_PASSWORD = """\

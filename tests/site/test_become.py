@@ -110,11 +110,25 @@ def test_a_program_that_is_listed_with_no_arguments_of_the_night_fails_and_its_c
     accounts.allow_sudo(account, "postgres", listed, password=password)
     found = ask(account, password=account.password if password else "")
     assert found.status is Status.FAIL, told(found)
-    assert "pg_dump, pg_restore do not run: sudo allows it with --version alone" in told(found)
+    assert "pg_dump, pg_restore do not run: sudo allows it with --version, and not with the arguments" in told(found)
     rule = re.search(r"have this line in sudoers on db1: (\S+ ALL=\(postgres\) NOPASSWD: [\w/, ]+)", told(found))
     assert rule, told(found)
     accounts.add_rule(account, rule[1])
     assert ask(account, password=account.password if password else "").status is Status.PASS
+
+
+def test_a_rule_that_refuses_the_arguments_of_the_night_fails_and_its_cure_works(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", [*PROGRAMS, "/bin/sh"])
+    assert ask(account).status is Status.PASS
+    accounts.add_rule(account, f"{account.name} ALL=(postgres) !/usr/bin/psql *-f *, !/usr/bin/pg_dump *-f *")
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert "sudo allows it with --version, and not with the arguments of the night" in told(found)
+    rule = re.search(r"have this line in sudoers on db1: (\S+ ALL=\(postgres\) NOPASSWD: [\w/, ]+)", told(found))
+    assert rule, told(found)
+    accounts.add_rule(account, rule[1])
+    assert ask(account).status is Status.PASS, told(ask(account))
 
 
 def test_a_listed_program_that_asks_for_a_password_fails(ask: Ask, accounts: Accounts) -> None:
