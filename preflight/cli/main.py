@@ -130,7 +130,9 @@ def _run() -> ExitCode:
         # No command ends this way. click ends a broken pipe of a help text with 1, which would read as NO-GO; a 0 from
         # a plug-in would read as GO.
         return ExitCode.INTERNAL
-    except BaseException as error:  # noqa: BLE001 - the outermost handler: anything else is a defect of the tool
+    except BaseException as error:  # the outermost handler: anything else is a defect of the tool
+        if isinstance(error.__cause__, Interruption):  # Python wraps what comes while a class is being made
+            raise Interruption from error
         complain(f"preflight failed itself: {type(error).__name__}: {error}")
         if os.environ.get("PREFLIGHT_TRACEBACK"):
             import traceback

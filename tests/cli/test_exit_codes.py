@@ -234,18 +234,27 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_defect_of_the_tool_is_4_and_says_so_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("does", "code", "said"),
+    [
+        ("raise ZeroDivisionError('unexpected')", 4, "preflight failed itself: ZeroDivisionError: unexpected"),
+        # Python makes a RuntimeError of what comes while a class is being made.
+        ("type('Report', (), {'field': Field()})", 130, "interrupted"),
+    ],
+)
+def test_a_defect_of_the_tool_is_4_and_says_so_in_one_line(does: str, code: int, said: str) -> None:
     program = (
-        "import sys\nimport preflight.cli.options as loading\nfrom preflight.cli import main\n"
-        "def boom(_path):\n    raise ZeroDivisionError('unexpected')\n"
+        "import os, signal, sys\nimport preflight.cli.options as loading\nfrom preflight.cli import main\n"
+        "class Field:\n    def __set_name__(self, *_):\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"def boom(_path):\n    {does}\n"
         "import preflight.cli.offline as plans\nplans.load = boom\n"
         "sys.argv = ['preflight', 'lint', 'x.toml']\nmain()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=60
     )
-    assert done.returncode == 4
-    assert done.stderr.strip() == "preflight failed itself: ZeroDivisionError: unexpected"
+    assert (done.returncode, said in done.stderr) == (code, True), done
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_without_a_terminal_a_prompt_is_no_hang_and_no_go(tmp_path: Path) -> None:

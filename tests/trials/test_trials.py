@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -16,11 +17,11 @@ pytestmark = pytest.mark.long
 
 
 def test_an_interruption_leaves_nothing_half_done(site: Site) -> None:
-    trial, chosen = Trial(site), random.Random(12)
-    for command in COMMANDS:
-        for sent in (signal.SIGINT, signal.SIGTERM):
-            trial.interrupt(command, sent, chosen.uniform(0.2, 1) * trial.seconds[command])
-    trial.close()
+    chosen = random.Random(12)
+    with closing(Trial(site)) as trial:
+        for command in COMMANDS:
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                trial.interrupt(command, sent, chosen.uniform(0.2, 1) * trial.seconds[command])
 
 
 def test_a_watch_tells_each_change_once_and_does_not_grow(site: Site) -> None:
