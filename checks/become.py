@@ -9,7 +9,6 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
-from preflight.plan.command_lines import lines_of
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import minutes_at_stake, other_accounts, programs_of, sudo_cure, work_of
 from preflight.questions import sudo
@@ -77,8 +76,7 @@ class BecomeAccount(Check):
         target: _Target = subject.item
         rules: Probes = {} if target.account.password else self._rules(target)
         if target.programs:
-            lines = lines_of(self.plan, target.host.id, target.account.account)
-            return {"programs": sudo.ProgramsProbe(target.host.id, target.account, target.programs, lines), **rules}
+            return {"programs": sudo.ProgramsProbe.on(self.plan, target.host, target.account.account), **rules}
         return {"reach": sudo.ReachProbe(target.host.id, target.account), **rules}
 
     def follow_up(

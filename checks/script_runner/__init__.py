@@ -14,8 +14,7 @@ from preflight.finding import Judgement, Status, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.judging.work_login import SOCKETS, Arrival, ScriptRole, let_psql_tell, method_of
 from preflight.plan import ServerRole
-from preflight.plan.command_lines import lines_of
-from preflight.plan.work import PlannedBackup, Section, ServerWork, behind_become, no_shell, programs_of, server_work
+from preflight.plan.work import PlannedBackup, Section, ServerWork, behind_become, no_shell, server_work
 from preflight.probe import NoReply, Probe
 from preflight.questions import work_start
 from preflight.questions.files import LocalText, Texts
@@ -114,9 +113,7 @@ class ScriptRunner(Check):
             probes["restore_start"] = work_start.WorkStartProbe(host.id, account, program=work.restore.command[0])
         if work.connects:
             probes["identity"] = IdentityProbe(work.database.id)
-            names = programs_of(self.plan, host.id, work.account)
-            lines = lines_of(self.plan, host.id, work.account)
-            probes["programs"] = ProgramsProbe(host.id, account, names, lines)
+            probes["programs"] = ProgramsProbe.on(self.plan, host, work.account)
         if entry:
             probes["manifest"], probes["texts"] = sealing_probes(self.plan, entry)
         return probes

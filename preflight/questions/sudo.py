@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from preflight.plan import Host, Plan
+from preflight.plan.command_lines import lines_of
+from preflight.plan.work import programs_of
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import SUDO_WARNS, AccountProbe, Refusal, filled, newest_beside_path, quoted
+from preflight.questions.shell import SUDO_WARNS, AccountProbe, AsAccount, Refusal, filled, newest_beside_path, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
@@ -62,9 +65,15 @@ class ProgramsProbe(AccountProbe[Programs]):
     lines: tuple[tuple[str, ...], ...] = ()
     """Programs with their arguments."""
 
+    @classmethod
+    def on(cls, plan: Plan, host: Host, account: str) -> Self:
+        """All that the plan has `account` run on `host`."""
+        run, lines = programs_of(plan, host.id, account), lines_of(plan, host.id, account)
+        return cls(host.id, AsAccount.on(host, account), run, lines)
+
     def ask(self) -> str:
-        lines = [f"line {' '.join(map(quoted, line))}" for line in self.lines if not self.account.password]
-        lines = [] if self.account.is_login else lines
+        asked = () if self.account.is_login or self.account.password else self.lines
+        lines = (f"line {' '.join(map(quoted, line))}" for line in asked)
         tries = "\n".join([*lines, *(f"try {quoted(program)}" for program in self.programs)])
         run = _TRY_WITH_PASSWORD if self.account.password else _TRY_WITHOUT_PROMPT
         run = _TRY_AS_LOGIN if self.account.is_login else run.replace("ACCOUNT", quoted(self.account.account))
@@ -92,7 +101,7 @@ refused=
 line() { [ -n "$(allowed "$@")" ] || refused="$refused $1 "; }
 try() {
   out=$(sudo -k -n -u ACCOUNT -- "$1" --version 2>&1 </dev/null); code=$?
-  path=$(allowed "$1" | cut -d ' ' -f 1)
+  path=$(allowed "$1")
   case $refused in *" $1 "*) path= ;; esac
   show "$1" "$code" "$path" "$out"
 }"""
