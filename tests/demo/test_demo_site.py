@@ -29,6 +29,8 @@ import pytest
 from preflight import clock
 from preflight.demo.postgres import Postgres
 from preflight.demo.site import DemoSite, next_window
+from preflight.engine.registry import find_checks
+from preflight.plan.load import load_plan
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import site_account
 from preflight.rehearsal.server import find_programs
@@ -210,6 +212,14 @@ def test_the_window_is_the_coming_night() -> None:
     assert next_window(noon) == (datetime(2026, 10, 17), datetime(2026, 10, 17, 6))
     just_before_midnight = datetime(2026, 10, 17, 3, 30, tzinfo=UTC)
     assert next_window(just_before_midnight)[0] == datetime(2026, 10, 18)
+
+
+def test_what_people_confirmed_holds_until_the_window_whenever_the_demo_is_started(demo: DemoSite) -> None:
+    valid = load_plan(demo.plan_path, find_checks().settings()).freshness.people
+    for minutes in range(0, 24 * 60, 10):
+        moment = datetime(2026, 10, 17, tzinfo=UTC) + timedelta(minutes=minutes)
+        start = clock.local_to_utc(next_window(moment)[0], "America/New_York")
+        assert start - moment + timedelta(minutes=30) <= valid, moment
 
 
 def test_nobody_but_the_owner_reads_the_credentials(demo: DemoSite) -> None:
