@@ -156,7 +156,8 @@ class AppHealth(Check):
         need, certificate = TimeOfNeed.of(self), Certificate.in_session(lost.session)
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
         # Where another address of its kind answers, silence is no matter of the way from here.
-        alike = [each for each in answers if _is_ipv6(each.address) == _is_ipv6(lost.session.get("address", ""))]
+        is_ipv6 = lost.session.get("address", "").startswith("[")
+        alike = [each for each in answers if each.address.startswith("[") is is_ipv6]
         found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
         if lost.reason.side is Side.FAR_END or (alike and lost.reason is Reason.NO_ANSWER):
             told = f"; {certificate}, ends {need.told(certificate.not_after)}" if certificate else ""
@@ -194,10 +195,6 @@ def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
 def _by_address(answers: Sequence[HttpAnswer]) -> Mapping[str, Sequence[HttpAnswer]]:
     """In the order in which they were asked."""
     return grouped(sorted(answers, key=lambda each: (each.address, each.asked_at)), lambda each: each.address)
-
-
-def _is_ipv6(address: str) -> bool:
-    return address.startswith("[")
 
 
 def _cached(instance: _Instance, address: str, mark: str) -> Judgement:

@@ -29,11 +29,11 @@ class RollbackReady(Check):
     """If the decision is "back", is what it takes there, whole, and tried?
 
     The night's own lesson is that nobody knew until when a rollback could be finished (g). Each listed rollback file
-    must be there with its SHA-256 (WARN where everybody on the server may change it, or where its file system has no
-    room for it once more or, of a disk, is mounted read-only), each script must have its way back beside it, approved
-    and not empty, and the way back must have been rehearsed; that the ways back undo what their scripts do is shown by
-    `rehearsal`. The backup that a restore would take is judged by `earlier-backup`. `preflight verify` looks at the
-    rollback files alone.
+    must be there with its SHA-256 (WARN where everybody on the server may change it, or others by its group, or where
+    its file system has no room for it once more or, of a disk, is mounted read-only), each script must have its way
+    back beside it, approved and not empty, and the way back must have been rehearsed; that the ways back undo what
+    their scripts do is shown by `rehearsal`. The backup that a restore would take is judged by `earlier-backup`.
+    `preflight verify` looks at the rollback files alone.
     """
 
     id = "rollback-ready"
@@ -174,12 +174,14 @@ def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
             actual=f"SHA-256 {seen.sha256}, {format_size(seen.size_bytes)}, of {seen.owner}{changed}",
             remedy=f"{put_back}; or correct `sha256` in [rollback] when this one is right",
         )
-    if seen.loose:
+    if loose := {path: others for path, names in seen.writers.items() if (others := names - {host.user})}:
+        who = named(sorted(set().union(*loose.values())))
         return warned(
-            "it is as in the plan, and everybody on the server may change it",
+            f"it is as in the plan, and may be changed by {who}",
             expected=f"neither {file.path} nor a folder above it writable for others",
-            actual=f"mode o+w: {named(seen.loose)}",
-            remedy=f"on {host.id}, as root: chmod o-w -- {shlex.join(seen.loose)}",
+            actual=f"mode go+w: {named(loose)}",
+            remedy=f"on {host.id}, as root: chmod go-w -- {shlex.join(loose)}; or take whoever need not write "
+            "there out of its group",
         )
     return passed(f"{format_size(seen.size_bytes)}, SHA-256 as in the plan")
 

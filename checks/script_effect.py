@@ -178,36 +178,28 @@ class ScriptEffect(Check):
         assert rehearsed.record is not None  # noqa: S101 - it holds the entry
         of = rehearsed.record.databases[work.database.id]
         effect = _Effect(tried, of, facts["live"], facts.get("tables", {}))
+        # Seen of the role that asks.
+        own = facts["identity"].settings.of_scripts if work.login == work.database.user else {}
+        begins = f"{work.login} begins with other settings than in the rehearsal"
+        allows = f"the server of {work.database.id} is no longer as it was in the rehearsal"
         return Judgement.of(
             [
                 *self._room(work, effect, facts),
                 *self._time(work, effect),
-                *self._settings(work, of, facts["identity"]),
-                *self._allowed(work, of, facts["allowed"]),
+                *self._as_then(begins, of.settings, {**of.settings, **own}),
+                *self._as_then(allows, of.allowed, facts["allowed"]),
                 *_strong_locks(tried),
                 *_for_reviewer(self.plan.scripts[work.id], tried),
             ]
         )
 
-    def _settings(self, work: ServerWork, of: RehearsedDatabase, identity: Identity) -> Iterator[Judgement]:
-        """Of the role that runs them, where it is the one that asks."""
-        now = identity.settings.of_scripts
-        others = [name for name, value in of.settings.items() if now.get(name, value) != value]
-        if others and work.login == work.database.user:
+    def _as_then(self, what: str, then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Judgement]:
+        """Of the rehearsal: settings, rights and memberships."""
+        if others := [name for name, value in then.items() if now.get(name) != value]:
             yield unknown(
-                f"{work.login} begins with other settings than in the rehearsal: {named(others)}",
-                expected=", ".join(f"{name} = '{of.settings[name]}'" for name in others),
-                actual=", ".join(f"{name} = '{now[name]}'" for name in others),
-                remedy=f"have the change taken back, or run: {self.plan.call('rehearse')}",
-            )
-
-    def _allowed(self, work: ServerWork, of: RehearsedDatabase, now: Mapping[str, str]) -> Iterator[Judgement]:
-        """A role that is gone, a membership or another right that was taken back, a setting of the server."""
-        if gone := [name for name, value in of.allowed.items() if now.get(name) != value]:
-            yield unknown(
-                f"the server of {work.database.id} is no longer as it was in the rehearsal: {named(gone)}",
-                expected=", ".join(f"{name} is {of.allowed[name]}" for name in gone[:MOST_NAMED]),
-                actual=", ".join(f"{name} is {now.get(name, 'not there')}" for name in gone[:MOST_NAMED]),
+                f"{what}: {named(others)}",
+                expected=", ".join(f"{name} is {then[name]}" for name in others[:MOST_NAMED]),
+                actual=", ".join(f"{name} is {now.get(name, 'not there')}" for name in others[:MOST_NAMED]),
                 remedy=f"have the change taken back, or run: {self.plan.call('rehearse')}",
             )
 

@@ -40,9 +40,9 @@ class BackupLocation(Check):
     device, a link, or a file that has a further name (it is that one which would be written over), mounted read-only,
     not on the mount point the plan names (an absent share leaves a writable folder on `/`), in memory or in a
     container's layer, on the storage of the data directory, WAL or a tablespace. WARN: the path leads elsewhere by a
-    link, a network file system, a directory everybody may write to, processor time that is limited (`ulimit -t`) to
-    less than the step's minutes. UNKNOWN: a data directory nobody shows. On which disk a file system lies (LVM, a loop
-    device's file) is not asked.
+    link, a network file system, a directory everybody may write to, or others by its group, processor time that is
+    limited (`ulimit -t`) to less than the step's minutes. UNKNOWN: a data directory nobody shows. On which disk a file
+    system lies (LVM, a loop device's file) is not asked.
     """
 
     @dataclass(frozen=True, slots=True)

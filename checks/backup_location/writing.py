@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, acl_cure, behind_become, no_shell
+from preflight.questions.shell import writers
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
 from preflight.units import format_duration, format_size
+from preflight.wording import named
 
 _NETWORK_ONLY = "only a backup over the network is left"
 _SEEN = {
@@ -21,7 +23,6 @@ _SEEN = {
     Target.OTHER: "what has that name is no file: a pipe, a device, or a link to one",
 }
 _NOT_ITS_OWN = (Target.ANOTHER, Target.OTHER)
-_FULL = ("ENOSPC", "EDQUOT")
 
 
 def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime) -> Iterator[Judgement]:
@@ -31,13 +32,13 @@ def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime
     changed_at = directory.target_changed_at
     if directory.target in _NOT_ITS_OWN or not changed_at or not planned.is_this_windows(changed_at, moment):
         yield from _in_the_way(planned, directory)
-    mode = directory.place.mode
-    if mode & 0o002 and not mode & 0o1000:
+    place, path = directory.place, shlex.quote(planned.backup.directory)
+    if others := writers(place.mode, place.owner, directory.members.split()) - {planned.who, planned.host.user}:
         yield warned(
-            "everybody on the server may remove and replace backups there",
+            f"backups there may be removed and replaced by {named(sorted(others))}",
             expected="a directory only its account writes to",
-            actual=f"mode {mode:04o}",
-            remedy=f"on {planned.host.id}: chmod o-w {shlex.quote(planned.backup.directory)}",
+            actual=f"mode {place.mode:04o} of {place.owner}",
+            remedy=f"on {planned.host.id}, as root: chown {planned.who} {path} && chmod go-w {path}",
         )
 
 
@@ -76,7 +77,7 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
     who, path, host = planned.who, planned.backup.directory, planned.host.id
     if directory.proved:
         yield passed(f"{who} writes to {path} (proved, nothing left behind)")
-    elif directory.refused in _FULL:
+    elif directory.refused in ("ENOSPC", "EDQUOT"):
         yield planned.failed(
             f"{who} gets no room for even {format_size(PROOF_BYTES)}: {directory.refused}",
             expected=f"room on the file system of {path}",

@@ -247,7 +247,8 @@ def _hosts_of(plan: Plan, application: str) -> Sequence[str]:
 def _tell_services(looked: Looked, application: str, second: Evidence) -> None:
     """A running service is taken for the application's where it alone bears the application's name."""
     seen = {host: _read(second, ServicesProbe(host)) for host in _hosts_of(looked.plan, application)}
-    named = {host: _named(application, told) for host, told in seen.items()}
+    running = {host: told.running if told else () for host, told in seen.items()}
+    named = {host: [each for each in names if application.lower() in each.lower()] for host, names in running.items()}
     for host, services in named.items():
         if len(services) == 1:
             table = f"checks.command.run.{application}-on-{host}"
@@ -257,10 +258,6 @@ def _tell_services(looked: Looked, application: str, second: Evidence) -> None:
             looked.say(table, "wanted", f"{services[0]} runs", host)
         elif services or not any(named.values()):
             looked.to_do(f"applications.{application}", _which_service(host, seen[host], services))
-
-
-def _named(application: str, told: Services | None) -> Sequence[str]:
-    return [each for each in told.running if application.lower() in each.lower()] if told else ()
 
 
 def _which_service(host: str, told: Services | None, fits: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Questions about files, beside the plan on this machine or in one folder of a host; and the plan's own commands:
 monitoring plugins and scripts, run here or on a host. Pure; `preflight.sessions.local` looks here, and runs them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from preflight.plan.manifest import ManifestError, parse_manifest
 from preflight.probe import Family, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.fields import Count, Mode, read_lines
 from preflight.questions.local import LocalAct, LocalRequest
-from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, ShellProbe, filled, path_and_sha256, quoted
+from preflight.questions.shell import FIND_HASH_TOOL, MEMBERS, AccountProbe, ShellProbe, filled, quoted, writers
 from preflight.record import parse_json, read_record
 
 MOST_ENTRIES = 5000
@@ -218,10 +219,18 @@ class HostCommand(AccountProbe[Ended]):
         return Ended(reply.code, reply.text, reply.error)
 
 
+def path_and_sha256(line: str) -> tuple[str, str]:
+    """Of a line of sha256sum or openssl -r; a backslash before it marks an escaped name. Raises Unreadable."""
+    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line, re.DOTALL)
+    if not found:
+        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
+    return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
+
+
 FOLDERS_ABOVE = 'while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done'
 """Adds every folder above the absolute path `d` to the arguments of a shell."""
 _HASHED = f"""\
-set -- @FILES@
+{MEMBERS}set -- @FILES@
 for f in "$@"; do
   shift
   if [ -f "$f" ]; then
@@ -235,7 +244,8 @@ done
 if [ $# -gt 0 ]; then
 {FIND_HASH_TOOL}  [ -z "$tool" ] || $tool "$@" 2>/dev/null | sed 's/^/sha256=/'
   for f in "$@"; do for d in "$f" "$(readlink -f -- "$f")"; do {FOLDERS_ABOVE}; done; done
-  stat -L -c 'stat=%s %Y %a %U %n' -- "$@" | sort -u
+  stat -L -c 'stat=%s %Y %a %g %U %n' -- "$@" | sort -u
+  for g in $(stat -L -c %g -- "$@" | sort -u); do printf 'group=%s root %s\\n' "$g" "$(members "$g")"; done
 fi
 echo end=yes
 exit 0"""
@@ -264,8 +274,8 @@ class HashedFile:
     mode: int = 0
     behind: str = ""
     """The folder that cannot be entered; of a file, its path without symbolic links."""
-    loose: tuple[str, ...] = ()
-    """What everybody on the host may change: the file, or folders above it, on its path with links and without."""
+    writers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Who else may change the file, and each folder above it, on its path with links and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +283,7 @@ class _Stat:
     size_bytes: Count
     changed_at: datetime
     mode: Mode
+    gid: str
     owner: str
     path: str
 
@@ -281,6 +292,7 @@ class _Stat:
 class _Shown:
     kind: tuple[HashedFile, ...]
     stat: tuple[_Stat, ...] = ()
+    group: tuple[str, ...] = ()
     sha256: tuple[str, ...] = ()
 
 
@@ -304,16 +316,18 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
             raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
         sums = dict(map(path_and_sha256, shown.sha256))
         stats = {stat.path: stat for stat in shown.stat}
+        members = {gid: names.split() for gid, _, names in (each.partition(" ") for each in shown.group)}
         found = {}
         for path, file in zip(self.paths, shown.kind, strict=True):
             found[path] = file
             if file.state in (FileState.FILE, FileState.UNREADABLE):
                 above = [str(each) for way in (path, file.behind or path) for each in PurePosixPath(way).parents]
                 on_the_way = dict.fromkeys([path, *above])
-                if on_the_way.keys() - stats.keys():
+                if on_the_way.keys() - stats.keys() or {stats[each].gid for each in on_the_way} - members.keys():
                     raise Unreadable(f"a file without size and permissions, or a folder above it: {path}")
-                stat, loose = stats[path], tuple(each for each in on_the_way if stats[each].mode & 0o1002 == 0o002)
+                stat, way = stats[path], map(stats.__getitem__, on_the_way)
+                others = {each.path: writers(each.mode, each.owner, members[each.gid]) for each in way}
                 sha256 = sums.get(path, "") if file.state is FileState.FILE else ""
                 seen = (sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
-                found[path] = HashedFile(file.state, *seen, loose=loose)
+                found[path] = HashedFile(file.state, *seen, writers=others)
         return found

@@ -5,6 +5,7 @@ is shown word for word by `preflight show`. The session sets the locale, the tim
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar, Self
@@ -12,7 +13,7 @@ from typing import Annotated, ClassVar, Self
 from preflight.plan import Host
 from preflight.plan.limits import Matches
 from preflight.plan.work import ServerWork
-from preflight.probe import Probe, T, Unreadable, Via
+from preflight.probe import Probe, T, Via
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit statuses with which a shell says that of a program."""
@@ -29,6 +30,13 @@ for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
 done
 """
 """Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: five times as fast."""
+MEMBERS = """\
+members() {
+  { getent group "$1" 2>/dev/null || cat /etc/group; } | awk -F: -v g="$1" '$3 == g && $4 { print $4 }' | tr , ' '
+  awk -F: -v g="$1" '$4 == g { print $1 }' /etc/passwd | tr '\\n' ' '
+}
+"""
+"""Prints the members of a group by its number, as far as the host tells: a directory need not."""
 BOOT = "printf 'boot=%s\\n' \"$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)\"\n"
 """Prints the boot that the host's kernel is in, or nothing (random(4)): unlike /etc/machine-id, no clone has it."""
 BootId = Annotated[str, Matches(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", "a boot id, or nothing")]
@@ -62,12 +70,11 @@ def filled(script: str, **values: str) -> str:
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
 
 
-def path_and_sha256(line: str) -> tuple[str, str]:
-    """Of a line of sha256sum or openssl -r; a backslash before it marks an escaped name. Raises Unreadable."""
-    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line, re.DOTALL)
-    if not found:
-        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
-    return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
+def writers(mode: int, owner: str, members: Iterable[str]) -> frozenset[str]:
+    """Who may change it besides root and its owner: members of its group, or everybody."""
+    if mode & 0o1002 == 0o002:  # in a folder with the sticky bit nobody takes another's file away
+        return frozenset({"everybody on the server"})
+    return frozenset(members) - {"root", owner} if mode & 0o1020 == 0o020 else frozenset()
 
 
 class Complaint(Enum):

@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, Mode, Until, read_fields, read_lines, whole_number
-from preflight.questions.files import FOLDERS_ABOVE, MOST_ENTRIES, Entry, EntryKind
-from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
+from preflight.questions.files import FOLDERS_ABOVE, MOST_ENTRIES, Entry, EntryKind, path_and_sha256
+from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, quoted
 from preflight.record import fields_of
 
 TEXT_CAP_BYTES = 64 * 1024

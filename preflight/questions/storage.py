@@ -18,7 +18,7 @@ from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import BOOT, AccountProbe, AsAccount, BootId, Looked, filled, quoted
+from preflight.questions.shell import BOOT, MEMBERS, AccountProbe, AsAccount, BootId, Looked, filled, quoted
 from preflight.record import fields_of
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -160,6 +160,7 @@ else w=nothing; fi
 m=$t; [ ! -e "$t/toc.dat" ] || m=$t/toc.dat # pg_dump writes a directory's table of contents last
 printf 'target=%s\\ntarget_changed_at=%s\\n' "$w" "$(stat -L -c %Y -- "$m" 2>/dev/null)"
 if [ -x "$p" ]; then echo passable=yes; else echo passable=no; fi
+@MEMBERS@printf 'members=%s\\n' "$(members "$(stat -L -c %g -- "$p")")"
 ran_as=$(id -u); set -- @ACCOUNT@
 if [ $# -eq 0 ]; then uid=$ran_as; else uid=$(id -u "$1"); fi
 printf 'ran_as=%s\\naccount=%s\\ngroups=%s\\n' "$ran_as" "$uid" "$(id -G "$@")"
@@ -310,6 +311,8 @@ class Directory(Looked):
     """Seconds of processor time after which a program of whoever looked is killed (SIGXCPU)."""
     chain: tuple[Link, ...]
     """The directory first, `/` last."""
+    members: str
+    """Of the directory's group."""
     quotas: tuple[Quota, ...] = ()
     boot: BootId = ""
     target: Target = Target.NOTHING
@@ -371,7 +374,7 @@ class DirectoryProbe(AccountProbe[Directory]):
     def ask(self) -> str:
         words = {"DIRECTORY": quoted(self.directory), "TARGET": quoted(self.written), "ACCOUNT": self.account.word}
         proof = filled(_PROOF, BYTES=str(PROOF_BYTES))
-        return self.account.or_login(filled(_DIRECTORY, PLACE=_PLACE, BOOT=BOOT, PROOF=proof, **words))
+        return self.account.or_login(filled(_DIRECTORY, PLACE=_PLACE, MEMBERS=MEMBERS, BOOT=BOOT, PROOF=proof, **words))
 
     def read(self, reply: Reply) -> Directory:
         fields = read_fields(output_of(reply))

@@ -64,6 +64,7 @@ GOOD = Directory(
     fsize="unlimited",
     cpu="unlimited",
     chain=CHAIN,
+    members="",
 )
 BY_LOGIN = replace(GOOD, ran_as=999, access=False, proof="EACCES")
 """The same directory, seen by a login that gets no shell of the account."""

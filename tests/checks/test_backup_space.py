@@ -87,6 +87,7 @@ def directory(
         fsize="unlimited",
         cpu="unlimited",
         chain=(),
+        members="",
     )
     return replace(known, **changes)
 

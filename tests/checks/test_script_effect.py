@@ -208,7 +208,7 @@ def test_other_settings_of_its_role_than_in_the_rehearsal_are_unknown() -> None:
     found = effect(run(), search_path="public")
     assert found.status is Status.UNKNOWN, found
     assert found.summary == "release begins with other settings than in the rehearsal: search_path"
-    assert (found.expected, found.actual) == ("search_path = 'app'", "search_path = 'public'")
+    assert (found.expected, found.actual) == ("search_path is app", "search_path is public")
 
 
 def test_two_devices_are_judged_each_for_itself() -> None:

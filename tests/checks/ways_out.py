@@ -937,10 +937,8 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/script_effect.py ScriptEffect._room": (
         Way("act: run it again", rewriting, {"tablespace": "/made/meanwhile"}, {"tablespace": ""}),
     ),
-    "checks/script_effect.py ScriptEffect._allowed": (
+    "checks/script_effect.py ScriptEffect._as_then": (
         Way("command: preflight rehearse", rewriting, {"allowed": {}}, {"allowed": script_effect.ALLOWED}),
-    ),
-    "checks/script_effect.py ScriptEffect._settings": (
         Way("command: preflight rehearse", rewriting, {"search_path": "public"}, {"search_path": "app"}),
     ),
     "checks/script_effect.py ScriptEffect.judge": (

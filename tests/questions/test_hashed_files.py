@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +60,25 @@ def test_what_everybody_may_change_on_the_way_is_told(tmp_path: Path, shell: str
     for path, loose in wanted.items():
         probe = HashedFilesProbe("db1", (str(path),))
         done = subprocess.run([shell, "-c", probe.ask()], capture_output=True, text=True, check=False)
-        assert probe.read(reply(done.stdout, done.returncode))[str(path)].loose == tuple(map(str, loose))
+        writers = probe.read(reply(done.stdout, done.returncode))[str(path)].writers
+        found = {Path(each): who for each, who in writers.items() if who}
+        assert found == {each: {"everybody on the server"} for each in loose}
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_what_others_may_change_by_a_group_is_told_with_their_names(tmp_path: Path, shell: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    file.chmod(0o664)
+    shutil.chown(file, group="daemon")
+    probe = HashedFilesProbe("db1", (str(file),))
+    done = subprocess.run([shell, "-c", probe.ask()], capture_output=True, text=True, check=False)
+    writers = probe.read(reply(done.stdout))[str(file)].writers
+    assert {each for each, who in writers.items() if who} == {str(file)}
+    assert writers[str(file)] == {"daemon"}
+    (line,) = (each for each in done.stdout.splitlines(keepends=True) if each.endswith("daemon \n"))
+    with pytest.raises(Unreadable):
+        probe.read(reply(done.stdout.replace(line, "")))
 
 
 def test_no_program_that_hashes_leaves_the_hash_open(tmp_path: Path) -> None:

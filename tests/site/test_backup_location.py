@@ -270,12 +270,26 @@ def test_a_link_warns_unless_it_is_written_out(ask: Ask, place: Path, shared_pat
 
 
 @pytest.mark.long
-def test_a_directory_for_everybody_warns_without_the_sticky_bit(ask: Ask, place: Path) -> None:
-    place.chmod(0o777)
+@pytest.mark.parametrize(
+    ("mode", "group", "who"), [(0o777, "", "everybody on the server"), (0o770, "daemon", "daemon")]
+)
+def test_a_directory_for_others_warns_without_the_sticky_bit(
+    ask: Ask, place: Path, mode: int, group: str, who: str
+) -> None:
+    if group:
+        shutil.chown(place, group="root")
+        place.chmod(mode)
+        found = ask(place)
+        assert found.status is Status.PASS, told(found)
+        shutil.chown(place, group=group)
+    place.chmod(mode)
     found = ask(place)
     assert found.status is Status.WARN, told(found)
-    assert f"chmod o-w {place}" in found.judgement.remedy
-    place.chmod(0o1777)
+    assert found.judgement.summary == f"backups there may be removed and replaced by {who}"
+    place.chmod(mode | 0o1000)
+    assert ask(place).status is Status.PASS
+    place.chmod(mode)
+    as_root(found)
     assert ask(place).status is Status.PASS
 
 

@@ -84,9 +84,18 @@ def test_rollback_files_are_hashed_where_they_are(site: Site, ask: Ask, shared_p
     assert found[f"db1:{closed / 'x'}"].status is Status.FAIL, "it is seen now, and is not there"
 
 
-@pytest.mark.parametrize(("loose", "mode"), [("app", 0o777), ("app/4.1.tar", 0o666), ("", 0o777)])
-def test_a_file_that_everybody_may_exchange_warns_and_the_cure_works(
-    ask: Ask, shared_path: Path, loose: str, mode: int
+@pytest.mark.parametrize(
+    ("loose", "mode", "who"),
+    [
+        ("app", 0o777, "everybody on the server"),
+        ("app/4.1.tar", 0o666, "everybody on the server"),
+        ("", 0o777, "everybody on the server"),
+        ("app/4.1.tar", 0o664, "daemon"),
+        ("app", 0o775, "daemon"),
+    ],
+)
+def test_a_file_that_others_may_exchange_warns_and_the_cure_works(
+    ask: Ask, shared_path: Path, loose: str, mode: int, who: str
 ) -> None:
     shared_path.chmod(0o755)
     made = shared_path / "app" / "4.1.tar"
@@ -98,9 +107,13 @@ def test_a_file_that_everybody_may_exchange_warns_and_the_cure_works(
     )
     assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS
     (shared_path / loose).chmod(mode)
+    if who == "daemon":
+        assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS, "its group has nobody else"
+        shutil.chown(shared_path / loose, group="daemon")
     found = ask(rollback=rollback)[f"db1:{made}"]
     assert found.status is Status.WARN, told(found)
-    assert found.judgement.actual == f"mode o+w: {(shared_path / loose)}"
+    assert found.judgement.summary == f"it is as in the plan, and may be changed by {who}"
+    assert found.judgement.actual == f"mode go+w: {(shared_path / loose)}"
     as_root(found)
     assert ask(rollback=rollback)[f"db1:{made}"].status is Status.PASS
 
