@@ -70,7 +70,6 @@ class Tunnel:
         if ours is None:
             self.close()
             return
-        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ways = (self._channel.recv, ours.sendall, lambda: ours.shutdown(socket.SHUT_WR))
         back = threading.Thread(target=_pump, args=ways, name="tunnel-out", daemon=True)
         back.start()
@@ -88,7 +87,8 @@ class Tunnel:
             if peer != (LOOPBACK, client_port):
                 accepted.close()
                 continue
-            accepted.settimeout(None)
+            accepted.settimeout(None)  # here, where `close` does not know it yet
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 if not self._closed:
                     self._socket = accepted

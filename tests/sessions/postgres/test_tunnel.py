@@ -7,6 +7,8 @@ import socket
 import threading
 from typing import Any
 
+import pytest
+
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account as Login
 from preflight.plan import Connect, Host, SslMode
@@ -108,6 +110,29 @@ def test_a_stranger_on_this_machine_is_not_let_in(postgres: Cluster) -> None:
         if thread.name.startswith("tunnel"):
             thread.join(3)
             assert not thread.is_alive()
+
+
+def test_a_tunnel_that_is_closed_as_its_client_is_let_in_ends_without_a_word(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen once in a full run: an interruption in that moment left a traceback of the thread."""
+    let_in = Tunnel._accept
+
+    def interrupted(tunnel: Tunnel, client_port: int, deadline: Deadline) -> socket.socket | None:
+        found = let_in(tunnel, client_port, deadline)
+        assert found is not None
+        tunnel.close()
+        return found
+
+    died: list[object] = []
+    monkeypatch.setattr(Tunnel, "_accept", interrupted)
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    tunnel = Tunnel(fakes.Forwarder()("db1", "127.0.0.1", postgres.port, Deadline(5)))
+    with tunnel.dial() as client:
+        client.settimeout(GENEROUS_SECONDS)
+        assert client.recv(1) == b""
+        tunnel.finish(GENEROUS_SECONDS)
+    assert died == []
 
 
 def test_a_real_sshd_carries_the_connection(
