@@ -143,7 +143,7 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
         named = f'; or, where it is meant, name them: {seen.planned.table} left_out = ["{first}"]' if first else ""
         yield seen.broken(
             f"the backup is not complete: it lacks {', '.join(lacks)}",
-            f"data of {held.tables} tables; what else is in it: {', '.join(sorted(held.kinds)).lower() or 'nothing'}",
+            f"data of {counted(held.tables, 'table')}; besides: {', '.join(sorted(held.kinds)).lower() or 'nothing'}",
             expected="a full dump: neither data only, nor of single tables or schemas",
             remedy=f"{seen.anew} without options that leave anything out{named}",
         )

@@ -30,7 +30,7 @@ from .script_order import OrderedScripts, judge_command
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
     LoginRefusal.NO_PASSWORD: "on {host}, as {account}: {pgpass}",
-    LoginRefusal.PEER: "have {table} log in as the role of {account} (`login`); or map {account} to {role} in "
+    LoginRefusal.PEER: "have {declared_in} log in as the role of {account} (`login`); or map {account} to {role} in "
     "pg_ident.conf, by a map that the line of pg_hba.conf names",
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,

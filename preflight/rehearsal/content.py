@@ -21,7 +21,7 @@ from preflight.sessions.secrets import Secrets
 from preflight.wording import one_line, visible
 
 _LOCK_WAIT = "--lock-wait-timeout=5s"
-_FOR_PSQL = re.compile(r"""(?m)^\\(?:(?:un)?restrict \w+|connect (?:[^"\n]+|-reuse-previous=on "[^"\n]+"))\n""")
+_FOR_PSQL = re.compile(r"(?m)^\\(?:(?:un)?restrict|encoding|connect) .*\n")
 """Commands of psql between the statements. It cuts no literal, in which PostgreSQL's programs double backslashes."""
 _DATABASE_RIGHTS = re.compile(r"^\d+; \d+ \d+ ACL - DATABASE .*\n", re.MULTILINE)
 _EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)", re.MULTILINE)

@@ -31,7 +31,7 @@ def test_a_cause_that_keeps_only_advisory_checks_from_looking_blocks_nothing() -
     unseen = [each.status is Status.UNKNOWN for each in hold().findings].index(True)
     advisory[unseen] = replace(advisory[unseen], severity=Severity.BLOCKING)
     (row,) = blockers(replace(hold(), findings=advisory))
-    assert (row.what, row.waiting) == ("2 checks behind db1", 1)
+    assert (row.what, row.waiting) == ("2 checks behind db1", 2)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from preflight.questions.files import LocalText
 from preflight.questions.postgres import SERVER_WIDE
 from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched, parse_rehearsal
 from preflight.questions.schema import hashed
+from preflight.questions.sql import quote_identifier
 from preflight.reasons import Reason
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal import account as account_module
@@ -322,6 +323,16 @@ def test_good_scripts_pass_and_the_record_is_their_owners_alone(stage: Stage) ->
     stage.cluster.sql(f"REVOKE pg_read_all_data FROM {stage.backup.name}")
     with pytest.raises(ScratchError, match=r"pg_dump on db1 as .*permission denied"):
         rehearsed(plan)
+
+
+@pytest.mark.parametrize("content", Content)
+def test_a_database_whose_name_psql_wants_in_quotes_is_rehearsed(stage: Stage, content: Content) -> None:
+    before, stage.name = stage.name, f"{stage.name}-eu 'it\"s'"
+    stage.cluster.sql(f"ALTER DATABASE {before} RENAME TO {quote_identifier(stage.name)}")
+    stage.back_up()
+    found = tried(stage.plan(GOOD, content=content))
+    stage.cluster.sql(f"ALTER DATABASE {quote_identifier(stage.name)} RENAME TO {before}")
+    assert [run.exit_code for run in found.runs] == [0, 0, 0, 0]
 
 
 def with_restore(plan: Plan, **restore: Any) -> Plan:

@@ -597,6 +597,8 @@ def test_who_puts_a_backup_back_must_get_in(server: Server) -> None:
     found = server.backup(backup=backup)
     assert found.status is Status.PASS, told(found)
     assert f"restore: {server.role.name} logs in to {server.name}" in found.judgement.summary
+    with server.cluster.hba(f"local all {server.role.name} peer"):
+        fails(server.backup(backup=backup), "restore: no database login", "have [backups.orders.restore] log in")
     into = {**backup, "restore": Restore(into="nosuch")}
     fails(server.backup(backup=into), "restore: no database login on the server: no such database", "`into` of")
     other = f"{server.name}_other"

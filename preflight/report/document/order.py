@@ -34,7 +34,7 @@ class Blocker:
     alike: tuple[tuple[str, str], ...] = ()
     """Of several findings that are equal but for the names in them: each subject with its own cure."""
     waiting: int = 0
-    """How many checks that decide share the cause; 0 for a thing of its own."""
+    """How many checks share the cause; 0 for a thing of its own, and where none of them decides."""
     behind: str = ""
     """The entry of the same list that is that cause, where one is."""
     cost: str
@@ -148,7 +148,7 @@ def _shared(
         why=_place(verdict.plan, folded[0].cause)[1],
         cure=folded[0].judgement.remedy,
         alike=_cures(places),
-        waiting=sum(each.severity.decides for each in folded),
+        waiting=len(folded) if any(each.severity.decides for each in folded) else 0,
         behind=_what(behind) if behind else "",
         cost="",
         ask_by=ask_by,
