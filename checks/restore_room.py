@@ -73,8 +73,7 @@ class RestoreRoom(Check):
         return probes
 
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
-        """On the host, as the account that takes the backup: where the data directory and the tablespaces lie, and what
-        is free there."""
+        """On the host, as the backup's account: where data directory and tablespaces lie, and what is free there."""
         asked = {"places": subject.item}
         if subject.id == _TOGETHER:
             asked = {f"places {each.id}": each for each in subject.item}

@@ -7,7 +7,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.cures import ON_ROWS
 from preflight.plan.work import ServerWork, rehearsed_work
-from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
+from preflight.questions.rehearsed import LOCKS, RehearsalProbe, Rehearsed
 from preflight.questions.sizes import LiveTable, TableSizesProbe
 from preflight.wording import MOST_NAMED, listed
 
@@ -19,6 +19,12 @@ _SAME_ROWS = re.compile(r" (?:ON (?:DELETE|UPDATE)|DEFERRABLE|INITIALLY) .*")
 """What a foreign key says besides; it holds for the same rows."""
 _UNTRIED = ("NOT VALID", "NOT ENFORCED")
 _AFTER_TYPE = re.compile(r" (?:collate|not null|default|generated|storage|compression|statistics|with \(|options \().*")
+_COMPUTED = re.compile(r"(?:CREATE .*INDEX | generated always stored as ).*(?:::(?!text|character)|[/%](?! [1-9]))")
+"""A value of each row, by a cast or a division that may fail."""
+_CALLED = re.compile(rf"(?:column|CREATE (?:UNIQUE )?INDEX) {_NAME}")
+_LITERAL = re.compile(r"'(?:[^']|'')*'(?:::[\w ]+)?|(?<=\()(\d[\d.]*)\)::[\w ]+")
+_OF_NULL = re.compile(r"IS NOT|COALESCE|CASE|num_n", re.IGNORECASE)
+"""What may be false for a NULL."""
 _GIVES_VALUES = re.compile(r" (?:default|generated) ")
 _GIVES_ONE_VALUE = re.compile(r" default (?!nextval\(|gen_random_uuid\()")
 _WIDER = {
@@ -38,9 +44,10 @@ class ScriptRows(Check):
     nothing here looks at what was written since. One on the schema alone does not, so what it changed is looked
     through: columns that become NOT NULL, or are new, NOT NULL and without a value of their own; constraints and unique
     indexes that are new, and not those of a new column that is NULL or different in each row; columns whose type
-    changed so that each row was written anew, unless every value fits into the new type. UNKNOWN where a table of these
-    has rows now, and for a domain. What a script does with rows by statements of its own (INSERT, UPDATE, a function)
-    leaves no trace in the schema: only a restore tries that.
+    changed so that each row was written anew, unless every value fits into the new type; what is computed of each row
+    by a cast or a division; partitions. UNKNOWN where a table of these has rows now, and for a domain. What a script
+    does with rows by statements of its own (INSERT, UPDATE, a function) leaves no trace in the schema, nor does how
+    long a value is that an index takes: only a restore tries that.
     """
 
     id = "script-rows"
@@ -95,10 +102,14 @@ def _new_rules(work: ServerWork, rehearsed: Rehearsed) -> Mapping[str, Sequence[
     own = {line for run in tried.forward for line in run.changes.splitlines()}
     rewritten = {each.name for run in tried.forward for each in run.touched if each.rewritten}
     found = {}
+    if any(line.startswith("+  partition of ") for line in own):
+        # Of those that are there, its default partition alone is locked so and not altered: it may hold its rows.
+        beside = (each for run in tried.forward for each in run.touched if each.lock == LOCKS[-1])
+        found = {each.name: ["no row of the new partition"] for each in beside if not (each.defined or each.created)}
     for each, lines in of.changes.items():
         name = _KIND.sub("", each)
         rules = row_rules(lines, rewritten=name in rewritten)
-        found[name] = [rule.removeprefix("CREATE ") for rule in rules if f"+  {rule}" in own]
+        found[name] = found.get(name, []) + [rule.removeprefix("CREATE ") for rule in rules if f"+  {rule}" in own]
     return {name: rules for name, rules in found.items() if rules}
 
 
@@ -114,8 +125,12 @@ def row_rules(lines: str, *, rewritten: bool) -> Iterator[str]:
     columns = {found[1]: found[2] for found in map(_COLUMN.fullmatch, gone) if found}
     fresh = {found[1]: found[2] for found in map(_COLUMN.fullmatch, new) if found and found[1] not in columns}
     before = {_SAME_ROWS.sub("", found[3]) for found in map(_RULE.fullmatch, gone) if found}
+    called = {_CALLED.sub("", line) for line in gone}
     for line in new:
-        if (column := _COLUMN.fullmatch(line)) and _demands(columns.get(column[1]), column[2], rewritten):
+        is_computed = _CALLED.sub("", line) not in called and _COMPUTED.search(_LITERAL.sub(r"\1", line))
+        column = _COLUMN.fullmatch(line)
+        asks = column and _demands(columns.get(column[1]), column[2], rewritten)
+        if asks or is_computed or line.startswith("partition of "):
             yield line
             continue
         rule = None if line.endswith(_UNTRIED) else _RULE.fullmatch(line)
@@ -134,6 +149,12 @@ def _demands(old: str | None, new: str, rewritten: bool) -> bool:
 
 
 def _is_of_new(rule: str, fresh: Mapping[str, str]) -> bool:
-    """Whether a new column stands in it whose value no row violates: NULL, or, but for a CHECK, not the same in all."""
-    named = [each for name, each in fresh.items() if re.search(rf'(?<![\w"]){re.escape(name)}(?![\w"])', rule)]
-    return bool(named) and (rule.startswith("CHECK") or not all(map(_GIVES_ONE_VALUE.search, named)))
+    """Whether it holds for a new column: NULL (in each part of a CHECK), or not the same in all rows."""
+
+    def named(text: str) -> list[str]:
+        return [each for name, each in fresh.items() if re.search(rf'(?<![\w"]){re.escape(name)}(?![\w"])', text)]
+
+    if rule.startswith("CHECK"):
+        parts = map(named, rule.split(" AND "))
+        return not _OF_NULL.search(rule) and all(part and not any(map(_GIVES_VALUES.search, part)) for part in parts)
+    return bool(named(rule)) and not all(map(_GIVES_ONE_VALUE.search, named(rule)))

@@ -77,8 +77,7 @@ class Check(ABC):
     """True where the owner of a subject is whoever decides about exceptions: he may approve their waivers. Nobody else
     may approve one for what he owns."""
     needs: ClassVar[str] = ""
-    """The least privilege with which it can answer, for the administrator who grants it; left out where it asks nothing
-    and only reads the plan."""
+    """The least privilege with which it can answer, for whoever grants it; left out where it reads the plan alone."""
     cure: ClassVar[str] = ""
     """The act that mostly cures a failure; each finding names its own."""
     Settings: ClassVar[type] = NoSettings

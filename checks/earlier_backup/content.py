@@ -1,7 +1,7 @@
 """Whether an earlier backup is complete: the right database, all it should hold now, what a restore needs. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from preflight.finding import Judgement, passed, unknown, warned
@@ -166,7 +166,7 @@ def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgemen
     """A dump of a database holds none, and its restore stops at the first one that is missing."""
     read = seen.globals_read
     if seen.planned.backup.globals:
-        yield _judge_globals(seen, read)
+        yield _judge_globals(seen, read, [each for each in held.owners if not each.startswith(("-", "pg_"))])
     known = {*live.roles.split("\n"), *(read.roles if isinstance(read, TextRead) else ()), "-"}
     lost = sorted(held.owners - known)
     restore = seen.planned.backup.restore
@@ -201,11 +201,14 @@ def _not_put_back(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
         )
 
 
-def _judge_globals(seen: SeenBackup, read: TextRead | NoReply | None) -> Judgement:
-    """The newest file of pg_dumpall --globals-only."""
+def _judge_globals(seen: SeenBackup, read: TextRead | NoReply | None, owners: Collection[str]) -> Judgement:
+    """The newest file of pg_dumpall --globals-only; `owners` of what is in the backup."""
     wanted = f"a file {seen.planned.backup.globals} of pg_dumpall, whole"
     cure = f"have pg_dumpall --globals-only write one on {seen.host} beside each backup"
     if isinstance(read, TextRead) and read.is_whole and read.of_cluster:
+        if len(read.roles) < MOST_NAMES and (lost := sorted({*owners} - {*read.roles})):
+            what = f"it lacks roles that own what the backup holds: {listed(lost, MOST_NAMED)}"
+            return seen.broken(f"the dump of the globals: {what}", what, expected=wanted, remedy=cure)
         return passed(f"the roles are in a dump of the globals, {counted(len(read.roles), 'role')}")
     if read is None or (isinstance(read, TextRead) and read.readable):
         what = "there is none" if read is None else "it is not whole, or no file of pg_dumpall"

@@ -82,8 +82,7 @@ class ScriptRights(Check):
         return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest}
 
     def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, manifest: LocalText) -> Probes:
-        """In the database session: owners, privileges and memberships of the objects that the scripts touch, for the
-        role that runs them."""
+        """In the database session: owners, privileges and memberships of what the scripts touch, for their role."""
         work: ServerWork = subject.item
         needs = needs_of(touched_objects(self.plan.scripts[work.id], rehearsed, manifest))
         return {"rights": WorkRightsProbe(work.database.id, work.login, needs.wanted, needs.schemas, needs.extensions)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from preflight.judging.touched import TouchedObjects, relation_of
 from preflight.questions.rehearsed import Touched
+from preflight.questions.sql import bare_name
 from preflight.questions.work_rights import OWNER, Wanted
 
 _OBJECTS = frozenset(
@@ -47,13 +48,9 @@ def needs_of(touched: TouchedObjects) -> Needs:
     sure = {each.name for each in wanted if each.certain}
     wanted = {each for each in wanted if each.certain or each.name not in sure}
     others = (f"{each.kind} {each.name}" for each in touched.seen if each.kind not in _KNOWN and not relation_of(each))
-    schemas = dict.fromkeys(_plain(each.name) for each in touched.seen if each.kind == "schema" and each.defined)
-    extensions = tuple((_plain(name), version) for name, version in touched.extensions.items())
+    schemas = dict.fromkeys(bare_name(each.name) for each in touched.seen if each.kind == "schema" and each.defined)
+    extensions = tuple((bare_name(name), version) for name, version in touched.extensions.items())
     return Needs(tuple(sorted(wanted)), tuple(schemas), extensions, tuple(dict.fromkeys(others)))
-
-
-def _plain(name: str) -> str:
-    return name.strip('"').replace('""', '"')
 
 
 def _wanted(seen: Touched) -> Iterator[Wanted]:

@@ -18,8 +18,7 @@ from preflight.reasons import Reason
 from preflight.sessions import Session
 
 MOST_WORKERS = dict.fromkeys(Via, 64) | {Via.HTTP: 256}
-"""For each kind of session, so that none waits for another kind's. Those of endpoints mostly wait for their next
-sample."""
+"""For each kind of session, so that none waits for another kind's. Those of endpoints mostly wait for a sample."""
 TARGET_SECONDS = 30.0
 """What one target may take to answer what was asked at once, unless its slowest question asks for more."""
 _QUESTION_MARGIN_SECONDS = 10.0

@@ -32,7 +32,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Option]] = {
     "pg_dump": {
         "--jobs": _Option(_NUMBER, (BackupFormat.DIRECTORY,)),
         "--compress": _Option(_COMPRESS, _PACKED),  # a packed plain file is no script that psql reads
-        "--lock-wait-timeout": _Option(r"\d+(?:ms|s|min)?"),  # it fails instead of waiting for ever
+        "--lock-wait-timeout": _Option(r"\d+(?:ms|s|min)"),  # it fails instead of waiting for ever
         "--serializable-deferrable": _Option(),  # it waits for a moment at which nothing can be amiss
         "--quote-all-identifiers": _Option(),  # for a server whose reserved words are others
         "--load-via-partition-root": _Option(),  # rows find their partition again when they are put back
@@ -103,7 +103,7 @@ def _complaint(option: str, every: Mapping[str, _Option], backup_format: BackupF
     if backup_format not in known.formats:
         return f"is taken with format = {' or '.join(known.formats)} alone"
     if bool(equals) != bool(known.value) or not re.fullmatch(known.value, value):
-        return f"expected {_written(name, known)}"
+        return f"expected {_written(name, known)}{f', where VALUE matches {known.value}' if known.value else ''}"
     if known.needs and known.needs not in named:
         return f"is refused without {known.needs}"
     if known.unless in named:

@@ -17,6 +17,7 @@ from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRea
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
 from preflight.questions.repositories import BarmanBackups, PgBackRestBackups
 from preflight.questions.shell import FIND_HASH_TOOL, NOT_FOUND, AsAccount, Looked, quoted
+from preflight.questions.sql import bare_name
 
 _READS_TAR = 18
 """The major version from which on pg_verifybackup does."""
@@ -110,7 +111,7 @@ class TextRead(Looked):
     held: Mapping[str, Held] = field(default_factory=dict)
     """By database; empty for what comes before any `\\connect`."""
     roles: tuple[str, ...] = ()
-    """Those that it makes, at most `MOST_NAMES`, quoted where SQL wants that."""
+    """Those that it makes, at most `MOST_NAMES`."""
     created: _Begun = ""
     """As of an archive, with its zone's name; empty where that was not told (--verbose)."""
 
@@ -143,8 +144,7 @@ class TextRead(Looked):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What pg_verifybackup said of a base backup (every file against the manifest, and the WAL it needs), or the plan's
-    own command of a backup."""
+    """What pg_verifybackup said of a base backup (every file, its WAL too), or the plan's own command of a backup."""
 
     code: int
     said: str
@@ -180,9 +180,7 @@ class Recorded(Looked):
 def connected_to(argument: str) -> str:
     """The database's name in what pg_dump writes after `\\connect` (appendPsqlMetaConnect): the name alone, quoted
     unless it is plain, or a connection string where it holds more than letters, digits, `_` and `.`."""
-    word = argument.strip().removeprefix("-reuse-previous=on ")
-    if len(word) > 1 and word[0] == word[-1] == '"':
-        word = word[1:-1].replace('""', '"')
+    word = bare_name(argument.strip().removeprefix("-reuse-previous=on "))
     quoted_name = re.fullmatch(r"dbname='(.*)'", word)
     return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
 
@@ -353,7 +351,7 @@ class ReadText(LongRead[TextRead]):
         if not names:
             raise Unreadable("what it holds is not told")
         said = " ".join(reply.error.split())[:300]
-        roles = tuple(fields.pop("role", []))
+        roles = tuple(map(bare_name, fields.pop("role", [])))
         return read_lines(TextRead, fields, said=said, databases=tuple(names[1:]), held=held, roles=roles)
 
 

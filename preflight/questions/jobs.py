@@ -188,8 +188,7 @@ class HostJobs:
 
 
 _TABLE = re.compile(r"^table=(\S+) (.*)\n(\S+) +\d+ +(\d+) .*\nends= *(.*)\n((?:line=.*\n)*)\n", re.MULTILINE)
-"""What is told of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its last byte,
-its lines."""
+"""Of one table: its kind, its path, of `ls -lnd` its mode and the number of its owner, its last byte, its lines."""
 UNENDED = "its last line does not end"
 """For which Debian's cron leaves a table out, as its log says."""
 _TRUSTED = {"crond": r"-r.-.--.--"}

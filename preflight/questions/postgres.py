@@ -169,8 +169,7 @@ class Replay:
     behind_ms: fields.Count | None
     """Age of the last transaction that was replayed; None where there was none since the start."""
     sender: str
-    """Address and port that it receives from, of its primary or of another replica; empty for a role without
-    pg_read_all_stats."""
+    """Address and port that it receives from, a primary's or replica's; empty for a role without pg_read_all_stats."""
 
     @property
     def lag(self) -> timedelta | None:

@@ -103,6 +103,11 @@ def quote_identifier(name: str) -> str:
     return name if _PLAIN.fullmatch(name) and name not in _KEYWORDS else always_quoted(name)
 
 
+def bare_name(name: str) -> str:
+    """A name as it is, of one that may be quoted."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
 def always_quoted(name: str) -> str:
     """For pg_hba.conf, where a bare `all`, `replication` or `samerole` means something else. Raises ValueError."""
     return '"' + _without_nul(name).replace('"', '""') + '"'

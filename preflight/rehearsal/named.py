@@ -16,7 +16,7 @@ import psycopg
 from preflight.plan import RehearsalServer
 from preflight.plan.values import show_address
 from preflight.questions.postgres import AllowedProbe
-from preflight.questions.sql import quote_identifier, quote_literal
+from preflight.questions.sql import bare_name, quote_identifier, quote_literal
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
 from preflight.rehearsal.processes import signals_deferred
@@ -130,7 +130,7 @@ class NamedServer(Server):
         statements, made = [], []
         for statement in _STATEMENT.findall(dumped):
             changed = _CHANGED_ROLE.match(statement)
-            if changed is None or _bare(changed[4]) not in there:
+            if changed is None or bare_name(changed[4]) not in there:
                 statements.append(_GRANTED_BY.sub(";", statement))
                 made += [changed[4]] if changed and changed[1] == "CREATE ROLE" else []
         statements += [f"COMMENT ON ROLE {name} IS {quote_literal(_MARK)};" for name in made]
@@ -220,8 +220,3 @@ class NamedServer(Server):
 
     def _refused(self, why: str) -> ScratchError:
         return ScratchError(f"the server {self.place} of [rehearsal.server] {why}")
-
-
-def _bare(name: str) -> str:
-    """A name as it is, of one that may be quoted."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -54,8 +54,7 @@ class Session(Protocol):
 
     @property
     def stage(self) -> str:
-        """What it is waiting for just now, in words that follow "while": `resolving db1`, `waiting for answers`. Read
-        from another thread."""
+        """What it waits for just now, in words that follow "while": `resolving db1`. Read from another thread."""
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """Calls `deliver` once for every question, as answers arrive, in the calling thread.

@@ -22,8 +22,7 @@ R = TypeVar("R")
 
 NO_DESCRIPTOR = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
 _TCP_OPTIONS = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
-"""Seconds, seconds, times and ms. Unacknowledged data that old means the peer is gone; TCP alone waits a quarter of an
-hour."""
+"""Seconds, seconds, times and ms. Unacknowledged data that old means the peer is gone; TCP alone waits 15 minutes."""
 _READ_BYTES = 65536
 NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 _MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)

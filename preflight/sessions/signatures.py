@@ -50,8 +50,7 @@ def sign(key: Path, namespace: Namespace, content: str) -> str:
 
 
 def verify(folder: Path, allowed: str, words: Sequence[str], deadline: Deadline) -> Signature:
-    """Who signed. `words`: the namespace, the text, its signature. Raises CannotAsk where ssh-keygen is missing, and
-    TimeoutError."""
+    """Who signed. `words`: namespace, text, signature. Raises CannotAsk where ssh-keygen is missing; TimeoutError."""
     namespace, content, signature = words
     if not isfile(folder / allowed):
         return Signature(problem=f"{allowed}: no such file")

@@ -54,8 +54,7 @@ class TlsFailed(CannotAsk):
 
 
 class Trust:
-    """One TLS context per run for each file of root certificates and client certificate: reading the system's roots
-    takes tens of ms."""
+    """One TLS context per run for each file of roots and client certificate: reading the system's takes tens of ms."""
 
     def __init__(self, folder: Path) -> None:
         """`folder`: relative names of files start there."""

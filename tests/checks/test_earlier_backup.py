@@ -428,6 +428,8 @@ def test_roles_that_a_restore_needs_are_on_the_server_or_in_the_globals() -> Non
     assert (found.status, "CREATE ROLE bob;" in found.remedy) == (Status.FAIL, True)
     roles = replace(WHOLE, databases=(), held={}, roles=("bob",))
     assert judged(read=owned, backup=GLOBALS, globals_read=roles).status is Status.PASS
+    found = judged(backup=GLOBALS, globals_read=roles)
+    assert (found.status, "it lacks roles that own" in found.summary) == (Status.FAIL, True), "of another server"
     without = replace(BACKUP, restore=Restore(options=("--no-owner",)))
     assert judged(read=owned, backup=without).status is Status.PASS
     for read in (None, TEXT, replace(roles, complete=False)):

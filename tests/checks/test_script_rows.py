@@ -81,6 +81,16 @@ def test_an_entry_is_judged_by_its_own_scripts_and_by_what_all_of_them_leave() -
     assert found.status is Status.PASS, "what a later one takes back"
 
 
+def test_the_rows_of_a_default_partition_are_asked_for_beside_a_new_one() -> None:
+    made = Touched(kind="table", name="public.new", defined=True, created=True, lock="AccessExclusiveLock")
+    parent = replace(made, name="public.all", created=False)
+    default = replace(parent, name="public.orders", defined=False)
+    new = "+table public.new\n+  partition of public.all FOR VALUES FROM (1) TO (2)"
+    found = rows(run(new, made, parent, default))
+    assert (found.status, "public.orders: no row of the new partition" in found.summary) == (Status.UNKNOWN, True)
+    assert rows(run(new, made, parent)).status is Status.PASS
+
+
 def test_a_changed_type_counts_where_each_row_was_written_anew() -> None:
     changed = NOT_NULL.replace("numeric not null", "numeric(9,2)")
     assert rows(run(changed, ORDERS)).status is Status.UNKNOWN

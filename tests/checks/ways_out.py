@@ -702,7 +702,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             "act: let it be read",
             earlier,
             {"backup": replace(earlier_backup.BACKUP, globals=RemotePath("/b/*.roles")), "globals_read": GONE},
-            {"globals_read": earlier_backup.WHOLE},
+            {"globals_read": replace(earlier_backup.WHOLE, roles=("release",))},
         ),
     ),
     "checks/earlier_backup/reading.py _nothing_kept": (

@@ -52,6 +52,11 @@ class Lines:
         self.cluster.client(argv[0], *argv[1:])
 
 
+def test_a_bare_number_to_wait_for_a_lock_is_refused_as_pg_dump_takes_it_for_milliseconds() -> None:
+    said = complaints("pg_dump", BackupFormat.CUSTOM, ["--lock-wait-timeout=60"])
+    assert said == {0: r"expected --lock-wait-timeout=VALUE, where VALUE matches \d+(?:ms|s|min)"}
+
+
 @pytest.fixture
 def database(postgres: Cluster) -> str:
     return filled(postgres, postgres.create_database("orders"))

@@ -335,6 +335,19 @@ def test_a_database_whose_name_psql_wants_in_quotes_is_rehearsed(stage: Stage, c
     assert [run.exit_code for run in found.runs] == [0, 0, 0, 0]
 
 
+def test_the_rows_of_a_default_partition_are_asked_for_beside_a_new_one(stage: Stage) -> None:
+    events = "CREATE TABLE billing.events (on_day date) PARTITION BY RANGE (on_day);"
+    events += "CREATE TABLE billing.other PARTITION OF billing.events DEFAULT"
+    stage.cluster.sql(f"SET ROLE {stage.release.name}; {events}", dbname=stage.name)
+    new = "CREATE TABLE billing.y2027 PARTITION OF billing.events FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');\n"
+    plan = stage.plan({"010_year.sql": new, "undo/010_year.down.sql": "DROP TABLE billing.y2027;\n"})
+    rehearsed(plan)
+    assert finding(ScriptRows, plan).status is Status.PASS, "nobody has rows there"
+    stage.cluster.sql("INSERT INTO billing.other VALUES ('2027-05-01')", dbname=stage.name)
+    found = finding(ScriptRows, plan)
+    assert (found.status, "billing.other: no row of the new partition" in told(found)) == (Status.UNKNOWN, True)
+
+
 def with_restore(plan: Plan, **restore: Any) -> Plan:
     """The plan puts its backup back, over what is there where nothing else is said."""
     told = Restore(**{"options": ("--clean", "--if-exists"), **restore})

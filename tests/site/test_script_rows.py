@@ -32,7 +32,9 @@ CREATE TABLE app.t (
   customer int REFERENCES app.customer ON DELETE RESTRICT, owner int, days daterange);
 ALTER TABLE app.t ADD CONSTRAINT later CHECK (code <> 'b') NOT VALID;
 CREATE UNIQUE INDEX by_id ON app.t (id);
+CREATE INDEX by_owner ON app.t ((owner::bigint));
 CREATE TABLE app.months (on_day date, n int) PARTITION BY RANGE (on_day);
+CREATE TABLE app.p (LIKE app.t) PARTITION BY RANGE (id);
 CREATE TABLE app.january PARTITION OF app.months FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
 """
 ROWS = """
@@ -75,11 +77,28 @@ TRIED_BY_ROWS = (
         "constraint large CHECK ((VALUE > (2)::numeric))",
     ),
     ("ALTER TABLE app.months ADD CHECK (n > 1)", "constraint months_n_check CHECK ((n > 1))"),
+    ("ALTER TABLE app.t ADD g int DEFAULT 0 CHECK (g > 0)", "constraint t_g_check CHECK ((g > 0))"),
+    ("ALTER TABLE app.t ADD g int CHECK (g IS NOT NULL)", "constraint t_g_check CHECK ((g IS NOT NULL))"),
+    (
+        "ALTER TABLE app.t ADD g int, ADD CONSTRAINT pair CHECK (g > 0 AND id > 1)",
+        "constraint pair CHECK (((g > 0) AND (id > 1)))",
+    ),
+    (
+        "ALTER TABLE app.p ATTACH PARTITION app.t FOR VALUES FROM (5) TO (9)",
+        "partition of app.p FOR VALUES FROM (5) TO (9)",
+    ),
+    ("CREATE INDEX x ON app.t ((word::int))", "CREATE INDEX x ON app.t USING btree (((word)::integer))"),
+    (
+        "ALTER TABLE app.t ADD g numeric GENERATED ALWAYS AS (1 / (id - 1)) STORED",
+        "column g numeric generated always stored as (1 / (id - 1))",
+    ),
 )
 """What fails on these rows; and the line that tells so."""
 TAKEN_BY_ROWS = (
     "ALTER TABLE app.t ADD new text",
-    "ALTER TABLE app.t ADD new text NOT NULL DEFAULT 'x' CHECK (new <> '')",
+    "ALTER TABLE app.t ADD new int CHECK (new > 0 AND new < 9)",
+    "ALTER TABLE app.t ADD g int GENERATED ALWAYS AS (small / 2) STORED",
+    "CREATE INDEX x ON app.t (lower(code), at) WHERE id > 0 AND kind = 'a/b'",
     "ALTER TABLE app.t ADD new int UNIQUE REFERENCES app.customer",
     "ALTER TABLE app.t ADD n bigserial PRIMARY KEY",
     "ALTER TABLE app.t ADD n bigint GENERATED ALWAYS AS IDENTITY UNIQUE",
@@ -93,6 +112,7 @@ TAKEN_BY_ROWS = (
     "ALTER TABLE app.t DROP CONSTRAINT t_customer_fkey, ADD FOREIGN KEY (customer) REFERENCES app.customer",
     "ALTER TABLE app.t ADD CONSTRAINT t_key UNIQUE USING INDEX by_id",
     "ALTER TABLE app.t RENAME TO later_t",
+    "ALTER INDEX app.by_owner RENAME TO of_owner",
     "CREATE INDEX x ON app.t (code)",
     "CREATE TABLE app.new (id int PRIMARY KEY, customer int NOT NULL REFERENCES app.customer CHECK (customer > 0))",
 )

@@ -1,5 +1,4 @@
-"""Lists, hashes and reads files of this machine without ever following a link out of a tree or opening what may hang
-(a FIFO, a device)."""
+"""Lists, hashes and reads files of this machine; never follows a link out of a tree or opens what may hang (a FIFO)."""
 
 import codecs
 import hashlib
@@ -67,8 +66,7 @@ def read_text(path: Path) -> bytes:
 
 
 def read_scripts(folder: Path, deadline: Deadline) -> tuple[dict[str, str], dict[str, str]]:
-    """Texts of the scripts below `folder`, and of what they include, by path; and by path why a text is missing. Raises
-    as `list_tree`."""
+    """Texts of the scripts below `folder`, and of what they include, by path; why one is missing. As `list_tree`."""
     texts: dict[str, str] = {}
     found = _walk(folder, deadline)
     unread = {entry.path: entry.error for entry in found if entry.error}

@@ -35,8 +35,7 @@ _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
 _IGNORED = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.EMPTY_QUERY)
 _TIMED_OUT = {"57014": Reason.STATEMENT_TIMEOUT, "55P03": Reason.LOCK_TIMEOUT}
 _SERVER_TROUBLE = ("08", "40", "53", "57", "XX")
-"""Classes of SQLSTATE that say nothing about what was asked: connection, conflict with recovery, resources, operator,
-internal error."""
+"""Classes of SQLSTATE that say nothing of what was asked: connection, recovery conflict, resources, operator, bug."""
 
 
 class SqlError(Exception):

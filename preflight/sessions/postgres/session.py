@@ -130,8 +130,7 @@ class SqlSession:
                     yield Reply(0, rows, asked_at, monotonic() - begun, self.vantage, "", dict(self._session))
 
     def _outcomes(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Outcome]:
-        """Of the questions, in their order. What the server tells of itself is asked in one flight with the first of
-        them. Raises CannotAsk."""
+        """Of the questions, in order. What the server tells of itself is asked with the first. Raises CannotAsk."""
         server = None if self._connection is not None else self._log_in(deadline)
         from preflight.sessions.postgres import connection
 

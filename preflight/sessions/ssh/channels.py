@@ -34,8 +34,7 @@ class ChannelSlots:
         self._lock = threading.Lock()
 
     def open(self, transport: Transport, deadline: Deadline) -> Channel | None:
-        """A session channel, given back with `close`; None while as many are open as the server allows. Raises
-        ChannelRefused."""
+        """A session channel, given back with `close`; None while the server allows no more. Raises ChannelRefused."""
         with self._lock:
             if self._open >= self._most:
                 return None

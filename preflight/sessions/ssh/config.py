@@ -82,8 +82,7 @@ def parse(output: str) -> dict[str, list[str]]:
 
 
 def _files(value: str) -> list[str]:
-    """The names in a list of files, which `ssh -G` prints without the quotes of one that holds a space: then the file
-    that exists is meant."""
+    """The names in a list of files; of one that holds a space, which `ssh -G` prints unquoted, the file that exists."""
     words, names = value.split(" "), list[str]()
     while words:
         end = next((end for end in range(len(words), 1, -1) if isfile(local_path(" ".join(words[:end])))), 1)

@@ -36,8 +36,7 @@ class KeyCredential:
     agent: Agent | None = None
 
     def offer(self, transport: Transport, user: str, _code: CodePrompt | None) -> Sequence[str]:
-        """One attempt. The methods the server wants in addition: those of the code, or none. Raises what paramiko
-        raises."""
+        """One attempt. The methods the server wants besides: those of the code, or none. Raises what paramiko does."""
         try:
             return tuple(transport.auth_publickey(user, self.key))
         finally:

@@ -56,8 +56,7 @@ class CodePrompt:
 
 
 def asks_for_password(prompt: str) -> bool:
-    """Whether it is for the account's password, and for nothing else: its last line, since sshd puts before it what PAM
-    has to say."""
+    """Whether it is for the account's password alone: its last line, since sshd puts before it what PAM has to say."""
     asked = prompt.strip().rpartition("\n")[2]
     return PASSWORD_PROMPT.match(asked) is not None and _OF_A_CHANGE.search(asked) is None
 

@@ -25,8 +25,7 @@ _KEPT_FREE = 32
 _WAKE_SECONDS = 0.25
 """How soon a thread that waits for a place notices that a connection has become idle."""
 MOST_PER_SERVER = 8
-"""Connections to one address and port that are not logged in yet: below the 10 at which sshd begins to drop some
-(MaxStartups 10:30:100)."""
+"""Connections to one address and port not logged in yet: below the 10 at which sshd drops some (MaxStartups)."""
 MOST_RETURNING = 6
 """Connections of the whole run that come again after they were dropped: one sshd may listen on many addresses."""
 
