@@ -25,6 +25,8 @@ _CALLED = re.compile(rf"(?:column|CREATE (?:UNIQUE )?INDEX) {_NAME}")
 _LITERAL = re.compile(r"'(?:[^']|'')*'(?:::[\w ]+)?|(?<=\()(\d[\d.]*)\)::[\w ]+")
 _OF_NULL = re.compile(r"IS NOT|COALESCE|CASE|num_n", re.IGNORECASE)
 """What may be false for a NULL."""
+_LIMITS = re.compile(r"(.*)as \w+ start .* minimum (-?\d+) maximum (-?\d+) .*")
+"""Of a sequence."""
 _GIVES_VALUES = re.compile(r" (?:default|generated) ")
 _GIVES_ONE_VALUE = re.compile(r" default (?!nextval\(|gen_random_uuid\()")
 _WIDER = {
@@ -45,9 +47,9 @@ class ScriptRows(Check):
     through: columns that become NOT NULL, or are new, NOT NULL and without a value of their own; constraints and unique
     indexes that are new, and not those of a new column that is NULL or different in each row; columns whose type
     changed so that each row was written anew, unless every value fits into the new type; what is computed of each row
-    by a cast or a division; partitions. UNKNOWN where a table of these has rows now, and for a domain. What a script
-    does with rows by statements of its own (INSERT, UPDATE, a function) leaves no trace in the schema, nor does how
-    long a value is that an index takes: only a restore tries that.
+    by a cast or a division; partitions; narrower limits of a sequence. UNKNOWN where a table of these has rows now, and
+    for what is no table. What a script does with rows by statements of its own (INSERT, UPDATE, a function) leaves no
+    trace in the schema, nor does how long a value is that an index takes: only a restore tries that.
     """
 
     id = "script-rows"
@@ -106,9 +108,11 @@ def _new_rules(work: ServerWork, rehearsed: Rehearsed) -> Mapping[str, Sequence[
         # Of those that are there, its default partition alone is locked so and not altered: it may hold its rows.
         beside = (each for run in tried.forward for each in run.touched if each.lock == LOCKS[-1])
         found = {each.name: ["no row of the new partition"] for each in beside if not (each.defined or each.created)}
+    # A domain that is new may have got its rules after it was given to a column.
+    domains = [each.partition(" ")[2] for each, lines in of.changes.items() if "\n+  domain over " in lines]
     for each, lines in of.changes.items():
         name = _KIND.sub("", each)
-        rules = row_rules(lines, rewritten=name in rewritten)
+        rules = row_rules(lines, rewritten=name in rewritten or any(f" {domain}" in lines for domain in domains))
         found[name] = found.get(name, []) + [rule.removeprefix("CREATE ") for rule in rules if f"+  {rule}" in own]
     return {name: rules for name, rules in found.items() if rules}
 
@@ -126,11 +130,14 @@ def row_rules(lines: str, *, rewritten: bool) -> Iterator[str]:
     fresh = {found[1]: found[2] for found in map(_COLUMN.fullmatch, new) if found and found[1] not in columns}
     before = {_SAME_ROWS.sub("", found[3]) for found in map(_RULE.fullmatch, gone) if found}
     called = {_CALLED.sub("", line) for line in gone}
+    limits = {found[1]: found for found in map(_LIMITS.fullmatch, gone) if found}
     for line in new:
         is_computed = _CALLED.sub("", line) not in called and _COMPUTED.search(_LITERAL.sub(r"\1", line))
         column = _COLUMN.fullmatch(line)
         asks = column and _demands(columns.get(column[1]), column[2], rewritten)
-        if asks or is_computed or line.startswith("partition of "):
+        given, old = (found := _LIMITS.fullmatch(line)), limits.get(found[1]) if found else None
+        is_narrower = given and old and (int(given[2]) > int(old[2]) or int(given[3]) < int(old[3]))
+        if asks or is_computed or is_narrower or line.startswith("partition of "):
             yield line
             continue
         rule = None if line.endswith(_UNTRIED) else _RULE.fullmatch(line)

@@ -47,8 +47,7 @@ class DatabaseLogin(Check):
         fail_used: float = 0.95
         """Share of the server's connections in use from which to fail."""
         replica_lag: timedelta = timedelta(minutes=5)
-        """How old the state of a replica may be of which no backup says so; a server that lags on purpose needs
-        more."""
+        """How old the state of a replica may be of which no backup says so; one that lags on purpose needs more."""
 
     id = "database-login"
     title = "the role gets into the right database"

@@ -41,8 +41,7 @@ class EarlierBackup(Check):
     @dataclass(frozen=True, slots=True)
     class Settings:
         warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
-        """A backup smaller than this part of the one before it, or of what the database holds now, is worth a
-        warning."""
+        """A backup smaller than this part of the one before it, or of what the database holds now, is a warning."""
         least_size_ratio: Annotated[float, Between(0, 1)] = 0.5
         """A smaller one fails: a dump of empty tables is whole and reads well."""
         written_within: timedelta = timedelta(minutes=2)

@@ -204,8 +204,7 @@ _HIGHEST_PORT = 65535
 
 
 def server_place(value: str) -> str:
-    """A socket folder, a host name or an IP address (IPv6 in brackets), each with `:PORT` where that is not the
-    database's."""
+    """A socket folder, host name or IP address (IPv6 in brackets), each with `:PORT` where not the database's."""
     if not _PLACE.fullmatch(value):
         return 'expected a socket folder or a host, each with or without a port: "/run/postgresql:5433"'
     _, port = split_server(value)

@@ -418,8 +418,7 @@ class Scripts:
     PGPORT, PGDATABASE and PGUSER of the scratch server, and no network is in reach where the machine offers that. The
     `command` itself is never started there."""
     changes: values.ExpectedChange | None = None
-    """`nothing` where the scripts are meant to change nothing: else a rehearsal on a restore that changed nothing
-    fails."""
+    """`nothing` where the scripts are meant to change nothing: else a rehearsal on a restore without a change fails."""
     line_endings: values.LineEndings = values.LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""

@@ -135,8 +135,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """The work from the window's start; from the moment judged once the window is open. What the plan leaves unknown
-    is null."""
+    """The work from the window's start; from the moment judged once the window is open. Null is what is not known."""
 
     finish_at: datetime | None
     decide_by: datetime | None

@@ -91,6 +91,14 @@ def test_the_rows_of_a_default_partition_are_asked_for_beside_a_new_one() -> Non
     assert rows(run(new, made, parent)).status is Status.PASS
 
 
+def test_a_new_domain_may_have_got_its_rules_after_a_column_got_it() -> None:
+    changed = NOT_NULL.replace("numeric not null", "public.dozen")
+    assert rows(run(changed, replace(ORDERS, rewritten=False))).status is Status.PASS
+    domain = "+type public.dozen\n+  domain over numeric\n+  constraint twelve CHECK ((VALUE > 12))"
+    found = rows(run(changed, replace(ORDERS, rewritten=False)), others=domain)
+    assert (found.status, "public.orders: column total public.dozen" in found.summary) == (Status.UNKNOWN, True)
+
+
 def test_a_changed_type_counts_where_each_row_was_written_anew() -> None:
     changed = NOT_NULL.replace("numeric not null", "numeric(9,2)")
     assert rows(run(changed, ORDERS)).status is Status.UNKNOWN

@@ -32,6 +32,7 @@ CREATE TABLE app.t (
   customer int REFERENCES app.customer ON DELETE RESTRICT, owner int, days daterange);
 ALTER TABLE app.t ADD CONSTRAINT later CHECK (code <> 'b') NOT VALID;
 CREATE UNIQUE INDEX by_id ON app.t (id);
+CREATE SEQUENCE app.numbers;
 CREATE INDEX by_owner ON app.t ((owner::bigint));
 CREATE TABLE app.months (on_day date, n int) PARTITION BY RANGE (on_day);
 CREATE TABLE app.p (LIKE app.t) PARTITION BY RANGE (id);
@@ -112,6 +113,7 @@ TAKEN_BY_ROWS = (
     "ALTER TABLE app.t DROP CONSTRAINT t_customer_fkey, ADD FOREIGN KEY (customer) REFERENCES app.customer",
     "ALTER TABLE app.t ADD CONSTRAINT t_key UNIQUE USING INDEX by_id",
     "ALTER TABLE app.t RENAME TO later_t",
+    "ALTER SEQUENCE app.numbers CACHE 5 INCREMENT 2",
     "ALTER INDEX app.by_owner RENAME TO of_owner",
     "CREATE INDEX x ON app.t (code)",
     "CREATE TABLE app.new (id int PRIMARY KEY, customer int NOT NULL REFERENCES app.customer CHECK (customer > 0))",
@@ -165,6 +167,11 @@ def test_what_rows_can_violate_is_told(session: Session, statement: str, rule: s
 def test_what_no_row_violates_is_not(session: Session, statement: str) -> None:
     assert not fails_on_rows(session, statement)
     assert not rules(session, statement)
+
+
+def test_narrower_limits_of_a_sequence_are_told(session: Session) -> None:
+    told = ["as bigint start 1 increment 1 minimum 1 maximum 100 cache 1"]
+    assert rules(session, "ALTER SEQUENCE app.numbers MAXVALUE 100") == told, "its last value may be beyond it"
 
 
 def test_the_check_asks_the_real_database_whether_the_table_has_rows(

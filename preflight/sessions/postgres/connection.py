@@ -195,8 +195,7 @@ class Connection:
         return result
 
     def _hear(self, said: pq.abc.PGresult) -> None:
-        """What a server says to a session at rest comes as a notice, its end too; that another one has crashed (57P02)
-        is a warning."""
+        """What a server says to a session at rest comes as a notice, its end too; a crash (57P02) as a warning."""
         if _severity(said) == b"FATAL" or _sqlstate(said).startswith("57P"):
             self._last_words = _told(said)
 

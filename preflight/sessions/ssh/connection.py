@@ -97,8 +97,7 @@ class Connection:
         return login is not None and (login.made_at < oldest or not login.transport.is_active())
 
     def begin_round(self, oldest: float, oldest_by_code: float) -> None:
-        """Forgets why it could not be opened, unless its account was refused; closes what is outdated, here or on the
-        way, whoever held it."""
+        """Forgets why it could not be opened unless its account was refused; closes what is outdated, the way too."""
         with self._changed:
             if self._opening or self._finished:
                 return
